@@ -1,0 +1,265 @@
+"""The command line: run and sweep notebooks, look after their runs, build the book, read the ledger.
+
+Exit status: 0 when all is well, 1 when a notebook or the site failed, 2 for a request that was refused before
+anything ran, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from prunekit import __version__, paths
+from prunekit.runs.notebooks import Refused
+from prunekit.scales import SCALES
+
+if TYPE_CHECKING:
+    from prunekit.runs.batch import Bar
+    from prunekit.runs.execution import Job
+    from prunekit.runs.store import Run
+
+HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+workers_option = click.option(
+    "--workers", "--jobs", "workers", type=click.IntRange(min=1), default=1, show_default=True,
+    help="Notebooks to execute at a time; each kernel is single-threaded.",
+)
+
+
+def refusing(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn a refused request into a usage error, status 2."""
+
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except Refused as error:
+            raise click.UsageError(str(error)) from error
+
+    return wrapped
+
+
+@click.group(context_settings=HELP)
+@click.version_option(__version__, prog_name="prunekit")
+def main() -> None:
+    """The theory of neural-network pruning, made executable.
+
+    Run a notebook of the book with other parameters, sweep a grid of them, build the book, and see which claims of
+    the papers held.
+    """
+
+
+def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not equals or not name.isidentifier():
+            raise click.UsageError(f"{option} {value!r}: write it as name=value")
+        if name in pairs:
+            raise click.UsageError(f"{option} {name} is given twice")
+        pairs[name] = text
+    return pairs
+
+
+@main.command()
+@click.argument("notebook", type=click.Path(path_type=Path))
+@click.option("-p", "--parameter", "given", multiple=True, metavar="NAME=VALUE", help="Set one parameter.")
+@click.option("--grid", "axes", multiple=True, metavar="NAME=V1,V2,…", help="Sweep a parameter over values; repeatable.")
+@workers_option
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the runs and results.csv  [default: _build/runs/NAME]")
+@click.option("--dry-run", is_flag=True, help="Say what would run, and run nothing.")
+@refusing
+def run(
+    notebook: Path, given: tuple[str, ...], axes: tuple[str, ...], workers: int, out: Path | None, dry_run: bool
+) -> None:
+    """Execute NOTEBOOK (.md or .ipynb), once or over every combination of the grids.
+
+    Repeating the command resumes it: what is finished is not run again. Every combination's parameters and all
+    numbers that the notebook reports end up in one table, results.csv.
+
+    \b
+    prunekit run chapters/overparameterization/linear-gaussian.md -p seed=1
+    prunekit run linear-gaussian.ipynb --grid seed=0,1,2 --grid noise_variance=0.1,1 --workers 2 --out sweep
+    """
+    from prunekit.runs import batch
+    from prunekit.runs.notebooks import parse_value, parse_values, read
+
+    book = read(notebook)
+    fixed = {n: parse_value(book, n, text) for n, text in _pairs(given, "-p").items()}
+    grid = {n: parse_values(book, n, text) for n, text in _pairs(axes, "--grid").items()}
+    both = set(fixed) & set(grid)
+    if both:
+        raise click.UsageError(f"{', '.join(sorted(both))}: given by -p and by --grid; choose one")
+    folder = out or default_folder(book.name)
+    jobs = [batch.job(book, c, folder) for c in batch.combinations(fixed, grid)]
+    if dry_run:
+        _dry_run(jobs)
+        return
+    runs = _execute(jobs, workers, lambda j: _label(j, list(grid)))
+    table = batch.write_table(runs, folder / "results.csv")
+    click.echo(f"{sum(r.finished for r in runs)} of {len(runs)} runs finished; their numbers: {table}")
+    for r in runs if len(runs) == 1 else []:
+        click.echo(f"executed notebook: {r.folder / 'notebook.ipynb'}")
+    _end_with_failures(runs)
+
+
+def default_folder(name: str) -> Path:
+    """Return the folder of a notebook's runs: in the checkout's build folder, else below the working directory."""
+    return (paths.RUNS if paths.in_checkout() else Path("_build") / "runs") / name
+
+
+def _label(job: Job, axes: list[str]) -> str:
+    values = ", ".join(f"{a}={job.parameters[a]}" for a in axes)
+    return f"{job.name} ({values})" if values else job.name
+
+
+def _dry_run(jobs: list[Job]) -> None:
+    for job in jobs:
+        state = "finished" if job.store.finished(job.key) else "to run"
+        click.echo(f"{job.key}  {state:8}  {json.dumps(job.parameters, ensure_ascii=False)}")
+    click.echo(f"{len(jobs)} runs in {jobs[0].folder}; nothing was executed")
+
+
+def _execute(jobs: list[Job], workers: int, label: Callable[[Job], str]) -> list[Run]:
+    from prunekit.runs import batch
+    from prunekit.runs.workers import Workers
+
+    bar: Bar = batch.Bar(len({j.key for j in jobs}), label)
+    with batch.ending_at_once(), Workers(min(workers, len(jobs))) as executor:
+        runs = batch.run_all(jobs, executor, bar)
+    bar.close()
+    return runs
+
+
+def _end_with_failures(runs: list[Run]) -> None:
+    failed = [r for r in runs if not r.finished]
+    for r in failed:
+        click.echo(f"failed: {r.record['notebook']} {_parameters(r)}\n  {r.error}", err=True)
+        click.echo(f"  partial notebook and traceback: {r.folder}", err=True)
+    if failed:
+        sys.exit(1)
+
+
+def _parameters(r: Run) -> str:
+    return json.dumps(r.record["parameters"], ensure_ascii=False)
+
+
+@main.group(invoke_without_command=True)
+@click.pass_context
+def runs(context: click.Context) -> None:
+    """List the runs that are kept, retry failed ones, clean up."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_runs)
+
+
+folder_argument = click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True), required=False)
+
+
+def _store(folder: Path | None) -> Any:
+    from prunekit.runs.store import Store
+
+    return Store(folder or (paths.RUNS if paths.in_checkout() else Path("_build") / "runs"))
+
+
+@runs.command("list")
+@folder_argument
+@click.option("--failed", is_flag=True, help="Only failed runs.")
+def list_runs(folder: Path | None = None, failed: bool = False) -> None:
+    """List the runs below FOLDER, failed ones with their error."""
+    for r in _store(folder).runs():
+        if failed and r.finished:
+            continue
+        line = f"{r.key}  {r.record['status']:8}  {r.record['finished']}  {r.record['wall_time_s']:8.1f} s  "
+        click.echo(line + f"{r.record['notebook']}  {_parameters(r)}")
+        if not r.finished:
+            click.echo(f"{'':18}{r.error}\n{'':18}{r.folder}")
+
+
+@runs.command()
+@folder_argument
+@workers_option
+@refusing
+def retry(folder: Path | None, workers: int) -> None:
+    """Execute the failed runs below FOLDER again, with the notebooks as they are now."""
+    from prunekit.runs import batch
+    from prunekit.runs.notebooks import read
+
+    failures = [r for r in _store(folder).runs() if not r.finished]
+    jobs = []
+    for r in failures:
+        path = Path(r.record["path"])
+        path = path if path.is_absolute() or not paths.in_checkout() else paths.ROOT / path
+        jobs.append(batch.job(read(path), r.record["parameters"], r.folder.parent.parent))
+    if not jobs:
+        click.echo("no failed run")
+        return
+    done = _execute(jobs, workers, lambda j: j.name)
+    for old, job in zip(failures, jobs, strict=True):  # the notebook has changed: its old failure is history
+        if old.key != job.key:
+            from prunekit.runs.store import remove
+
+            remove(old.folder)
+    click.echo(f"{sum(r.finished for r in done)} of {len(done)} runs finished")
+    _end_with_failures(done)
+
+
+@runs.command()
+@folder_argument
+@click.option("--failed", is_flag=True, help="Remove failed runs too.")
+@click.option("--all", "everything", is_flag=True, help="Remove every run.")
+def clean(folder: Path | None, failed: bool, everything: bool) -> None:
+    """Remove what killed runs left below FOLDER; runs in flight are left alone."""
+    from prunekit.runs.store import remove
+
+    store = _store(folder)
+    gone = store.leftovers()
+    gone += [r.folder for r in store.runs() if everything or (failed and not r.finished)]
+    for path in gone:
+        remove(path)
+        click.echo(f"removed {path}")
+    click.echo(f"{len(gone)} removed")
+
+
+@main.command()
+@click.option("--scale", type=click.Choice(SCALES), default="laptop", show_default=True, help="Size of the experiments.")
+@workers_option
+@click.option("--page", help="Only this page, e.g. overparameterization/linear-gaussian.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the site  [default: _build/html]")
+@refusing
+def build(scale: str, workers: int, page: str | None, out: Path | None) -> None:
+    """Execute every chapter that changed and build the static site."""
+    if not paths.in_checkout():
+        raise click.UsageError(f"no book here: {paths.ROOT} has no _toc.yml; build it in a checkout")
+    from prunekit.site.build import build_book
+
+    target = out or (paths.HTML if page is None else paths.BUILD / "page")
+    sys.exit(build_book(scale=scale, page=page, target=target, execute=lambda jobs: _execute(jobs, workers, lambda j: j.name)))
+
+
+@main.command()
+@click.option("--scale", type=click.Choice(SCALES), default="laptop", show_default=True, help="Which build's evidence.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, records included.")
+@click.option("--paper", help="Only the claims of this paper.")
+@refusing
+def claims(scale: str, as_json: bool, paper: str | None) -> None:
+    """Print the ledger: every claim with its verdict, from the executed notebooks of the book."""
+    from prunekit.claims import ledger
+    from prunekit.site.evidence import collect
+
+    known = ledger().papers
+    if paper and paper not in known:
+        raise click.UsageError(f"paper {paper!r} is not in the ledger; it has: {', '.join(known)}")
+    rows = [row for row in collect(scale).rows() if not paper or row["paper"] == paper]
+    if as_json:
+        click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+        return
+    width = max(len(row["id"]) for row in rows)
+    for row in rows:
+        click.echo(f"{row['id']:{width}}  {row['verdict']:26}  {row['place']}")
+    counts = {v: sum(row["verdict"] == v for row in rows) for v in dict.fromkeys(row["verdict"] for row in rows)}
+    click.echo(f"\n{len(rows)} rows at {scale} scale: " + ", ".join(f"{n} {v}" for v, n in counts.items()))

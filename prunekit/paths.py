@@ -1,0 +1,31 @@
+"""Every path of the project, named once; nothing else spells one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+ROOT = PACKAGE.parent  # the checkout, when prunekit is installed editable
+
+BOOK = ROOT / "book"
+CHAPTERS = ROOT / "chapters"
+TOC = ROOT / "_toc.yml"
+CONFIG = ROOT / "_config.yml"
+REQUIREMENTS = ROOT / "requirements.txt"
+
+RECORDED = PACKAGE / "recorded"  # results of runs too long for a laptop, kept as small files
+
+BUILD = ROOT / "_build"
+RUNS = BUILD / "runs"
+HTML = BUILD / "html"
+
+
+def ledger() -> Path:
+    """Return the ledger's file: beside the book in a checkout, inside the package in an installed wheel."""
+    inside = PACKAGE / "claims.yml"
+    return inside if inside.exists() else BOOK / "claims.yml"
+
+
+def in_checkout() -> bool:
+    """Tell whether prunekit runs from a checkout of the book, where pages can be built."""
+    return TOC.exists() and CHAPTERS.is_dir()

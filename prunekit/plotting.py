@@ -1,0 +1,173 @@
+"""Figures of the book: drawn twice, for light and dark pages, with their numbers and their words attached.
+
+A figure is made by one function that takes results and a `Palette` and returns a matplotlib figure. `show` draws
+it for both backgrounds and displays the pair with its alternative text, a caption that states the finding, and the
+numbers behind it as CSV. Colours are Okabe and Ito's, which survive colour blindness; lines and markers differ by
+shape as well.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import html
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from prunekit.claims import METADATA
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MARKERS = ("o", "s", "^", "D", "v", "P")
+DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+
+
+@dataclass(frozen=True)
+class Palette:
+    """The colours of one background: `ink` for axes and words, `muted` for guides, `series` for data."""
+
+    name: str
+    ink: str
+    muted: str
+    series: tuple[str, ...]
+
+
+LIGHT = Palette("light", "#1b1f24", "#6e7781", ("#0072b2", "#d55e00", "#007a5a", "#a3498b", "#8a6d00", "#4d4d4d"))
+DARK = Palette("dark", "#e6e6e6", "#9aa4ae", ("#56b4e9", "#ff9f4a", "#2fd6a5", "#e79fce", "#f0e442", "#c8c8c8"))
+
+_SWITCH = (
+    "<style>.pk-dark{display:none}"
+    '[data-jp-theme-light="false"] .pk-dark,html[data-theme="dark"] .pk-dark{display:block}'
+    '[data-jp-theme-light="false"] .pk-light,html[data-theme="dark"] .pk-light{display:none}'
+    ".pk-figure{margin:0}.pk-figure img{max-width:100%;height:auto;background:none}</style>"
+)
+
+
+def show(
+    draw: Callable[[Palette], Figure],
+    numbers: Mapping[str, Sequence[Any]],
+    *,
+    name: str,
+    alt: str,
+    caption: str,
+) -> None:
+    """Display a figure for light and dark pages with its words and its numbers.
+
+    Parameters
+    ----------
+    draw
+        Takes a palette and returns the figure; called once for each background.
+    numbers
+        The columns behind the figure, of equal length, by column name.
+    name
+        The CSV file's stem.
+    alt
+        What a reader who cannot see the figure should know.
+    caption
+        The finding, in words; numbers in it are to be computed.
+
+    Raises
+    ------
+    ValueError
+        If columns differ in length, hold NaN, or a text is empty.
+    """
+    for label, text in {"name": name, "alt": alt, "caption": caption}.items():
+        if not text.strip():
+            raise ValueError(f"{label} is empty: say it in words")
+    table = to_csv(numbers)
+    images = "".join(
+        f'<img class="pk-{palette.name}" alt="{html.escape(alt, quote=True)}" '
+        f'src="data:image/svg+xml;base64,{base64.b64encode(svg(draw, palette)).decode()}">'
+        for palette in (LIGHT, DARK)
+    )
+    link = f"data:text/csv;charset=utf-8;base64,{base64.b64encode(table.encode()).decode()}"
+    markup = (
+        f'{_SWITCH}<figure class="pk-figure" id="figure-{html.escape(name)}">{images}'
+        f"<figcaption>{html.escape(caption)} "
+        f'<a class="pk-csv" download="{html.escape(name)}.csv" href="{link}">Numbers as CSV</a></figcaption></figure>'
+    )
+    _display(markup, f"[{name}] {caption}", {"kind": "figure", "name": name, "alt": alt, "caption": caption})
+
+
+def _display(markup: str, text: str, record: dict[str, Any]) -> None:
+    from IPython import get_ipython
+    from IPython.display import display
+
+    if get_ipython() is None:
+        print(text)
+        return
+    display({"text/html": markup, "text/plain": text}, raw=True, metadata={METADATA: record})
+
+
+def svg(draw: Callable[[Palette], Figure], palette: Palette) -> bytes:
+    """Draw a figure on a transparent background, the same bytes for the same results."""
+    import matplotlib as mpl
+    import matplotlib.pyplot as plt
+
+    settings = {
+        "svg.hashsalt": "prunekit",
+        "figure.facecolor": "none",
+        "axes.facecolor": "none",
+        "savefig.facecolor": "none",
+        "axes.edgecolor": palette.ink,
+        "axes.labelcolor": palette.ink,
+        "axes.titlecolor": palette.ink,
+        "text.color": palette.ink,
+        "xtick.color": palette.ink,
+        "ytick.color": palette.ink,
+        "legend.frameon": False,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.prop_cycle": mpl.cycler(color=palette.series),
+        "font.size": 10.5,
+        "lines.linewidth": 1.6,
+        "lines.markersize": 5,
+        "figure.constrained_layout.use": True,
+    }
+    with mpl.rc_context(settings):
+        figure = draw(palette)
+        stream = io.BytesIO()
+        figure.savefig(stream, format="svg", metadata={"Date": None}, transparent=True)
+        plt.close(figure)
+    return stream.getvalue()
+
+
+def to_csv(numbers: Mapping[str, Sequence[Any]]) -> str:
+    """Return columns as CSV text, numbers with all their digits.
+
+    Raises
+    ------
+    ValueError
+        If columns differ in length or hold NaN; an empty cell is written for None.
+    """
+    columns = {name: list(np.asarray(values, dtype=object)) for name, values in numbers.items()}
+    lengths = {name: len(values) for name, values in columns.items()}
+    if len(set(lengths.values())) != 1:
+        raise ValueError(f"numbers has columns of different lengths {lengths}: give one value a row in each")
+    for name, values in columns.items():
+        if any(isinstance(v, (float, np.floating)) and not np.isfinite(v) for v in values):
+            raise ValueError(f"numbers[{name!r}] holds a value that is not finite: leave it out or give None")
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    return stream.getvalue()
+
+
+def line(axes: Axes, x: Any, y: Any, index: int, label: str, palette: Palette, **style: Any) -> None:
+    """Draw a prediction: a line, told apart by colour and dash."""
+    axes.plot(x, y, color=palette.series[index], linestyle=DASHES[index], label=label, **style)
+
+
+def markers(axes: Axes, x: Any, y: Any, error: Any, index: int, label: str, palette: Palette, **style: Any) -> None:
+    """Draw measurements: markers with error bars, told apart by colour and shape."""
+    axes.errorbar(
+        x, y, yerr=error, color=palette.series[index], marker=MARKERS[index], linestyle="none", label=label,
+        markerfacecolor="none", elinewidth=1, capsize=2, **style,
+    )

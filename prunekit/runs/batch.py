@@ -1,0 +1,199 @@
+"""Many runs: a grid of one notebook's parameters, or all pages of the book. One mechanism.
+
+A batch is resumed by asking for it again: what is published is not run, what failed or was in flight is.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from prunekit import claims
+from prunekit.runs.execution import Job, describe, execute
+from prunekit.runs.keys import data_checksums, run_key
+from prunekit.runs.notebooks import Notebook, coerce
+from prunekit.runs.store import Run
+
+Progress = Callable[[Sequence[Job], Job | None, Run | None], None]
+ATTEMPTS = 2  # a worker killed once may have been bad luck; killed twice, the run itself is to blame
+
+
+def job(notebook: Notebook, given: Mapping[str, Any], folder: Path) -> Job:
+    """Make the job of one run.
+
+    Raises
+    ------
+    Refused
+        If `given` names a parameter that the notebook lacks or a value of another type.
+    """
+    import nbformat
+
+    parameters = coerce(notebook, given)
+    return Job(
+        name=notebook.name,
+        path=str(notebook.path),
+        source=nbformat.writes(notebook.node),
+        parameters=parameters,
+        overrides={k: v for k, v in parameters.items() if repr(v) != repr(notebook.defaults[k])},
+        key=run_key(notebook, parameters),
+        folder=folder,
+        data=data_checksums(notebook),
+    )
+
+
+def combinations(fixed: Mapping[str, Any], grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Return every combination of the grid's values, the last axis running fastest."""
+    return [{**fixed, **dict(zip(grid, values, strict=True))} for values in itertools.product(*grid.values())]
+
+
+def run_all(jobs: Iterable[Job], executor: Executor, progress: Progress | None = None) -> list[Run]:
+    """Have every job's run, executing those that are not published yet.
+
+    Parameters
+    ----------
+    jobs
+        The runs wanted; equal keys are executed once.
+    executor
+        Anything that offers the interface of `concurrent.futures.Executor`.
+    progress
+        Called with the jobs now running, and with a job and its run when one ends.
+
+    Returns
+    -------
+    list of Run
+        One for each job, in order, finished or failed.
+    """
+    jobs = list(jobs)
+    runs: dict[str, Run] = {}
+    waiting: dict[Future[Run], tuple[Job, int]] = {}
+    for one in {j.key: j for j in jobs}.values():
+        published = one.store.finished(one.key)
+        if published:
+            runs[one.key] = published
+            _tell(progress, waiting, one, published)
+        else:
+            waiting[executor.submit(execute, one)] = (one, 1)
+    while waiting:
+        done, _ = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+        for future in done:
+            one, attempt = waiting.pop(future)
+            error = future.exception()
+            if isinstance(error, BrokenProcessPool) and attempt < ATTEMPTS:
+                waiting[executor.submit(execute, one)] = (one, attempt + 1)
+                continue
+            runs[one.key] = future.result() if error is None else _lost(one, error)
+            _tell(progress, waiting, one, runs[one.key])
+        _tell(progress, waiting)
+    return [runs[j.key] for j in jobs]
+
+
+def _tell(
+    progress: Progress | None,
+    waiting: Mapping[Future[Run], tuple[Job, int]],
+    one: Job | None = None,
+    run: Run | None = None,
+) -> None:
+    if progress:
+        progress([j for f, (j, _) in waiting.items() if f.running()], one, run)
+
+
+def _lost(one: Job, error: BaseException) -> Run:
+    """Record the failure of a run whose worker did not live to do so."""
+    words = f"WorkerDied: the worker process was killed {ATTEMPTS} times (out of memory?)"
+    if not isinstance(error, BrokenProcessPool):
+        words = f"{type(error).__name__}: {error}"
+    with one.store.partial(one.key, keep=True):
+        record = describe(one, datetime.now(UTC)) | {"status": "failed", "error": words}
+        return one.store.fail(one.key, record | {"wall_time_s": 0.0, "peak_memory_bytes": 0}, f"{words}\n{error!r}\n")
+
+
+@contextmanager
+def ending_at_once() -> Iterator[None]:
+    """Let Ctrl-C end this process now, with status 130 (SIGTERM: 143); the workers follow by themselves."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        os.write(2, b"\nstopped; repeat the command to go on where it was\n")
+        os._exit(128 + number)
+
+    before = {s: signal.signal(s, end) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Bar:
+    """A progress bar that names what is running; where there is no terminal, a line for each run that ends."""
+
+    def __init__(self, total: int, label: Callable[[Job], str]) -> None:
+        from tqdm import tqdm
+
+        self._label = label
+        self._seen: set[str] = set()
+        self._bar = tqdm(total=total, unit="run", disable=None if sys.stderr.isatty() else True, dynamic_ncols=True)
+        self._began = time.perf_counter()
+
+    def __call__(self, running: Sequence[Job], one: Job | None, run: Run | None) -> None:
+        """Show what is running, and what ended."""
+        now = ", ".join(self._label(j) for j in running)
+        if self._bar.disable:
+            for j in running:
+                if j.key not in self._seen:
+                    self._seen.add(j.key)
+                    print(f"running {self._label(j)}", file=sys.stderr, flush=True)
+        if one and run:
+            self._bar.update()
+            if not run.finished:
+                self._bar.write(f"failed  {self._label(one)}: {run.error}\n        {run.folder}", file=sys.stderr)
+        self._bar.set_postfix_str(now[:60])
+
+    def close(self) -> None:
+        """Remove the bar."""
+        self._bar.close()
+
+
+def table(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Return one tidy row for each run: parameters, reported numbers, claims' measured values and verdicts."""
+    rows = []
+    for run in runs:
+        row: dict[str, Any] = dict(run.record["parameters"])
+        for record in claims.records(run.notebook()):
+            if record["kind"] == "report":
+                row |= record["values"]
+            else:
+                row[f"{record['claim']}: {record['what']}"] = record["measured"]
+                row[f"{record['claim']}: {record['what']} (verdict)"] = record["verdict"]
+        status = {"status": run.record["status"], "wall_time_s": run.record["wall_time_s"], "run": run.key}
+        rows.append(row | status)
+    return rows
+
+
+def write_table(runs: Sequence[Run], path: Path) -> Path:
+    """Write `table` as CSV, atomically."""
+    rows = table(runs)
+    last = ("status", "wall_time_s", "run")
+    columns = [*dict.fromkeys(c for row in rows for c in row if c not in last), *last]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: json.dumps(v) if isinstance(v, (list, tuple)) else v for k, v in r.items()} for r in rows)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text.getvalue(), encoding="utf-8")
+    draft.replace(path)
+    return path

@@ -1,0 +1,241 @@
+"""One run: a notebook executed by papermill in a worker process, and the record of how that went.
+
+Everything here runs in a spawned worker. The kernel is single-threaded, so that the same seed gives the same
+numbers however many runs are in flight, and works in the run's partial directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import multiprocessing
+import os
+import platform
+import signal
+import subprocess
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from prunekit import paths
+from prunekit.runs.keys import installed_versions
+from prunekit.runs.notebooks import Parameters
+from prunekit.runs.store import NOTEBOOK, Run, Store
+
+SINGLE_THREADED = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to be had.
+
+    Attributes
+    ----------
+    name, path
+        The notebook's name and where it was read.
+    source
+        The notebook as JSON, as it was when the key was computed: an edit meanwhile changes nothing.
+    parameters
+        Every parameter of the run.
+    overrides
+        Those among them that differ from the notebook's defaults.
+    key
+        The content address of the run.
+    folder
+        The store's folder.
+    data
+        Checksums of the data files that the run may read.
+    """
+
+    name: str
+    path: str
+    source: str
+    parameters: Parameters
+    overrides: Parameters
+    key: str
+    folder: Path
+    data: dict[str, str]
+
+    @property
+    def store(self) -> Store:
+        """The store that the run belongs to."""
+        return Store(self.folder)
+
+
+def prepare_worker() -> None:
+    """Make this process end with its parent, leave Ctrl-C to the parent, and keep kernels single-threaded."""
+    os.environ.update(SINGLE_THREADED)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    parent.join()
+    import psutil
+
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
+    os._exit(1)
+
+
+def execute(job: Job) -> Run:
+    """Execute one notebook, or return its published run if another process was faster.
+
+    Returns
+    -------
+    Run
+        Finished or failed; a failing notebook raises nothing here.
+    """
+    with job.store.partial(job.key) as folder:
+        published = job.store.finished(job.key)
+        if published:
+            return published
+        started, clock = datetime.now(UTC), time.perf_counter()
+        with PeakMemory() as memory:
+            error, trace = _papermill(job, folder)
+        record = describe(job, started) | {
+            "status": "failed" if error else "finished",
+            "wall_time_s": round(time.perf_counter() - clock, 3),
+            "peak_memory_bytes": memory.peak,
+        }
+        if error:
+            return job.store.fail(job.key, record | {"error": error}, trace)
+        return job.store.publish(job.key, record)
+
+
+def _papermill(job: Job, folder: Path) -> tuple[str, str]:
+    """Run the notebook into `folder`; return the error's last line and its traceback, empty when it finished."""
+    import nbformat
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    output = folder / NOTEBOOK
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):  # papermill warns of what `coerce` has already refused
+            node = papermill.execute_notebook(
+                nbformat.reads(job.source, as_version=4),
+                output,
+                parameters=job.overrides,
+                cwd=folder,
+                kernel_name="python3",
+                progress_bar=False,
+                extra_arguments=["--log-level=40"],  # ipykernel greets every start on stderr
+            )
+    except PapermillExecutionError as error:
+        return f"{error.ename}: {error.evalue}", "\n".join(error.traceback)
+    except BaseException as error:  # a dead kernel is no PapermillException; SystemExit must not end the worker
+        return f"{type(error).__name__}: {error}", traceback.format_exc()
+    return unfinished(node)
+
+
+def unfinished(node: Any) -> tuple[str, str]:
+    """Say why an executed notebook does not count as finished; two empty strings when it does.
+
+    papermill raises nothing when a cell calls ``exit()``: the cells after it are then without a count.
+    """
+    if node.metadata.get("papermill", {}).get("exception"):
+        return "NotebookError: papermill noted an exception", "papermill noted an exception and raised none"
+    for index, cell in enumerate(node.cells):
+        if cell.cell_type == "code" and cell.source.strip() and cell.execution_count is None:
+            return (f"NotebookStopped: code cell {index} was never executed",) * 2
+    return "", ""
+
+
+class PeakMemory:
+    """The largest resident set of this process's children (the kernel), in bytes, sampled every 50 ms.
+
+    On Linux the kernel keeps each process's own high-water mark, so only its last 50 ms can be missed.
+    """
+
+    def __init__(self) -> None:
+        self.peak = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> PeakMemory:
+        """Start sampling."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Stop sampling."""
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        import psutil
+
+        while not self._stop.wait(0.05):
+            for child in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.Error, OSError):
+                    self.peak = max(self.peak, _high_water(child.pid), child.memory_info().rss)
+
+
+def _high_water(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        return 0
+    lines = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
+    return int(lines[0].split()[1]) * 1024 if lines else 0
+
+
+def describe(job: Job, started: datetime) -> dict[str, Any]:
+    """Return what a run's record says besides its outcome."""
+    return {
+        "key": job.key,
+        "notebook": job.name,
+        "path": _relative(job.path),
+        "parameters": job.parameters,
+        "started": started.isoformat(timespec="seconds"),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "versions": {"python": platform.python_version(), **installed_versions()},
+        "device": device(),
+        "data": job.data,
+    }
+
+
+def _relative(path: str) -> str:
+    resolved = Path(path).resolve()
+    return str(resolved.relative_to(paths.ROOT) if resolved.is_relative_to(paths.ROOT) else resolved)
+
+
+def commit() -> str | None:
+    """Return the checkout's commit, marked ``+edits`` when files differ from it; None outside a checkout."""
+    if not paths.in_checkout():
+        return None
+    try:
+        git = ["git", "-C", str(paths.ROOT)]
+        head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
+        edits = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head.stdout.strip() + ("+edits" if edits.stdout.strip() else "")
+
+
+def device() -> dict[str, Any]:
+    """Return what the run computed on."""
+    return {
+        "kind": "cpu",
+        "name": _processor(),
+        "cores": os.cpu_count(),
+        "threads": int(SINGLE_THREADED["OMP_NUM_THREADS"]),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,218 @@
+"""A notebook as the batch sees it: code cells, prose, and a cell of parameters with literal defaults.
+
+Notebooks are MyST-Markdown (``.md``, through jupytext) or ``.ipynb``. The first code cell tagged ``parameters``
+holds assignments of literals and nothing else; they are the notebook's parameters and their defaults.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prunekit import paths
+from prunekit.scales import SCALES
+
+Parameters = dict[str, Any]
+
+
+class Refused(ValueError):
+    """A request that was turned down before anything ran; the message says what would be right."""
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """A notebook read from disk.
+
+    Attributes
+    ----------
+    path
+        Where it was read.
+    name
+        ``overparameterization/linear-gaussian`` for a chapter's page, the file's stem elsewhere.
+    node
+        Its cells without outputs, as an ``nbformat`` node with stable cell ids.
+    defaults
+        Parameter names with their default values, in the order of the parameters cell.
+    """
+
+    path: Path
+    name: str
+    node: Any
+    defaults: Parameters
+
+    @property
+    def code(self) -> list[str]:
+        """Sources of the code cells, in order."""
+        return [cell.source for cell in self.node.cells if cell.cell_type == "code"]
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The notebook's own ``prunekit`` front matter (``paper``, ``reads``)."""
+        return self.node.metadata.get("prunekit", {})
+
+
+def read(path: Path | str) -> Notebook:
+    """Read a notebook and its parameters.
+
+    Raises
+    ------
+    Refused
+        If there is no such file, it is no notebook, or its parameters cell holds more than literals.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise Refused(f"notebook {str(path)!r} does not exist{_others(path)}")
+    if path.suffix not in {".md", ".ipynb"}:
+        raise Refused(f"notebook {str(path)!r} is neither MyST-Markdown (.md) nor .ipynb")
+    import jupytext
+
+    try:
+        node = jupytext.read(path)
+    except Exception as error:
+        raise Refused(f"notebook {str(path)!r} cannot be read: {error}") from error
+    for index, cell in enumerate(node.cells):  # jupytext's ids are random: two readings must agree
+        cell["id"] = f"cell-{index}"
+        if cell.cell_type == "code":
+            cell["outputs"], cell["execution_count"] = [], None
+    node.cells = [c for c in node.cells if "injected-parameters" not in c.metadata.get("tags", [])]
+    node.metadata.setdefault("kernelspec", {"name": "python3", "display_name": "Python 3", "language": "python"})
+    return Notebook(path=path, name=page_name(path), node=node, defaults=_defaults(node, path))
+
+
+def page_name(path: Path) -> str:
+    """Name a notebook: its place among the chapters, or its stem."""
+    resolved = path.resolve()
+    if resolved.is_relative_to(paths.CHAPTERS):
+        return resolved.relative_to(paths.CHAPTERS).with_suffix("").as_posix()
+    return path.stem
+
+
+def _others(path: Path) -> str:
+    """Name the notebooks that do exist, nearest first."""
+    candidates = [path.parent] if path.parent.is_dir() else []
+    candidates += [paths.CHAPTERS] if paths.in_checkout() else []
+    found = sorted({str(p) for folder in candidates for p in folder.rglob("*.md")})[:200]
+    near = difflib.get_close_matches(str(path), found, n=3, cutoff=0.3) or found[:5]
+    return f": there are {', '.join(near)}" if near else ""
+
+
+def _defaults(node: Any, path: Path) -> Parameters:
+    """Read the literal assignments of the parameters cell."""
+    tagged = [c for c in node.cells if c.cell_type == "code" and "parameters" in c.metadata.get("tags", [])]
+    if not tagged:
+        return {}
+    if len(tagged) > 1:
+        raise Refused(f"notebook {str(path)!r} has {len(tagged)} cells tagged 'parameters': it may have one")
+    defaults: Parameters = {}
+    for statement in ast.parse(tagged[0].source).body:
+        try:
+            if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value:
+                name, value = statement.target.id, statement.value
+            elif isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+                name, value = statement.targets[0].id, statement.value  # type: ignore[attr-defined]
+            else:
+                raise ValueError
+            defaults[name] = ast.literal_eval(value)
+        except (ValueError, AttributeError):
+            line = ast.unparse(statement)
+            raise Refused(
+                f"notebook {str(path)!r}: its parameters cell holds {line!r}; "
+                "only 'name = literal', one name a line, is allowed there"
+            ) from None
+    return defaults
+
+
+def coerce(notebook: Notebook, given: Mapping[str, Any]) -> Parameters:
+    """Complete `given` by the notebook's defaults, refusing what the notebook would misread.
+
+    Returns
+    -------
+    dict
+        Every parameter of the notebook, in its order; an int given for a float is a float.
+
+    Raises
+    ------
+    Refused
+        For an unknown name (the known ones are named), for a value of another type than the default's literal,
+        for a number that is not finite, or for an unknown scale.
+    """
+    unknown = [name for name in given if name not in notebook.defaults]
+    if unknown:
+        known = ", ".join(f"{k} = {v!r}" for k, v in notebook.defaults.items()) or "none"
+        raise Refused(f"{notebook.name} has no parameter {unknown[0]!r}; its parameters are: {known}")
+    complete = {n: _match(n, given[n], d) if n in given else d for n, d in notebook.defaults.items()}
+    if complete.get("scale", SCALES[0]) not in SCALES:
+        raise Refused(f"parameter scale is {complete['scale']!r}: give one of {', '.join(SCALES)}")
+    return complete
+
+
+def _match(name: str, value: Any, default: Any) -> Any:
+    """Return `value` as the type of `default`, or refuse."""
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if default is not None and type(value) is not type(default):
+        raise Refused(
+            f"parameter {name} is {value!r}, of type {type(value).__name__}: "
+            f"give a {type(default).__name__} like its default {default!r}"
+        )
+    if isinstance(value, float) and not math.isfinite(value):
+        raise Refused(f"parameter {name} is {value!r}: give a finite number")
+    if isinstance(default, (list, tuple)) and default:
+        return type(default)(_match(f"{name}[{i}]", v, default[0]) for i, v in enumerate(value))
+    return value
+
+
+def parse_value(notebook: Notebook, name: str, text: str) -> Any:
+    """Read one value written on a command line as the type of the parameter's default.
+
+    Raises
+    ------
+    Refused
+        If the name is unknown or the text is no literal of that type.
+    """
+    default = coerce_known(notebook, name)
+    if isinstance(default, str):
+        return text
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        raise Refused(
+            f"parameter {name} is {text!r}: give a {type(default).__name__} like its default {default!r}"
+        ) from None
+    return coerce(notebook, {name: value})[name]
+
+
+def parse_values(notebook: Notebook, name: str, text: str) -> list[Any]:
+    """Read the comma-separated values of a grid axis, e.g. ``0.1,0.5,1`` or ``[1,2],[3,4]``.
+
+    Raises
+    ------
+    Refused
+        If the name is unknown, a value is no literal of its type, none is given, or one is given twice.
+    """
+    default = coerce_known(notebook, name)
+    if isinstance(default, (list, tuple)):
+        try:
+            parts = [repr(v) for v in ast.literal_eval(f"[{text}]")]
+        except (ValueError, SyntaxError):
+            raise Refused(f"grid {name}: {text!r} is no list of values like {default!r}") from None
+    else:
+        parts = [part.strip() for part in text.split(",")]
+    if not all(parts) or not parts:
+        raise Refused(f"grid {name}: {text!r} holds an empty value; give {name}=v1,v2,…")
+    values = [parse_value(notebook, name, part) for part in parts]
+    if len({repr(v) for v in values}) < len(values):
+        raise Refused(f"grid {name}: {text!r} gives a value twice")
+    return values
+
+
+def coerce_known(notebook: Notebook, name: str) -> Any:
+    """Return the default of parameter `name`, refusing an unknown name with the known ones."""
+    if name not in notebook.defaults:
+        coerce(notebook, {name: None})
+    return notebook.defaults[name]

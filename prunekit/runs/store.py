@@ -1,0 +1,189 @@
+"""A folder in which a run appears whole or not at all.
+
+    FOLDER/KEY/          a published run: notebook.ipynb, run.json, and what else the notebook wrote
+    FOLDER/failed/KEY/   the last failure of a run: the partial notebook, traceback.txt, run.json
+    FOLDER/.KEY.partial/ a run in flight; left behind only by a kill, and then taken over or cleaned up
+    FOLDER/.KEY.lock     held by the process that executes KEY
+
+A run is written into its partial directory and published by one atomic rename, so whatever is killed, a directory
+named by a key holds a finished run. A published run is never executed again and never changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+NOTEBOOK, RECORD, TRACEBACK = "notebook.ipynb", "run.json", "traceback.txt"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run on disk, finished or failed.
+
+    Attributes
+    ----------
+    folder
+        Its directory.
+    record
+        Its ``run.json``: key, notebook, parameters, status, commit, versions, device, data, times, memory.
+    """
+
+    folder: Path
+    record: dict[str, Any]
+
+    @property
+    def finished(self) -> bool:
+        """Whether every cell ran without an error."""
+        return self.record["status"] == "finished"
+
+    @property
+    def key(self) -> str:
+        """The run's content address."""
+        return self.record["key"]
+
+    @property
+    def error(self) -> str:
+        """The last line of a failed run's traceback, empty for a finished run."""
+        return self.record.get("error", "")
+
+    def notebook(self) -> Any:
+        """Read the executed notebook (of a failed run: as far as it came)."""
+        import nbformat
+
+        path = self.folder / NOTEBOOK
+        return nbformat.read(path, as_version=4) if path.exists() else nbformat.v4.new_notebook()
+
+
+@dataclass(frozen=True)
+class Store:
+    """The runs kept under one folder."""
+
+    folder: Path
+
+    def finished(self, key: str) -> Run | None:
+        """Return the published run of `key`, or None."""
+        return _load(self.folder / key)
+
+    def failed(self, key: str) -> Run | None:
+        """Return the last failure of `key`, or None."""
+        return _load(self.folder / "failed" / key)
+
+    def runs(self) -> list[Run]:
+        """Return every run below the folder, finished and failed, oldest first."""
+        found = [_load(record.parent) for record in self.folder.rglob(RECORD) if ".partial" not in str(record)]
+        return sorted((run for run in found if run), key=lambda run: run.record.get("finished", ""))
+
+    @contextlib.contextmanager
+    def partial(self, key: str, *, keep: bool = False) -> Iterator[Path]:
+        """Hold the lock of `key` and hand out its partial directory, which is removed on the way out.
+
+        The directory is empty, unless `keep` asks for what a killed run left in it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        folder = self._partial(key)
+        with _locked(self.folder / f".{key}.lock"):
+            if not keep:
+                shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(exist_ok=True)
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def publish(self, key: str, record: dict[str, Any]) -> Run:
+        """Turn the partial directory of `key` into a published run, atomically."""
+        target = self._settle(key, record, self.folder / key)
+        shutil.rmtree(self.folder / "failed" / key, ignore_errors=True)
+        return Run(target, record)
+
+    def fail(self, key: str, record: dict[str, Any], traceback: str) -> Run:
+        """Keep the partial directory of `key` as its last failure."""
+        (self._partial(key) / TRACEBACK).write_text(traceback, encoding="utf-8")
+        target = self.folder / "failed" / key
+        target.parent.mkdir(exist_ok=True)
+        shutil.rmtree(target, ignore_errors=True)
+        return Run(self._settle(key, record, target), record)
+
+    def leftovers(self) -> list[Path]:
+        """Return the partial directories and locks that no living process holds."""
+        found = []
+        for partial in sorted(self.folder.rglob(".*.partial")):
+            if not _held(partial.with_suffix(".lock")):
+                found.append(partial)
+        found += [lock for lock in sorted(self.folder.rglob(".*.lock")) if not _held(lock)]
+        return found
+
+    def _partial(self, key: str) -> Path:
+        return self.folder / f".{key}.partial"
+
+    def _settle(self, key: str, record: dict[str, Any], target: Path) -> Path:
+        partial = self._partial(key)
+        (partial / RECORD).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        for path in [*partial.iterdir(), partial]:  # on disk before its name is: a power cut is a kill too
+            _sync(path)
+        partial.rename(target)
+        _sync(target.parent)
+        return target
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a directory that `Store.leftovers` or a caller named."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _load(folder: Path) -> Run | None:
+    path = folder / RECORD
+    return Run(folder, json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock that the kernel drops when the process dies, and leave no file behind."""
+    while True:
+        with path.open("a") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            if not _is_same(stream.fileno(), path):  # another holder removed the file while we waited
+                continue
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
+
+
+def _is_same(handle: int, path: Path) -> bool:
+    try:
+        return os.fstat(handle).st_ino == path.stat().st_ino
+    except FileNotFoundError:
+        return False
+
+
+def _held(lock: Path) -> bool:
+    """Tell whether a living process holds `lock`."""
+    try:
+        with lock.open() as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False

@@ -1,0 +1,49 @@
+"""The three scales at which every notebook runs.
+
+``smoke`` takes seconds and proves that the page executes, ``laptop`` is what the built book shows, ``paper`` is
+the paper's own setting.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+SCALES = ("smoke", "laptop", "paper")
+
+T = TypeVar("T")
+
+
+def known(scale: str) -> str:
+    """Return `scale` if it is one of the three.
+
+    Raises
+    ------
+    ValueError
+        If it is none of them.
+    """
+    if scale not in SCALES:
+        raise ValueError(f"scale is {scale!r}: give one of {', '.join(map(repr, SCALES))}")
+    return scale
+
+
+def pick(scale: str, *, smoke: T, laptop: T, paper: T) -> T:
+    """Choose a setting by scale.
+
+    Parameters
+    ----------
+    scale
+        ``"smoke"``, ``"laptop"`` or ``"paper"``.
+    smoke, laptop, paper
+        The setting's value at each scale.
+
+    Raises
+    ------
+    ValueError
+        If `scale` is none of the three.
+
+    Examples
+    --------
+    >>> pick("laptop", smoke=2, laptop=20, paper=100)
+    20
+    """
+    return {"smoke": smoke, "laptop": laptop, "paper": paper}[known(scale)]

@@ -1,0 +1,15 @@
+"""From executed notebooks to a static site.
+
+evidence
+    What the chapters' runs say about each claim of the ledger.
+words
+    Text safe inside MyST-Markdown, and numbers as a reader reads them.
+cards
+    What every page says about itself: paper, claims, how it was run, how to run and cite it.
+generated
+    The scorecard and errata pages.
+stage
+    The book as Sphinx will read it, in a fresh folder.
+build
+    Runs, stage, Sphinx, and the swap that puts the new site in place.
+"""

@@ -1,0 +1,112 @@
+"""The scorecard and errata pages, made from the executed notebooks and the ledger alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from prunekit import claims
+from prunekit.claims import NOT_ATTEMPTED, RELATIONS
+from prunekit.site.cards import title
+from prunekit.site.evidence import Evidence
+from prunekit.site.words import number, plain
+
+Row = dict[str, Any]
+
+
+def scorecard(evidence: Evidence) -> str:
+    """Return the scorecard page: one table a paper, one row a claim."""
+    rows = [row for row in evidence.rows() if row["kind"] != "erratum"]
+    parts = [
+        "# Scorecard",
+        "",
+        f"Every figure, table and statement that the book undertakes to test, {len(rows)} in all, with the verdict that "
+        f"its measurements amount to at the {evidence.scale} scale. Verdicts are computed from what the pages recorded; "
+        "{doc}`/book/introduction` says what each word means.",
+        "",
+        _counts(rows),
+        *_failures(evidence),
+    ]
+    for key, paper in claims.ledger().papers.items():
+        mine = [row for row in rows if row["paper"] == key]
+        parts += ["", f"## {plain(paper['chapter'])}", "", f"{{cite:t}}`{paper['cite']}`", "", *_table(mine)]
+    return "\n".join(parts) + "\n"
+
+
+def _counts(rows: Sequence[Row]) -> str:
+    verdicts = [*claims.VERDICTS, NOT_ATTEMPTED]
+    counts = {v: sum(row["verdict"] == v for row in rows) for v in verdicts}
+    return ", ".join(f"**{count}** {verdict}" for verdict, count in counts.items() if count) + "."
+
+
+def _failures(evidence: Evidence) -> list[str]:
+    failed = [p for p in evidence.pages if not p.run or not p.run.finished]
+    if not failed:
+        return []
+    names = ", ".join(f"{{doc}}`{plain(title(p))} </{p.document}>`" for p in failed)
+    return ["", "```{error}", f"These pages failed when they were run, so their claims count as not attempted: {names}", "```"]
+
+
+def _table(rows: Sequence[Row]) -> list[str]:
+    lines = ["```{list-table}", ":header-rows: 1", ":widths: 18 42 14 26", ":class: pk-scorecard", ""]
+    lines += ["* - Claim", "  - What the paper says", "  - Verdict", "  - Measured"]
+    for row in rows:
+        lines += [
+            f"* - `{row['id']}`",
+            f"  - *{plain(row['place'])}.* {plain(row['statement'])}",
+            f"  - {row['verdict']}",
+            f"  - {_evidence(row)}",
+        ]
+    return [*lines, "```"]
+
+
+def _evidence(row: Row) -> str:
+    if not row["records"]:
+        return "its full setting needs a GPU or hours" if row["kind"] == "heavy" else "its page is not written yet"
+    return "; ".join(
+        f"{{ref}}`{plain(r['what'])} <{r['anchor']}>`: {number(r['measured'])}, "
+        f"expected {RELATIONS[r['relation']]} {number(r['expected'])} ± {r['tolerance']:.2g}"
+        for r in row["records"]
+    )
+
+
+def errata(evidence: Evidence) -> str:
+    """Return the errata page: each slip of a paper's text that a cell of the book shows."""
+    rows = [row for row in evidence.rows() if row["kind"] == "erratum"]
+    shown = [row for row in rows if row["records"]]
+    parts = [
+        "# Errata",
+        "",
+        "Places where a paper's text is wrong or says less than it needs. An erratum is a claim about the text and is "
+        "tested like any other: the printed statement must fail and the corrected one pass, in the cell that is linked. "
+        f"{len(shown)} of the {len(rows)} that the ledger lists are tested so far.",
+    ]
+    for key, paper in claims.ledger().papers.items():
+        mine = [row for row in shown if row["paper"] == key]
+        if not mine:
+            continue
+        parts += ["", f"## {plain(paper['chapter'])}", "", f"{{cite:t}}`{paper['cite']}`"]
+        for row in mine:
+            parts += ["", *_erratum(row)]
+    waiting = [row for row in rows if not row["records"]]
+    if waiting:
+        parts += ["", "## Listed, not tested yet", ""]
+        parts += [f"- `{row['id']}`, {plain(row['place'])}" for row in waiting]
+    return "\n".join(parts) + "\n"
+
+
+def _erratum(row: Row) -> list[str]:
+    return [
+        f"### {plain(row['place'])}",
+        "",
+        f"**Printed.** {plain(row['statement'])}",
+        "",
+        f"**Right.** {plain(row['right'])}",
+        "",
+        f"**Shown** ({row['verdict']}, `{row['id']}`). " + "; ".join(
+            f"{{ref}}`{plain(r['what'])} <{r['anchor']}>`: measured {number(r['measured'])}, printed "
+            f"{RELATIONS[r['relation']]} {number(r['expected'])}"
+            + ("" if r["corrected"] is None else f", corrected {RELATIONS[r['relation']]} {number(r['corrected'])}")
+            for r in row["records"]
+        ),
+    ]

@@ -1,0 +1,122 @@
+"""The book as Sphinx will read it: today's prose with the outputs of the runs, in a fresh folder.
+
+Editing a sentence therefore executes nothing: the key of a run covers code, not prose, and the outputs are laid
+under the prose as it is now.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from prunekit import paths
+from prunekit.runs.store import Run
+from prunekit.site import cards, generated
+from prunekit.site.evidence import Evidence, Page
+
+
+def stage(evidence: Evidence, folder: Path, *, whole: bool = True) -> None:
+    """Write the book into `folder`, which must not exist.
+
+    Parameters
+    ----------
+    evidence
+        The pages to show, each with its run, finished or failed.
+    folder
+        Where to write.
+    whole
+        Whether these are all the book's pages; else the others are left out of the table of contents.
+    """
+    shutil.copytree(paths.BOOK, folder / "book", ignore=shutil.ignore_patterns("claims.yml", "__pycache__"))
+    shutil.copy(paths.CONFIG, folder)
+    _write_toc(folder, None if whole else [page.document for page in evidence.pages])
+    (folder / "downloads").mkdir()
+    for page in evidence.pages:
+        if page.run is None:
+            raise ValueError(f"page {page.name} has no run to show")
+        _write(folder / f"{page.document}.ipynb", compose(page, page.run))
+        _write(folder / "downloads" / f"{page.name.replace('/', '-')}.ipynb", page.notebook.node)
+    (folder / "book" / "scorecard.md").write_text(generated.scorecard(evidence), encoding="utf-8")
+    (folder / "book" / "errata.md").write_text(generated.errata(evidence), encoding="utf-8")
+
+
+def _write(path: Path, node: Any) -> None:
+    import nbformat
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(node, path)
+
+
+def _write_toc(folder: Path, only: Sequence[str] | None) -> None:
+    import yaml
+
+    toc = yaml.safe_load(paths.TOC.read_text(encoding="utf-8"))
+    if only is not None:
+        for part in toc["parts"]:
+            part["chapters"] = [
+                c for c in part["chapters"] if not c["file"].startswith("chapters/") or c["file"] in only
+            ]
+        toc["parts"] = [part for part in toc["parts"] if part["chapters"]]
+    (folder / "_toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
+
+
+def compose(page: Page, run: Run) -> Any:
+    """Return the page as a notebook: prose of today, outputs of the run, and the cards about both."""
+    node = copy.deepcopy(page.notebook.node)
+    executed = [c for c in run.notebook().cells if c.cell_type == "code"]
+    injected = [c for c in executed if "injected-parameters" in c.metadata.get("tags", [])]
+    executed = [c for c in executed if c not in injected]
+    cells: list[Any] = []
+    code = 0
+    for cell in node.cells:
+        if cell.cell_type == "code":
+            done = executed[code] if code < len(executed) else None  # a run that died early has fewer
+            if done is not None:
+                cell["outputs"], cell["execution_count"] = done.outputs, done.execution_count
+            cells += [*_targets(page, cell), cell]
+            if "parameters" in cell.metadata.get("tags", []):
+                cells += [_clean(c) for c in injected]
+            code += 1
+        else:
+            cells.append(cell)
+    node.cells = _with_cards(page, run, cells)
+    node.metadata = {"kernelspec": node.metadata["kernelspec"]}
+    return node
+
+
+def _targets(page: Page, cell: Any) -> list[Any]:
+    """Return the anchors to put before a code cell, one for each claim that it checks."""
+    shown = [o.get("metadata", {}).get("prunekit") for o in cell.get("outputs", [])]
+    shown = [r for r in shown if r and r.get("kind") == "claim"]
+    remaining = list(page.records)
+    labels = []
+    for record in shown:
+        match = next((r for r in remaining if all(r[k] == record[k] for k in record)), None)
+        if match:
+            remaining.remove(match)
+            labels.append(f"({match['anchor']})=")
+    return [_markdown("\n".join(labels))] if labels else []
+
+
+def _clean(cell: Any) -> Any:
+    cell.metadata = {"tags": ["injected-parameters"]}
+    return cell
+
+
+def _with_cards(page: Page, run: Run, cells: list[Any]) -> list[Any]:
+    """Put the head card under the title and the running instructions at the end."""
+    title, _, rest = cells[0].source.partition("\n")
+    card = cards.head(page, run) if run.finished else cards.failure(run)
+    first = copy.deepcopy(cells[0])
+    first.source = f"{title}\n\n{card}\n{rest}"
+    return [first, *cells[1:], _markdown(cards.tail(page, run))]
+
+
+def _markdown(source: str) -> Any:
+    import nbformat
+
+    return nbformat.v4.new_markdown_cell(source, id=f"pk-{hashlib.sha256(source.encode()).hexdigest()[:12]}")

@@ -1,0 +1,33 @@
+"""Text safe inside MyST-Markdown, and numbers as a reader reads them."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>$|~^#])")
+
+
+def plain(text: str) -> str:
+    """Escape everything that MyST-Markdown would read as markup, and put the text on one line."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def number(value: float) -> str:
+    """Return a number with four significant digits."""
+    return f"{value:.4g}"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as a reader says it."""
+    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
+
+
+def moment(stamp: str) -> str:
+    """Return an ISO time stamp as date and minute."""
+    return datetime.fromisoformat(stamp).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def memory(size: int) -> str:
+    """Return bytes as mebibytes."""
+    return f"{size / 2**20:.0f} MiB"
