@@ -95,9 +95,7 @@ def ledger() -> Ledger:
     import yaml
 
     raw = yaml.safe_load(paths.ledger().read_text(encoding="utf-8"))
-    claims = [
-        Claim(c["id"], c["paper"], c["place"], c["statement"].strip(), c["kind"]) for c in raw["claims"]
-    ]
+    claims = [Claim(c["id"], c["paper"], c["place"], c["statement"].strip(), c["kind"]) for c in raw["claims"]]
     errata = [
         Claim(e["id"], e["paper"], e["place"], e["says"].strip(), right=e["right"].strip()) for e in raw["errata"]
     ]
@@ -151,7 +149,7 @@ def check(
     if relation not in RELATIONS:
         raise ValueError(f"relation is {relation!r}: give one of {', '.join(map(repr, RELATIONS))}")
     numbers_ = {"measured": measured, "expected": expected, "tolerance": tolerance}
-    record = {name: _finite(name, value) for name, value in numbers_.items()}
+    record: dict[str, Any] = {name: _finite(name, value) for name, value in numbers_.items()}
     if record["tolerance"] < 0:
         raise ValueError(f"tolerance is {tolerance!r}: give a number that is not negative")
     record |= {
@@ -179,7 +177,9 @@ def report(**values: Any) -> None:
         If a value is neither a number, a word nor a flag.
     """
     plain = {name: _plain(name, value) for name, value in values.items()}
-    lines = [f"{name} = {value:.6g}" if isinstance(value, float) else f"{name} = {value}" for name, value in plain.items()]
+    lines = [
+        f"{name} = {value:.6g}" if isinstance(value, float) else f"{name} = {value}" for name, value in plain.items()
+    ]
     items = "".join(f"<li><code>{html.escape(line)}</code></li>" for line in lines)
     text = "reported: " + ", ".join(lines)
     _show({"kind": "report", "values": plain}, f'<ul class="pk-report">{items}</ul>', text)
@@ -221,10 +221,13 @@ def records(notebook: Any) -> list[dict[str, Any]]:
 def sentence(record: Mapping[str, Any]) -> str:
     """Say one record of `check` in a line of plain text."""
     wanted = f"{RELATIONS[record['relation']]} {record['expected']:.4g}"
-    fixed = "" if record["corrected"] is None else f", corrected {RELATIONS[record['relation']]} {record['corrected']:.4g}"
+    fixed = (
+        "" if record["corrected"] is None else f", corrected {RELATIONS[record['relation']]} {record['corrected']:.4g}"
+    )
     return (
         f"{record['claim']}: {record['verdict']}. {record['what']}: measured {record['measured']:.4g}, "
-        f"expected {wanted}{fixed} (tolerance {record['tolerance']:.2g}; {record['scale']} scale, {record['data']} data)"
+        f"expected {wanted}{fixed} (tolerance {record['tolerance']:.2g}; "
+        f"{record['scale']} scale, {record['data']} data)"
     )
 
 

@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 workers_option = click.option(
-    "--workers", "--jobs", "workers", type=click.IntRange(min=1), default=1, show_default=True,
+    "--workers",
+    "--jobs",
+    "workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
     help="Notebooks to execute at a time; each kernel is single-threaded.",
 )
 
@@ -47,7 +52,7 @@ def refusing(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.group(context_settings=HELP)
 @click.version_option(__version__, prog_name="prunekit")
 def main() -> None:
-    """The theory of neural-network pruning, made executable.
+    """Run the theory of neural-network pruning.
 
     Run a notebook of the book with other parameters, sweep a grid of them, build the book, and see which claims of
     the papers held.
@@ -69,15 +74,21 @@ def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
 @main.command()
 @click.argument("notebook", type=click.Path(path_type=Path))
 @click.option("-p", "--parameter", "given", multiple=True, metavar="NAME=VALUE", help="Set one parameter.")
-@click.option("--grid", "axes", multiple=True, metavar="NAME=V1,V2,…", help="Sweep a parameter over values; repeatable.")
+@click.option(
+    "--grid", "axes", multiple=True, metavar="NAME=V1,V2,…", help="Sweep a parameter over values; repeatable."
+)
 @workers_option
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the runs and results.csv  [default: _build/runs/NAME]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the runs and results.csv  [default: _build/runs/NAME]",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would run, and run nothing.")
 @refusing
 def run(
     notebook: Path, given: tuple[str, ...], axes: tuple[str, ...], workers: int, out: Path | None, dry_run: bool
 ) -> None:
-    """Execute NOTEBOOK (.md or .ipynb), once or over every combination of the grids.
+    r"""Execute NOTEBOOK (.md or .ipynb), once or over every combination of the grids.
 
     Repeating the command resumes it: what is finished is not run again. Every combination's parameters and all
     numbers that the notebook reports end up in one table, results.csv.
@@ -157,7 +168,9 @@ def runs(context: click.Context) -> None:
         context.invoke(list_runs)
 
 
-folder_argument = click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True), required=False)
+folder_argument = click.argument(
+    "folder", type=click.Path(path_type=Path, file_okay=False, exists=True), required=False
+)
 
 
 def _store(folder: Path | None) -> Any:
@@ -226,10 +239,14 @@ def clean(folder: Path | None, failed: bool, everything: bool) -> None:
 
 
 @main.command()
-@click.option("--scale", type=click.Choice(SCALES), default="laptop", show_default=True, help="Size of the experiments.")
+@click.option(
+    "--scale", type=click.Choice(SCALES), default="laptop", show_default=True, help="Size of the experiments."
+)
 @workers_option
 @click.option("--page", help="Only this page, e.g. overparameterization/linear-gaussian.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the site  [default: _build/html]")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the site  [default: _build/html]"
+)
 @refusing
 def build(scale: str, workers: int, page: str | None, out: Path | None) -> None:
     """Execute every chapter that changed and build the static site."""
@@ -238,7 +255,11 @@ def build(scale: str, workers: int, page: str | None, out: Path | None) -> None:
     from prunekit.site.build import build_book
 
     target = out or (paths.HTML if page is None else paths.BUILD / "page")
-    sys.exit(build_book(scale=scale, page=page, target=target, execute=lambda jobs: _execute(jobs, workers, lambda j: j.name)))
+    sys.exit(
+        build_book(
+            scale=scale, page=page, target=target, execute=lambda jobs: _execute(jobs, workers, lambda j: j.name)
+        )
+    )
 
 
 @main.command()

@@ -109,8 +109,9 @@ def svg(draw: Callable[[Palette], Figure], palette: Palette) -> bytes:
     """Draw a figure on a transparent background, the same bytes for the same results."""
     import matplotlib as mpl
     import matplotlib.pyplot as plt
+    from cycler import cycler
 
-    settings = {
+    settings: Any = {
         "svg.hashsalt": "prunekit",
         "figure.facecolor": "none",
         "axes.facecolor": "none",
@@ -124,7 +125,7 @@ def svg(draw: Callable[[Palette], Figure], palette: Palette) -> bytes:
         "legend.frameon": False,
         "axes.spines.top": False,
         "axes.spines.right": False,
-        "axes.prop_cycle": mpl.cycler(color=palette.series),
+        "axes.prop_cycle": cycler(color=palette.series),
         "font.size": 10.5,
         "lines.linewidth": 1.6,
         "lines.markersize": 5,
@@ -168,6 +169,15 @@ def line(axes: Axes, x: Any, y: Any, index: int, label: str, palette: Palette, *
 def markers(axes: Axes, x: Any, y: Any, error: Any, index: int, label: str, palette: Palette, **style: Any) -> None:
     """Draw measurements: markers with error bars, told apart by colour and shape."""
     axes.errorbar(
-        x, y, yerr=error, color=palette.series[index], marker=MARKERS[index], linestyle="none", label=label,
-        markerfacecolor="none", elinewidth=1, capsize=2, **style,
+        x,
+        y,
+        yerr=error,
+        color=palette.series[index],
+        marker=MARKERS[index],
+        linestyle="none",
+        label=label,
+        markerfacecolor="none",
+        elinewidth=1,
+        capsize=2,
+        **style,
     )

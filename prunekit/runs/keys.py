@@ -123,7 +123,17 @@ def versions_fingerprint() -> str:
 @functools.cache
 def installed_versions() -> dict[str, Any]:
     """Return the versions of the libraries whose numbers a run depends on."""
-    names = ("prunekit", "numpy", "scipy", "matplotlib", "scikit-learn", "torch", "torchvision", "papermill", "ipykernel")
+    names = (
+        "prunekit",
+        "numpy",
+        "scipy",
+        "matplotlib",
+        "scikit-learn",
+        "torch",
+        "torchvision",
+        "papermill",
+        "ipykernel",
+    )
     found = {}
     for name in names:
         try:

@@ -23,9 +23,7 @@ SEAL = ".built-from"  # the checksum of the staged book that a site was built fr
 INDEX = "book/introduction.html"
 
 
-def build_book(
-    *, scale: str, page: str | None, target: Path, execute: Callable[[list[Job]], list[Run]]
-) -> int:
+def build_book(*, scale: str, page: str | None, target: Path, execute: Callable[[list[Job]], list[Run]]) -> int:
     """Execute what changed, build the site into `target`, and say how it went.
 
     Parameters

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 from prunekit import __version__, claims
 from prunekit.claims import REDUCED
 from prunekit.runs.store import Run
 from prunekit.site.evidence import Page
 from prunekit.site.words import duration, memory, moment, plain
 
+CODE, VERBATIM = "`{}`", ("parameters", "run", "commit")
 SYNTHETIC = "drawn by the page itself from its seed"
 
 
@@ -54,7 +53,8 @@ def failure(run: Run) -> str:
     return "\n".join(
         [
             "```{error}",
-            "**This page failed when it was run.** What follows is as far as it came; its claims count as not attempted.",
+            "**This page failed when it was run.** What follows is as far as it came; "
+            "its claims count as not attempted.",
             "",
             plain(run.error),
             "```",
@@ -121,18 +121,19 @@ def _facts(page: Page, run: Run) -> list[str]:
     device = record["device"]
     data = ", ".join(f"{name} ({digest[:12]})" for name, digest in record["data"].items()) or SYNTHETIC
     rows = {
-        "parameters": json.dumps(record["parameters"], ensure_ascii=False),
+        "parameters": ", ".join(f"{k} = {v!r}" for k, v in record["parameters"].items()),
         "run": record["key"],
         "commit": record["commit"] or "not in a checkout",
         "started, ended": f"{moment(record['started'])}, {moment(record['finished'])}",
         "wall time, peak memory": f"{duration(record['wall_time_s'])}, {memory(record['peak_memory_bytes'])}",
-        "device": f"{device['kind']}: {device['name']}, {device['threads']} of {device['cores']} cores, {device['system']}",
+        "device": f"{device['kind']}: {device['name']}, {device['threads']} of {device['cores']} cores, "
+        f"{device['system']}",
         "data": data,
         "versions": ", ".join(f"{name} {version}" for name, version in record["versions"].items()),
     }
     table = ["```{list-table}", ":class: pk-facts", ":widths: 20 80", ""]
     for name, value in rows.items():
-        table += [f"* - {name}", f"  - {plain(str(value))}"]
+        table += [f"* - {name}", f"  - {CODE.format(value) if name in VERBATIM else plain(str(value))}"]
     return [*table, "```"]
 
 

@@ -20,9 +20,9 @@ def scorecard(evidence: Evidence) -> str:
     parts = [
         "# Scorecard",
         "",
-        f"Every figure, table and statement that the book undertakes to test, {len(rows)} in all, with the verdict that "
-        f"its measurements amount to at the {evidence.scale} scale. Verdicts are computed from what the pages recorded; "
-        "{doc}`/book/introduction` says what each word means.",
+        f"Every figure, table and statement that the book undertakes to test, {len(rows)} in all, with the verdict "
+        f"that its measurements amount to at the {evidence.scale} scale. Verdicts are computed from what the pages "
+        "recorded; {doc}`/book/introduction` says what each word means.",
         "",
         _counts(rows),
         *_failures(evidence),
@@ -44,7 +44,12 @@ def _failures(evidence: Evidence) -> list[str]:
     if not failed:
         return []
     names = ", ".join(f"{{doc}}`{plain(title(p))} </{p.document}>`" for p in failed)
-    return ["", "```{error}", f"These pages failed when they were run, so their claims count as not attempted: {names}", "```"]
+    return [
+        "",
+        "```{error}",
+        f"These pages failed when they were run, so their claims count as not attempted: {names}",
+        "```",
+    ]
 
 
 def _table(rows: Sequence[Row]) -> list[str]:
@@ -77,8 +82,9 @@ def errata(evidence: Evidence) -> str:
     parts = [
         "# Errata",
         "",
-        "Places where a paper's text is wrong or says less than it needs. An erratum is a claim about the text and is "
-        "tested like any other: the printed statement must fail and the corrected one pass, in the cell that is linked. "
+        "Places where a paper's text is wrong or says less than it needs. An erratum is a claim about the text and "
+        "is tested like any other: the printed statement must fail and the corrected one pass, in the cell that is "
+        "linked. "
         f"{len(shown)} of the {len(rows)} that the ledger lists are tested so far.",
     ]
     for key, paper in claims.ledger().papers.items():
@@ -103,7 +109,8 @@ def _erratum(row: Row) -> list[str]:
         "",
         f"**Right.** {plain(row['right'])}",
         "",
-        f"**Shown** ({row['verdict']}, `{row['id']}`). " + "; ".join(
+        f"**Shown** ({row['verdict']}, `{row['id']}`). "
+        + "; ".join(
             f"{{ref}}`{plain(r['what'])} <{r['anchor']}>`: measured {number(r['measured'])}, printed "
             f"{RELATIONS[r['relation']]} {number(r['expected'])}"
             + ("" if r["corrected"] is None else f", corrected {RELATIONS[r['relation']]} {number(r['corrected'])}")

@@ -1,0 +1,100 @@
+"""Measurements against predictions, within the measurements' own standard error.
+
+Monte Carlo is never compared within a tolerance that somebody chose: the difference is divided by the standard
+error of the repetitions, and the largest of several such ratios is held against the quantile that so many
+Student-t variables exceed with the stated probability (Bonferroni).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+
+def _samples(samples: ArrayLike) -> Floats:
+    values = np.asarray(samples, dtype=float)
+    if values.ndim < 1 or values.shape[0] < 2:
+        raise ValueError(f"samples has shape {values.shape}: give at least 2 repetitions along the first axis")
+    if not np.isfinite(values).all():
+        raise ValueError("samples holds values that are not finite: leave those points out and say so")
+    return values
+
+
+def mean_and_error(samples: ArrayLike) -> tuple[Floats, Floats]:
+    """Return the mean of repetitions and its standard error.
+
+    Parameters
+    ----------
+    samples : (repetitions, …) array
+        Independent repetitions along the first axis.
+
+    Returns
+    -------
+    mean, error : (…) arrays
+        In the units of the samples.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two repetitions or a value is not finite.
+    """
+    values = _samples(samples)
+    return values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(values.shape[0])
+
+
+def largest_deviation(samples: ArrayLike, expected: ArrayLike) -> float:
+    """Return the largest |mean - expected| in standard errors of the mean.
+
+    Parameters
+    ----------
+    samples : (repetitions, …) array
+        Independent repetitions along the first axis.
+    expected : (…) array
+        What their mean should be.
+
+    Raises
+    ------
+    ValueError
+        As `mean_and_error`, or if a point that differs from `expected` does not vary at all.
+    """
+    mean, error = mean_and_error(samples)
+    gap = np.abs(mean - np.asarray(expected, dtype=float))
+    if np.any((error == 0) & (gap > 0)):
+        raise ValueError("samples do not vary where they differ from expected: they have no standard error there")
+    return float(np.max(np.divide(gap, error, out=np.zeros_like(gap), where=error > 0)))
+
+
+def deviation_bound(points: int, repetitions: int, level: float = 0.01) -> float:
+    """Return what `largest_deviation` exceeds with probability at most `level` if the expectation is right.
+
+    Parameters
+    ----------
+    points : int
+        Number of means compared.
+    repetitions : int
+        Repetitions behind each mean.
+    level : float
+        Probability of a false alarm over all points together.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range.
+
+    Examples
+    --------
+    >>> round(deviation_bound(1, 10**6, level=0.05), 2)
+    1.96
+    """
+    if points < 1 or repetitions < 2 or not 0 < level < 1:
+        raise ValueError(
+            f"points = {points}, repetitions = {repetitions}, level = {level}: "
+            "give points ≥ 1, repetitions ≥ 2, 0 < level < 1"
+        )
+    from scipy.special import stdtrit
+
+    return float(stdtrit(repetitions - 1, 1 - level / (2 * points)))

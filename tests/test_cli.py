@@ -1,0 +1,260 @@
+"""The command line, as its user meets it: what runs, what is refused, what is said."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from prunekit import __version__
+from prunekit.cli import main
+from prunekit.runs.notebooks import Refused, coerce, parse_values, read
+from tests.runs.helpers import counting_notebook, prunekit, starts, write_notebook
+
+
+@pytest.fixture
+def notebook(tmp_path: Path) -> Path:
+    return counting_notebook(tmp_path / "counting.md", tmp_path / "log")
+
+
+def refused(*arguments: str | Path) -> str:
+    """Run a request that must be refused before anything runs, and return what was said."""
+    done = prunekit(*arguments)
+    assert done.returncode == 2, (done.returncode, done.stdout, done.stderr)
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-p", "seeed=1"], ["no parameter 'seeed'", "seed = 0", "width = 1.5"]),
+        (["-p", "seed=1.5"], ["seed is 1.5", "int"]),
+        (["-p", "seed=True"], ["seed is True", "bool", "int"]),
+        (["-p", "seed=one"], ["seed is 'one'", "int"]),
+        (["-p", "width=wide"], ["width", "float"]),
+        (["-p", "width=1e999"], ["width", "finite"]),
+        (["-p", "flag=1"], ["flag", "bool"]),
+        (["-p", "sizes=3"], ["sizes", "list"]),
+        (["-p", 'sizes=["a"]'], ["sizes[0]", "int"]),
+        (["-p", "scale=huge"], ["scale", "smoke, laptop, paper"]),
+        (["-p", "seed"], ["name=value"]),
+        (["-p", "seed=1", "-p", "seed=2"], ["seed", "twice"]),
+        (["--grid", "seed=1,,2"], ["seed", "empty"]),
+        (["--grid", "seed=1,1"], ["twice"]),
+        (["--grid", "sead=1,2"], ["no parameter 'sead'", "seed = 0"]),
+        (["--grid", "seed=1,2", "-p", "seed=3"], ["seed", "choose one"]),
+        (["--workers", "0"], ["workers"]),
+    ],
+)
+def test_a_wrong_request_is_refused_and_nothing_runs(
+    notebook: Path, tmp_path: Path, arguments: list[str], said: list[str]
+) -> None:
+    message = refused("run", notebook, "--out", tmp_path / "out", *arguments)
+    assert all(word in " ".join(message.split()) for word in said), message
+    assert not starts(tmp_path / "log") and not (tmp_path / "out").exists()
+
+
+def test_a_missing_notebook_is_refused_with_the_nearest_ones(notebook: Path, tmp_path: Path) -> None:
+    assert "counting.md" in refused("run", tmp_path / "countin.md")
+
+
+@pytest.mark.parametrize(
+    "cell", ["a, b = 1, 2", "a = b = 1", "a = max(1, 2)", "import os", "print(1)", "a.b = 1", "a += 1"]
+)
+def test_a_parameters_cell_holds_literals_only(tmp_path: Path, cell: str) -> None:
+    path = tmp_path / "n.md"
+    path.write_text(f"# T\n\n```{{code-cell}} ipython3\n:tags: [parameters]\n\n{cell}\n```\n")
+    with pytest.raises(Refused, match="literal"):
+        read(path)
+
+
+def test_values_are_read_as_their_default_is_typed(notebook: Path) -> None:
+    book = read(notebook)
+    assert coerce(book, {"width": 2})["width"] == 2.0 and isinstance(coerce(book, {"width": 2})["width"], float)
+    assert parse_values(book, "width", "1,2.5") == [1.0, 2.5]
+    assert parse_values(book, "word", "a,b c") == ["a", "b c"]
+    assert parse_values(book, "sizes", "[1,2],[3]") == [[1, 2], [3]]
+    assert parse_values(book, "flag", "True,False") == [True, False]
+
+
+def test_a_grid_gives_every_combination_in_one_tidy_table(notebook: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = prunekit("run", notebook, "--grid", "seed=3,4", "--grid", "width=1,2", "-p", "word=x", "--out", out)
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader((out / "results.csv").open()))
+    assert [(r["seed"], r["width"], r["word"], r["double"]) for r in rows] == [
+        ("3", "1.0", "x", "6"), ("3", "2.0", "x", "6"), ("4", "1.0", "x", "8"), ("4", "2.0", "x", "8"),
+    ]  # fmt: skip
+    assert {r["status"] for r in rows} == {"finished"}
+
+
+def test_a_dry_run_runs_nothing(notebook: Path, tmp_path: Path) -> None:
+    done = prunekit("run", notebook, "--grid", "seed=1,2", "--out", tmp_path / "out", "--dry-run")
+    assert done.returncode == 0 and done.stdout.count("to run") == 2
+    assert not starts(tmp_path / "log") and not (tmp_path / "out").exists()
+
+
+def test_a_run_record_says_what_was_run(notebook: Path, tmp_path: Path) -> None:
+    assert prunekit("run", notebook, "-p", "seed=5", "--out", tmp_path / "out").returncode == 0
+    (path,) = (tmp_path / "out").glob("*/run.json")
+    record = json.loads(path.read_text())
+    assert record["parameters"] == {
+        "scale": "smoke", "seed": 5, "width": 1.5, "sizes": [1, 2], "word": "a", "flag": False,
+    }  # fmt: skip
+    assert record["key"] == path.parent.name and record["status"] == "finished"
+    assert record["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert record["wall_time_s"] > 0 and record["peak_memory_bytes"] > 10 * 2**20
+    assert {"commit", "device", "data", "started", "finished"} <= set(record)
+
+
+def test_peak_memory_is_that_of_the_kernel(tmp_path: Path) -> None:
+    size = 300 * 2**20
+    path = write_notebook(tmp_path / "large.md", f"import time\nx = bytes({size})\nx = bytearray(x)\ntime.sleep(0.3)")
+    assert prunekit("run", path, "--out", tmp_path / "out").returncode == 0
+    (record,) = (tmp_path / "out").glob("*/run.json")
+    assert size < json.loads(record.read_text())["peak_memory_bytes"] < 4 * size
+
+
+def test_a_failing_notebook_keeps_its_partial_notebook_and_the_others_go_on(tmp_path: Path) -> None:
+    path = write_notebook(
+        tmp_path / "f.md", "print('before')", "if seed == 1: raise ZeroDivisionError('on purpose')", "y = 2"
+    )
+    out = tmp_path / "out"
+    done = prunekit("run", path, "--grid", "seed=0,1,2", "--out", out)
+    assert done.returncode == 1
+    assert "ZeroDivisionError: on purpose" in done.stderr
+    (folder,) = (out / "failed").iterdir()
+    assert str(folder) in done.stderr
+    assert "on purpose" in (folder / "traceback.txt").read_text()
+    partial = json.loads((folder / "notebook.ipynb").read_text())
+    assert any("before" in "".join(o.get("text", "")) for c in partial["cells"] for o in c.get("outputs", []))
+    rows = list(csv.DictReader((out / "results.csv").open()))
+    assert [r["status"] for r in rows] == ["finished", "failed", "finished"]
+
+
+def test_a_notebook_that_exits_early_has_not_finished(tmp_path: Path) -> None:
+    path = write_notebook(tmp_path / "e.md", "raise SystemExit", "y = 2")
+    done = prunekit("run", path, "--out", tmp_path / "out")
+    assert done.returncode == 1 and not list((tmp_path / "out").glob("*/run.json"))
+
+
+def test_runs_are_listed_retried_and_cleaned(tmp_path: Path) -> None:
+    gate, out = tmp_path / "gate", tmp_path / "out"
+    path = write_notebook(tmp_path / "g.md", f"import os\nassert os.path.exists({str(gate)!r}), 'no gate'")
+    assert prunekit("run", path, "--grid", "seed=0,1", "--out", out).returncode == 1
+    listed = prunekit("runs", "list", out).stdout
+    assert listed.count("AssertionError: no gate") == 2
+    assert prunekit("runs", "retry", out).returncode == 1
+    gate.touch()
+    assert prunekit("runs", "retry", out).returncode == 0
+    assert "failed" not in prunekit("runs", "list", out).stdout
+    assert prunekit("runs", "list", "--failed", out).stdout == ""
+    (out / ".0123456789abcdef.partial").mkdir()
+    assert ".0123456789abcdef.partial" in prunekit("runs", "clean", out).stdout
+    assert len(list(out.glob("*/run.json"))) == 2
+    prunekit("runs", "clean", "--all", out)
+    assert not list(out.glob("*/run.json"))
+
+
+def test_what_changes_a_run_changes_its_key_and_prose_does_not(tmp_path: Path) -> None:
+    log, out = tmp_path / "log", tmp_path / "out"
+    path = counting_notebook(tmp_path / "n.md", log)
+    prunekit("run", path, "--out", out)
+    path.write_text(path.read_text().replace("# A small notebook", "# Another title\n\nMore prose."))
+    prunekit("run", path, "--out", out)
+    assert len(starts(log)) == 1
+    path.write_text(path.read_text().replace("double=2 * seed", "double=3 * seed"))
+    prunekit("run", path, "--out", out)
+    assert len(starts(log)) == 2
+    prunekit("run", path, "-p", "width=1.5", "--out", out)  # the default, said aloud
+    assert len(starts(log)) == 2
+
+
+def test_a_data_file_that_a_notebook_reads_is_part_of_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from prunekit.runs.keys import data_checksums, run_key
+
+    path = counting_notebook(tmp_path / "n.md", tmp_path / "log")
+    path.write_text(path.read_text().replace("---\n\n#", "prunekit:\n  reads: [set/*]\n---\n\n#", 1))
+    book = read(path)
+    monkeypatch.delenv("PRUNEKIT_DATA", raising=False)
+    assert data_checksums(book) == {"set/*": "absent"}
+    keys = {run_key(book, book.defaults)}
+    monkeypatch.setenv("PRUNEKIT_DATA", str(tmp_path))
+    (tmp_path / "set").mkdir()
+    for content in ("one", "two"):
+        (tmp_path / "set" / "file").write_text(content)
+        keys.add(run_key(book, book.defaults))
+    assert len(keys) == 3
+
+
+def test_the_library_fingerprint_sees_code_and_not_words() -> None:
+    from prunekit.runs.keys import meaning
+
+    source = 'def f(x):\n    """Say."""\n    return x + 1  # why\n'
+    assert meaning(source) == meaning('def f(x):\n    """Say it otherwise."""\n\n    return (x + 1)\n')
+    assert meaning(source) != meaning(source.replace("+ 1", "+ 2"))
+
+
+def test_no_notebook_computes_with_what_the_key_leaves_out() -> None:
+    from prunekit import paths
+    from prunekit.runs.keys import CARRIERS
+
+    carriers = [name.removesuffix(".py") for name in CARRIERS]
+    for chapter in paths.CHAPTERS.rglob("*.md"):
+        code = "\n".join(read(chapter).code)
+        for name in carriers:
+            assert f"prunekit.{name}" not in code and f"from prunekit import {name}" not in code, chapter
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["run"], ["runs"], ["runs", "list"], ["runs", "retry"], ["runs", "clean"], ["build"], ["claims"]]
+)
+def test_help_is_helpful(arguments: list[str]) -> None:
+    shown = CliRunner().invoke(main, [*arguments, "--help"])
+    assert shown.exit_code == 0 and "Usage:" in shown.output and len(shown.output.splitlines()) > 5
+
+
+def test_version_and_module() -> None:
+    assert prunekit("--version").stdout.strip().endswith(__version__)
+
+
+def test_claims_prints_the_ledger_and_as_json() -> None:
+    rows = json.loads(prunekit("claims", "--json").stdout)
+    assert len([r for r in rows if r["kind"] != "erratum"]) == 63
+    assert prunekit("claims", "--paper", "nobody").returncode == 2
+    shown = prunekit("claims", "--paper", "li").stdout
+    assert "li/lemma-3.1" in shown and "chang/" not in shown
+
+
+def test_building_where_there_is_no_book_is_refused(tmp_path: Path) -> None:
+    """An installed prunekit runs notebooks and knows the ledger, and says that it has no book to build."""
+    from prunekit import paths
+
+    wheel = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", str(paths.ROOT)]
+    copy = tmp_path / "source"
+    shutil.copytree(paths.PACKAGE, copy / "prunekit", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(paths.BOOK, copy / "book", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(paths.ROOT / name, copy)
+    subprocess.run([*wheel[:-1], "--wheel-dir", str(tmp_path), str(copy)], check=True, capture_output=True)
+    (built,) = tmp_path.glob("prunekit-*.whl")
+    site = tmp_path / "site"
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site), str(built)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    page = next(iter(paths.CHAPTERS.rglob("*.md")))
+    shutil.copy(page, tmp_path)
+    environment = {"PYTHONPATH": str(site), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    elsewhere = {"env": environment, "cwd": tmp_path}
+    assert "no book here" in prunekit("build", **elsewhere).stderr
+    done = prunekit("run", page.name, "-p", "scale=smoke", "--out", "out", **elsewhere)
+    assert done.returncode == 0, done.stderr
+    (record,) = (tmp_path / "out").glob("*/run.json")
+    assert json.loads(record.read_text())["commit"] is None
