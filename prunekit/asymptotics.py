@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, overload
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -42,8 +42,8 @@ _REACH = 8.0  # e-folds a root search may move before it has a bracket
 _CHUNK = 4_000_000  # numbers held at once while sampling
 _SQRT_2PI = float(np.sqrt(2 * np.pi))
 
-# One stretch (low, high] of the line, and what a compressor does there: x + value if it moves x, else value.
-Piece = tuple[Any, Any, bool, float]
+# A compressor on one stretch of the line, from the previous end up to this one: x + value if it moves x, else value.
+Piece = tuple[Any, bool, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -498,9 +498,14 @@ def _increasing_root(function: Callable[[Floats], tuple[Floats, Floats]], start:
             bracketed = np.isfinite(middle)
             stray = (x + step <= low) | (x + step >= high) | (np.abs(step) > last / 2)
         new = np.where(value == 0, x, np.where(bracketed & stray, middle, x + step))
-        last, x = np.abs(new - x), new
-        if np.all(last <= 4 * _EPS * np.maximum(1.0, np.abs(x))):
+        moved, x = np.abs(new - x), new
+        # Newton's steps shrink quadratically: from the last two, the next one is foreseen, and if tiny not taken.
+        with np.errstate(invalid="ignore"):
+            sure = np.isfinite(last) & (moved < 0.1 * last) & ~(bracketed & stray)
+            foreseen = np.where(sure, moved * (moved / last) ** 2, moved)
+        if np.all(np.minimum(moved, foreseen) <= 4 * _EPS * np.maximum(1.0, np.abs(x))):
             return x
+        last = moved
     raise FloatingPointError("no root in 300 steps: the spectrum leaves the range of double precision")
 
 
@@ -521,37 +526,51 @@ def interval_moments(mean: Any, sd: Any, low: Any, high: Any, about: Any = 0.0) 
     tuple of three arrays
         The moments of order 0, 1 and 2.
     """
-    shift = np.subtract(mean, about)
-    probability, first, second = _standard_moments(mean, sd, low, high)
-    spread = sd * first
-    moment = shift**2 * probability + 2 * shift * spread + np.square(sd) * second
+    return _moments_between(_edge(mean, sd, low), _edge(mean, sd, high), sd, np.subtract(mean, about))
+
+
+class _Edge(NamedTuple):
+    """A bound x of an interval, as the Gaussians N(mean, sd²) see it."""
+
+    z: Any  # (x - mean)/sd
+    below: Any  # P(X <= x)
+    above: Any  # P(X > x), not as 1 - below
+    density: Any  # φ(z)
+
+
+def _edge(mean: Any, sd: Any, x: Any) -> _Edge:
+    """Return what the moments of intervals that begin or end at x need."""
+    if np.ndim(x) == 0 and np.isinf(x):
+        return _Edge(100.0, 1.0, 0.0, 0.0) if x > 0 else _Edge(-100.0, 0.0, 1.0, 0.0)
+    z = _standardize(mean, sd, x)
+    return _Edge(z, ndtr(z), ndtr(-z), _density(z))
+
+
+def _probability_between(low: _Edge, high: _Edge) -> Floats:
+    """Return P(low < X <= high), as a difference of the tails on the side where they are small."""
+    return np.where(np.greater(low.z, 0), low.above - high.above, high.below - low.below)
+
+
+def _moments_between(low: _Edge, high: _Edge, sd: Any, shift: Any) -> tuple[Floats, Floats, Floats]:
+    """Return the moments of order 0, 1, 2 of X between two edges, about the point `shift` below its mean."""
+    probability = _probability_between(low, high)
+    spread = sd * (low.density - high.density)
+    second = sd**2 * (probability + low.z * low.density - high.z * high.density)
+    moment = shift**2 * probability + 2 * shift * spread + second
     return probability, shift * probability + spread, np.maximum(moment, 0.0)
-
-
-def _standard_moments(mean: Any, sd: Any, low: Any, high: Any) -> tuple[Floats, Floats, Floats]:
-    """Return E[Z^j 1(low < mean + sd Z <= high)] for standard normal Z and j = 0, 1, 2."""
-    a, b = _standardize(mean, sd, low), _standardize(mean, sd, high)
-    probability = _between(a, b)
-    density_a, density_b = _density(a), _density(b)
-    return probability, density_a - density_b, probability + a * density_a - b * density_b
 
 
 def _standardize(mean: Any, sd: Any, x: Any) -> Floats:
     """Return (x - mean)/sd, clipped where the normal distribution is 0 or 1 to every digit."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        z = np.subtract(x, mean) / sd
-        return np.clip(np.where(np.isnan(z), 100.0, z), -100.0, 100.0)  # 0/0: what sits at x is not above it
+        z = np.maximum(np.minimum(np.subtract(x, mean) / sd, 100.0), -100.0)
+    # 0/0: a coordinate that does not vary and sits at x is not above it.
+    return np.where(np.isnan(z), 100.0, z) if np.isnan(np.sum(z)) else z
 
 
 def _density(z: Floats) -> Floats:
     """Return the standard normal density."""
     return np.exp(-0.5 * z * z) / _SQRT_2PI
-
-
-def _between(a: Floats, b: Floats) -> Floats:
-    """Return Φ(b) - Φ(a), b >= a, by the tails where both lie above 0."""
-    upper = a > 0
-    return ndtr(np.where(upper, -a, b)) - ndtr(np.where(upper, -b, a))
 
 
 def _outside(mean: Any, sd: Any, limit: Any) -> Floats:
@@ -620,34 +639,42 @@ def _smooth_cut(mean: Floats, sd: Floats, target: float) -> float:
     few = target <= p / 2
     goal = target if few else p - target
 
+    centre = mean / sd
+
     def excess(x: Floats) -> tuple[Floats, Floats]:
         t = np.exp(x[0])
-        a, b = _standardize(mean, sd, -t), _standardize(mean, sd, t)
-        found = np.sum(ndtr(a) + ndtr(-b)) if few else np.sum(_between(a, b))
-        slope = t * np.sum((_density(a) + _density(b)) / sd)
-        found = np.maximum(found, _TINY)
+        reach = t / sd
+        low, high = -reach - centre, reach - centre
+        if few:
+            found = np.sum(ndtr(low) + ndtr(-high))
+        else:  # Φ(high) - Φ(low), in the nearer tail
+            upper = low > 0
+            found = np.sum(ndtr(np.where(upper, -low, high)) - ndtr(np.where(upper, -high, low)))
+        slope = t * np.sum((_density(low) + _density(high)) / sd)
+        found = max(found, _TINY)
         sign = -1.0 if few else 1.0
         return np.array([sign * np.log(found / goal)]), np.array([slope / found])
 
     size = np.hypot(mean, sd)
     rank = min(p - 1, max(0, p - round(target)))
-    return float(np.exp(_increasing_root(excess, np.log(np.partition(size, rank)[[rank]]))[0]))
+    with np.errstate(over="ignore"):  # coordinates that hardly vary lie immeasurably many sd from t
+        return float(np.exp(_increasing_root(excess, np.log(np.partition(size, rank)[[rank]]))[0]))
 
 
 def _hard(t: Any) -> list[Piece]:
     """Return the pieces of keeping what exceeds t in size; t may differ from coordinate to coordinate."""
-    return [(-np.inf, np.negative(t), True, 0.0), (np.negative(t), t, False, 0.0), (t, np.inf, True, 0.0)]
+    return [(np.negative(t), True, 0.0), (t, False, 0.0), (np.inf, True, 0.0)]
 
 
 def _pieces(strategy: HardThreshold | UniformQuantizer) -> list[Piece]:
     """Return the pieces of a compressor that treats each coordinate by itself and alike."""
     if isinstance(strategy, UniformQuantizer):
         inner = strategy.step * (np.arange(1, 2**strategy.bits) - 2 ** (strategy.bits - 1))
-        edges = [-np.inf, *inner.tolist(), np.inf]
-        return [(edges[k], edges[k + 1], False, float(level)) for k, level in enumerate(strategy.levels)]
+        ends = [*inner.tolist(), np.inf]
+        return [(end, False, float(level)) for end, level in zip(ends, strategy.levels, strict=True)]
     if isinstance(strategy, SoftThreshold):
         t = strategy.t
-        return [(-np.inf, -t, True, t), (-t, t, False, 0.0), (t, np.inf, True, -t)]
+        return [(-t, True, t), (t, False, 0.0), (np.inf, True, -t)]
     return _hard(strategy.t)
 
 
@@ -658,8 +685,9 @@ def compressed_error(mean: Floats, sd: Floats, beta: Floats, pieces: list[Piece]
     ----------
     mean, sd, beta : (p,) arrays
         Parameters of the law and the latent coefficients.
-    pieces : list of (low, high, moves, value)
-        On (low, high] g(x) is x + value if `moves`, else `value`; the pieces cover the line.
+    pieces : list of (end, moves, value)
+        From the last piece's end (at first -∞) up to `end`, g(x) is x + value if `moves`, else `value`; the last
+        end is ∞. Ends may differ from coordinate to coordinate.
 
     Returns
     -------
@@ -667,11 +695,14 @@ def compressed_error(mean: Floats, sd: Floats, beta: Floats, pieces: list[Piece]
         The expected squared errors.
     """
     error = np.zeros(mean.shape)
-    for low, high, moves, value in pieces:
+    low = _edge(mean, sd, -np.inf)
+    for end, moves, value in pieces:
+        high = _edge(mean, sd, end)
         if moves:
-            error += interval_moments(mean, sd, low, high, about=beta - value)[2]
+            error += _moments_between(low, high, sd, mean - beta + value)[2]
         else:
-            error += _between(_standardize(mean, sd, low), _standardize(mean, sd, high)) * (value - beta) ** 2
+            error += _probability_between(low, high) * (value - beta) ** 2
+        low = high
     return error
 
 

@@ -38,7 +38,7 @@ class Palette:
     series: tuple[str, ...]
 
 
-LIGHT = Palette("light", "#1b1f24", "#6e7781", ("#0072b2", "#d55e00", "#007a5a", "#a3498b", "#8a6d00", "#4d4d4d"))
+LIGHT = Palette("light", "#1b1f24", "#6e7781", ("#0072b2", "#d55e00", "#007a5a", "#a3498b", "#5c3d00", "#4d4d4d"))
 DARK = Palette("dark", "#e6e6e6", "#9aa4ae", ("#56b4e9", "#ff9f4a", "#2fd6a5", "#e79fce", "#f0e442", "#c8c8c8"))
 
 _SWITCH = (
@@ -161,23 +161,63 @@ def to_csv(numbers: Mapping[str, Sequence[Any]]) -> str:
     return stream.getvalue()
 
 
-def line(axes: Axes, x: Any, y: Any, index: int, label: str, palette: Palette, **style: Any) -> None:
-    """Draw a prediction: a line, told apart by colour and dash."""
-    axes.plot(x, y, color=palette.series[index], linestyle=DASHES[index], label=label, **style)
+def compare(
+    axes: Axes,
+    palette: Palette,
+    predicted: Mapping[str, tuple[Any, Any]],
+    measured: Mapping[str, tuple[Any, Any, Any]],
+    *,
+    gap_at: float | None = None,
+) -> None:
+    """Draw predictions as lines and measurements as markers with error bars, one colour and shape a label.
+
+    Parameters
+    ----------
+    axes : Axes
+        Where to draw.
+    palette : Palette
+        Colours of the background.
+    predicted : mapping of str to (x, y)
+        Lines by label.
+    measured : mapping of str to (x, mean, standard error)
+        Markers by label; a label that is predicted too has its colour.
+    gap_at : float, optional
+        Where lines are interrupted, such as at a pole of the prediction.
+    """
+    labels = list(dict.fromkeys([*predicted, *measured]))
+    for index, label in enumerate(labels):
+        colour = palette.series[index % len(palette.series)]
+        if label in predicted:
+            x, y = (np.asarray(values, dtype=float) for values in predicted[label])
+            dash = DASHES[index % len(DASHES)]
+            if gap_at is not None and x.min() < gap_at < x.max():
+                y = np.insert(y, np.searchsorted(x, gap_at), np.nan)
+                x = np.insert(x, np.searchsorted(x, gap_at), gap_at)
+            axes.plot(x, y, color=colour, linestyle=dash, label=f"{label}, predicted")
+        if label in measured:
+            x, mean, error = measured[label]
+            axes.errorbar(
+                x, mean, yerr=error, color=colour, marker=MARKERS[index % len(MARKERS)], linestyle="none",
+                markerfacecolor="none", elinewidth=1, capsize=2, label=f"{label}, measured",
+            )  # fmt: skip
 
 
-def markers(axes: Axes, x: Any, y: Any, error: Any, index: int, label: str, palette: Palette, **style: Any) -> None:
-    """Draw measurements: markers with error bars, told apart by colour and shape."""
-    axes.errorbar(
-        x,
-        y,
-        yerr=error,
-        color=palette.series[index],
-        marker=MARKERS[index],
-        linestyle="none",
-        label=label,
-        markerfacecolor="none",
-        elinewidth=1,
-        capsize=2,
-        **style,
-    )
+def columns(
+    x_name: str,
+    y_name: str,
+    predicted: Mapping[str, tuple[Any, Any]],
+    measured: Mapping[str, tuple[Any, Any, Any]],
+) -> dict[str, list[Any]]:
+    """Return the numbers that `compare` draws as columns for `show`: a row for each point, predicted or measured.
+
+    Parameters
+    ----------
+    x_name, y_name : str
+        Names of the columns of the two axes.
+    predicted, measured : mapping
+        As for `compare`.
+    """
+    rows = [("predicted", label, x, y, None) for label, xy in predicted.items() for x, y in zip(*xy, strict=True)]
+    rows += [("measured", label, *row) for label, xye in measured.items() for row in zip(*xye, strict=True)]
+    names = ("kind", "label", x_name, y_name, "standard_error")
+    return {name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}

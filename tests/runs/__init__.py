@@ -1,0 +1,1 @@
+"""The road under failures: kills, interrupts, lost workers."""

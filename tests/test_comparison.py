@@ -1,0 +1,93 @@
+"""Measurement against prediction: against scipy.stats, and how often it raises a false alarm."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from prunekit.comparison import deviation_bound, largest_deviation, mean_and_error
+
+
+def samples(shape, seed=0):
+    return np.random.default_rng(seed).normal(3.0, 2.0, shape)
+
+
+def test_mean_and_error_are_those_of_scipy():
+    values = samples((7, 4))
+    mean, error = mean_and_error(values)
+    np.testing.assert_allclose(mean, np.sum(values, axis=0) / 7, rtol=1e-13)
+    np.testing.assert_allclose(error, stats.sem(values, axis=0), rtol=1e-13)
+
+
+def test_the_largest_deviation_is_the_largest_t_statistic():
+    values, expected = samples((9, 5)), np.linspace(2, 4, 5)
+    statistics = stats.ttest_1samp(values, expected, axis=0).statistic
+    assert largest_deviation(values, expected) == pytest.approx(np.max(np.abs(statistics)), rel=1e-12)
+
+
+def test_one_number_for_all_points_and_a_single_point_are_allowed():
+    values = samples((9, 5))
+    assert largest_deviation(values, 3.0) == largest_deviation(values, np.full(5, 3.0))
+    statistic = stats.ttest_1samp(values[:, 0], 3.0).statistic
+    assert largest_deviation(values[:, 0], 3.0) == pytest.approx(abs(statistic), rel=1e-12)
+
+
+def test_a_point_that_does_not_vary_and_is_right_counts_as_no_deviation():
+    values = samples((9, 2))
+    values[:, 1] = 1.0
+    assert largest_deviation(values, [3.0, 1.0]) == pytest.approx(largest_deviation(values[:, :1], [3.0]))
+    with pytest.raises(ValueError, match="do not vary"):
+        largest_deviation(values, [3.0, 1.5])
+
+
+@given(shift=st.floats(-100, 100), factor=st.floats(0.01, 100))
+def test_the_deviation_does_not_depend_on_units(shift, factor):
+    values, expected = samples((6, 3)), np.array([2.0, 3.0, 5.0])
+    moved = largest_deviation(factor * values + shift, factor * expected + shift)
+    assert moved == pytest.approx(largest_deviation(values, expected), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("points", "repetitions", "level"), [(1, 2, 0.05), (1, 20, 0.01), (60, 4, 0.01), (97, 100, 0.2)]
+)
+def test_the_bound_is_the_quantile_of_bonferroni(points, repetitions, level):
+    quantile = stats.t.ppf(1 - level / (2 * points), repetitions - 1)
+    assert deviation_bound(points, repetitions, level) == pytest.approx(quantile, rel=1e-9)
+
+
+def false_alarms(trials, points, repetitions, level, seed):
+    """Count the trials in which means of the right expectation exceed the bound."""
+    bound = deviation_bound(points, repetitions, level)
+    rng = np.random.default_rng(seed)
+    return sum(largest_deviation(rng.normal(1.0, 3.0, (repetitions, points)), 1.0) > bound for _ in range(trials))
+
+
+@pytest.mark.parametrize(("points", "repetitions"), [(1, 4), (8, 4), (8, 20)])
+def test_false_alarms_are_as_rare_as_promised(points, repetitions):
+    level, trials = 0.1, 4000
+    right = 1 - (1 - level / points) ** points  # of independent points; Bonferroni's level bounds it
+    count = false_alarms(trials, points, repetitions, level, seed=points * 100 + repetitions)
+    low, high = stats.binom.ppf([5e-4, 1 - 5e-4], trials, right)
+    assert low <= count <= high
+
+
+def test_a_wrong_expectation_is_noticed():
+    bound = deviation_bound(5, 20)
+    values = samples((20, 5))
+    wrong = np.array([3.0, 3.0, 3.0, 3.0, 3.0 + 3 * 2.0])
+    assert largest_deviation(values, wrong) > bound
+
+
+@pytest.mark.parametrize("values", [[], [1.0], [[1.0, 2.0]], 3.0, [1.0, np.nan], [1.0, np.inf]])
+def test_samples_without_an_error_are_refused(values):
+    with pytest.raises(ValueError, match="samples"):
+        mean_and_error(values)
+
+
+@pytest.mark.parametrize(
+    "arguments", [(0, 5, 0.1), (1, 1, 0.1), (1, 5, 0.0), (1, 5, 1.0), (1, 5, -0.5), (1, 5, float("nan"))]
+)
+def test_a_bound_outside_its_range_is_refused(arguments):
+    with pytest.raises(ValueError, match="give points"):
+        deviation_bound(*arguments)
