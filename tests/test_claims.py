@@ -41,7 +41,7 @@ geometric/theorem-1 geometric/theorem-2 geometric/lemma-1 geometric/lemma-2 geom
 geometric/table-2 geometric/fig-3 geometric/table-3 geometric/appendix-b geometric/appendix-c.2 geometric/fig-4-imp
 geometric/fig-4-random geometric/fig-4-l2 geometric/magnitude-flatness
 sensing/exact-columns sensing/linear-rate sensing/unregularized sensing/figure sensing/phase
-""".split()
+""".split()  # noqa: SIM905 (a list of 63 literals is no easier to read)
 
 
 def record(measured=1.0, expected=1.0, tolerance=0.0, relation="equal", corrected=None, reduced=False):
@@ -182,7 +182,8 @@ def test_records_come_back_from_an_executed_notebook():
     found = executed(
         "import numpy as np\nfrom prunekit.claims import check, report\n1 + 1",
         "for i in range(2):\n"
-        "    check('chang/fig-3a', what='gap < 1 & more', measured=np.float64(i), expected=0, tolerance=.5, scale='smoke')",
+        "    check('chang/fig-3a', what='gap < 1 & more', measured=np.float64(i), expected=0,\n"
+        "          tolerance=.5, scale='smoke')",
         "report(risk=np.float32(.5), count=np.int64(3), won=np.bool_(True), rule='a<b')\n"
         "check('li/erratum-1', what='it', measured=2, expected=1, tolerance=0, corrected=2, relation='at least',\n"
         "      reduced=True, scale='laptop', data='digits')",

@@ -12,12 +12,14 @@ from prunekit.site.evidence import Evidence
 from prunekit.site.words import number, plain
 
 Row = dict[str, Any]
+WIDE = ("---", "html_theme.sidebar_secondary.remove: true", "---", "")  # a table needs the width
 
 
 def scorecard(evidence: Evidence) -> str:
     """Return the scorecard page: one table a paper, one row a claim."""
     rows = [row for row in evidence.rows() if row["kind"] != "erratum"]
     parts = [
+        *WIDE,
         "# Scorecard",
         "",
         f"Every figure, table and statement that the book undertakes to test, {len(rows)} in all, with the verdict "
@@ -53,14 +55,17 @@ def _failures(evidence: Evidence) -> list[str]:
 
 
 def _table(rows: Sequence[Row]) -> list[str]:
-    lines = ["```{list-table}", ":header-rows: 1", ":widths: 18 42 14 26", ":class: pk-scorecard", ""]
-    lines += ["* - Claim", "  - What the paper says", "  - Verdict", "  - Measured"]
+    lines = ["```{list-table}", ":header-rows: 1", ":widths: 22 46 32", ":class: pk-scorecard", ""]
+    lines += ["* - Claim", "  - What the paper says", "  - Verdict and measurement"]
     for row in rows:
         lines += [
             f"* - `{row['id']}`",
-            f"  - *{plain(row['place'])}.* {plain(row['statement'])}",
-            f"  - {row['verdict']}",
-            f"  - {_evidence(row)}",
+            "",
+            f"    {plain(row['place'])}",
+            f"  - {plain(row['statement'])}",
+            f"  - **{row['verdict']}**",
+            "",
+            f"    {_evidence(row)}",
         ]
     return [*lines, "```"]
 

@@ -1,0 +1,131 @@
+"""Opening pages of the site in a browser without a network, and measuring in the page what a reader sees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--no-first-run")
+DESK = {"width": 1280, "height": 900}
+PHONE = {"width": 390, "height": 844}
+
+# WCAG's contrast of every visible run of text against what is painted behind it, worst first.
+CONTRASTS = """
+() => {
+  const parse = (text) => {
+    const n = (text.match(/[\\d.]+/g) || ["0", "0", "0", "0"]).map(Number);
+    const scale = text.startsWith("color(") ? 255 : 1;
+    return [n[0] * scale, n[1] * scale, n[2] * scale, n.length > 3 ? n[3] : 1];
+  };
+  const over = (top, below) => [0, 1, 2].map((i) => top[3] * top[i] + (1 - top[3]) * below[i]).concat([1]);
+  const luminance = (c) => {
+    const [r, g, b] = c.slice(0, 3).map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const canvas = () => (document.documentElement.dataset.theme === "dark" ? [18, 18, 18, 1] : [255, 255, 255, 1]);
+  const background = (element) => {
+    const layers = [];
+    for (let e = element; e; e = e.parentElement) {
+      const layer = parse(getComputedStyle(e).backgroundColor);
+      if (layer[3] > 0) layers.push(layer);
+      if (layer[3] === 1) break;
+    }
+    return layers.reverse().reduce((below, top) => over(top, below), canvas());
+  };
+  const found = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const elements = new Map();
+  while (walker.nextNode()) {
+    const text = walker.currentNode.data.trim(), element = walker.currentNode.parentElement;
+    if (text && !elements.has(element)) elements.set(element, text);
+  }
+  document.querySelectorAll("mjx-container").forEach((e) => elements.set(e, "mathematics"));
+  for (const [element, text] of elements) {
+    if (["SCRIPT", "STYLE", "NOSCRIPT", "TITLE"].includes(element.tagName)) continue;
+    if (!element.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue;
+    const box = element.getBoundingClientRect();
+    if (box.width < 2 || box.height < 2) continue;
+    const style = getComputedStyle(element), below = background(element);
+    const ink = luminance(over(parse(style.color), below)), ground = luminance(below);
+    const ratio = (Math.max(ink, ground) + 0.05) / (Math.min(ink, ground) + 0.05);
+    found.push({ratio, text: text.slice(0, 40), tag: element.tagName.toLowerCase(), name: String(element.className),
+                color: style.color, background: below.map(Math.round).join(" "),
+                inside: element.closest(".bd-article, .bd-content") ? "article" : "frame",
+                kinds: [".pk-claim", "figcaption", "td, th", "a", "code, pre", "p, li", "mjx-container"]
+                  .filter((k) => element.closest(k))});
+  }
+  return found.sort((a, b) => a.ratio - b.ratio);
+}
+"""
+
+# Text of the article in which TeX is left that should have been typeset.
+RAW_TEX = r"""
+() => {
+  const skip = "script, style, pre, code, mjx-container, textarea";
+  const walker = document.createTreeWalker(document.querySelector(".bd-article, .bd-content, body"), NodeFilter.SHOW_TEXT);
+  const found = [];
+  while (walker.nextNode()) {
+    const text = walker.currentNode.data;
+    if (!walker.currentNode.parentElement.closest(skip) && /\$[^$]+\$|\\\(|\\\[|\\(frac|beta|lambda|sum|hat)\b/.test(text))
+      found.push(text.trim());
+  }
+  return found;
+}
+"""
+
+IMAGES = """
+() => [...document.images].map((image) => ({
+  alt: image.getAttribute("alt"), source: image.src.slice(0, 80), natural: image.naturalWidth, width: image.clientWidth,
+  visible: image.checkVisibility(), figure: Boolean(image.closest("figure, .cell_output")),
+  kind: image.className, room: image.closest("figure, div") ? image.closest("figure, div").clientWidth : innerWidth,
+}))
+"""
+
+
+@contextmanager
+def a_browser(executable: str) -> Iterator[Browser]:
+    """Start the Chromium at `executable`."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Visit:
+    """A page of the site opened from its file, offline, and all that went wrong meanwhile."""
+
+    def __init__(self, browser: Browser, site: Path, theme: str = "light", size: dict[str, int] | None = None) -> None:
+        self._site = site
+        self.context = browser.new_context(
+            offline=True, color_scheme=theme, viewport=size or DESK, reduced_motion="reduce"
+        )
+        self.page: Page = self.context.new_page()
+        self.requests: list[str] = []
+        self.failed: list[str] = []
+        self.errors: list[str] = []
+        self.page.on("request", lambda r: self.requests.append(r.url))
+        self.page.on("requestfailed", lambda r: self.failed.append(r.url))
+        self.page.on("pageerror", lambda e: self.errors.append(str(e)))
+        self.page.on("console", lambda m: self.errors.append(m.text) if m.type in {"error", "warning"} else None)
+
+    def open(self, document: str) -> Page:
+        """Open ``chapters/x`` or ``search.html?q=y`` and wait until it is typeset."""
+        name, mark, query = document.partition("?")
+        address = (self._site / (name if name.endswith(".html") else f"{name}.html")).as_uri() + mark + query
+        self.page.goto(address, wait_until="load")
+        self.page.wait_for_function("() => !window.MathJax || !MathJax.startup || MathJax.startup.promise.then(() => true)")
+        return self.page
+
+    def measure(self, script: str) -> Any:
+        """Run one of the scripts of this module in the page."""
+        return self.page.evaluate(script)
+
+    def close(self) -> None:
+        """Close the page."""
+        self.context.close()
