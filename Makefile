@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help book page serve test bench lint reference clean distclean
+.PHONY: help book page serve test bench lint picture reference clean distclean
 
 help:
 	@echo 'make book [SCALE=smoke|laptop|paper] [JOBS=n]   execute what changed, build the site under _build/html'
@@ -17,6 +17,7 @@ help:
 	@echo 'make bench                                      speed, as ratios measured in one run'
 	@echo 'make lint                                       ruff and mypy'
 	@echo 'make reference                                  rewrite the reference notebooks under tests/reference'
+	@echo 'make picture                                    copy the README'"'"'s picture out of the book'
 	@echo 'make clean | distclean                          remove what was built | and the virtual environment'
 
 # The stamp is older than the pins when they changed; pip with nothing to do would cost seconds at every call.
@@ -44,6 +45,9 @@ bench: $(READY)
 
 lint: $(READY)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+picture: book
+	@$(BIN)/python -m prunekit.site.picture overparameterization/linear-gaussian fig-3b book/_static
 
 reference: $(READY)
 	@$(BIN)/python -m tests.notebooks.reference

@@ -46,6 +46,14 @@ def _real(name: str, value: ArrayLike) -> Floats:
     return np.array(found, dtype=np.float64)
 
 
+def numbers(name: str, value: ArrayLike) -> Floats:
+    """Return real numbers of any shape, infinite ones among them, but no NaN."""
+    found = _real(name, value)
+    if np.isnan(found).any():
+        raise ValueError(f"{name} holds nan: give numbers")
+    return found
+
+
 def vector(name: str, value: ArrayLike, length: int | None = None, *, like: str = "") -> Floats:
     """Return a finite vector, of the `length` that `like` (what it must match) calls for."""
     found = array(name, value, ndim=1)

@@ -80,6 +80,10 @@ class MinNormLaw:
     eigen_mean: Floats
     eigen_variance: Floats
 
+    def __post_init__(self) -> None:
+        """Freeze the arrays: they are shared with whoever asks for the mean or the variance."""
+        self.eigen_mean.flags.writeable = self.eigen_variance.flags.writeable = False
+
     def __repr__(self) -> str:
         """Describe the law in a line."""
         return f"MinNormLaw(p={self.problem.p}, n={self.n}, ridge={self.ridge:g}, gamma={self.gamma:.6g})"
@@ -138,7 +142,7 @@ class MinNormLaw:
         """Return the fixed threshold that is, in the limit, the same as keeping the s largest.
 
         It solves Σ_i P(|w_i X_i| > t) = s, with w = 1 for `Magnitude` and w_i = Σ_ii^(1/2) for `Hessian`.
-        Source: chang, equation (14), with s for αp.
+        Marginals are enough for it, whatever the covariance. Source: chang, equation (14), with s for αp.
 
         Parameters
         ----------
@@ -152,7 +156,7 @@ class MinNormLaw:
         """
         if not isinstance(strategy, Magnitude | Hessian):
             raise TypeError(f"strategy is {strategy!r}, which has no threshold: give Magnitude(s) or Hessian(s)")
-        pruning._fits(strategy, self.problem.p)
+        pruning.check_fit(strategy, self.problem.p)
         weights = self._weights(strategy)
         return _cut(weights * self.mean, weights * np.sqrt(self.variance), strategy.s)[0]
 
@@ -169,7 +173,7 @@ class MinNormLaw:
         (p,) array
             Probabilities at the threshold of the limit; they sum to s where the strategy has an s.
         """
-        pruning._fits(strategy, self.problem.p)
+        pruning.check_fit(strategy, self.problem.p)
         if isinstance(strategy, TwoOfFour | OptimalBrainSurgeon):
             strategy = self._separable(strategy)
         if isinstance(strategy, UniformQuantizer):
@@ -300,7 +304,7 @@ class MinNormLaw:
 
     def _separable(self, strategy: Strategy) -> Strategy:
         """Return a strategy for which marginals suffice, or refuse."""
-        pruning._fits(strategy, self.problem.p)
+        pruning.check_fit(strategy, self.problem.p)
         if not self.problem.is_diagonal:
             raise ValueError("draws is None, but a general covariance calls for sampling: give draws and seed")
         return Hessian(strategy.s) if isinstance(strategy, OptimalBrainSurgeon) else strategy
@@ -313,7 +317,7 @@ class MinNormLaw:
         if seed is None:
             raise ValueError("seed is None, but draws are asked for: give a seed")
         rng = _checks.generator(seed)
-        pruning._fits(strategy, self.problem.p)
+        pruning.check_fit(strategy, self.problem.p)
         sizes = _chunks(draws, self.problem.p)
         found = np.concatenate([measure(self._draw(size, rng), strategy) for size in sizes])
         return float(found.mean()), float(found.std(ddof=1) / np.sqrt(draws))
@@ -348,7 +352,7 @@ class MinNormLaw:
             kept = self.inclusion(strategy)
             error = kept * ((mean - beta) ** 2 + sd**2) + (1 - kept) * beta**2
         elif isinstance(strategy, HardThreshold | UniformQuantizer):
-            error = compressed_error(mean, sd, beta, _pieces(strategy))
+            error = _compressed_error(mean, sd, beta, _pieces(strategy))
             atom = _is_atom(mean, sd)
             error[atom] = (pruning.prune(mean, strategy)[atom] - beta[atom]) ** 2
         else:
@@ -356,7 +360,7 @@ class MinNormLaw:
             threshold, atoms, share = _cut(weights * mean, weights * sd, strategy.s)
             with np.errstate(divide="ignore", invalid="ignore"):  # weight 0 makes an atom, set below
                 limit = threshold / np.asarray(weights)
-            error = compressed_error(mean, sd, beta, _hard(limit))
+            error = _compressed_error(mean, sd, beta, _hard(limit))
             error[atoms] = share * (mean[atoms] - beta[atoms]) ** 2 + (1 - share) * beta[atoms] ** 2
         return self.problem.sigma**2 + float(np.sum(self.problem.variances * error))
 
@@ -402,43 +406,45 @@ def characterize(problem: LinearGaussian, n: int, ridge: float = 0.0) -> MinNorm
     if rank == 0:
         raise ValueError("covariance is 0: give at least one feature with a positive variance")
     if ridge == 0:
-        _refuse_infinite(n, rank, f"covariance has rank {rank}")
+        _refuse_infinite(n, rank, f"covariance has rank {rank}", "a positive ridge")
     if ridge == 0 and rank < n:
         noise = problem.sigma**2 / (n - rank - 1)
         with np.errstate(divide="ignore"):
             variance = np.where(alive, noise / eigenvalues, 0.0) if noise > 0 else np.zeros(problem.p)
         xi, gamma, mean = None, noise * (n - 1), np.where(alive, beta, 0.0)
     else:
-        x, signal, freedom = _effective(eigenvalues[None], beta[None], n, ridge, alive[None])
+        found = _effective(eigenvalues[None], beta[None], n, ridge, alive[None])
         # freedom = n - Σ(1-ζ)², so this is Definition 4's quotient without its cancelling difference.
-        gamma = float(n * (problem.sigma**2 + signal[0]) / freedom[0])
-        xi = float(np.exp(x[0]))
-        kept, lost = _shrinkage(eigenvalues, x[0])
+        gamma = float(n * (problem.sigma**2 + found.signal[0]) / found.freedom[0])
+        xi, kept, lost = float(found.xi[0]), found.kept[0], found.lost[0]
         mean, variance = kept * beta, gamma * xi * kept * lost / n  # (1-ζ)²/λ = ξζ(1-ζ), also where λ = 0
     _checks.finite("the law", (np.sum(mean), np.sum(variance), gamma))
     return MinNormLaw(problem, n, ridge, xi, gamma, mean, variance)
 
 
-def _refuse_infinite(n: int, rank: float, what: str) -> None:
-    """Raise if the expected risk of least squares with `rank` features is infinite."""
+def _refuse_infinite(n: int, rank: float, what: str, cure: str) -> None:
+    """Raise if the expected risk of least squares with `rank` features is infinite; tell what it is and a way out."""
     if n - 1 - 1e-9 * n < rank < n + 1e-9 * n:
         raise ValueError(
             f"n is {n} and {what}, where the expected risk is infinite: "
-            f"give n below {round(rank)}, n above {round(rank) + 1}, or a positive ridge"
+            f"give n below {round(rank)}, n above {round(rank) + 1}, or {cure}"
         )
 
 
-def _shrinkage(eigenvalues: Floats, log_xi: Any) -> tuple[Floats, Floats]:
-    """Return 1 - ζ = ξλ/(1+ξλ) and ζ = 1/(1+ξλ), each to full relative precision."""
-    with np.errstate(divide="ignore"):
-        exponent = np.log(eigenvalues) + log_xi
-    return expit(exponent), expit(-exponent)
+class _Effective(NamedTuple):
+    """What ξ does to m problems of p features each."""
+
+    xi: Floats  # ξ, (m,)
+    kept: Floats  # 1 - ζ = ξλ/(1+ξλ), (m, p), to full relative precision
+    lost: Floats  # ζ = 1/(1+ξλ), (m, p), likewise
+    signal: Floats  # Σ λζ²β̄², (m,)
+    freedom: Floats  # n - Σ (1-ζ)² = Σ ζ(1-ζ) + μξ, (m,)
 
 
-def _effective(
-    eigenvalues: Floats, beta: Floats, n: int, ridge: float, weights: ArrayLike
-) -> tuple[Floats, Floats, Floats]:
-    """Solve for ξ, in m problems at once, where feature i counts with its weight.
+def _effective(eigenvalues: Floats, beta: Floats, n: int, ridge: float, weights: ArrayLike) -> _Effective:
+    """Solve Σ (1-ζ_i) + μξ = n for ξ, in m problems at once, where feature i counts with its weight.
+
+    Source: chang, Definition 4, the equation for ξ, where μ = 0 and the weights are 1.
 
     Parameters
     ----------
@@ -452,33 +458,35 @@ def _effective(
 
     Returns
     -------
-    log_xi, signal, freedom : (m,) arrays
-        log ξ, Σ λζ²β̄², and n - Σ (1-ζ)² = Σ ζ(1-ζ) + μξ.
+    _Effective
+        ξ, ζ and the sums that γ is made of.
     """
     weights = np.asarray(weights, dtype=np.float64)
     alive = np.where(eigenvalues > 0, weights, 0.0)
     rank = alive.sum(axis=1)
+    unit = np.array([np.median(row[row > 0]) for row in eigenvalues])  # of λ, so that log ξ is not large
     with np.errstate(divide="ignore"):
-        logs = np.log(eigenvalues)
+        logs = np.log(eigenvalues / unit[:, None])
+    penalty = ridge / unit
 
     def balance(x: Floats) -> tuple[Floats, Floats]:
-        """Return log(a/b) and its slope, a = b being Σ (1-ζ) + μξ = n with every term positive."""
+        """Return log(a/b) and its slope, a = b being the equation with every term positive."""
         kept, lost = expit(logs + x[:, None]), expit(-logs - x[:, None])
         turn = np.sum(alive * kept * lost, axis=1)
         with np.errstate(over="ignore"):
-            penalty = ridge * np.exp(x)
+            ridged = penalty * np.exp(x)
         few = n <= rank / 2
-        a = penalty + np.where(few, np.sum(alive * kept, axis=1), np.maximum(rank - n, 0.0))
+        a = ridged + np.where(few, np.sum(alive * kept, axis=1), np.maximum(rank - n, 0.0))
         b = np.where(few, n, np.sum(alive * lost, axis=1) + np.maximum(n - rank, 0.0))
-        da, db = penalty + np.where(few, turn, 0.0), np.where(few, 0.0, -turn)
+        da, db = ridged + np.where(few, turn, 0.0), np.where(few, 0.0, -turn)
         a, b = np.maximum(a, _TINY), np.maximum(b, _TINY)
         return np.log(a / b), da / a - db / b
 
-    middle = np.array([np.median(row[row > -np.inf]) for row in logs])
-    x = _increasing_root(balance, np.log(n / np.maximum(np.abs(rank - n), 1.0)) - middle)
+    x = _increasing_root(balance, np.log(n / np.maximum(np.abs(rank - n), 1.0)))
     kept, lost = expit(logs + x[:, None]), expit(-logs - x[:, None])
     signal = np.sum(weights * eigenvalues * (lost * beta) ** 2, axis=1)
-    return x, signal, np.sum(alive * kept * lost, axis=1) + ridge * np.exp(x)
+    freedom = np.sum(alive * kept * lost, axis=1) + penalty * np.exp(x)
+    return _Effective(np.exp(x) / unit, kept, lost, signal, freedom)
 
 
 def _increasing_root(function: Callable[[Floats], tuple[Floats, Floats]], start: Floats) -> Floats:
@@ -525,8 +533,21 @@ def interval_moments(mean: Any, sd: Any, low: Any, high: Any, about: Any = 0.0) 
     -------
     tuple of three arrays
         The moments of order 0, 1 and 2.
+
+    Raises
+    ------
+    ValueError
+        For NaN, a negative sd, an infinite mean, sd or centre, low > high.
     """
-    return _moments_between(_edge(mean, sd, low), _edge(mean, sd, high), sd, np.subtract(mean, about))
+    given = {"mean": mean, "sd": sd, "low": low, "high": high, "about": about}
+    mean, sd, low, high, about = (_checks.numbers(name, value) for name, value in given.items())
+    if np.any(sd < 0) or not np.all(np.isfinite(sd + np.abs(mean) + np.abs(about))):
+        raise ValueError(
+            "sd is negative, or one of mean, sd, about is infinite: give finite ones, and sd of at least 0"
+        )
+    if np.any(low > high):
+        raise ValueError("low is above high: give low <= high")
+    return _moments_between(_edge(mean, sd, low), _edge(mean, sd, high), sd, mean - about)
 
 
 class _Edge(NamedTuple):
@@ -579,8 +600,8 @@ def _outside(mean: Any, sd: Any, limit: Any) -> Floats:
 
 
 def _is_atom(mean: Floats, sd: Floats) -> pruning.Mask:
-    """Tell which coordinates do not vary in double precision."""
-    return sd <= 4 * _EPS * np.abs(mean)
+    """Tell which coordinates vary by no more than the rounding errors of their means."""
+    return sd <= 64 * _EPS * np.abs(mean)
 
 
 def _cut(mean: Floats, sd: Floats, s: int) -> tuple[float, pruning.Mask, Floats]:
@@ -639,10 +660,13 @@ def _smooth_cut(mean: Floats, sd: Floats, target: float) -> float:
     few = target <= p / 2
     goal = target if few else p - target
 
+    size = np.hypot(mean, sd)
+    rank = min(p - 1, max(0, p - round(target)))
+    unit = float(np.partition(size, rank)[rank])  # about t, so that log(t/unit) is not large
     centre = mean / sd
 
     def excess(x: Floats) -> tuple[Floats, Floats]:
-        t = np.exp(x[0])
+        t = unit * np.exp(x[0])
         reach = t / sd
         low, high = -reach - centre, reach - centre
         if few:
@@ -655,10 +679,8 @@ def _smooth_cut(mean: Floats, sd: Floats, target: float) -> float:
         sign = -1.0 if few else 1.0
         return np.array([sign * np.log(found / goal)]), np.array([slope / found])
 
-    size = np.hypot(mean, sd)
-    rank = min(p - 1, max(0, p - round(target)))
     with np.errstate(over="ignore"):  # coordinates that hardly vary lie immeasurably many sd from t
-        return float(np.exp(_increasing_root(excess, np.log(np.partition(size, rank)[[rank]]))[0]))
+        return float(unit * np.exp(_increasing_root(excess, np.zeros(1))[0]))
 
 
 def _hard(t: Any) -> list[Piece]:
@@ -678,7 +700,7 @@ def _pieces(strategy: HardThreshold | UniformQuantizer) -> list[Piece]:
     return _hard(strategy.t)
 
 
-def compressed_error(mean: Floats, sd: Floats, beta: Floats, pieces: list[Piece]) -> Floats:
+def _compressed_error(mean: Floats, sd: Floats, beta: Floats, pieces: list[Piece]) -> Floats:
     """Return E(g(X_i) - β_i)² for X_i ~ N(mean_i, sd_i²) and a compressor g given by its pieces.
 
     Parameters
@@ -727,16 +749,16 @@ def _dense_risk(eigenvalues: Floats, beta: Floats, noise: Floats, n: int, weight
     Shapes as for `_effective`, where the first two may have one row for all; noise (m,) holds the σ_I².
     """
     rank = np.sum(np.where(eigenvalues > 0, weights, 0.0), axis=1)
-    for found in np.unique(rank):
-        _refuse_infinite(n, found, f"{found:g} features are kept")
+    for one in np.unique(rank):
+        _refuse_infinite(n, one, f"{one:g} features are kept", "another s")
     risk = noise * (n - 1) / np.where(rank < n, n - rank - 1, 1.0)  # = σ_I² (1 + s/(n-s-1))
     over = np.flatnonzero(rank > n)
     if over.size:
         shape = (over.size, weights.shape[1])
         spectra = np.broadcast_to(eigenvalues if len(eigenvalues) == 1 else eigenvalues[over], shape)
         latent = np.broadcast_to(beta if len(beta) == 1 else beta[over], shape)
-        _, signal, freedom = _effective(spectra, latent, n, 0.0, weights[over])
-        risk[over] = n * (noise[over] + signal) / freedom
+        found = _effective(spectra, latent, n, 0.0, weights[over])
+        risk[over] = n * (noise[over] + found.signal) / found.freedom
     return risk
 
 

@@ -126,7 +126,7 @@ def default_folder(name: str) -> Path:
 
 def _label(job: Job, axes: list[str]) -> str:
     values = ", ".join(f"{a}={job.parameters[a]}" for a in axes)
-    return f"{job.name} ({values})" if values else job.name
+    return values or job.name
 
 
 def _dry_run(jobs: list[Job]) -> None:
@@ -252,14 +252,15 @@ def build(scale: str, workers: int, page: str | None, out: Path | None) -> None:
     """Execute every chapter that changed and build the static site."""
     if not paths.in_checkout():
         raise click.UsageError(f"no book here: {paths.ROOT} has no _toc.yml; build it in a checkout")
+    from prunekit.runs import batch
     from prunekit.site.build import build_book
 
     target = out or (paths.HTML if page is None else paths.BUILD / "page")
-    sys.exit(
-        build_book(
+    with batch.ending_at_once():
+        status = build_book(
             scale=scale, page=page, target=target, execute=lambda jobs: _execute(jobs, workers, lambda j: j.name)
         )
-    )
+    sys.exit(status)
 
 
 @main.command()

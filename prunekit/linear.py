@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -130,13 +130,7 @@ class LinearGaussian:
             X = X @ vectors.T
         return X, X @ self.beta + self.sigma * rng.standard_normal(n)
 
-    @overload
-    def risk(self, coefficients: list[float]) -> float: ...
-    @overload
-    def risk(self, coefficients: Floats) -> float: ...
-    @overload
-    def risk(self, coefficients: ArrayLike) -> float | Floats: ...
-    def risk(self, coefficients: ArrayLike) -> float | Floats:
+    def risk(self, coefficients: ArrayLike) -> Any:
         """Return the population risk σ² + (b - β)ᵀ Σ (b - β) of given coefficients b.
 
         Source: chang, equation (1), for the problem of Definition 1.

@@ -163,7 +163,7 @@ def prune(
     found = _coefficients(coefficients)
     rows = np.atleast_2d(found)
     needs = _Needs(rows.shape[1], variances, problem, covariance)
-    _fits(strategy, needs.p)
+    check_fit(strategy, needs.p)
     if isinstance(strategy, OptimalBrainSurgeon):
         pruned = _surgeon(rows, strategy.s, needs.matrix())
     elif isinstance(strategy, UniformQuantizer):
@@ -205,7 +205,7 @@ def support(
     found = _coefficients(coefficients)
     rows = np.atleast_2d(found)
     needs = _Needs(rows.shape[1], variances, problem, covariance)
-    _fits(strategy, needs.p)
+    check_fit(strategy, needs.p)
     if isinstance(strategy, UniformQuantizer):
         raise ValueError(f"strategy is {strategy}, which has no support: give one that prunes")
     if isinstance(strategy, HardThreshold) and found.ndim == 2:
@@ -222,8 +222,16 @@ def _coefficients(coefficients: ArrayLike) -> Floats:
     return _checks.array("coefficients", coefficients, ndim=(1, 2))
 
 
-def _fits(strategy: Strategy, p: int) -> None:
-    """Refuse a strategy that p coefficients cannot follow."""
+def check_fit(strategy: Strategy, p: int) -> None:
+    """Refuse what is not a strategy, and a strategy that p coefficients cannot follow.
+
+    Raises
+    ------
+    TypeError
+        If it is no strategy.
+    ValueError
+        If its s exceeds p, or 4 does not divide p for `TwoOfFour`.
+    """
     if not isinstance(strategy, _STRATEGIES) or type(strategy) is _Count:
         raise TypeError(f"strategy is {strategy!r}: give one of prunekit.pruning, such as Magnitude(s)")
     if isinstance(strategy, _Count):

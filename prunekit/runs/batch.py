@@ -50,7 +50,7 @@ def job(notebook: Notebook, given: Mapping[str, Any], folder: Path) -> Job:
         parameters=parameters,
         overrides={k: v for k, v in parameters.items() if repr(v) != repr(notebook.defaults[k])},
         key=run_key(notebook, parameters),
-        folder=folder,
+        folder=folder.resolve(),
         data=data_checksums(notebook),
     )
 
@@ -174,7 +174,7 @@ def table(runs: Sequence[Run]) -> list[dict[str, Any]]:
         row: dict[str, Any] = dict(run.record["parameters"])
         for record in claims.records(run.notebook()):
             if record["kind"] == "report":
-                row |= record["values"]
+                row |= {f"reported {k}" if k in run.record["parameters"] else k: v for k, v in record["values"].items()}
             else:
                 row[f"{record['claim']}: {record['what']}"] = record["measured"]
                 row[f"{record['claim']}: {record['what']} (verdict)"] = record["verdict"]

@@ -89,7 +89,7 @@ class Store:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         folder = self._partial(key)
-        with _locked(self.folder / f".{key}.lock"):
+        with locked(self.folder / f".{key}.lock"):
             if not keep:
                 shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(exist_ok=True)
@@ -156,7 +156,7 @@ def _sync(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Hold an exclusive lock that the kernel drops when the process dies, and leave no file behind."""
     while True:
         with path.open("a") as stream:

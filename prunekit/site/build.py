@@ -14,7 +14,7 @@ import click
 
 from prunekit import paths
 from prunekit.runs.execution import Job
-from prunekit.runs.store import Run
+from prunekit.runs.store import Run, locked
 from prunekit.site.evidence import Evidence, Page, wanted
 from prunekit.site.stage import stage
 from prunekit.site.words import duration
@@ -48,7 +48,9 @@ def build_book(*, scale: str, page: str | None, target: Path, execute: Callable[
     pages = [replace(p, run=run) for p, run in zip(pages, runs, strict=True)]
     _say_times(pages, before)
     evidence = Evidence(scale, pages)
-    built = _site(evidence, target, whole=page is None)
+    paths.BUILD.mkdir(exist_ok=True)
+    with locked(paths.BUILD / ".site.lock"):  # two builds at once would share the stage
+        built = _site(evidence, target, whole=page is None)
     if built:
         where = INDEX if page is None else f"{pages[0].document}.html"
         click.echo(f"the book: {(target / where).resolve().as_uri()}")

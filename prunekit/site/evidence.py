@@ -132,6 +132,12 @@ def wanted(scale: str, only: str | None = None) -> list[Page]:
         notebooks = chosen
     pages = []
     for notebook in notebooks:
+        paper = notebook.settings.get("paper")
+        if paper not in claims.ledger().papers:
+            raise Refused(
+                f"page {notebook.name} names paper {paper!r} in its front matter (prunekit: {{paper: …}}); "
+                f"give one of {', '.join(claims.ledger().papers)}"
+            )
         job = batch.job(notebook, {"scale": scale}, paths.RUNS / notebook.name)
         pages.append(Page(notebook, job, job.store.finished(job.key)))
     return pages

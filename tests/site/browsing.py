@@ -9,7 +9,13 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--no-first-run")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+)
 DESK = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 
@@ -23,7 +29,8 @@ CONTRASTS = """
   };
   const over = (top, below) => [0, 1, 2].map((i) => top[3] * top[i] + (1 - top[3]) * below[i]).concat([1]);
   const luminance = (c) => {
-    const [r, g, b] = c.slice(0, 3).map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+    const decoded = (v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    const [r, g, b] = c.slice(0, 3).map((v) => decoded(v / 255));
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
   const canvas = () => (document.documentElement.dataset.theme === "dark" ? [18, 18, 18, 1] : [255, 255, 255, 1]);
@@ -66,11 +73,13 @@ CONTRASTS = """
 RAW_TEX = r"""
 () => {
   const skip = "script, style, pre, code, mjx-container, textarea";
-  const walker = document.createTreeWalker(document.querySelector(".bd-article, .bd-content, body"), NodeFilter.SHOW_TEXT);
+  const tex = /\$[^$]+\$|\\\(|\\\[|\\(frac|beta|lambda|sum|hat)\b/;
+  const article = document.querySelector(".bd-article") || document.body;
+  const walker = document.createTreeWalker(article, NodeFilter.SHOW_TEXT);
   const found = [];
   while (walker.nextNode()) {
     const text = walker.currentNode.data;
-    if (!walker.currentNode.parentElement.closest(skip) && /\$[^$]+\$|\\\(|\\\[|\\(frac|beta|lambda|sum|hat)\b/.test(text))
+    if (!walker.currentNode.parentElement.closest(skip) && tex.test(text))
       found.push(text.trim());
   }
   return found;
@@ -119,7 +128,9 @@ class Visit:
         name, mark, query = document.partition("?")
         address = (self._site / (name if name.endswith(".html") else f"{name}.html")).as_uri() + mark + query
         self.page.goto(address, wait_until="load")
-        self.page.wait_for_function("() => !window.MathJax || !MathJax.startup || MathJax.startup.promise.then(() => true)")
+        self.page.wait_for_function(
+            "() => !window.MathJax || !MathJax.startup || MathJax.startup.promise.then(() => true)"
+        )
         return self.page
 
     def measure(self, script: str) -> Any:

@@ -1,0 +1,117 @@
+"""What README, the page on running and the continuous integration tell people to type exists."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import click
+import pytest
+
+from prunekit import paths
+from prunekit.runs.notebooks import Refused
+from tests.site.commands import command_lines, understand
+
+TEXTS = {name: (paths.ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "book/how-to-run.md")}
+MAKEFILE = (paths.ROOT / "Makefile").read_text(encoding="utf-8")
+CI = (paths.ROOT / ".ci" / "run").read_text(encoding="utf-8")
+every_text = pytest.mark.parametrize("name", TEXTS)
+
+
+def code(markdown: str) -> list[str]:
+    """Return the lines of all code blocks and the inline code of a text."""
+    blocks = re.findall(r"^```[\w-]*\n(.*?)^```", markdown, re.MULTILINE | re.DOTALL)
+    inline = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", markdown, flags=re.MULTILINE | re.DOTALL))
+    return [*"\n".join(blocks).splitlines(), *inline]
+
+
+def made(markdown: str) -> list[list[str]]:
+    """Return the arguments of every ``make …`` in a text's code."""
+    lines = [shlex.split(line, comments=True) for line in code(markdown) if line.startswith("make ")]
+    return [words[1:] for words in lines]
+
+
+def targets(makefile: str) -> set[str]:
+    """Return the targets of a Makefile."""
+    return {name for line in re.findall(r"^([\w][\w -]*):(?!=)", makefile, re.MULTILINE) for name in line.split()}
+
+
+def settings(makefile: str) -> set[str]:
+    """Return the variables of a Makefile that a caller may set."""
+    return set(re.findall(r"^(\w+) \?=", makefile, re.MULTILINE))
+
+
+def not_in_the_makefile(markdown: str) -> list[str]:
+    """Return the targets and settings that a text names and the Makefile lacks."""
+    words = [word for arguments in made(markdown) for word in arguments]
+    known = targets(MAKEFILE) | {f"{name}=" for name in settings(MAKEFILE)}
+    return [word for word in words if re.match(r"\w+=|[\w-]+", word).group(0) not in known]
+
+
+def test_readme_builds_the_book_and_runs_the_tests_by_one_command_each():
+    commands = [" ".join(arguments) for arguments in made(TEXTS["README.md"])]
+    assert "book" in commands
+    assert "test" in commands
+
+
+@every_text
+def test_what_is_to_be_made_can_be_made(name):
+    assert made(TEXTS[name])
+    assert not_in_the_makefile(TEXTS[name]) == []
+
+
+def test_every_target_is_declared_to_be_no_file():
+    phony = re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE).group(1).split()
+    assert set(phony) == targets(MAKEFILE)
+
+
+def test_a_target_that_is_not_there_is_noticed():
+    assert not_in_the_makefile(
+        "```bash\nmake book SCALE=smoke\nmake bok SIZE=1  # make cake\n```\nand `make tset`"
+    ) == [
+        "bok",
+        "SIZE=1",
+        "tset",
+    ]
+
+
+def test_continuous_integration_runs_what_readme_calls_the_tests():
+    makes = [line.strip() for line in CI.splitlines() if re.search(r"\bmake\b", line) and not line.startswith("#")]
+    assert makes == ["make test"]
+    assert CI.rstrip().splitlines()[-1] == "make test"
+    assert "export CI=true" in CI  # a missing browser fails there, and is skipped elsewhere
+
+
+@every_text
+def test_every_command_line_is_understood(name):
+    commands = list(command_lines(TEXTS[name]))
+    assert commands
+    for arguments in commands:
+        assert understand(arguments)
+
+
+@pytest.mark.parametrize(
+    "line", ["prunekit biuld", "prunekit build --size smoke", "prunekit build --scale huge", "prunekit runs fly"]
+)
+def test_a_command_line_with_a_slip_is_noticed(line):
+    [arguments] = command_lines(f"```bash\n{line}\n```\n")
+    with pytest.raises((Refused, click.ClickException)):
+        understand(arguments)
+
+
+@pytest.mark.parametrize("text", ["`prunekit claims --json`", "```bash\nprunekit \\\n  claims --json  # all\n```\n"])
+def test_command_lines_are_found_wherever_they_stand(text):
+    assert list(command_lines(text)) == [["claims", "--json"]]
+
+
+def test_the_files_that_readme_shows_or_links_to_exist():
+    links = re.findall(r'(?:src|srcset|href)="([^"]+)"|\]\(([^)\s]+)\)', TEXTS["README.md"])
+    local = [a or b for a, b in links if not re.match(r"https?:|#", a or b)]
+    assert [link for link in local if not (paths.ROOT / link).exists()] == []
+
+
+def test_the_python_of_readme_runs():
+    blocks = re.findall(r"^```python\n(.*?)^```", TEXTS["README.md"], re.MULTILINE | re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
