@@ -5,6 +5,7 @@ z-score is a difference in units of its Monte Carlo standard error; each bound i
 comparisons made, so that a correct program fails about once in a thousand runs of new seeds.
 """
 
+import math
 from itertools import pairwise
 
 import mpmath
@@ -570,7 +571,7 @@ def test_one_feature_too_many_in_a_hundred_thousand():
     """Here n - Σ(1-ζ) would lose five digits: what must be right is Σζ = p - n = 1."""
     p = 100_001
     law = LinearGaussian(np.geomspace(1, 1e-12, p), np.ones(p), 0.1).characterize(p - 1)
-    assert np.sum(1 / (1 + law.xi * law.problem.covariance)) == pytest.approx(1.0, rel=2e-13)
+    assert math.fsum(1 / (1 + law.xi * law.problem.covariance)) == pytest.approx(1.0, rel=1e-14, abs=0)
 
 
 def test_problems_without_signal_or_noise():

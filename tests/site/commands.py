@@ -47,9 +47,9 @@ def understand(arguments: list[str], page: Path | None = None) -> str:
         _, command, rest = command.resolve_command(context, rest)
         context = click.Context(command, parent=context)
     if rest:  # prose names a command by its name alone
-        command.parse_args(context, rest)
-    if rest and command is cli.run:
-        _parameters(context)
+        command.parse_args(context, list(rest))
+        if command is cli.run:
+            _parameters(context)
     return command.name or ""
 
 
