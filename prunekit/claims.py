@@ -146,6 +146,8 @@ def check(
         For an unknown claim, relation or scale, a value that is not finite, or a negative tolerance.
     """
     entry = ledger()[claim]
+    if not what.strip():
+        raise ValueError("what is empty: say in words what was measured")
     if relation not in RELATIONS:
         raise ValueError(f"relation is {relation!r}: give one of {', '.join(map(repr, RELATIONS))}")
     numbers_ = {"measured": measured, "expected": expected, "tolerance": tolerance}

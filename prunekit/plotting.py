@@ -216,8 +216,15 @@ def columns(
         Names of the columns of the two axes.
     predicted, measured : mapping
         As for `compare`.
+
+    Raises
+    ------
+    ValueError
+        If there is no point.
     """
     rows = [("predicted", label, x, y, None) for label, xy in predicted.items() for x, y in zip(*xy, strict=True)]
     rows += [("measured", label, *row) for label, xye in measured.items() for row in zip(*xye, strict=True)]
+    if not rows:
+        raise ValueError("predicted and measured are empty: give at least one point")
     names = ("kind", "label", x_name, y_name, "standard_error")
     return {name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}

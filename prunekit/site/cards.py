@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from prunekit import __version__, claims
-from prunekit.claims import REDUCED
 from prunekit.runs.store import Run
 from prunekit.site.evidence import Page
 from prunekit.site.words import duration, memory, moment, plain
@@ -135,8 +134,3 @@ def _facts(page: Page, run: Run) -> list[str]:
     for name, value in rows.items():
         table += [f"* - {name}", f"  - {CODE.format(value) if name in VERBATIM else plain(str(value))}"]
     return [*table, "```"]
-
-
-def verdict_class(verdict: str) -> str:
-    """Return the style of a verdict, for the scorecard."""
-    return "reduced" if verdict == REDUCED else verdict.replace(" ", "-")

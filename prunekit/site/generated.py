@@ -8,7 +8,7 @@ from typing import Any
 from prunekit import claims
 from prunekit.claims import NOT_ATTEMPTED, RELATIONS
 from prunekit.site.cards import title
-from prunekit.site.evidence import Evidence
+from prunekit.site.evidence import Evidence, Page
 from prunekit.site.words import number, plain
 
 Row = dict[str, Any]
@@ -31,7 +31,8 @@ def scorecard(evidence: Evidence) -> str:
     ]
     for key, paper in claims.ledger().papers.items():
         mine = [row for row in rows if row["paper"] == key]
-        parts += ["", f"## {plain(paper['chapter'])}", "", f"{{cite:t}}`{paper['cite']}`", "", *_table(mine)]
+        parts += ["", f"## {plain(paper['chapter'])}", "", f"{{cite:t}}`{paper['cite']}`", ""]
+        parts += _table(mine, "\n".join(line for page in _failed(evidence) for line in page.notebook.code))
     return "\n".join(parts) + "\n"
 
 
@@ -41,8 +42,12 @@ def _counts(rows: Sequence[Row]) -> str:
     return ", ".join(f"**{count}** {verdict}" for verdict, count in counts.items() if count) + "."
 
 
+def _failed(evidence: Evidence) -> list[Page]:
+    return [p for p in evidence.pages if not p.run or not p.run.finished]
+
+
 def _failures(evidence: Evidence) -> list[str]:
-    failed = [p for p in evidence.pages if not p.run or not p.run.finished]
+    failed = _failed(evidence)
     if not failed:
         return []
     names = ", ".join(f"{{doc}}`{plain(title(p))} </{p.document}>`" for p in failed)
@@ -54,7 +59,7 @@ def _failures(evidence: Evidence) -> list[str]:
     ]
 
 
-def _table(rows: Sequence[Row]) -> list[str]:
+def _table(rows: Sequence[Row], failed_code: str) -> list[str]:
     lines = ["```{list-table}", ":header-rows: 1", ":widths: 22 46 32", ":class: pk-scorecard", ""]
     lines += ["* - Claim", "  - What the paper says", "  - Verdict and measurement"]
     for row in rows:
@@ -65,12 +70,14 @@ def _table(rows: Sequence[Row]) -> list[str]:
             f"  - {plain(row['statement'])}",
             f"  - **{row['verdict']}**",
             "",
-            f"    {_evidence(row)}",
+            f"    {_evidence(row, failed_code)}",
         ]
     return [*lines, "```"]
 
 
-def _evidence(row: Row) -> str:
+def _evidence(row: Row, failed_code: str) -> str:
+    if not row["records"] and f'"{row["id"]}"' in failed_code:
+        return "its page failed when it was run"
     if not row["records"]:
         return "its full setting needs a GPU or hours" if row["kind"] == "heavy" else "its page is not written yet"
     return "; ".join(

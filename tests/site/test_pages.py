@@ -87,7 +87,7 @@ def seen(visiting: Callable[..., Visit]) -> Opening:
 
 @pytest.fixture
 def open_page(visiting: Callable[..., Visit]) -> Iterator[Callable[..., Any]]:
-    """Open a page to act on."""
+    """Open a page to act on; whatever is done there, nothing may complain."""
     visits: list[Visit] = []
 
     def opening(document: str, theme: str = "light") -> Any:
@@ -95,8 +95,10 @@ def open_page(visiting: Callable[..., Visit]) -> Iterator[Callable[..., Any]]:
         return visits[-1].open(document)
 
     yield opening
+    complaints = [error for visit in visits for error in visit.errors]
     for visit in visits:
         visit.close()
+    assert complaints == []
 
 
 def test_no_page_of_the_site_is_left_out(smoke_site):
