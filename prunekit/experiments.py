@@ -19,6 +19,7 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 Rules = Mapping[str, type[Magnitude] | type[Hessian] | type[Oracle]]
 DENSE = "dense"
 RETRAINED = "{}, retrained"
+FRESH = "{}, retrained fresh"
 
 
 def predicted_risks(problem: LinearGaussian, n: int, s: int, widths: Sequence[int], rules: Rules) -> dict[str, Floats]:
@@ -59,7 +60,15 @@ def predicted_risks(problem: LinearGaussian, n: int, s: int, widths: Sequence[in
 
 
 def measured_risks(
-    problem: LinearGaussian, n: int, s: int, widths: Sequence[int], rules: Rules, *, repetitions: int, seed: Any
+    problem: LinearGaussian,
+    n: int,
+    s: int,
+    widths: Sequence[int],
+    rules: Rules,
+    *,
+    repetitions: int,
+    seed: Any,
+    fresh: bool = False,
 ) -> dict[str, Floats]:
     """Measure what `predicted_risks` predicts, and the risk after retraining on the same samples.
 
@@ -75,11 +84,14 @@ def measured_risks(
         Number of data sets, at least 1.
     seed : int or sequence of int
         Where the randomness comes from.
+    fresh : bool
+        Whether to retrain on n further samples as well; what is drawn otherwise stays the same.
 
     Returns
     -------
     dict of str to (repetitions, len(widths)) array
-        Population risks, in units of y², by label and by ``"label, retrained"``.
+        Population risks, in units of y², by label, by ``"label, retrained"`` and, if asked for, by
+        ``"label, retrained fresh"``.
 
     Raises
     ------
@@ -92,12 +104,15 @@ def measured_risks(
     for child in np.random.SeedSequence(seed).spawn(repetitions):
         X, y = problem.sample(n, child)
         fits = width_sweep(X, y, widths)
+        new = problem.sample(n, child.spawn(1)[0]) if fresh else None
         out.setdefault(DENSE, []).append(problem.risk(fits))
         for label, rule in rules.items():
             pruned = np.array([_pruned(problem, X, b, k, rule(min(s, k))) for b, k in zip(fits, widths, strict=True)])
-            again = np.array([retrain(X, y, np.flatnonzero(b)) for b in pruned])
             out.setdefault(label, []).append(problem.risk(pruned))
-            out.setdefault(RETRAINED.format(label), []).append(problem.risk(again))
+            for name, data in ((RETRAINED, (X, y)), (FRESH, new)):
+                if data is not None:
+                    again = np.array([retrain(*data, np.flatnonzero(b)) for b in pruned])
+                    out.setdefault(name.format(label), []).append(problem.risk(again))
     return {label: np.array(values) for label, values in out.items()}
 
 

@@ -92,11 +92,13 @@ class LinearGaussian:
     def spectrum(self) -> tuple[Floats, Floats | None]:
         """Eigenvalues λ (p,) and eigenvectors U (p, p) of Σ = U diag(λ) Uᵀ; U is None (the identity) if diagonal.
 
-        Eigenvalues of a matrix below p ε times the largest are rounding errors, and are 0 here.
+        Eigenvalues of a matrix below p ε times the largest are rounding errors, and are 0 here. The largest entry of
+        an eigenvector is positive, so that a seed's draws do not hang on which sign a linear algebra library returns.
         """
         if self.is_diagonal:
             return self.covariance, None
         eigenvalues, vectors = np.linalg.eigh(self.covariance)
+        vectors = vectors * np.sign(np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0))
         eigenvalues = np.where(eigenvalues > self.p * _EPS * eigenvalues[-1], eigenvalues, 0.0)
         eigenvalues.flags.writeable = vectors.flags.writeable = False
         return eigenvalues, vectors
@@ -236,12 +238,17 @@ def _min_norm(X: Floats, y: Floats) -> Floats:
 
     n, p = X.shape
     Q, R = np.linalg.qr(X.T if p > n else X)
-    pivots = np.abs(np.diagonal(R))
-    if pivots.min() <= max(n, p) * _EPS * pivots.max():
+    # A column's rounding errors go with its own norm: the first pivots, of small columns, may be far below that.
+    if np.abs(np.diagonal(R)).min() <= max(n, p) * _EPS * _norms(R).max():
         return np.asarray(np.linalg.lstsq(X, y, rcond=None)[0])
     if p > n:
         return np.asarray(Q @ scipy.linalg.solve_triangular(R, y, trans="T"))
     return np.asarray(scipy.linalg.solve_triangular(R, Q.T @ y))
+
+
+def _norms(R: Floats) -> Floats:
+    """Return the norms of the columns of R, which are those of the matrix that it factors."""
+    return np.asarray(np.sqrt(np.einsum("ij,ij->j", R, R)))
 
 
 def ridge(X: ArrayLike, y: ArrayLike, penalty: float) -> Floats:
@@ -359,7 +366,7 @@ def _sweep_below(X: Floats, y: Floats, widths: Integers) -> Floats:
     top = int(widths[-1])
     Q, R = np.linalg.qr(X[:, :top])
     pivots = np.abs(np.diagonal(R))
-    weak = np.flatnonzero(pivots <= len(X) * _EPS * np.maximum.accumulate(pivots))
+    weak = np.flatnonzero(pivots <= len(X) * _EPS * np.maximum.accumulate(_norms(R)))
     # From the first dependent column on, only the slow way is right.
     sound = int(weak[0]) if weak.size else top
     T = scipy.linalg.solve_triangular(R[:sound, :sound], np.eye(sound)) if sound else np.zeros((0, 0))

@@ -258,3 +258,9 @@ def test_building_where_there_is_no_book_is_refused(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (record,) = (tmp_path / "out").glob("*/run.json")
     assert json.loads(record.read_text())["commit"] is None
+
+
+def test_building_over_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    assert "not a built site" in refused("build", "--scale", "smoke", "--out", tmp_path)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"

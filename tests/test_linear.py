@@ -233,3 +233,27 @@ def test_bad_input_is_named(call, kind, message):
 def test_the_package_hands_out_the_public_names():
     assert pk.LinearGaussian is LinearGaussian
     assert pk.width_sweep is width_sweep
+
+
+@pytest.mark.parametrize(("n", "p"), [(12, 40), (40, 12)])
+@pytest.mark.parametrize("seed", range(5))
+def test_dependent_columns_are_seen_behind_a_small_first_pivot(n, p, seed):
+    # Rank one up to rounding, its first row and column far smaller than the rest.
+    rng = np.random.default_rng(seed)
+    left, right = rng.standard_normal(n), rng.standard_normal(p)
+    left[0] *= 1e-5
+    right[0] *= 1e-5
+    Q = np.linalg.qr(rng.standard_normal((p, p)))[0]
+    X = np.outer(left, right @ Q) @ Q.T  # singular values beyond the first are rounding errors
+    y = rng.standard_normal(n)
+    expected = right * (left @ y) / (left @ left) / (right @ right)
+    np.testing.assert_allclose(min_norm(X, y), expected, atol=1e-9)
+    np.testing.assert_allclose(width_sweep(X, y, [p])[0], expected, atol=1e-9)
+
+
+def test_eigenvectors_have_a_sign_of_their_own():
+    A = np.random.default_rng(0).standard_normal((9, 6))
+    problem = LinearGaussian(A.T @ A, np.ones(6), 1.0)
+    values, vectors = problem.spectrum
+    np.testing.assert_allclose(vectors @ np.diag(values) @ vectors.T, problem.covariance, atol=1e-12)
+    assert (np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0) > 0).all()

@@ -14,6 +14,7 @@ import click
 
 from prunekit import paths
 from prunekit.runs.execution import Job
+from prunekit.runs.notebooks import Refused
 from prunekit.runs.store import Run, locked
 from prunekit.site.evidence import Evidence, Page, wanted
 from prunekit.site.stage import stage
@@ -42,6 +43,7 @@ def build_book(*, scale: str, page: str | None, target: Path, execute: Callable[
     int
         The exit status: 0, or 1 if a page or the site failed.
     """
+    _refuse_foreign(target)
     pages = wanted(scale, page)
     before = {p.job.key for p in pages if p.run}
     runs = execute([p.job for p in pages])
@@ -110,6 +112,12 @@ def _sphinx(draft: Path, *, strict: bool) -> bool:
     elif not strict and "WARNING" in output:
         click.echo(output, err=True)
     return done.returncode == 0
+
+
+def _refuse_foreign(target: Path) -> None:
+    """Refuse to replace a folder that holds something else than a site built here."""
+    if target.exists() and any(target.iterdir()) and not (target / SEAL).exists():
+        raise Refused(f"--out {target} holds files that are not a built site: name a new or an empty folder")
 
 
 def _swap(new: Path, target: Path) -> None:

@@ -81,7 +81,7 @@ def _evidence(row: Row, failed_code: str) -> str:
     if not row["records"]:
         return "its full setting needs a GPU or hours" if row["kind"] == "heavy" else "its page is not written yet"
     return "; ".join(
-        f"{{ref}}`{plain(r['what'])} <{r['anchor']}>`: {number(r['measured'])}, "
+        f"{plain(r['what'])}: {{ref}}`{number(r['measured'])} <{r['anchor']}>`, "
         f"expected {RELATIONS[r['relation']]} {number(r['expected'])} ± {r['tolerance']:.2g}"
         for r in row["records"]
     )
@@ -123,7 +123,7 @@ def _erratum(row: Row) -> list[str]:
         "",
         f"**Shown** ({row['verdict']}, `{row['id']}`). "
         + "; ".join(
-            f"{{ref}}`{plain(r['what'])} <{r['anchor']}>`: measured {number(r['measured'])}, printed "
+            f"{plain(r['what'])}: measured {{ref}}`{number(r['measured'])} <{r['anchor']}>`, printed "
             f"{RELATIONS[r['relation']]} {number(r['expected'])}"
             + ("" if r["corrected"] is None else f", corrected {RELATIONS[r['relation']]} {number(r['corrected'])}")
             for r in row["records"]
