@@ -115,3 +115,10 @@ def test_the_python_of_readme_runs():
     assert blocks
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {})
+
+
+def test_the_measured_numbers_are_those_that_were_kept() -> None:
+    from tests.benchmarks import readme
+
+    assert readme.current() == readme.section()
+    assert readme.current().count("\n|") > 12

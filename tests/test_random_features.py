@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from prunekit import features
+from prunekit import random_features as features
 from prunekit.linear import LinearGaussian, min_norm
 from prunekit.pruning import Magnitude
 
