@@ -165,7 +165,7 @@ def check(
         "data": data,
     }
     record["verdict"] = verdict(record)
-    _show(record, badge(record), sentence(record))
+    show_record(record, badge(record), sentence(record))
 
 
 def report(**values: Any) -> None:
@@ -184,7 +184,7 @@ def report(**values: Any) -> None:
     ]
     items = "".join(f"<li><code>{html.escape(line)}</code></li>" for line in lines)
     text = "reported: " + ", ".join(lines)
-    _show({"kind": "report", "values": plain}, f'<ul class="pk-report">{items}</ul>', text)
+    show_record({"kind": "report", "values": plain}, f'<ul class="pk-report">{items}</ul>', text)
 
 
 def verdict(record: Mapping[str, Any]) -> str:
@@ -248,7 +248,7 @@ def badge(record: Mapping[str, Any]) -> str:
     )
 
 
-def _show(record: dict[str, Any], markup: str, text: str) -> None:
+def show_record(record: dict[str, Any], markup: str, text: str) -> None:
     """Display HTML with a plain-text fallback, the record in the output's metadata."""
     from IPython import get_ipython
     from IPython.display import display
@@ -260,9 +260,13 @@ def _show(record: dict[str, Any], markup: str, text: str) -> None:
 
 
 def _finite(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+    try:
+        number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
         raise ValueError(f"{name} is {value!r}: give a finite number")
-    return float(value)
+    return number
 
 
 def _plain(name: str, value: Any) -> Any:

@@ -111,6 +111,10 @@ def run(
     if dry_run:
         _dry_run(jobs)
         return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.UsageError(f"--out {folder} cannot be made: {error}") from error
     runs = _execute(jobs, workers, lambda j: _label(j, list(grid)))
     table = batch.write_table(runs, folder / "results.csv")
     click.echo(f"{sum(r.finished for r in runs)} of {len(runs)} runs finished; their numbers: {table}")
@@ -202,12 +206,15 @@ def retry(folder: Path | None, workers: int) -> None:
     from prunekit.runs import batch
     from prunekit.runs.notebooks import read
 
-    failures = [r for r in _store(folder).runs() if not r.finished]
-    jobs = []
-    for r in failures:
+    failures, jobs = [], []
+    for r in [r for r in _store(folder).runs() if not r.finished]:
         path = Path(r.record["path"])
         path = path if path.is_absolute() or not paths.in_checkout() else paths.ROOT / path
-        jobs.append(batch.job(read(path), r.record["parameters"], r.folder.parent.parent))
+        try:
+            jobs.append(batch.job(read(path), r.record["parameters"], r.folder.parent.parent))
+            failures.append(r)
+        except Refused as error:
+            click.echo(f"skipped {r.folder}: {error}", err=True)
     if not jobs:
         click.echo("no failed run")
         return
@@ -217,7 +224,9 @@ def retry(folder: Path | None, workers: int) -> None:
             from prunekit.runs.store import remove
 
             remove(old.folder)
-    click.echo(f"{sum(r.finished for r in done)} of {len(done)} runs finished")
+    click.echo(
+        f"{sum(r.finished for r in done)} of {len(done)} runs finished; repeat the sweep's command for its table"
+    )
     _end_with_failures(done)
 
 
@@ -272,6 +281,9 @@ def claims(scale: str, as_json: bool, paper: str | None) -> None:
     """Print the ledger: every claim with its verdict, from the executed notebooks of the book."""
     from prunekit.claims import ledger
     from prunekit.site.evidence import collect
+
+    if not paths.in_checkout():
+        raise click.UsageError("no book here: its claims are judged in a checkout")
 
     known = ledger().papers
     if paper and paper not in known:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from prunekit.claims import METADATA
+from prunekit.claims import show_record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -92,17 +92,8 @@ def show(
         f"<figcaption>{html.escape(caption)} "
         f'<a class="pk-csv" download="{html.escape(name)}.csv" href="{link}">Numbers as CSV</a></figcaption></figure>'
     )
-    _display(markup, f"[{name}] {caption}", {"kind": "figure", "name": name, "alt": alt, "caption": caption})
-
-
-def _display(markup: str, text: str, record: dict[str, Any]) -> None:
-    from IPython import get_ipython
-    from IPython.display import display
-
-    if get_ipython() is None:
-        print(text)
-        return
-    display({"text/html": markup, "text/plain": text}, raw=True, metadata={METADATA: record})
+    record = {"kind": "figure", "name": name, "alt": alt, "caption": caption}
+    show_record(record, markup, f"[{name}] {caption}")
 
 
 def svg(draw: Callable[[Palette], Figure], palette: Palette) -> bytes:

@@ -26,9 +26,10 @@ from prunekit import claims
 from prunekit.runs.execution import Job, describe, execute
 from prunekit.runs.keys import data_checksums, run_key
 from prunekit.runs.notebooks import Notebook, coerce
-from prunekit.runs.store import Run
+from prunekit.runs.store import Run, remove
 
 Progress = Callable[[Sequence[Job], Job | None, Run | None], None]
+RESERVED = ("status", "wall_time_s", "run")  # the table's own columns
 ATTEMPTS = 2  # a worker killed once may have been bad luck; killed twice, the run itself is to blame
 
 
@@ -98,6 +99,9 @@ def run_all(jobs: Iterable[Job], executor: Executor, progress: Progress | None =
             runs[one.key] = future.result() if error is None else _lost(one, error)
             _tell(progress, waiting, one, runs[one.key])
         _tell(progress, waiting)
+    for store in {j.folder: j.store for j in jobs}.values():
+        for path in store.leftovers():  # of runs that a kill cut off, or cut off from their last line
+            remove(path)
     return [runs[j.key] for j in jobs]
 
 
@@ -174,7 +178,10 @@ def table(runs: Sequence[Run]) -> list[dict[str, Any]]:
         row: dict[str, Any] = dict(run.record["parameters"])
         for record in claims.records(run.notebook()):
             if record["kind"] == "report":
-                row |= {f"reported {k}" if k in run.record["parameters"] else k: v for k, v in record["values"].items()}
+                row |= {
+                    f"reported {k}" if k in (*run.record["parameters"], *RESERVED) else k: v
+                    for k, v in record["values"].items()
+                }
             else:
                 row[f"{record['claim']}: {record['what']}"] = record["measured"]
                 row[f"{record['claim']}: {record['what']} (verdict)"] = record["verdict"]
@@ -186,12 +193,11 @@ def table(runs: Sequence[Run]) -> list[dict[str, Any]]:
 def write_table(runs: Sequence[Run], path: Path) -> Path:
     """Write `table` as CSV, atomically."""
     rows = table(runs)
-    last = ("status", "wall_time_s", "run")
-    columns = [*dict.fromkeys(c for row in rows for c in row if c not in last), *last]
+    columns = [*dict.fromkeys(c for row in rows for c in row if c not in RESERVED), *RESERVED]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows({k: json.dumps(v) if isinstance(v, (list, tuple)) else v for k, v in r.items()} for r in rows)
+    writer.writerows({k: json.dumps(v) if isinstance(v, (list, dict)) else v for k, v in r.items()} for r in rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_text(text.getvalue(), encoding="utf-8")

@@ -127,19 +127,24 @@ def _papermill(job: Job, folder: Path) -> tuple[str, str]:
                 cwd=folder,
                 kernel_name="python3",
                 progress_bar=False,
-                extra_arguments=["--log-level=40"],  # ipykernel greets every start on stderr
+                extra_arguments=["--log-level=50"],  # ipykernel greets and takes leave on stderr
             )
     except PapermillExecutionError as error:
-        return f"{error.ename}: {error.evalue}", "\n".join(error.traceback)
+        return _first_line(f"{error.ename}: {error.evalue}"), "\n".join(error.traceback)
     except BaseException as error:  # a dead kernel is no PapermillException; SystemExit must not end the worker
-        return f"{type(error).__name__}: {error}", traceback.format_exc()
+        return _first_line(f"{type(error).__name__}: {error}"), traceback.format_exc()
     return unfinished(node)
+
+
+def _first_line(text: str, most: int = 300) -> str:
+    line = text.strip().splitlines()[0]
+    return line if len(line) <= most else line[:most] + "…"
 
 
 def unfinished(node: Any) -> tuple[str, str]:
     """Say why an executed notebook does not count as finished; two empty strings when it does.
 
-    papermill raises nothing when a cell calls ``exit()``: the cells after it are then without a count.
+    papermill raises nothing when a cell ends the kernel's work early: the cells after it are then without a count.
     """
     if node.metadata.get("papermill", {}).get("exception"):
         return "NotebookError: papermill noted an exception", "papermill noted an exception and raised none"
@@ -152,11 +157,13 @@ def unfinished(node: Any) -> tuple[str, str]:
 class PeakMemory:
     """The largest resident set of this process's children (the kernel), in bytes, sampled every 50 ms.
 
-    On Linux the kernel keeps each process's own high-water mark, so only its last 50 ms can be missed.
+    On Linux the system keeps each process's own high-water mark, so only its last 50 ms can be missed. What the
+    notebook started and left running is ended with it.
     """
 
     def __init__(self) -> None:
         self.peak = 0
+        self._seen: dict[int, Any] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -167,14 +174,20 @@ class PeakMemory:
 
     def __exit__(self, *exception: object) -> None:
         """Stop sampling."""
+        import psutil
+
         self._stop.set()
         self._thread.join()
+        for child in self._seen.values():
+            with contextlib.suppress(psutil.Error):
+                child.kill()  # psutil knows a process by its start too: a new one of the same number is safe
 
     def _watch(self) -> None:
         import psutil
 
         while not self._stop.wait(0.05):
             for child in psutil.Process().children(recursive=True):
+                self._seen.setdefault(child.pid, child)
                 with contextlib.suppress(psutil.Error, OSError):
                     self.peak = max(self.peak, _high_water(child.pid), child.memory_info().rss)
 

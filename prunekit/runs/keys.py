@@ -13,13 +13,14 @@ import functools
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from prunekit import paths
-from prunekit.runs.notebooks import Notebook, Parameters
+from prunekit.runs.notebooks import Notebook, Parameters, Refused
 
 CARRIERS = ("runs", "site", "cli.py", "__main__.py", "paths.py")
 FORMAT = 1  # raise it when the meaning of a stored run changes
@@ -48,6 +49,7 @@ def run_key(notebook: Notebook, parameters: Parameters) -> str:
         "data": data_checksums(notebook),
         "recorded": recorded_checksums(notebook),
         "versions": versions_fingerprint(),
+        "python": list(sys.version_info[:2]),
     }
     text = json.dumps(parts, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -90,6 +92,8 @@ def data_checksums(notebook: Notebook) -> dict[str, str]:
     The globs are taken under ``PRUNEKIT_DATA``; one that matches nothing is recorded as ``absent``.
     """
     root = os.environ.get("PRUNEKIT_DATA")
+    if root and not Path(root).is_absolute():  # a notebook works in a folder of its own
+        raise Refused(f"PRUNEKIT_DATA is {root!r}: give an absolute path")
     found: dict[str, str] = {}
     for pattern in notebook.settings.get("reads", []):
         matches = sorted(Path(root).glob(pattern)) if root else []

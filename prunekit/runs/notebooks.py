@@ -75,6 +75,12 @@ def read(path: Path | str) -> Notebook:
         node = jupytext.read(path)
     except Exception as error:
         raise Refused(f"notebook {str(path)!r} cannot be read: {error}") from error
+    settings = node.metadata.get("prunekit", {})
+    reads = settings.get("reads", []) if isinstance(settings, Mapping) else None
+    if not isinstance(reads, list) or not all(isinstance(r, str) and not Path(r).is_absolute() for r in reads):
+        raise Refused(
+            f"notebook {str(path)!r}: write its front matter as prunekit: {{paper: …, reads: [relative globs]}}"
+        )
     for index, cell in enumerate(node.cells):  # jupytext's ids are random: two readings must agree
         cell["id"] = f"cell-{index}"
         if cell.cell_type == "code":
@@ -109,7 +115,11 @@ def _defaults(node: Any, path: Path) -> Parameters:
     if len(tagged) > 1:
         raise Refused(f"notebook {str(path)!r} has {len(tagged)} cells tagged 'parameters': it may have one")
     defaults: Parameters = {}
-    for statement in ast.parse(tagged[0].source).body:
+    try:
+        statements = ast.parse(tagged[0].source).body
+    except SyntaxError as error:
+        raise Refused(f"notebook {str(path)!r}: its parameters cell is no Python: {error}") from error
+    for statement in statements:
         try:
             if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value:
                 name, value = statement.target.id, statement.value
@@ -117,7 +127,11 @@ def _defaults(node: Any, path: Path) -> Parameters:
                 name, value = statement.targets[0].id, statement.value  # type: ignore[attr-defined]
             else:
                 raise ValueError
-            defaults[name] = ast.literal_eval(value)
+            if name in ("status", "wall_time_s", "run"):
+                raise Refused(f"notebook {str(path)!r}: parameter {name!r} is a column of the results table; rename it")
+            defaults[name] = _kept(ast.literal_eval(value))
+        except Refused:
+            raise
         except (ValueError, AttributeError):
             line = ast.unparse(statement)
             raise Refused(
@@ -125,6 +139,17 @@ def _defaults(node: Any, path: Path) -> Parameters:
                 "only 'name = literal', one name a line, is allowed there"
             ) from None
     return defaults
+
+
+def _kept(value: Any) -> Any:
+    """Return `value` if JSON and papermill hand it on as it is, else raise ValueError."""
+    if isinstance(value, dict) and all(isinstance(k, str) for k in value):
+        return {k: _kept(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_kept(v) for v in value]
+    if value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    raise ValueError(f"{value!r} is no finite number, word, flag, list, or dict with words as keys")
 
 
 def coerce(notebook: Notebook, given: Mapping[str, Any]) -> Parameters:
@@ -153,17 +178,19 @@ def coerce(notebook: Notebook, given: Mapping[str, Any]) -> Parameters:
 
 def _match(name: str, value: Any, default: Any) -> Any:
     """Return `value` as the type of `default`, or refuse."""
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+    try:
+        value = _kept(value)
+        if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+    except (ValueError, OverflowError) as error:
+        raise Refused(f"parameter {name} is {value!r}: {error}") from None
     if default is not None and type(value) is not type(default):
         raise Refused(
             f"parameter {name} is {value!r}, of type {type(value).__name__}: "
             f"give a {type(default).__name__} like its default {default!r}"
         )
-    if isinstance(value, float) and not math.isfinite(value):
-        raise Refused(f"parameter {name} is {value!r}: give a finite number")
-    if isinstance(default, (list, tuple)) and default:
-        return type(default)(_match(f"{name}[{i}]", v, default[0]) for i, v in enumerate(value))
+    if isinstance(default, list) and default:
+        return [_match(f"{name}[{i}]", v, default[0]) for i, v in enumerate(value)]
     return value
 
 
@@ -181,9 +208,8 @@ def parse_value(notebook: Notebook, name: str, text: str) -> Any:
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError):
-        raise Refused(
-            f"parameter {name} is {text!r}: give a {type(default).__name__} like its default {default!r}"
-        ) from None
+        wanted = "Python literal" if default is None else f"{type(default).__name__} like its default {default!r}"
+        raise Refused(f"parameter {name} is {text!r}: give a {wanted}") from None
     return coerce(notebook, {name: value})[name]
 
 
@@ -196,7 +222,7 @@ def parse_values(notebook: Notebook, name: str, text: str) -> list[Any]:
         If the name is unknown, a value is no literal of its type, none is given, or one is given twice.
     """
     default = coerce_known(notebook, name)
-    if isinstance(default, (list, tuple)):
+    if isinstance(default, list):
         try:
             parts = [repr(v) for v in ast.literal_eval(f"[{text}]")]
         except (ValueError, SyntaxError):

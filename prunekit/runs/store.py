@@ -15,6 +15,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 NOTEBOOK, RECORD, TRACEBACK = "notebook.ipynb", "run.json", "traceback.txt"
+_KEY = re.compile(r"[0-9a-f]{16}")
+_LEFT = re.compile(r"\.[0-9a-f]{16}\.(partial|lock|gone)")
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,12 @@ class Run:
         """Read the executed notebook (of a failed run: as far as it came)."""
         import nbformat
 
-        path = self.folder / NOTEBOOK
-        return nbformat.read(path, as_version=4) if path.exists() else nbformat.v4.new_notebook()
+        try:
+            return nbformat.read(self.folder / NOTEBOOK, as_version=4)
+        except (OSError, ValueError):  # killed before papermill wrote it, or while it did
+            if self.finished:
+                raise
+            return nbformat.v4.new_notebook()
 
 
 @dataclass(frozen=True)
@@ -78,8 +85,8 @@ class Store:
 
     def runs(self) -> list[Run]:
         """Return every run below the folder, finished and failed, oldest first."""
-        found = [_load(record.parent) for record in self.folder.rglob(RECORD) if ".partial" not in str(record)]
-        return sorted((run for run in found if run), key=lambda run: run.record.get("finished", ""))
+        found = [_load(record.parent) for record in self.folder.rglob(RECORD) if _KEY.fullmatch(record.parent.name)]
+        return sorted((run for run in found if run), key=lambda run: run.record["finished"])
 
     @contextlib.contextmanager
     def partial(self, key: str, *, keep: bool = False) -> Iterator[Path]:
@@ -114,21 +121,22 @@ class Store:
 
     def leftovers(self) -> list[Path]:
         """Return the partial directories and locks that no living process holds."""
-        found = []
-        for partial in sorted(self.folder.rglob(".*.partial")):
-            if not _held(partial.with_suffix(".lock")):
-                found.append(partial)
-        found += [lock for lock in sorted(self.folder.rglob(".*.lock")) if not _held(lock)]
-        return found
+        found = sorted(p for p in self.folder.rglob(".*") if _LEFT.fullmatch(p.name))
+        return [p for p in found if not _held(p.with_suffix(".lock"))]
 
     def _partial(self, key: str) -> Path:
         return self.folder / f".{key}.partial"
 
     def _settle(self, key: str, record: dict[str, Any], target: Path) -> Path:
         partial = self._partial(key)
+        notebook = partial / NOTEBOOK
+        record["notebook_bytes"] = notebook.stat().st_size if notebook.is_file() else 0
         (partial / RECORD).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        for path in [*partial.iterdir(), partial]:  # on disk before its name is: a power cut is a kill too
+        files = [f for f in partial.rglob("*") if f.is_file() and not f.is_symlink()]
+        for path in [*files, partial]:  # on disk before its name is: a power cut is a kill too
             _sync(path)
+        if target.exists():  # damaged, or `finished` would have found it
+            remove(target)
         partial.rename(target)
         _sync(target.parent)
         return target
@@ -137,14 +145,28 @@ class Store:
 def remove(path: Path) -> None:
     """Delete a file or a directory that `Store.leftovers` or a caller named."""
     if path.is_dir():
+        if _KEY.fullmatch(path.name):  # a kill in the middle must not leave half a run under its name
+            path = path.rename(path.with_name(f".{path.name}.gone"))
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
 
 
 def _load(folder: Path) -> Run | None:
-    path = folder / RECORD
-    return Run(folder, json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    """Return the run in a folder; None where there is none or a damaged one, which is then run again."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    whole = isinstance(record, dict) and record.get("key") == folder.name
+    if not whole:
+        return None
+    notebook = folder / NOTEBOOK
+    if record["status"] == "finished" and (
+        not notebook.is_file() or notebook.stat().st_size != record["notebook_bytes"]
+    ):
+        return None
+    return Run(folder, record)
 
 
 def _sync(path: Path) -> None:
@@ -156,15 +178,18 @@ def _sync(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock that the kernel drops when the process dies, and leave no file behind."""
+def locked(path: Path) -> Iterator[int]:
+    """Hold an exclusive lock that the system drops when the process dies, and leave no file behind.
+
+    Hands out the file's descriptor: a child that inherits it holds the lock for as long as it lives.
+    """
     while True:
         with path.open("a") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             if not _is_same(stream.fileno(), path):  # another holder removed the file while we waited
                 continue
             try:
-                yield
+                yield stream.fileno()
             finally:
                 path.unlink(missing_ok=True)
             return

@@ -51,8 +51,8 @@ def build_book(*, scale: str, page: str | None, target: Path, execute: Callable[
     _say_times(pages, before)
     evidence = Evidence(scale, pages)
     paths.BUILD.mkdir(exist_ok=True)
-    with locked(paths.BUILD / ".site.lock"):  # two builds at once would share the stage
-        built = _site(evidence, target, whole=page is None)
+    with locked(paths.BUILD / ".site.lock") as lock:  # two builds at once would share the stage
+        built = _site(evidence, target, lock, whole=page is None)
     if built:
         where = INDEX if page is None else f"{pages[0].document}.html"
         click.echo(f"the book: {(target / where).resolve().as_uri()}")
@@ -69,7 +69,7 @@ def _say_times(pages: Sequence[Page], before: set[str]) -> None:
         click.echo(f"{p.name:44} {duration(p.run.record['wall_time_s']):>9}  {state}")
 
 
-def _site(evidence: Evidence, target: Path, *, whole: bool) -> bool:
+def _site(evidence: Evidence, target: Path, lock: int, *, whole: bool) -> bool:
     """Build the site from a fresh stage, unless the one in place was built from the same."""
     draft = paths.BUILD / ("stage" if whole else "stage-page")
     shutil.rmtree(draft, ignore_errors=True)
@@ -80,7 +80,7 @@ def _site(evidence: Evidence, target: Path, *, whole: bool) -> bool:
         click.echo("the site is up to date")
         shutil.rmtree(draft)
         return True
-    done = _sphinx(draft, strict=whole)
+    done = _sphinx(draft, lock, strict=whole)
     if not done:
         return False
     html = draft / "out" / "_build" / "html"
@@ -100,11 +100,11 @@ def _seal(source: Path) -> str:
     return digest.hexdigest()
 
 
-def _sphinx(draft: Path, *, strict: bool) -> bool:
-    """Run jupyter-book on the stage; with `strict`, every warning is an error."""
+def _sphinx(draft: Path, lock: int, *, strict: bool) -> bool:
+    """Run jupyter-book on the stage, which it keeps locked if we are killed; with `strict`, warnings are errors."""
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(draft / "source")]
     command += ["--path-output", str(draft / "out"), "-q", *(["-W", "-n", "--keep-going"] if strict else [])]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, pass_fds=(lock,))
     output = done.stdout + done.stderr
     if done.returncode:
         click.echo(output, err=True)
@@ -122,10 +122,13 @@ def _refuse_foreign(target: Path) -> None:
 
 def _swap(new: Path, target: Path) -> None:
     """Put the folder `new` where `target` is."""
+    target = target.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
-    old = target.with_name(f".{target.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
+    old, draft = (target.with_name(f".{target.name}.{word}") for word in ("old", "new"))
+    for leftover in (old, draft):
+        shutil.rmtree(leftover, ignore_errors=True)
+    shutil.move(new, draft)  # a copy where the target is on another file system
     if target.exists():
         target.rename(old)
-    new.rename(target)
+    draft.rename(target)
     shutil.rmtree(old, ignore_errors=True)

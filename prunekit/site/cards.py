@@ -7,7 +7,7 @@ from prunekit.runs.store import Run
 from prunekit.site.evidence import Page
 from prunekit.site.words import duration, memory, moment, plain
 
-CODE, VERBATIM = "`{}`", ("parameters", "run", "commit")
+CODE, VERBATIM = "`` {} ``", ("parameters", "run", "commit")  # a lone backtick inside does no harm
 SYNTHETIC = "drawn by the page itself from its seed"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,13 +43,17 @@ class Page:
         seen: dict[str, int] = {}
         for record in found:
             count = seen[record["claim"]] = seen.get(record["claim"], 0) + 1
-            record |= {"page": self.name, "document": self.document, "anchor": anchor(record["claim"], count)}
+            record |= {
+                "page": self.name,
+                "document": self.document,
+                "anchor": anchor(self.name, record["claim"], count),
+            }
         return found
 
 
-def anchor(claim: str, count: int) -> str:
-    """Return the label of the `count`-th check of a claim on its page."""
-    return f"evidence-{claim.replace('/', '-')}-{count}"
+def anchor(page: str, claim: str, count: int) -> str:
+    """Return the label of the `count`-th check of a claim on a page; a claim may be tested on several."""
+    return re.sub("[/.]", "-", f"evidence-{page}-{claim}-{count}")
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,11 @@ class Evidence:
         """Return one row for each claim and erratum of the ledger, in its order, with verdict and records."""
         records = [r for page in self.pages for r in page.records]
         book = claims.ledger()
+        unknown = {r["claim"] for r in records} - {*book.claims, *book.errata}
+        if unknown:
+            raise Refused(
+                f"runs record {', '.join(sorted(unknown))}, not in the ledger: mend the page and run it again"
+            )
         rows = []
         for entry in [*book.claims.values(), *book.errata.values()]:
             mine = [r for r in records if r["claim"] == entry.id]
@@ -132,6 +142,9 @@ def wanted(scale: str, only: str | None = None) -> list[Page]:
         notebooks = chosen
     pages = []
     for notebook in notebooks:
+        first = notebook.node.cells[0] if notebook.node.cells else None
+        if first is None or first.cell_type != "markdown" or not first.source.startswith("# "):
+            raise Refused(f"page {notebook.name} has to begin with its title, '# …'")
         paper = notebook.settings.get("paper")
         if paper not in claims.ledger().papers:
             raise Refused(

@@ -121,7 +121,7 @@ def _erratum(row: Row) -> list[str]:
         "",
         f"**Right.** {plain(row['right'])}",
         "",
-        f"**Shown** ({row['verdict']}, `{row['id']}`). "
+        f"**{'Shown' if row['verdict'] == claims.ERRATUM else 'Not shown'}** ({row['verdict']}, `{row['id']}`). "
         + "; ".join(
             f"{plain(r['what'])}: measured {{ref}}`{number(r['measured'])} <{r['anchor']}>`, printed "
             f"{RELATIONS[r['relation']]} {number(r['expected'])}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -67,17 +68,19 @@ def _write_toc(folder: Path, only: Sequence[str] | None) -> None:
 def compose(page: Page, run: Run) -> Any:
     """Return the page as a notebook: prose of today, outputs of the run, and the cards about both."""
     node = copy.deepcopy(page.notebook.node)
-    executed = [c for c in run.notebook().cells if c.cell_type == "code"]
-    injected = [c for c in executed if "injected-parameters" in c.metadata.get("tags", [])]
-    executed = [c for c in executed if c not in injected]
+    executed = [(i, c) for i, c in enumerate(run.notebook().cells) if c.cell_type == "code"]
+    injected = [c for _, c in executed if "injected-parameters" in c.metadata.get("tags", [])]
+    executed = [(i, c) for i, c in executed if "injected-parameters" not in c.metadata.get("tags", [])]
     cells: list[Any] = []
     code = 0
     for cell in node.cells:
         if cell.cell_type == "code":
-            done = executed[code] if code < len(executed) else None  # a run that died early has fewer
-            if done is not None:
-                cell["outputs"], cell["execution_count"] = done.outputs, done.execution_count
-            cells += [*_targets(page, cell), cell]
+            if code < len(executed):  # a run that died early has fewer
+                index, done = executed[code]
+                cell["outputs"] = [_without_paths(output) for output in done.outputs]
+                cell["execution_count"] = done.execution_count
+                cells += _targets(page, index)
+            cells.append(cell)
             if "parameters" in cell.metadata.get("tags", []):
                 cells += [_clean(c) for c in injected]
             code += 1
@@ -88,17 +91,22 @@ def compose(page: Page, run: Run) -> Any:
     return node
 
 
-def _targets(page: Page, cell: Any) -> list[Any]:
-    """Return the anchors to put before a code cell, one for each claim that it checks."""
-    shown = [o.get("metadata", {}).get("prunekit") for o in cell.get("outputs", [])]
-    shown = [r for r in shown if r and r.get("kind") == "claim"]
-    remaining = list(page.records)
-    labels = []
-    for record in shown:
-        match = next((r for r in remaining if all(r[k] == record[k] for k in record)), None)
-        if match:
-            remaining.remove(match)
-            labels.append(f"({match['anchor']})=")
+def _without_paths(output: Any) -> Any:
+    """Return a cell's output with this machine's folders cut out of tracebacks and warnings."""
+
+    def cut(text: str) -> str:
+        return re.sub(r"/\S*?/ipykernel_\d+/\d+\.py", "the cell", text.replace(f"{paths.ROOT}/", ""))
+
+    if output.output_type == "error":
+        output.evalue, output.traceback = cut(output.evalue), [cut(line) for line in output.traceback]
+    elif output.output_type == "stream" and output.name == "stderr":
+        output.text = cut(output.text)
+    return output
+
+
+def _targets(page: Page, index: int) -> list[Any]:
+    """Return the anchors to put before a code cell, one for each claim that the run's cell `index` checks."""
+    labels = [f"({record['anchor']})=" for record in page.records if record["cell"] == index]
     return [_markdown("\n".join(labels))] if labels else []
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>$|~^#])")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>$|~^#&%:!+=-])|(?<=\d)([.)])(?= )")
 
 
 def plain(text: str) -> str:
     """Escape everything that MyST-Markdown would read as markup, and put the text on one line."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return _SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
 
 
 def number(value: float) -> str:

@@ -107,7 +107,7 @@ def test_a_chapter_names_its_paper(smoke_site, pages, document):
 def test_a_chapter_lists_the_claims_it_tests_and_shows_a_badge_for_each_record(smoke_site, pages, document):
     page = article(smoke_site, document)
     records = pages[document].records
-    assert records
+    assert records or "check(" not in (paths.ROOT / f"{document}.md").read_text()
     by_claim = {record["claim"]: [] for record in records}
     for record in records:
         by_claim[record["claim"]].append(record["verdict"])
