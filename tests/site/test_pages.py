@@ -170,7 +170,8 @@ def test_words_are_readable(seen, document, theme):
 def test_the_measure_of_contrast_saw_everything_that_a_chapter_has(seen, document, theme):
     texts = seen(document, theme).contrasts
     kinds = {kind for text in texts for kind in text["kinds"]}
-    assert kinds == {".pk-claim", "figcaption", "td, th", "a", "code, pre", "p, li", "mjx-container"}
+    tested = {".pk-claim"} if "check(" in (paths.ROOT / f"{document}.md").read_text() else set()
+    assert kinds == tested | {"figcaption", "td, th", "a", "code, pre", "p, li", "mjx-container"}
 
 
 @both_themes

@@ -64,7 +64,7 @@ class Build:
 
 
 def copy_checkout(folder: Path) -> Path:
-    """Copy what a build reads into `folder`, with one more chapter that breaks in its middle."""
+    """Copy what a build reads into `folder`, with two chapters only: a page, and one that breaks in its middle."""
     for name in CARRIED:
         source = paths.ROOT / name
         if source.is_dir():
@@ -73,8 +73,8 @@ def copy_checkout(folder: Path) -> Path:
             shutil.copy(source, folder / name)
     (folder / f"{BROKEN}.md").write_text(BROKEN_PAGE, encoding="utf-8")
     toc = yaml.safe_load((folder / "_toc.yml").read_text(encoding="utf-8"))
-    part = next(part for part in toc["parts"] if {"file": PAGE} in part["chapters"])
-    part["chapters"].append({"file": BROKEN})
+    front = [part for part in toc["parts"] if not any("chapters/" in c["file"] for c in part["chapters"])]
+    toc["parts"] = [{"caption": "Two pages", "chapters": [{"file": PAGE}, {"file": BROKEN}]}, *front]
     (folder / "_toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
     return folder
 
