@@ -1,0 +1,25 @@
+"""Neural networks: data on the device, the papers' models, training that can be killed, families trained at once.
+
+`load` (`prunekit.nets.data`) hands out a data set, `prunekit.nets.models` the networks, `fit` and `fit_many` train
+them as a `Config` says. Importing this package imports torch; ``import prunekit`` does not.
+"""
+
+from prunekit.nets.checkpoint import CheckpointError
+from prunekit.nets.data import CorruptData, Dataset, MissingData, load
+from prunekit.nets.family import fit_many
+from prunekit.nets.training import Config, Diverged, Fitted, History, evaluate, fit
+
+__all__ = [
+    "CheckpointError",
+    "Config",
+    "CorruptData",
+    "Dataset",
+    "Diverged",
+    "Fitted",
+    "History",
+    "MissingData",
+    "evaluate",
+    "fit",
+    "fit_many",
+    "load",
+]

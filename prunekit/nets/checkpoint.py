@@ -1,0 +1,116 @@
+"""Checkpoints: tensors and a JSON record in one safetensors file, never a pickle.
+
+The record travels in the file's own header, so that one atomic rename publishes both: whoever reads sees the old
+checkpoint or the new one, at whatever moment the writer was killed. A file that is truncated, damaged, written by
+something else, or for another training is refused with the reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_KEY, _FORMAT = "prunekit-checkpoint", 1
+_REMEDY = "remove it to start over, or give another path"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be used; the message says why, and what to do."""
+
+
+def write(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
+    """Write a checkpoint in one piece: complete and on the disk before it takes the old one's place.
+
+    Parameters
+    ----------
+    path : Path
+        The checkpoint; beside it a file with the ending ``.partial`` is used and replaced.
+    tensors : mapping
+        Names to tensors, on any device.
+    record : mapping
+        Whatever JSON can hold.
+    """
+    from safetensors.torch import save
+
+    kept = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
+    header = {"format": _FORMAT, "torch": torch.__version__, "digest": digest(kept), **record}
+    content = save(kept, metadata={_KEY: json.dumps(header)})
+    partial = path.with_name(path.name + ".partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors (on the CPU) and the record of a checkpoint.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is truncated, damaged, or not a checkpoint of this program.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as reason:
+        raise CheckpointError(f"{path} is truncated or no safetensors file ({reason}): {_REMEDY}") from reason
+    if _KEY not in metadata:
+        raise CheckpointError(f"{path} was not written by prunekit ({_KEY} is not in its header): {_REMEDY}")
+    try:
+        record = json.loads(metadata[_KEY])
+        version, wanted = record["format"], record["digest"]
+    except (json.JSONDecodeError, KeyError, TypeError) as reason:
+        raise CheckpointError(f"{path} has a damaged record ({reason!r}): {_REMEDY}") from reason
+    if version != _FORMAT:
+        raise CheckpointError(f"{path} has format {version}, and this program reads format {_FORMAT}: {_REMEDY}")
+    if digest(tensors) != wanted:
+        raise CheckpointError(f"{path} is damaged (its tensors do not have the checksum in its header): {_REMEDY}")
+    return tensors, record
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of named tensors: names, types, shapes and values."""
+    found = hashlib.sha256()
+    for name in sorted(tensors):
+        t = tensors[name].detach().cpu().contiguous()
+        found.update(f"{name} {t.dtype} {tuple(t.shape)} ".encode())
+        found.update(t.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
+
+
+def match(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Compare what a checkpoint was for with what is trained now, down to single fields.
+
+    Raises
+    ------
+    CheckpointError
+        If anything differs; the message lists it.
+    """
+    differences = list(_differences(found, json.loads(json.dumps(wanted))))
+    if differences:
+        raise CheckpointError(f"{path} belongs to another training: {'; '.join(differences)}. Else {_REMEDY}")
+
+
+def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """List the fields that differ."""
+    listed: list[str] = []
+    for name in sorted(found.keys() | wanted.keys()):
+        there, here = found.get(name), wanted.get(name)
+        if isinstance(there, dict) and isinstance(here, dict):
+            listed += _differences(there, here, f"{prefix}{name}.")
+        elif there != here:
+            listed.append(f"{prefix}{name} is {there} there and {here} here")
+    return listed

@@ -1,0 +1,162 @@
+"""How a network is trained: one frozen record, judged when it is made."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from prunekit import _checks
+
+_CHOICES = {
+    "optimizer": ("sgd", "adam"),
+    "schedule": ("constant", "cosine", "multistep", "exponential"),
+    "penalize": ("weights", "all"),
+    "precision": ("float32", "bf16"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What `fit` does with a network.
+
+    Parameters
+    ----------
+    epochs : int
+        The most passes over the training set.
+    batch_size : int
+        Examples a step; the last batch of an epoch may be smaller.
+    optimizer : str
+        'sgd' or 'adam'.
+    lr : float
+        Learning rate, above 0; the schedule's highest.
+    momentum : float
+        Of SGD, from 0 to below 1.
+    betas, eps : (float, float), float
+        Of Adam.
+    schedule : str
+        'constant', 'cosine' (to 0 after the last epoch), 'multistep' (times `gamma` at each of `milestones`) or
+        'exponential' (times `gamma` each epoch). The rate changes between epochs only.
+    warmup : int
+        Epochs of a linear climb, epoch e at (e + 1) / (warmup + 1) of `lr`; the schedule starts after them.
+    milestones, gamma : tuple of int, float
+        For 'multistep' and 'exponential'; milestones count from the end of the climb.
+    l1, l2 : float
+        Penalties l1 |w|₁ + l2 |w|² / 2 added to the mean loss (l2 is SGD's weight decay).
+    penalize : str
+        What w is: 'weights' (matrices and kernels) or 'all' (biases and batch norms too).
+    crop : int
+        Augmentation: pad by this many zeros and cut a random window of the old size; 0 for none.
+    flip : bool
+        Augmentation: mirror half of the images.
+    interpolation : float, optional
+        Stop as soon as all training examples are classified rightly and the mean training loss is below this
+        (`math.inf`: accuracy alone decides). Judged after an epoch, without augmentation, when it is evaluated.
+    evaluate_every : int
+        Evaluate both splits after every so many epochs, and after the last.
+    average : int
+        Further steps after the stop, at the last learning rate, whose iterates are averaged.
+    seed : int
+        Decides the order of the batches and the augmentation.
+    device : str
+        'cpu' or 'cuda'; never changed silently.
+    precision : str
+        'float32', or 'bf16' for autocast.
+    channels_last, compile : bool
+        Memory format of images and kernels; whether the network goes through `torch.compile`.
+    checkpoint_every : int
+        Epochs between checkpoints, where `fit` keeps one.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a value out of its range, or of the wrong kind.
+    """
+
+    epochs: int
+    batch_size: int = 100
+    optimizer: str = "sgd"
+    lr: float = 0.1
+    momentum: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    schedule: str = "constant"
+    warmup: int = 0
+    milestones: tuple[int, ...] = ()
+    gamma: float = 0.1
+    l1: float = 0.0
+    l2: float = 0.0
+    penalize: str = "weights"
+    crop: int = 0
+    flip: bool = False
+    interpolation: float | None = None
+    evaluate_every: int = 1
+    average: int = 0
+    seed: int = 0
+    device: str = "cpu"
+    precision: str = "float32"
+    channels_last: bool = False
+    compile: bool = False
+    checkpoint_every: int = 1
+
+    def __post_init__(self) -> None:
+        """Judge every field."""
+        for name, low in (("epochs", 1), ("batch_size", 1), ("evaluate_every", 1), ("checkpoint_every", 1)):
+            self._set(name, _checks.count(name, getattr(self, name), low))
+        for name in ("warmup", "crop", "average"):
+            self._set(name, _checks.count(name, getattr(self, name), 0))
+        self._set("seed", _checks.count("seed", self.seed, 0, 2**32 - 1))
+        for name, positive in (("lr", True), ("eps", True), ("gamma", True), ("l1", False), ("l2", False)):
+            self._set(name, _checks.scalar(name, getattr(self, name), positive=positive))
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} is {getattr(self, name)!r}: give one of {', '.join(map(repr, choices))}")
+        for name in ("flip", "channels_last", "compile"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"{name} is {getattr(self, name)!r}: give True or False")
+        self._judge_rates()
+        self._judge_schedule()
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    def _judge_rates(self) -> None:
+        """Judge what lies between 0 and 1, and the loss bound."""
+        if len(self.betas) != 2:
+            raise ValueError(f"betas is {self.betas!r}: give two numbers from 0 to below 1")
+        self._set("betas", tuple(_checks.scalar("betas", b) for b in self.betas))
+        self._set("momentum", _checks.scalar("momentum", self.momentum))
+        for name, values in (("momentum", (self.momentum,)), ("betas", self.betas)):
+            if max(values) >= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: give numbers from 0 to below 1")
+        if self.momentum and self.optimizer != "sgd":
+            raise ValueError(f"momentum is {self.momentum}, but optimizer is {self.optimizer!r}: its momentum is betas")
+        if self.interpolation is not None:
+            bound = float(self.interpolation)
+            if not bound > 0:
+                raise ValueError(f"interpolation is {bound}: give a bound above 0 on the loss, math.inf for none")
+            self._set("interpolation", bound)
+
+    def _judge_schedule(self) -> None:
+        """Judge the schedule's own numbers."""
+        self._set("milestones", tuple(_checks.count("milestones", k) for k in self.milestones))
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ValueError(f"milestones is {self.milestones}: give epochs in increasing order")
+        if bool(self.milestones) != (self.schedule == "multistep"):
+            raise ValueError(f"milestones is {self.milestones}, but schedule is {self.schedule!r}: they go together")
+        if self.warmup >= self.epochs:
+            raise ValueError(f"warmup is {self.warmup}: give fewer than the {self.epochs} epochs")
+
+
+def learning_rate(config: Config, epoch: int) -> float:
+    """Return the learning rate of an epoch, the first being 0."""
+    if epoch < config.warmup:
+        return config.lr * (epoch + 1) / (config.warmup + 1)
+    later = epoch - config.warmup
+    if config.schedule == "cosine":
+        return config.lr * (1 + math.cos(math.pi * later / (config.epochs - config.warmup))) / 2
+    if config.schedule == "multistep":
+        return config.lr * config.gamma ** sum(later >= k for k in config.milestones)
+    if config.schedule == "exponential":
+        return float(config.lr * config.gamma**later)
+    return config.lr

@@ -1,0 +1,400 @@
+"""Image data sets, held whole on one device as bytes and normalized there, batch by batch.
+
+`load` reads a set by name. It downloads only when asked to, and says what to do about files that are missing or
+damaged. A `Dataset` is frozen; its `normalize` and the functions `crop` and `flip` work on whole batches.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from prunekit import _checks
+
+Bytes = NDArray[np.uint8]
+Split = tuple[Bytes, NDArray[np.int64]]  # images (n, c, h, w) and labels (n,)
+_MOMENTS = 5000  # images whose moments are summed at a time
+_DIGITS_TEST = 360  # of the 1797 digits, a fifth: scikit-learn gives no split
+
+
+class MissingData(FileNotFoundError):
+    """A data set's files are not where they were looked for; the message says what to do."""
+
+
+class CorruptData(ValueError):
+    """A data set's files cannot be read, or are not what they should be; the message says what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images and labels of one data set, on one device.
+
+    Parameters
+    ----------
+    name : str
+        What the set is called.
+    train_x, test_x : (n, c, h, w) tensor
+        Images, uint8 as stored, or float32.
+    train_y, test_y : (n,) int64 tensor
+        Labels, from 0 to `classes` - 1.
+    classes : int
+        Number of classes.
+    mean, std : (c,) float tensor
+        What `normalize` subtracts and divides by, channel by channel, in units of the stored images.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For shapes, labels or types that disagree, empty splits, or a standard deviation of 0.
+    """
+
+    name: str
+    train_x: Tensor
+    train_y: Tensor
+    test_x: Tensor
+    test_y: Tensor
+    classes: int
+    mean: Tensor
+    std: Tensor
+
+    def __post_init__(self) -> None:
+        """Check that images, labels and moments belong together."""
+        _checks.count("classes", self.classes, 2)
+        for split, x, y in (("train", self.train_x, self.train_y), ("test", self.test_x, self.test_y)):
+            if x.ndim != 4 or not len(x) or x.shape[1:] != self.train_x.shape[1:]:
+                raise ValueError(
+                    f"{split}_x has shape {tuple(x.shape)}: give images (n, c, h, w), n > 0, alike in both splits"
+                )
+            if x.dtype not in (torch.uint8, torch.float32):
+                raise TypeError(f"{split}_x is of type {x.dtype}: give uint8 or float32")
+            if y.shape != x.shape[:1] or y.dtype != torch.int64:
+                raise ValueError(f"{split}_y is {y.dtype} of shape {tuple(y.shape)}: give int64 labels ({len(x)},)")
+            if int(y.min()) < 0 or int(y.max()) >= self.classes:
+                raise ValueError(
+                    f"{split}_y reaches from {int(y.min())} to {int(y.max())}: give labels from 0 to {self.classes - 1}"
+                )
+        for name, moment in (("mean", self.mean), ("std", self.std)):
+            if moment.shape != self.train_x.shape[1:2] or not bool(torch.isfinite(moment).all()):
+                raise ValueError(
+                    f"{name} is {moment}: give a finite value for each of {self.train_x.shape[1]} channels"
+                )
+        if not bool((self.std > 0).all()):
+            raise ValueError(f"std is {self.std}: give values above 0 (a constant channel carries nothing)")
+
+    def __repr__(self) -> str:
+        """Describe the set in a line."""
+        shape = "×".join(str(k) for k in self.shape)
+        sizes = f"{len(self.train_x)} + {len(self.test_x)} images"
+        return f"Dataset({self.name}: {sizes} of {shape}, {self.classes} classes, on {self.device})"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        c, h, w = self.train_x.shape[1:]
+        return c, h, w
+
+    @property
+    def inputs(self) -> int:
+        """Number of values in an image."""
+        c, h, w = self.shape
+        return c * h * w
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return self.train_x.device
+
+    @cached_property
+    def checksum(self) -> str:
+        """SHA-256 of both splits, images, labels and their shapes, and of the moments, as hexadecimal digits."""
+        digest = hashlib.sha256(f"{self.classes}".encode())
+        for tensor in (self.train_x, self.train_y, self.test_x, self.test_y, self.mean, self.std):
+            digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+            digest.update(tensor.cpu().contiguous().numpy().data)
+        return digest.hexdigest()
+
+    def to(self, device: str | torch.device) -> Dataset:
+        """Return the set on a device, itself if it is there."""
+        wanted = find_device(device)
+        if self.device == wanted:
+            return self
+        fields = ("train_x", "train_y", "test_x", "test_y", "mean", "std")
+        moved = replace(self, **{name: getattr(self, name).to(wanted) for name in fields})
+        if "checksum" in self.__dict__:
+            moved.__dict__["checksum"] = self.checksum  # the content is the same
+        return moved
+
+    @cached_property
+    def _affine(self) -> tuple[Tensor, Tensor]:
+        """Scale and shift (c, 1, 1) of `normalize`."""
+        scale = (1.0 / self.std).float().view(-1, 1, 1)
+        return scale, -self.mean.float().view(-1, 1, 1) * scale
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Return float32 images (b, c, h, w) of mean 0 and variance 1, from stored ones."""
+        scale, shift = self._affine
+        return torch.addcmul(shift, images.float(), scale)
+
+
+def find_device(name: str | torch.device) -> torch.device:
+    """Return a device that is there, with its index, or raise ValueError."""
+    try:
+        device = torch.device(name)
+    except RuntimeError as reason:
+        raise ValueError(f"device is {name!r}, which torch does not know ({reason}): give 'cpu' or 'cuda'") from None
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise ValueError(f"device is {str(device)!r}, but torch finds no CUDA device here: give 'cpu'")
+        index = torch.cuda.current_device() if device.index is None else device.index
+        if index >= torch.cuda.device_count():
+            raise ValueError(f"device is {str(device)!r}, but there are {torch.cuda.device_count()} CUDA devices")
+        return torch.device("cuda", index)
+    return device
+
+
+def crop(images: Tensor, corners: Tensor, pad: int) -> Tensor:
+    """Return each image padded by `pad` zeros on every side and cut back to its size at its own corner.
+
+    Parameters
+    ----------
+    images : (b, c, h, w) tensor
+        Stored images.
+    corners : (b, 2) integer tensor
+        Upper left corners (row, column), from 0 to 2 `pad`; (`pad`, `pad`) changes nothing.
+    pad : int
+        Width of the frame, at least 0.
+    """
+    b, c, h, w = images.shape
+    padded = torch.nn.functional.pad(images, (pad, pad, pad, pad))
+    batch = torch.arange(b, device=images.device).view(b, 1, 1, 1)
+    channel = torch.arange(c, device=images.device).view(1, c, 1, 1)
+    row = (corners[:, :1] + torch.arange(h, device=images.device)).view(b, 1, h, 1)
+    column = (corners[:, 1:] + torch.arange(w, device=images.device)).view(b, 1, 1, w)
+    return padded[batch, channel, row, column]
+
+
+def flip(images: Tensor, turned: Tensor) -> Tensor:
+    """Return the images, those marked in `turned` (b,) mirrored left to right."""
+    return torch.where(turned.view(-1, 1, 1, 1), images.flip(-1), images)
+
+
+def load(
+    name: str,
+    root: str | os.PathLike[str] | None = None,
+    subset: int | tuple[int, int] | None = None,
+    seed: int = 0,
+    *,
+    download: bool = False,
+) -> Dataset:
+    """Return a data set by name, on the CPU.
+
+    Images are stored as bytes, digits with their values 0 … 16. Mean and standard deviation are those of the whole
+    training split, channel by channel. The digits come without a split: 360 of them, drawn by `seed`, are the test
+    set. Tiny ImageNet is read from its image folder, the other sets through torchvision from the files it keeps.
+
+    Parameters
+    ----------
+    name : str
+        'digits' (needs no files), 'mnist', 'fashion-mnist', 'cifar10', 'cifar100' or 'tiny-imagenet'.
+    root : path, optional
+        Folder of the data sets; without it, the one that the environment variable PRUNEKIT_DATA names.
+    subset : int or (int, int), optional
+        Number of training examples, or of training and test examples, drawn by `seed` without replacement.
+    seed : int
+        Decides the subset, and the split of the digits.
+    download : bool
+        Whether torchvision may fetch files that are missing.
+
+    Raises
+    ------
+    MissingData
+        If files are not there, or no root is given.
+    CorruptData
+        If files cannot be read, or hold something else.
+    ValueError
+        For an unknown name, or a subset larger than the set.
+    """
+    rng = _checks.generator(seed)
+    if name == "digits":
+        (train_x, train_y), (test_x, test_y) = _digits(rng)
+        classes = 10
+    else:
+        source = _source(name)
+        (train_x, train_y), (test_x, test_y) = _read(source, _root(name, root), download)
+        classes = source.classes
+    mean, std = _moments(train_x)
+    train, test = _subset(subset, len(train_x), len(test_x), rng)
+    return Dataset(
+        name=name,
+        train_x=_tensor(train_x[train]),
+        train_y=_tensor(train_y[train]),
+        test_x=_tensor(test_x[test]),
+        test_y=_tensor(test_y[test]),
+        classes=classes,
+        mean=_tensor(mean),
+        std=_tensor(std),
+    )
+
+
+def _tensor(array: NDArray[Any]) -> Tensor:
+    """Return an array as a tensor that owns its memory."""
+    return torch.tensor(np.ascontiguousarray(array))
+
+
+def _moments(images: Bytes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return mean and standard deviation of each channel, from exact sums of integers."""
+    total, squares = np.zeros(images.shape[1], np.int64), np.zeros(images.shape[1], np.int64)
+    for start in range(0, len(images), _MOMENTS):
+        part = images[start : start + _MOMENTS]
+        total += part.sum((0, 2, 3), dtype=np.int64)
+        squares += np.square(part, dtype=np.uint32).sum((0, 2, 3), dtype=np.int64)
+    n = images.size // images.shape[1]
+    mean = total / n
+    return mean.astype(np.float32), np.sqrt(squares / n - mean**2).astype(np.float32)
+
+
+def _subset(
+    subset: int | tuple[int, int] | None, n_train: int, n_test: int, rng: np.random.Generator
+) -> tuple[Any, Any]:
+    """Return what indexes the training and the test examples asked for."""
+    if subset is None:
+        return slice(None), slice(None)
+    asked = subset if isinstance(subset, tuple) else (subset, n_test)
+    if len(asked) != 2:
+        raise ValueError(f"subset is {subset!r}: give a number of training examples, or (training, test)")
+    train = _checks.count("subset", asked[0], 1, n_train, high_is="the training examples there are")
+    test = _checks.count("subset", asked[1], 1, n_test, high_is="the test examples there are")
+    return rng.permutation(n_train)[:train], rng.permutation(n_test)[:test]
+
+
+def _digits(rng: np.random.Generator) -> tuple[Split, Split]:
+    """Return scikit-learn's embedded digits, split at random."""
+    found = importlib.import_module("sklearn.datasets").load_digits()
+    order = rng.permutation(len(found.target))
+    x = found.images.astype(np.uint8)[order, None]
+    y = found.target.astype(np.int64)[order]
+    return (x[_DIGITS_TEST:], y[_DIGITS_TEST:]), (x[:_DIGITS_TEST], y[:_DIGITS_TEST])
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where a data set's files lie below the root, how to read a split of them, and what they must hold."""
+
+    name: str
+    folder: str
+    read: Callable[[_Source, Path, bool, bool], Split]  # (source, root, is it training?, may it download?)
+    classes: int
+    shape: tuple[int, int, int]
+    sizes: tuple[int, int]  # training and test images
+    torchvision: str = ""  # its class there; without one nothing can be downloaded
+
+
+def _source(name: str) -> _Source:
+    """Return the source of a data set that is read from files."""
+    if name not in _SOURCES:
+        raise ValueError(f"name is {name!r}: give one of {', '.join(['digits', *_SOURCES])}")
+    return _SOURCES[name]
+
+
+def _root(name: str, root: str | os.PathLike[str] | None) -> Path:
+    """Return the folder of the data sets."""
+    chosen = root if root is not None else os.environ.get("PRUNEKIT_DATA")
+    if not chosen:
+        raise MissingData(
+            f"{name} is read from files and no folder is given: pass root, or set PRUNEKIT_DATA to the folder"
+        )
+    return Path(chosen)
+
+
+def _read(source: _Source, root: Path, download: bool) -> tuple[Split, Split]:
+    """Read both splits, and turn whatever goes wrong into an error that says what to do."""
+    folder = root / source.folder
+    remedy = (
+        f"load({source.name!r}, root, download=True) fetches them"
+        if source.torchvision
+        else f"unpack tiny-imagenet-200.zip in {root}"
+    )
+    if not folder.is_dir() and not (download and source.torchvision):
+        raise MissingData(f"{source.name} has no files: {folder} is not a folder. Give another root, or {remedy}")
+    splits = []
+    for training, size in ((True, source.sizes[0]), (False, source.sizes[1])):
+        part = "training" if training else "test"
+        try:
+            x, y = source.read(source, root, training, download)
+        except MissingData as reason:
+            raise MissingData(f"{source.name}: {reason}. Give another root, or {remedy}") from reason
+        except Exception as reason:  # torchvision raises whatever it meets: AssertionError, RuntimeError, EOFError …
+            raise CorruptData(
+                f"{source.name}: the {part} files in {folder} cannot be read ({type(reason).__name__}: {reason}). "
+                f"Remove the folder if they are damaged; {remedy}"
+            ) from reason
+        if x.shape != (size, *source.shape) or y.shape != (size,) or y.min() < 0 or y.max() >= source.classes:
+            raise CorruptData(
+                f"{source.name}: the {part} files in {folder} hold images of shape {x.shape} and {y.size} labels, "
+                f"not {(size, *source.shape)} and labels below {source.classes}. Remove the folder; {remedy}"
+            )
+        splits.append((x, y))
+    return splits[0], splits[1]
+
+
+def _torchvision(source: _Source, root: Path, training: bool, download: bool) -> Split:
+    """Read one split through torchvision."""
+    kind = getattr(importlib.import_module("torchvision.datasets"), source.torchvision)
+    try:
+        found = kind(str(root), train=training, download=download)
+    except RuntimeError as reason:
+        if "not found" in str(reason):  # its one message for missing files and wrong checksums
+            raise MissingData(f"files in {root / source.folder} are missing, or their checksums are wrong") from reason
+        raise
+    x = np.asarray(found.data)
+    x = x[:, None] if x.ndim == 3 else x.transpose(0, 3, 1, 2)
+    return np.ascontiguousarray(x), np.asarray(found.targets, dtype=np.int64)
+
+
+def _tiny_imagenet(source: _Source, root: Path, training: bool, download: bool) -> Split:
+    """Read one split of Tiny ImageNet, as distributed: train/CLASS/images/*.JPEG, val/images with a table."""
+    folder = root / source.folder
+    classes = sorted(p.name for p in (folder / "train").glob("n*") if p.is_dir())
+    if not classes:
+        raise MissingData(f"{folder / 'train'} has no class folders n*")
+    if training:
+        files = [(file, k) for k, c in enumerate(classes) for file in sorted((folder / "train" / c).rglob("*.JPEG"))]
+    else:
+        table = folder / "val" / "val_annotations.txt"
+        if not table.is_file():
+            raise MissingData(f"{table} is missing")
+        rows = [line.split("\t")[:2] for line in table.read_text(encoding="utf-8").splitlines()]
+        files = [(folder / "val" / "images" / file, classes.index(label)) for file, label in rows]
+    missing = next((file for file, _ in files if not file.is_file()), None)
+    if missing is not None or not files:
+        raise MissingData(f"{missing or folder} is missing")
+    return np.stack([_picture(file) for file, _ in files]), np.array([k for _, k in files], dtype=np.int64)
+
+
+def _picture(file: Path) -> Bytes:
+    """Return a picture as (3, h, w); the few grey ones repeat their channel."""
+    with importlib.import_module("PIL.Image").open(file) as picture:
+        return np.asarray(picture.convert("RGB"), dtype=np.uint8).transpose(2, 0, 1)
+
+
+_SOURCES = {
+    source.name: source
+    for source in (
+        _Source("mnist", "MNIST/raw", _torchvision, 10, (1, 28, 28), (60000, 10000), "MNIST"),
+        _Source("fashion-mnist", "FashionMNIST/raw", _torchvision, 10, (1, 28, 28), (60000, 10000), "FashionMNIST"),
+        _Source("cifar10", "cifar-10-batches-py", _torchvision, 10, (3, 32, 32), (50000, 10000), "CIFAR10"),
+        _Source("cifar100", "cifar-100-python", _torchvision, 100, (3, 32, 32), (50000, 10000), "CIFAR100"),
+        _Source("tiny-imagenet", "tiny-imagenet-200", _tiny_imagenet, 200, (3, 64, 64), (100000, 10000)),
+    )
+}

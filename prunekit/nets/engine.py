@@ -1,0 +1,348 @@
+"""The training loop, written once for a single network and for a stack of networks.
+
+A `Learner` holds what is trained: named tensors and a forward pass, which gives scores (b, k), or (m, b, k) for a
+stack of m networks. `Engine` drives it an epoch at a time. Everything below works along the last axes, so that the
+same lines serve both; results come as lists with one entry a network.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from prunekit.nets import steps
+from prunekit.nets.config import Config, learning_rate
+from prunekit.nets.data import Dataset, crop, flip
+from prunekit.nets.steps import Named, Rates, Slots
+
+_EVALUATED = 250  # examples a batch where no gradient is needed: more only fill the caches
+Row = dict[str, int | float | None]
+
+
+class Learner:
+    """One network: its trainable weights by name, the rest of its state, and its forward pass."""
+
+    stacked = False
+
+    def __init__(self, model: nn.Module, config: Config) -> None:
+        self.model = model
+        self.weights: Named = {n: p.detach() for n, p in model.named_parameters() if p.requires_grad}
+        frozen = {n: p.detach() for n, p in model.named_parameters() if not p.requires_grad}
+        self.rest: Named = frozen | dict(model.named_buffers())
+        self._parameters = [p for p in model.parameters() if p.requires_grad]
+        self._forward: Callable[[Tensor], Tensor] = model
+        if config.compile:
+            self._forward = torch.compile(model)
+
+    def scores(self, x: Tensor) -> Tensor:
+        """Return the class scores of a batch."""
+        return self._forward(x)
+
+    def gradients(self, loss: Tensor) -> Named:
+        """Return the gradients of a loss, by name."""
+        found = torch.autograd.grad(loss, self._parameters, allow_unused=True, materialize_grads=True)
+        return dict(zip(self.weights, found, strict=True))
+
+
+class Stack(Learner):
+    """Networks of one shape, their tensors stacked along a first axis and run through `vmap`."""
+
+    stacked = True
+
+    def __init__(self, models: Sequence[nn.Module]) -> None:
+        self.model = copy.deepcopy(models[0]).to("meta")  # the forward pass alone; the tensors come with each call
+        learners = [Learner(model, Config(epochs=1)) for model in models]
+        self.weights = {n: laid_out(torch.stack([each.weights[n] for each in learners])) for n in learners[0].weights}
+        self.rest = {n: torch.stack([each.rest[n] for each in learners]) for n in learners[0].rest}
+        self._leaves: Named = {}
+
+    def scores(self, x: Tensor) -> Tensor:
+        """Return the scores (m, b, k) of a batch, (b, …) for all or (m, b, …) with one for each."""
+        self._leaves = self.weights
+        if torch.is_grad_enabled():
+            self._leaves = {name: w.detach().requires_grad_() for name, w in self.weights.items()}
+        own = x.ndim == 5
+
+        def one(weights: Named, rest: Named, x: Tensor) -> Tensor:
+            return functional_call(self.model, (weights, rest), (x,))
+
+        found = torch.func.vmap(one, in_dims=(0, 0, 0 if own else None))(self._leaves, self.rest, x)
+        assert isinstance(found, Tensor)
+        return found
+
+    def gradients(self, loss: Tensor) -> Named:
+        """Return the gradients of the sum of all networks' losses, by name."""
+        found = torch.autograd.grad(loss, list(self._leaves.values()), allow_unused=True, materialize_grads=True)
+        return dict(zip(self.weights, found, strict=True))
+
+
+def laid_out(stacked: Tensor) -> Tensor:
+    """Return stacked matrices with the memory layout of their gradients, which come transposed out of a product.
+
+    A step would else add along columns what is stored along rows: at width 1024 that costs more than the products.
+    """
+    return stacked.mT.contiguous().mT if stacked.ndim == 3 else stacked
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The chance of one epoch: order of the examples (…, n) and how each batch position is augmented."""
+
+    order: Tensor
+    corners: Tensor | None = None
+    turned: Tensor | None = None
+
+    @staticmethod
+    def of(config: Config, n: int, generator: torch.Generator) -> Draw:
+        """Draw an epoch of n examples, on the CPU, whatever device will use it."""
+        order = torch.randperm(n, generator=generator)
+        corners = torch.randint(2 * config.crop + 1, (n, 2), generator=generator) if config.crop else None
+        turned = torch.rand(n, generator=generator) < 0.5 if config.flip else None
+        return Draw(order, corners, turned)
+
+    @staticmethod
+    def stack(draws: Sequence[Draw], device: torch.device) -> Draw:
+        """Return several draws as one on a device; a single one keeps its axes."""
+
+        def join(parts: Sequence[Tensor | None]) -> Tensor | None:
+            there = [part for part in parts if part is not None]
+            return (torch.stack(there) if len(there) > 1 else there[0]).to(device) if there else None
+
+        order = join([draw.order for draw in draws])
+        assert order is not None
+        return Draw(order, join([draw.corners for draw in draws]), join([draw.turned for draw in draws]))
+
+    def batches(self, data: Dataset, config: Config) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield normalized images (…, b, c, h, w) and labels (…, b)."""
+        lead = self.order.shape[:-1]
+        axis = len(lead)
+        for start in range(0, self.order.shape[-1], config.batch_size):
+            length = min(config.batch_size, self.order.shape[-1] - start)
+            chosen = self.order.narrow(axis, start, length).reshape(-1)
+            x, y = data.train_x[chosen], data.train_y[chosen]
+            if self.corners is not None:
+                x = crop(x, self.corners.narrow(axis, start, length).reshape(-1, 2), config.crop)
+            if self.turned is not None:
+                x = flip(x, self.turned.narrow(axis, start, length).reshape(-1))
+            x = _shaped(data.normalize(x), config)
+            yield x.view(*lead, length, *x.shape[1:]) if lead else x, y.view(*lead, length)
+
+
+def _shaped(x: Tensor, config: Config) -> Tensor:
+    """Return images in the memory format asked for."""
+    return x.contiguous(memory_format=torch.channels_last) if config.channels_last else x
+
+
+def _autocast(config: Config, device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    """Return the precision that forward passes run in."""
+    if config.precision == "bf16":
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def losses(scores: Tensor, labels: Tensor) -> Tensor:
+    """Return the cross-entropy of every example, in the shape (…, b) of scores (…, b, k) without their last axis."""
+    labels = labels.expand(scores.shape[:-1])
+    flat = nn.functional.cross_entropy(scores.float().flatten(0, -2), labels.flatten(), reduction="none")
+    return flat.view(scores.shape[:-1])
+
+
+@torch.no_grad()
+def score(learner: Learner, data: Dataset, config: Config, *, train: bool) -> tuple[list[float], list[float]]:
+    """Return mean loss and accuracy of every network on a whole split, without augmentation."""
+    images, labels = (data.train_x, data.train_y) if train else (data.test_x, data.test_y)
+    learner.model.eval()
+    total, right = torch.zeros((), device=data.device), torch.zeros((), device=data.device)
+    for start in range(0, len(images), _EVALUATED):
+        x = _shaped(data.normalize(images[start : start + _EVALUATED]), config)
+        y = labels[start : start + _EVALUATED]
+        with _autocast(config, data.device):
+            scores = learner.scores(x)
+        total = total + losses(scores, y).double().sum(-1)
+        right = right + (scores.argmax(-1) == y).sum(-1)
+    return _listed(total / len(images)), _listed(right.double() / len(images))
+
+
+def _listed(values: Tensor) -> list[float]:
+    """Return one number a network."""
+    return [float(v) for v in values.reshape(-1).tolist()]
+
+
+class Engine:
+    """A learner on its way: the epochs done, the optimizer's memory, the chance to come, and the history so far.
+
+    Parameters
+    ----------
+    learner : Learner
+        What is trained, already on the device of `data`.
+    data : Dataset
+        What it is trained on.
+    configs : sequence of Config
+        One for each network; in a stack they differ in `lr`, `l1`, `l2` and `seed` only.
+    masks : mapping
+        Parameter names to boolean tensors on the device, True where a weight lives.
+    """
+
+    def __init__(self, learner: Learner, data: Dataset, configs: Sequence[Config], masks: Mapping[str, Tensor]) -> None:
+        self.learner, self.data, self.configs = learner, data, list(configs)
+        self.config = self.configs[0]
+        self.masks = dict(masks)
+        self.slots: Slots = steps.new_slots(self.config, learner.weights)
+        self.generators = [torch.Generator().manual_seed(c.seed) for c in self.configs]
+        self.epoch = self.taken = 0
+        self.rows: list[list[Row]] = [[] for _ in self.configs]
+        self._seen = steps.penalized(self.config, learner.weights, learner.stacked)
+        steps.apply_masks(learner.weights, self.masks)
+
+    def advance(self) -> list[str | None]:
+        """Train for one epoch and say of each network why it stops: 'interpolation', 'epochs', 'diverged' or None."""
+        began = time.perf_counter()
+        before = self._copy()
+        running, right = self._pass(self._draw(), self._rates())
+        n, rates = len(self.data.train_x), [learning_rate(c, self.epoch) for c in self.configs]
+        diverged = self._undo_divergence(before, running)
+        self.epoch += 1
+        last = self.epoch == self.config.epochs
+        rows = [
+            Row(epoch=self.epoch, learning_rate=rate, running_loss=a / n, running_accuracy=b / n)
+            for rate, a, b in zip(rates, running, right, strict=True)
+        ]
+        self._judge(rows, diverged, judged=last or self.epoch % self.config.evaluate_every == 0)
+        for row, kept in zip(rows, self.rows, strict=True):
+            kept.append(row | {"seconds": time.perf_counter() - began})
+        return [
+            "diverged" if bad else "interpolation" if self._fits(row) else "epochs" if last else None
+            for bad, row in zip(diverged, rows, strict=True)
+        ]
+
+    def tail(self) -> list[Named]:
+        """Average the iterates of `config.average` further steps and leave the networks as they were."""
+        before, taken, left = self._copy(), self.taken, self.config.average
+        total = {name: torch.zeros_like(w, dtype=torch.float64) for name, w in self.learner.weights.items()}
+        self.epoch -= 1  # the last epoch's learning rate
+        while left:
+            left -= self._steps(self._draw(), self._rates(), left, total)
+        self.epoch += 1
+        self.taken = taken
+        self._restore(before)
+        mean = {name: (t / self.config.average).float() for name, t in total.items()}
+        if not self.learner.stacked:
+            return [mean]
+        return [{name: t[k] for name, t in mean.items()} for k in range(len(self.rows))]
+
+    def select(self, chosen: Sequence[int]) -> Engine:
+        """Return an engine that goes on with some networks of a stack, from copies of their tensors."""
+        index = torch.tensor(list(chosen), device=self.data.device)
+
+        def take(named: Named) -> Named:
+            return {name: laid_out(t.index_select(0, index)) for name, t in named.items()}
+
+        part, part.learner = copy.copy(self), copy.copy(self.learner)
+        part.learner.weights, part.learner.rest = take(self.learner.weights), take(self.learner.rest)
+        part.masks, part.slots = take(self.masks), {slot: take(named) for slot, named in self.slots.items()}
+        for name in ("configs", "generators", "rows"):
+            setattr(part, name, [getattr(self, name)[k] for k in chosen])
+        return part
+
+    def _draw(self) -> Draw:
+        """Draw the next epoch; networks of one seed share it."""
+        n = len(self.data.train_x)
+        draws = [Draw.of(c, n, g) for c, g in zip(self.configs, self.generators, strict=True)]
+        alike = len({c.seed for c in self.configs}) == 1
+        return Draw.stack(draws[:1] if alike else draws, self.data.device)
+
+    def _rates(self) -> Rates:
+        """Return this epoch's rates, as one number where all networks have the same."""
+        lr = [learning_rate(c, self.epoch) for c in self.configs]
+        l1, l2 = ([getattr(c, name) for c in self.configs] for name in ("l1", "l2"))
+        return Rates(*(v[0] if len(set(v)) == 1 else torch.tensor(v, device=self.data.device) for v in (lr, l1, l2)))
+
+    def _pass(self, draw: Draw, rates: Rates) -> tuple[list[float], list[float]]:
+        """Train on every batch of a draw; return sums of losses and of right answers, met on the way."""
+        total = torch.zeros((), dtype=torch.float64, device=self.data.device)
+        right = torch.zeros((), device=self.data.device)
+        with self._own_chance():
+            self.learner.model.train()
+            for x, y in draw.batches(self.data, self.config):
+                each, hits = self._step(x, y, rates)
+                total, right = total + each.sum(-1), right + hits.sum(-1)
+        return _listed(total), _listed(right)
+
+    def _steps(self, draw: Draw, rates: Rates, most: int, total: Named) -> int:
+        """Take up to `most` steps, adding every iterate to `total`; return how many were taken."""
+        done = 0
+        with self._own_chance():
+            self.learner.model.train()
+            for x, y in draw.batches(self.data, self.config):
+                if done == most:
+                    break
+                self._step(x, y, rates)
+                done += 1
+                for name, w in self.learner.weights.items():
+                    total[name].add_(w)
+        return done
+
+    def _step(self, x: Tensor, y: Tensor, rates: Rates) -> tuple[Tensor, Tensor]:
+        """Take one step; return losses and right answers of every example, from before it."""
+        with _autocast(self.config, self.data.device):
+            scores = self.learner.scores(x)
+        each = losses(scores, y)
+        gradients = self.learner.gradients(each.mean(-1).sum())
+        for name in self._seen:
+            steps.add_penalty(gradients[name], self.learner.weights[name], rates)
+        steps.apply_masks(gradients, self.masks)
+        self.taken += 1
+        steps.step(self.config, self.learner.weights, gradients, self.slots, rates, self.taken)
+        steps.apply_masks(self.learner.weights, self.masks)
+        return each.detach(), scores.detach().argmax(-1) == y
+
+    @contextlib.contextmanager
+    def _own_chance(self) -> Iterator[None]:
+        """Make dropout and the like depend on seed and step alone, and leave the global generators alone."""
+        devices = [self.data.device] if self.data.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(self.config.seed * 2**31 + self.taken)
+            yield
+
+    def _judge(self, rows: Sequence[Row], diverged: Sequence[bool], *, judged: bool) -> None:
+        """Add both splits' losses and accuracies to the rows, None where there is nothing to evaluate."""
+        for split in ("train", "test"):
+            scores = score(self.learner, self.data, self.config, train=split == "train") if judged else None
+            for k, row in enumerate(rows):
+                found = None if scores is None or diverged[k] else scores
+                row[f"{split}_loss"] = found and found[0][k]
+                row[f"{split}_accuracy"] = found and found[1][k]
+
+    def _fits(self, row: Row) -> bool:
+        """Tell whether a network interpolates the training set."""
+        bound, loss = self.config.interpolation, row["train_loss"]
+        return bound is not None and loss is not None and row["train_accuracy"] == 1.0 and loss < bound
+
+    def _copy(self) -> Named:
+        """Return copies of all that a step changes but the optimizer's slots."""
+        return {name: t.clone() for name, t in (self.learner.weights | self.learner.rest).items()}
+
+    @torch.no_grad()
+    def _restore(self, before: Named) -> None:
+        """Put copies back."""
+        for name, t in (self.learner.weights | self.learner.rest).items():
+            t.copy_(before[name])
+
+    @torch.no_grad()
+    def _undo_divergence(self, before: Named, running: Sequence[float]) -> list[bool]:
+        """Say which networks have left the finite numbers, and put these back to where the epoch began."""
+        finite = torch.isfinite(torch.tensor(running, dtype=torch.float64, device=self.data.device))
+        for w in self.learner.weights.values():
+            finite = finite & torch.isfinite(w.reshape(len(running), -1)).all(1)
+        for k in torch.nonzero(~finite).reshape(-1).tolist():
+            for name, t in (self.learner.weights | self.learner.rest).items():
+                (t[k] if self.learner.stacked else t).copy_(before[name][k] if self.learner.stacked else before[name])
+        return [not ok for ok in finite.tolist()]

@@ -1,0 +1,180 @@
+"""Training a family of networks of one shape at once, as if one by one.
+
+Their tensors are stacked and run through `torch.func.vmap`; each network keeps its own learning rate, penalties,
+masks, batch order, history and end. What they share, reading, normalizing and evaluating the same images and the
+cost of every call, is paid once. On the CPU large networks go in groups that its cache can hold, the largest one by
+one.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+import torch
+from torch import Tensor, nn
+
+from prunekit.nets.config import Config
+from prunekit.nets.data import Dataset, find_device
+from prunekit.nets.engine import Engine, Learner, Stack, laid_out
+from prunekit.nets.steps import Named
+from prunekit.nets.training import Fitted, History, Masks, advance_bar, bar, check_masks
+
+_CACHED = 6 * 2**20  # bytes of weights that a stack on the CPU may have: beyond them memory, not calls, is the limit
+_MAY_DIFFER = ("lr", "l1", "l2", "seed")
+
+
+def fit_many(
+    models: nn.Module | Sequence[nn.Module],
+    data: Dataset,
+    configs: Config | Sequence[Config],
+    *,
+    masks: Masks | Sequence[Masks | None] | None = None,
+    progress: bool | None = None,
+) -> list[Fitted]:
+    """Train several networks of one shape at once; the results are those of `fit`, one by one, up to rounding.
+
+    A single model, configuration or mapping of masks serves all networks; of a single model copies are trained,
+    from its weights. Networks that are done leave the family and no longer cost anything. A network that diverges
+    does not stop the others: its result says 'diverged'.
+
+    Parameters
+    ----------
+    models : nn.Module or sequence of them
+        Initial states, alike in all but the values of their tensors; those of a sequence are trained in place.
+    data : Dataset
+        What all are trained on.
+    configs : Config or sequence of them
+        They may differ in `lr`, `l1`, `l2` and `seed`; `compile` and `channels_last` are for `fit` alone.
+    masks : mapping, or sequence of mappings or None, optional
+        As for `fit`.
+    progress : bool, optional
+        Whether to show a bar; by default only at a terminal.
+
+    Returns
+    -------
+    list of Fitted
+        In the order given.
+
+    Raises
+    ------
+    ValueError
+        For lengths, shapes or configurations that do not go together, dropout, or what `fit` would refuse.
+    """
+    size = _size(models, configs, masks)
+    listed = list(models) if isinstance(models, Sequence) else [copy.deepcopy(models) for _ in range(size)]
+    settings = list(configs) if isinstance(configs, Sequence) else [configs] * size
+    several = masks if isinstance(masks, Sequence) else [masks] * size
+    _check_configs(settings)
+    device = find_device(settings[0].device)
+    _check_models(listed)
+    on = data.to(device)
+    own = [
+        check_masks(Learner(m.to(device), settings[0]).weights, e or {}) for m, e in zip(listed, several, strict=True)
+    ]
+    done: list[Fitted] = []
+    for part in _groups(listed[0], size, device):
+        done += _train(_engine(listed[part], on, settings[part], own[part]), listed[part], progress)
+    return done
+
+
+def _engine(models: Sequence[nn.Module], data: Dataset, configs: Sequence[Config], masks: Sequence[Named]) -> Engine:
+    """Return what trains a group: a stack, or for a single network what `fit` takes."""
+    if len(models) == 1:
+        return Engine(Learner(models[0], configs[0]), data, configs, masks[0])
+    stack = Stack(models)
+    return Engine(stack, data, configs, _stack_masks(stack.weights, masks))
+
+
+def _groups(model: nn.Module, size: int, device: torch.device) -> list[slice]:
+    """Return which networks share a stack: on the CPU as many as stay in its cache, else all."""
+    weight = sum(p.numel() * p.element_size() for p in model.parameters())
+    most = max(1, _CACHED // max(1, weight)) if device.type == "cpu" else size
+    count = -(-size // most)
+    return [slice(k * size // count, (k + 1) * size // count) for k in range(count)]
+
+
+def _train(engine: Engine, models: Sequence[nn.Module], progress: bool | None) -> list[Fitted]:
+    """Run a family to its end, taking each network out when it stops."""
+    done: dict[int, Fitted] = {}
+    alive = list(range(len(models)))
+    with bar(engine.config, progress) as shown:
+        while alive:
+            reasons = engine.advance()
+            advance_bar(shown, engine.rows)
+            ended = [k for k, reason in enumerate(reasons) if reason is not None]
+            if not ended:
+                continue
+            for k, averaged in zip(ended, _averages(engine, ended, reasons), strict=True):
+                _put(engine.learner, k, models[alive[k]])
+                history = History(tuple(engine.rows[k]))
+                done[alive[k]] = Fitted(models[alive[k]].eval(), history, str(reasons[k]), averaged)
+            going = [k for k, reason in enumerate(reasons) if reason is None]
+            alive = [alive[k] for k in going]
+            engine = engine.select(going) if going else engine
+    return [done[k] for k in range(len(models))]
+
+
+def _averages(engine: Engine, ended: Sequence[int], reasons: Sequence[str | None]) -> list[Named | None]:
+    """Return the averaged last iterates of the networks that end now; None where there are none."""
+    sound = [k for k in ended if reasons[k] != "diverged"]
+    if not engine.config.average or not sound:
+        return [None for _ in ended]
+    part = engine.select(sound) if engine.learner.stacked else engine
+    found = dict(zip(sound, part.tail(), strict=True))
+    return [found.get(k) for k in ended]
+
+
+@torch.no_grad()
+def _put(learner: Learner, k: int, model: nn.Module) -> None:
+    """Write network k of a stack into its module; a network by itself is there already."""
+    if not learner.stacked:
+        return
+    own = dict(model.named_parameters()) | dict(model.named_buffers())
+    for name, t in (learner.weights | learner.rest).items():
+        own[name].copy_(t[k])
+
+
+def _size(models: object, configs: object, masks: object) -> int:
+    """Return how many networks the arguments speak of."""
+    lengths = {
+        name: len(value)
+        for name, value in (("models", models), ("configs", configs), ("masks", masks))
+        if isinstance(value, Sequence)
+    }
+    if len(set(lengths.values())) > 1 or 0 in lengths.values():
+        raise ValueError(f"the sequences have lengths {lengths}: give as many of each, or one for all")
+    return next(iter(lengths.values()), 1)
+
+
+def _check_configs(configs: Sequence[Config]) -> None:
+    """Refuse configurations that cannot share a loop."""
+    first = asdict(configs[0])
+    for other in configs[1:]:
+        differing = [k for k, v in asdict(other).items() if v != first[k] and k not in _MAY_DIFFER]
+        if differing:
+            raise ValueError(f"configs differ in {', '.join(differing)}: they may in {', '.join(_MAY_DIFFER)} only")
+    for name in ("compile", "channels_last"):
+        if first[name]:
+            raise ValueError(f"configs has {name}=True: fit knows it, fit_many does not")
+
+
+def _check_models(models: Sequence[nn.Module]) -> None:
+    """Refuse networks of different shapes, one network given twice, and dropout."""
+    if len({id(model) for model in models}) < len(models):
+        raise ValueError("models holds a network twice, which would be trained in place twice: give copies")
+    shapes = [{name: tuple(t.shape) for name, t in model.state_dict().items()} for model in models]
+    other = next((k for k, each in enumerate(shapes) if each != shapes[0]), None)
+    if other is not None:
+        raise ValueError(f"models[{other}] has other parameters than models[0]: give networks of one shape")
+    for name, module in models[0].named_modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0:
+            raise ValueError(f"models have dropout ({name}): train them with fit, one by one")
+
+
+def _stack_masks(weights: Mapping[str, Tensor], masks: Sequence[Named]) -> Named:
+    """Return masks (m, …) for all parameters that are masked in any network."""
+    names = [name for name in weights if any(name in each for each in masks)]
+    whole = {name: torch.ones_like(weights[name][0], dtype=torch.bool) for name in names}
+    return {name: laid_out(torch.stack([each.get(name, whole[name]) for each in masks])) for name in names}

@@ -1,0 +1,256 @@
+"""The networks of the papers, each initialized by a seed alone.
+
+Every function returns a module that takes images (b, c, h, w) and gives class scores (b, classes). Weights are drawn
+He normal, N(0, 2/fan-in), from a generator of their own; biases are 0, batch norms the identity. `count` says how
+many numbers a network has.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from prunekit import _checks
+
+_VGG11 = (64, "M", 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M")
+
+
+def count(model: nn.Module, *, buffers: bool = False) -> int:
+    """Return the number of trainable parameters, with `buffers` that of batch norms' running statistics too."""
+    total = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    if buffers:
+        total += sum(b.numel() for b in model.buffers() if b.is_floating_point())
+    return total
+
+
+def initialize(model: nn.Module, seed: int) -> nn.Module:
+    """Draw all convolutions and linear layers anew, He normal by fan-in, and set their biases to 0."""
+    generator = torch.Generator().manual_seed(_checks.count("seed", seed, 0, 2**63 - 1))
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    return model
+
+
+def _linear(inputs: int, outputs: int, bias: bool = False) -> nn.Linear:
+    """Return a layer without drawing weights: `initialize` does, and the global generator stays where it is."""
+    return nn.utils.skip_init(nn.Linear, inputs, outputs, bias=bias)
+
+
+def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, bias: bool = False) -> nn.Conv2d:
+    """Return a convolution that keeps the size but for its stride; not drawn yet."""
+    return nn.utils.skip_init(nn.Conv2d, inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=bias)
+
+
+def two_layer(inputs: int, hidden: int, classes: int = 10, *, scale: float = 1.0, seed: int = 0) -> nn.Module:
+    """Return f(x) = V ReLU(W x), without biases, from the λ-scaled initialization (λ W, V / λ).
+
+    W (`input.weight`) and V (`output.weight`) are He normal; networks of one seed compute the same function for
+    every λ before they are trained.
+    Source: li, Section 4, before Lemma 4.1.
+
+    Parameters
+    ----------
+    inputs, hidden, classes : int
+        d, m and K of the paper.
+    scale : float
+        λ, above 0.
+    seed : int
+        Decides W and V.
+    """
+    scale = _checks.scalar("scale", scale, positive=True)
+    model = fcn(inputs, [hidden], classes, seed=seed)
+    with torch.no_grad():
+        model.get_parameter("input.weight").mul_(scale)
+        model.get_parameter("output.weight").div_(scale)
+    return model
+
+
+def fcn(inputs: int, hidden: Sequence[int], classes: int = 10, *, bias: bool = False, seed: int = 0) -> nn.Module:
+    """Return a fully connected ReLU network with the hidden widths given.
+
+    Layers are called `input`, `hidden1`, `hidden2`, … and `output`. FCN4 and FCN6 of barsbey, Section 5, are
+    ``fcn(inputs, [2048] * 4)`` and ``fcn(inputs, [2048] * 6)``: 14.2 M and 22.6 M parameters on MNIST, 18.9 M and
+    27.3 M on CIFAR-10.
+    """
+    widths = [_checks.count("inputs", inputs), *(_checks.count("hidden", k) for k in hidden)]
+    if len(widths) < 2:
+        raise ValueError(f"hidden is {hidden!r}: give at least one width")
+    layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
+    for k, (a, b) in enumerate(pairwise(widths)):
+        layers[f"hidden{k}" if k else "input"] = _linear(a, b, bias)
+        layers[f"relu{k}"] = nn.ReLU()
+    layers["output"] = _linear(widths[-1], _checks.count("classes", classes, 2), bias)
+    return initialize(nn.Sequential(layers), seed)
+
+
+def fc5(inputs: int = 3072, classes: int = 10, *, seed: int = 0) -> nn.Module:
+    """Return FC5, 3072-1000-600-300-100-10, with biases, as in the program of geometric's authors."""
+    return fcn(inputs, [1000, 600, 300, 100], classes, bias=True, seed=seed)
+
+
+def fc12(inputs: int = 3072, classes: int = 10, *, seed: int = 0) -> nn.Module:
+    """Return FC12, with biases; its widths are not in the text of geometric but in the authors' program."""
+    hidden = [1000, 900, 800, 750, 700, 650, 600, 500, 400, 200, 100]
+    return fcn(inputs, hidden, classes, bias=True, seed=seed)
+
+
+def vgg11(shape: tuple[int, int, int] = (3, 32, 32), classes: int = 10, *, seed: int = 0) -> nn.Module:
+    """Return the VGG-11-shaped CNN of barsbey, Section 5: eight convolutions and one linear layer, 9.2 M parameters.
+
+    No biases, no batch norm. On 28×28 images the first pooling is left out (28, 14, 7, 3, 1), as in the authors'
+    program; nothing is padded, and the number of parameters does not depend on it.
+
+    Raises
+    ------
+    ValueError
+        If `shape` is not (c, 32, 32) or (c, 28, 28).
+    """
+    if tuple(shape[1:]) not in ((32, 32), (28, 28)):
+        raise ValueError(f"shape is {shape}: give (c, 32, 32) or (c, 28, 28)")
+    layers: list[nn.Module] = []
+    channels = _checks.count("shape", shape[0])
+    plan = _VGG11 if shape[1] == 32 else (*_VGG11[:1], *_VGG11[2:])
+    for step in plan:
+        if isinstance(step, int):
+            layers += [_conv(channels, step, 3), nn.ReLU()]
+            channels = step
+        else:
+            layers.append(nn.MaxPool2d(2))
+    parts = OrderedDict(
+        features=nn.Sequential(*layers),
+        flatten=nn.Flatten(),
+        output=_linear(channels, _checks.count("classes", classes, 2)),
+    )
+    return initialize(nn.Sequential(parts), seed)
+
+
+class _Block(nn.Module):
+    """Two 3×3 convolutions around which the input is carried (He et al. 2016, for CIFAR)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, shortcut: str, bias: bool) -> None:
+        super().__init__()
+        self.stride, self.more = stride, outputs - inputs
+        self.conv1, self.norm1 = _conv(inputs, outputs, 3, stride, bias), nn.BatchNorm2d(outputs)
+        self.conv2, self.norm2 = _conv(outputs, outputs, 3, 1, bias), nn.BatchNorm2d(outputs)
+        self.carry: nn.Module | None = None
+        if self.more and shortcut == "projection":
+            self.carry = nn.Sequential(_conv(inputs, outputs, 1, stride, bias), nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ReLU(carry(x) + the two convolutions of x)."""
+        y = self.norm2(self.conv2(torch.relu(self.norm1(self.conv1(x)))))
+        if self.carry is not None:
+            x = self.carry(x)
+        elif self.more:  # the parameter-free shortcut: take every second pixel, pad the channels with zeros
+            x = nn.functional.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.more))
+        return torch.relu(x + y)
+
+
+def resnet20(
+    width: int = 16,
+    classes: int = 10,
+    channels: int = 3,
+    *,
+    shortcut: str = "projection",
+    bias: bool = False,
+    seed: int = 0,
+) -> nn.Module:
+    """Return ResNet-20 with `width`, 2 `width` and 4 `width` filters, for small images.
+
+    Chang, Section 6, gives about 28,000, 70,000 and 109,000 parameters at widths 5, 8 and 10. All three are met by
+    projections (1×1 convolution and batch norm), convolutions with biases and running statistics counted along:
+    27,920, 69,962 and 108,530. The trainable parameters are 27,185, 68,786 and 107,060 without those biases (they do
+    nothing before a batch norm, and are off here), 27,430, 69,178 and 107,550 with them, and 26,875, 68,050 and
+    105,940 with parameter-free shortcuts.
+
+    Parameters
+    ----------
+    width : int
+        Filters of the first stage.
+    classes, channels : int
+        Classes, and channels of an image.
+    shortcut : str
+        'projection', or 'identity' (every second pixel, zeros for new channels: He et al.'s option A).
+    bias : bool
+        Whether convolutions have biases.
+    seed : int
+        Decides the weights.
+    """
+    if shortcut not in ("projection", "identity"):
+        raise ValueError(f"shortcut is {shortcut!r}: give 'projection' or 'identity'")
+    width = _checks.count("width", width)
+    parts: OrderedDict[str, nn.Module] = OrderedDict(
+        conv=_conv(_checks.count("channels", channels), width, 3, 1, bias), norm=nn.BatchNorm2d(width), relu=nn.ReLU()
+    )
+    inputs = width
+    for stage in range(3):
+        for block in range(3):
+            outputs, stride = width * 2**stage, 2 if stage and not block else 1
+            parts[f"block{stage}{block}"] = _Block(inputs, outputs, stride, shortcut, bias)
+            inputs = outputs
+    parts |= OrderedDict(
+        pool=nn.AdaptiveAvgPool2d(1),
+        flatten=nn.Flatten(),
+        output=_linear(inputs, _checks.count("classes", classes, 2), bias=True),
+    )
+    return initialize(nn.Sequential(parts), seed)
+
+
+def _torchvision(name: str, **options: Any) -> Any:
+    """Build a torchvision model without weights, and leave the global generator as it was."""
+    models = importlib.import_module("torchvision.models")
+    with torch.random.fork_rng(devices=[]):
+        return getattr(models, name)(weights=None, **options)
+
+
+def alexnet(classes: int = 10, *, seed: int = 0) -> nn.Module:
+    """Return torchvision's AlexNet for images of 32×32 or 64×64, without dropout.
+
+    The first convolution is 3×3 with stride 1, and 3×3 values a filter reach the first of the three linear layers.
+    (The authors of geometric enlarge the images sevenfold instead.)
+    """
+    model = _torchvision("alexnet", num_classes=_checks.count("classes", classes, 2), dropout=0.0)
+    model.features[0] = _conv(3, 64, 3, bias=True)
+    model.avgpool = nn.AdaptiveAvgPool2d(3)
+    model.classifier[1] = _linear(256 * 9, 4096, bias=True)
+    return initialize(model, seed)
+
+
+def vgg16_bn(classes: int = 10, *, seed: int = 0) -> nn.Module:
+    """Return VGG16 with batch norm for small images: torchvision's convolutions, one linear layer on 512 features."""
+    vgg = importlib.import_module("torchvision.models.vgg")
+    with torch.random.fork_rng(devices=[]):
+        features = vgg.make_layers(vgg.cfgs["D"], batch_norm=True)
+    parts = OrderedDict(
+        features=features,
+        pool=nn.AdaptiveAvgPool2d(1),
+        flatten=nn.Flatten(),
+        output=_linear(512, _checks.count("classes", classes, 2), bias=True),
+    )
+    return initialize(nn.Sequential(parts), seed)
+
+
+def resnet18(classes: int = 100, *, seed: int = 0) -> nn.Module:
+    """Return torchvision's ResNet-18 for small images: a 3×3 first convolution of stride 1, no pooling after it."""
+    return _small_resnet("resnet18", classes, seed)
+
+
+def resnet50(classes: int = 100, *, seed: int = 0) -> nn.Module:
+    """Return torchvision's ResNet-50 for small images: a 3×3 first convolution of stride 1, no pooling after it."""
+    return _small_resnet("resnet50", classes, seed)
+
+
+def _small_resnet(name: str, classes: int, seed: int) -> nn.Module:
+    model = _torchvision(name, num_classes=_checks.count("classes", classes, 2))
+    model.conv1 = _conv(3, 64, 3)
+    model.maxpool = nn.Identity()
+    return initialize(model, seed)

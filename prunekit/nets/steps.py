@@ -1,0 +1,94 @@
+"""One step of an optimizer, for one network or for a stack of them.
+
+Weights, gradients and an optimizer's slots are mappings from parameter names to tensors. In a stack every tensor
+has the networks as its first axis, and a rate may be a tensor (m,) with a value for each of them. Masked weights stay
+exactly 0, and so do their slots: the gradient is cleared before it can reach them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from prunekit.nets.config import Config
+
+Rate = float | Tensor
+Named = dict[str, Tensor]
+Slots = dict[str, Named]  # what the optimizer remembers, by slot and parameter
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Learning rate and penalties of this epoch, alike for all networks or one for each."""
+
+    lr: Rate
+    l1: Rate
+    l2: Rate
+
+
+def new_slots(config: Config, weights: Mapping[str, Tensor]) -> Slots:
+    """Return the optimizer's slots before its first step."""
+    if config.optimizer == "adam":
+        names: tuple[str, ...] = ("first", "second")
+    else:
+        names = ("velocity",) if config.momentum else ()
+    return {slot: {name: torch.zeros_like(w) for name, w in weights.items()} for slot in names}
+
+
+def penalized(config: Config, weights: Mapping[str, Tensor], stacked: bool) -> frozenset[str]:
+    """Return the names of the parameters that the penalties see."""
+    return frozenset(n for n, w in weights.items() if config.penalize == "all" or w.ndim - stacked >= 2)
+
+
+@torch.no_grad()
+def add_penalty(gradient: Tensor, weight: Tensor, rates: Rates) -> None:
+    """Add the gradient of l1 |w|₁ + l2 |w|² / 2, taking 0 as the derivative of |w| at 0."""
+    if _any(rates.l1):
+        _add(gradient, weight.sign(), rates.l1)
+    if _any(rates.l2):
+        _add(gradient, weight, rates.l2)
+
+
+@torch.no_grad()
+def apply_masks(weights: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> None:
+    """Set to 0 what the masks prune."""
+    for name, mask in masks.items():
+        weights[name].masked_fill_(~mask, 0.0)
+
+
+@torch.no_grad()
+def step(config: Config, weights: Named, gradients: Named, slots: Slots, rates: Rates, number: int) -> None:
+    """Move the weights by their gradients (which are used up); `number` counts the steps from 1."""
+    for name, weight in weights.items():
+        gradient = gradients[name]
+        if config.optimizer == "adam":
+            _adam(config, weight, gradient, slots["first"][name], slots["second"][name], rates.lr, number)
+            continue
+        if config.momentum:
+            gradient = slots["velocity"][name].mul_(config.momentum).add_(gradient)
+        _add(weight, gradient, -rates.lr)
+
+
+def _adam(config: Config, weight: Tensor, gradient: Tensor, first: Tensor, second: Tensor, lr: Rate, t: int) -> None:
+    """Move one parameter (Kingma and Ba 2015, Algorithm 1, ε outside the root as in torch)."""
+    beta1, beta2 = config.betas
+    first.lerp_(gradient, 1 - beta1)
+    second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+    scale = (second.sqrt() / math.sqrt(1 - beta2**t)).add_(config.eps)
+    _add(weight, first / scale, -lr / (1 - beta1**t))
+
+
+def _any(rate: Rate) -> bool:
+    return bool(rate.any()) if isinstance(rate, Tensor) else rate != 0.0
+
+
+def _add(target: Tensor, what: Tensor, rate: Rate) -> None:
+    """Add rate · what to the target, network by network where the rate is a tensor."""
+    if isinstance(rate, Tensor):
+        target.addcmul_(what, rate.view(-1, *[1] * (target.ndim - 1)))
+    else:
+        target.add_(what, alpha=rate)

@@ -1,0 +1,282 @@
+"""Training one network: `fit`, what it returns, and how it survives being killed.
+
+Randomness is the seed's alone: batch order and augmentation come from a generator of their own, on the CPU whatever
+the device, whose state is in the checkpoint. On the CPU, with one thread, one seed gives one network, bit for bit,
+killed and resumed or not.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from prunekit.nets import checkpoint, engine
+from prunekit.nets.config import Config, learning_rate
+from prunekit.nets.data import Dataset, find_device
+from prunekit.nets.engine import Engine, Learner, Row
+from prunekit.nets.steps import Named
+
+__all__ = ["Config", "Diverged", "Fitted", "History", "evaluate", "fit", "learning_rate"]
+
+Masks = Mapping[str, Tensor]
+COLUMNS = (
+    "epoch", "learning_rate", "running_loss", "running_accuracy",
+    "train_loss", "train_accuracy", "test_loss", "test_accuracy", "seconds",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class History:
+    """A tidy table, one row an epoch, that ``pandas.DataFrame(history.rows)`` takes as it is.
+
+    Columns: `epoch` (from 1), `learning_rate`, `running_loss` and `running_accuracy` (means over the batches, as
+    they were met), `train_loss`, `train_accuracy`, `test_loss`, `test_accuracy` (after the epoch, without
+    augmentation or penalty; None where not evaluated), `seconds` (wall time, evaluation included).
+    """
+
+    rows: tuple[Row, ...]
+
+    def __len__(self) -> int:
+        """Count the epochs."""
+        return len(self.rows)
+
+    def __getitem__(self, column: str) -> NDArray[np.float64]:
+        """Return a column as an array, NaN where it was not evaluated."""
+        if column not in COLUMNS:
+            raise KeyError(f"column is {column!r}: give one of {', '.join(COLUMNS)}")
+        values = [row[column] for row in self.rows]
+        return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+
+    def without(self, *columns: str) -> tuple[Row, ...]:
+        """Return the rows less some columns; without 'seconds' they depend on the seed alone."""
+        return tuple({k: v for k, v in row.items() if k not in columns} for row in self.rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A trained network.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The network that was given to `fit`, with its last weights, in evaluation mode.
+    history : History
+        What happened, epoch by epoch.
+    stopped : str
+        'interpolation' or 'epochs'; from `fit_many` also 'diverged', and then `model` is as it was before the epoch
+        in which it diverged.
+    averaged : dict, optional
+        Mean of the last iterates, parameter by parameter, where the configuration asks for it.
+    """
+
+    model: nn.Module
+    history: History
+    stopped: str
+    averaged: Named | None = None
+
+
+class Diverged(FloatingPointError):
+    """Training left the finite numbers; `history` tells how, and the network is as it was before that epoch."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        last = history.rows[-1]
+        super().__init__(
+            f"training diverged in epoch {last['epoch']} at learning rate {last['learning_rate']:.4g} (running loss "
+            f"{last['running_loss']}): the network is back to where that epoch began; give a smaller lr"
+        )
+
+
+def fit(
+    model: nn.Module,
+    data: Dataset,
+    config: Config,
+    *,
+    masks: Masks | None = None,
+    resume: str | os.PathLike[str] | None = None,
+    progress: bool | None = None,
+) -> Fitted:
+    """Train a network with cross-entropy, in place.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Takes images (b, c, h, w), gives scores (b, classes). It is moved to the configuration's device.
+    data : Dataset
+        Moved there too, whole.
+    config : Config
+        How.
+    masks : mapping, optional
+        Names of parameters to boolean tensors of their shapes. Where one is False the weight is exactly 0 from the
+        start to the end, and the optimizer never hears of it.
+    resume : path, optional
+        A checkpoint. If the file is there, training goes on from it, and must be the training it was written for
+        (configuration, data, masks and initial weights); if not, it starts. Checkpoints are written there after
+        every `config.checkpoint_every` epochs and at the end. A training that is done is not repeated.
+    progress : bool, optional
+        Whether to show a bar with epoch, loss and time left; by default only at a terminal.
+
+    Returns
+    -------
+    Fitted
+        The network and its history.
+
+    Raises
+    ------
+    Diverged
+        If a loss or a weight is no longer finite.
+    CheckpointError
+        If the checkpoint is damaged, foreign, or of another training.
+    ValueError
+        For masks that do not fit, or a device that is not there.
+    """
+    device = find_device(config.device)
+    model.to(device)
+    if config.channels_last:
+        model.to(memory_format=torch.channels_last)
+    learner = Learner(model, config)
+    checked = check_masks(learner.weights, masks or {})
+    run = _Run(learner, data.to(device), config, checked, None if resume is None else Path(resume))
+    with bar(config, progress, done=run.engine.epoch) as shown:
+        while run.stopped is None:
+            run.epoch()
+            advance_bar(shown, run.engine.rows)
+    history = History(tuple(run.engine.rows[0]))
+    averaged = run.average() if config.average and run.stopped != "diverged" else None
+    model.eval()
+    if run.stopped == "diverged":
+        raise Diverged(history)
+    return Fitted(model, history, run.stopped, averaged)
+
+
+def evaluate(model: nn.Module, data: Dataset, *, train: bool = False) -> tuple[float, float]:
+    """Return mean cross-entropy and accuracy on the test split, or the training split, where `data` is.
+
+    The network is left in evaluation mode, on the data's device.
+    """
+    config = Config(epochs=1, device=str(data.device))
+    loss, accuracy = engine.score(Learner(model.to(data.device), config), data, config, train=train)
+    return loss[0], accuracy[0]
+
+
+def check_masks(weights: Masks, masks: Masks) -> Named:
+    """Return the masks on the device of the weights, having compared names, shapes and types.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a mask without its parameter, of another shape, or not boolean.
+    """
+    for name, mask in masks.items():
+        if name not in weights:
+            raise ValueError(f"masks names {name!r}: give names of trainable parameters, {', '.join(weights)}")
+        if mask.dtype != torch.bool:
+            raise TypeError(
+                f"masks[{name!r}] is of type {mask.dtype}: give a boolean tensor, True where a weight lives"
+            )
+        if mask.shape != weights[name].shape:
+            raise ValueError(
+                f"masks[{name!r}] has shape {tuple(mask.shape)}: give that of the weights, {tuple(weights[name].shape)}"
+            )
+    return {name: mask.to(weights[name].device) for name, mask in masks.items()}
+
+
+def bar(config: Config, progress: bool | None, done: int = 0) -> Any:
+    """Return a progress bar over epochs."""
+    from tqdm.auto import tqdm
+
+    hidden = None if progress is None else not progress  # None: tqdm looks whether it has a terminal
+    return tqdm(total=config.epochs, initial=done, desc="fit", unit="epoch", disable=hidden)
+
+
+def advance_bar(shown: Any, rows: Iterable[list[Row]]) -> None:
+    """Show one more epoch, with the mean of the running losses."""
+    losses = [float(each[-1]["running_loss"] or 0.0) for each in rows]
+    shown.set_postfix(loss=f"{sum(losses) / len(losses):.4g}", refresh=False)
+    shown.update()
+
+
+class _Run:
+    """A training with its checkpoint, from scratch or from where it was killed."""
+
+    def __init__(self, learner: Learner, data: Dataset, config: Config, masks: Named, path: Path | None) -> None:
+        self.path, self.config = path, config
+        self.averaged: Named | None = None
+        self.stopped: str | None = None
+        self.identity = {} if path is None else _identity(learner, data, config, masks)
+        if path is None or not path.exists():
+            self.engine = Engine(learner, data, [config], masks)
+            return
+        tensors, record = checkpoint.read(path)
+        checkpoint.match(path, record["identity"], self.identity)  # before the engine applies the masks
+        self.engine = Engine(learner, data, [config], masks)
+        self._take_up(tensors, record)
+
+    def epoch(self) -> None:
+        """Train for one epoch, and write a checkpoint when one is due."""
+        (self.stopped,) = self.engine.advance()
+        if self.stopped is not None or self.engine.epoch % self.config.checkpoint_every == 0:
+            self._save()
+
+    def average(self) -> Named:
+        """Return the mean of the last iterates, found now or before a kill."""
+        if self.averaged is None:
+            (self.averaged,) = self.engine.tail()
+            self._save()
+        return self.averaged
+
+    def _groups(self) -> dict[str, Named]:
+        """Return all tensors that make up the state, by group; writing into them changes the state."""
+        learner = self.engine.learner
+        return {"weight": learner.weights, "rest": learner.rest} | {
+            f"slot.{k}": v for k, v in self.engine.slots.items()
+        }
+
+    def _save(self) -> None:
+        """Write the checkpoint."""
+        if self.path is None:
+            return
+        tensors = {f"{group}/{name}": t for group, named in self._groups().items() for name, t in named.items()}
+        tensors |= {f"averaged/{name}": t for name, t in (self.averaged or {}).items()}
+        tensors["generator"] = self.engine.generators[0].get_state()
+        record = {
+            "identity": self.identity,
+            "epoch": self.engine.epoch,
+            "taken": self.engine.taken,
+            "stopped": self.stopped,
+            "history": self.engine.rows[0],
+        }
+        checkpoint.write(self.path, tensors, record)
+
+    @torch.no_grad()
+    def _take_up(self, tensors: Named, record: dict[str, Any]) -> None:
+        """Take up the state of a checkpoint of this very training."""
+        for group, named in self._groups().items():
+            for name, t in named.items():
+                t.copy_(tensors[f"{group}/{name}"])
+        found = {name.split("/", 1)[1]: t for name, t in tensors.items() if name.startswith("averaged/")}
+        self.averaged = {name: t.to(self.engine.data.device) for name, t in found.items()} or None
+        self.engine.generators[0].set_state(tensors["generator"])
+        self.engine.epoch, self.engine.taken = record["epoch"], record["taken"]
+        self.engine.rows = [record["history"]]
+        self.stopped = record["stopped"]
+
+
+def _identity(learner: Learner, data: Dataset, config: Config, masks: Named) -> dict[str, Any]:
+    """Return what makes a training the one it is; taken before the first step."""
+    named = learner.weights | learner.rest
+    return {
+        "config": asdict(config),
+        "data": {"name": data.name, "checksum": data.checksum},
+        "shapes": {name: list(t.shape) for name, t in named.items()},
+        "initial weights": checkpoint.digest(named),
+        "masks": checkpoint.digest(masks),
+    }

@@ -1,0 +1,114 @@
+"""Scores: one number a weight, by parameter name; a mask keeps the weights that score highest.
+
+What is prunable, unless parameters are named: the weights of linear and convolutional modules, but no biases and
+no weights of normalizations. Any mapping from parameter names to tensors serves as scores; these are the usual ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+from prunekit import _networks, importance
+from prunekit._checks import Seed
+from prunekit._networks import Names
+
+
+def prunable(model: nn.Module, parameters: Names | None = None) -> dict[str, Tensor]:
+    """Return the parameters a mask would cover, detached, in the model's order.
+
+    Parameters
+    ----------
+    model : Module
+        Any torch module; one that carries a mask must be baked first.
+    parameters : names, optional
+        Of parameters or modules; by default the weights of linear and convolutional modules.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there are none, or such a weight is parametrized already.
+    """
+    if parameters is not None:
+        return _networks.parameters(model, parameters)
+    of_modules = {
+        f"{name}.weight".removeprefix("."): part
+        for name, part in _networks.module(model).named_modules()
+        if isinstance(part, nn.Linear | _ConvNd)
+    }
+    own = _networks.parameters(model)
+    for name, part in of_modules.items():
+        if "weight" not in dict(part.named_parameters(recurse=False)):
+            raise ValueError(f"{name!r} is parametrized: bake its mask first, or name the parameters to prune")
+    found = {name: p for name, p in own.items() if name in of_modules}
+    if not found:
+        raise ValueError(f"model has no linear or convolutional weight: name parameters, of {', '.join(own)}")
+    return found
+
+
+def magnitude(model: nn.Module, *, parameters: Names | None = None) -> dict[str, Tensor]:
+    """Return |θ_i| of each prunable weight, which orders them as θ_i² does and does not underflow.
+
+    Parameters
+    ----------
+    model : Module
+        The network at θ.
+    parameters : names, optional
+        As for `prunable`.
+
+    Notes
+    -----
+    Source: li, Definitions 2.2 and 2.3, magnitude-based pruning.
+    """
+    return {name: p.abs() for name, p in prunable(model, parameters).items()}
+
+
+def hessian(
+    model: nn.Module, diagonal: importance.Diagonal | Mapping[str, Tensor], *, parameters: Names | None = None
+) -> dict[str, Tensor]:
+    """Return H_ii θ_i² of each prunable weight, in double precision.
+
+    Parameters
+    ----------
+    model : Module
+        The network at θ.
+    diagonal : Diagonal or mapping from name to tensor
+        H_ii of the prunable weights at least.
+    parameters : names, optional
+        As for `prunable`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the diagonal lacks a prunable parameter or does not fit the model.
+
+    Notes
+    -----
+    Source: li, Definitions 2.2 and 2.3, Hessian-based pruning.
+    """
+    weighed = importance.saliencies(model, diagonal)
+    wanted = prunable(model, parameters)
+    for name in wanted:
+        if name not in weighed:
+            raise ValueError(f"diagonal lacks {name!r}: give it for each prunable parameter")
+    return {name: weighed[name] for name in wanted}
+
+
+def random(model: nn.Module, seed: Seed, *, parameters: Names | None = None) -> dict[str, Tensor]:
+    """Return independent uniform numbers, so that a mask keeps a uniformly random set.
+
+    Parameters
+    ----------
+    model : Module
+        Of which only the shapes matter.
+    seed : int, SeedSequence or Generator
+        The same numbers on every device.
+    parameters : names, optional
+        As for `prunable`.
+    """
+    drawn = _networks.generator(seed)
+    found = prunable(model, parameters)
+    return {name: torch.rand(p.shape, generator=drawn, dtype=torch.float64) for name, p in found.items()}

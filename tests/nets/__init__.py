@@ -1,0 +1,1 @@
+"""Data, models and training of neural networks."""

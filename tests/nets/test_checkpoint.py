@@ -1,0 +1,238 @@
+"""Checkpoints: a killed training ends as if it had not been, and nothing but its own checkpoint is taken."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from prunekit.nets import CheckpointError, Config, Diverged, checkpoint, fit, models
+from tests.nets import nursery
+from tests.nets.helpers import equal, state, toy
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Nursery:
+    """The process that forks the children."""
+
+    def __init__(self, served: subprocess.Popen[str], path: Path) -> None:
+        self.served, self.path = served, path
+
+    def start(self) -> int:
+        """Start a training and return its process id."""
+        assert self.served.stdin is not None
+        self.served.stdin.write(f"{self.path}\n")
+        self.served.stdin.flush()
+        return self.answer()
+
+    def answer(self) -> int:
+        """Wait for the next number."""
+        assert self.served.stdout is not None
+        return int(self.served.stdout.readline())
+
+
+def test_ten_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
+    """SIGKILL, for real; where the training ends before ten kills it starts anew."""
+    whole = nursery.train(None)
+    path = tmp_path / "kept" / "run.safetensors"
+    longest = float(whole.history["seconds"].sum()) / 2
+    rng, ends, reached = np.random.default_rng(), [], []
+    command = [sys.executable, "-m", "tests.nets.nursery"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as served:
+        forks = Nursery(served, path)
+        while ends.count(-signal.SIGKILL) < 10:
+            assert len(ends) < 40, f"the trainings end before they are killed: {ends}"
+            child = forks.start()
+            time.sleep(rng.uniform(0, longest))
+            with contextlib.suppress(ProcessLookupError):  # it was quick
+                os.kill(child, signal.SIGKILL)
+            ends.append(forks.answer())
+            reached.append(checkpoint.read(path)[1]["epoch"] if path.exists() else 0)
+            longest *= 1.0 if reached[-1] else 1.3  # to start takes a part of it
+            if ends[-1] == 0:
+                path.unlink()
+        forks.start()
+        assert forks.answer() == 0
+    assert set(ends) <= {0, -signal.SIGKILL}
+    assert any(0 < epoch < nursery.EPOCHS for epoch in reached)
+    resumed = nursery.train(str(path))  # nothing is left to do: this reads the result
+    assert equal(state(resumed.model), state(whole.model))
+    assert resumed.history.without("seconds") == whole.history.without("seconds")
+    assert resumed.averaged is not None
+    assert whole.averaged is not None
+    assert equal(resumed.averaged, whole.averaged)
+    assert {p.name for p in path.parent.iterdir()} <= {"run.safetensors", "run.safetensors.partial"}
+
+
+def net(seed: int = 0) -> nn.Module:
+    return models.two_layer(16, 8, 3, seed=seed)
+
+
+CONFIG = Config(epochs=6, batch_size=20, optimizer="adam", lr=0.01)
+
+
+def but(**changes: object) -> Config:
+    return Config(**{**vars(CONFIG), **changes})
+
+
+class Interrupted(Exception):
+    pass
+
+
+def _interrupt(path: Path, writes: int, monkeypatch: pytest.MonkeyPatch, config: Config = CONFIG) -> None:
+    """Train until some checkpoints are written, then fall."""
+    real, left = checkpoint.write, [writes]
+
+    def write(*args) -> None:
+        real(*args)
+        left[0] -= 1
+        if not left[0]:
+            raise Interrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "write", write)
+        with pytest.raises(Interrupted):
+            fit(net(), toy(), config, resume=path)
+
+
+@pytest.mark.parametrize("writes", [1, 3, 6, 7])
+@pytest.mark.parametrize("changes", [{"optimizer": "adam"}, {"optimizer": "sgd", "momentum": 0.9}, {"crop": 1}])
+def test_every_checkpoint_leads_to_the_same_end(
+    writes: int, changes: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, path = but(average=5, **changes), tmp_path / "run.safetensors"
+    _interrupt(path, writes, monkeypatch, config)
+    seconds = [row["seconds"] for row in checkpoint.read(path)[1]["history"]]
+    assert len(seconds) == min(writes, 6)
+    model, whole = net(), net()
+    resumed, straight = fit(model, toy(), config, resume=path), fit(whole, toy(), config)
+    assert equal(state(model), state(whole))
+    assert resumed.history.without("seconds") == straight.history.without("seconds")
+    assert [row["seconds"] for row in resumed.history.rows][: len(seconds)] == seconds
+    assert resumed.averaged is not None
+    assert straight.averaged is not None
+    assert equal(resumed.averaged, straight.averaged)
+
+
+def test_checkpoints_come_as_often_as_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+    monkeypatch.setattr(checkpoint, "write", lambda path, tensors, record: written.append(record["epoch"]))
+    fit(net(), toy(), but(checkpoint_every=4), resume=tmp_path / "run")
+    assert written == [4, 6]
+
+
+def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
+    path, model = tmp_path / "run.safetensors", net()
+    first = fit(net(), toy(), CONFIG, resume=path)
+    stamp = path.stat().st_mtime_ns
+    again = fit(model, toy(), CONFIG, resume=path)
+    assert again.history == first.history
+    assert equal(state(model), state(first.model))
+    assert path.stat().st_mtime_ns == stamp
+
+
+def test_a_divergence_is_remembered(tmp_path: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(Diverged, match="epoch 1"):
+            fit(net(), toy(), but(optimizer="sgd", lr=1e30), resume=tmp_path / "run")
+
+
+def test_the_file_is_safetensors_and_json(tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    done = fit(net(), toy(), CONFIG, resume=path)
+    assert torch.equal(load_file(path)["weight/input.weight"], done.model.get_parameter("input.weight"))
+    size = int.from_bytes(path.read_bytes()[:8], "little")
+    header = json.loads(path.read_bytes()[8 : 8 + size])
+    record = json.loads(header["__metadata__"]["prunekit-checkpoint"])
+    assert record["history"] == list(done.history.rows)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Path of the checkpoint of a training that fell after three epochs."""
+    path = tmp_path / "run.safetensors"
+    _interrupt(path, 3, monkeypatch)
+    return path
+
+
+@pytest.mark.parametrize("part", [0.0, 0.001, 0.3, 0.9, 0.999])
+def test_a_truncated_checkpoint_is_refused(kept: Path, part: float) -> None:
+    content = kept.read_bytes()
+    kept.write_bytes(content[: int(part * len(content))])
+    with pytest.raises(CheckpointError, match=r"run\.safetensors is truncated or no safetensors file.*start over"):
+        fit(net(), toy(), CONFIG, resume=kept)
+
+
+def test_a_damaged_checkpoint_is_refused(kept: Path) -> None:
+    content = bytearray(kept.read_bytes())
+    content[-9] ^= 1
+    kept.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"is damaged .*checksum"):
+        fit(net(), toy(), CONFIG, resume=kept)
+
+
+def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "foreign"
+
+    def refused(reason: str) -> None:
+        with pytest.raises(CheckpointError, match=reason):
+            fit(net(), toy(), CONFIG, resume=path)
+
+    path.write_bytes(pickle.dumps({"weight/input.weight": [0.0] * 128}))
+    refused("no safetensors file")
+    save_file({"weight/input.weight": torch.zeros(8, 16)}, path)
+    refused("was not written by prunekit")
+    save_file({"a": torch.zeros(1)}, path, metadata={"prunekit-checkpoint": "{"})
+    refused("damaged record")
+    save_file({"a": torch.zeros(1)}, path, metadata={"prunekit-checkpoint": '{"format": 99, "digest": ""}'})
+    refused("has format 99")
+    path.unlink()
+    path.mkdir()
+    refused("truncated or no safetensors")
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "config", "masks", "reason"),
+    [
+        (net(), toy(), but(lr=0.02), None, r"config\.lr is 0\.01 there and 0\.02 here"),
+        (net(), toy(), but(epochs=7), None, r"config\.epochs is 6 there and 7 here"),
+        (net(1), toy(), CONFIG, None, "initial weights is"),
+        (models.two_layer(16, 9, 3), toy(), CONFIG, None, r"shapes\.input\.weight is \[8, 16\] there and \[9, 16\]"),
+        (models.fcn(16, [8, 8], 3), toy(), CONFIG, None, r"shapes\.hidden1\.weight is None there"),
+        (net(), toy(seed=1), CONFIG, None, r"data\.checksum is"),
+        (net(), toy(), CONFIG, {"output.weight": torch.zeros(3, 8, dtype=torch.bool)}, "masks is"),
+    ],
+)
+def test_a_checkpoint_of_another_training_is_refused(kept: Path, model, data, config, masks, reason: str) -> None:
+    file, weights = kept.read_bytes(), state(model)
+    with pytest.raises(CheckpointError, match=rf"belongs to another training: .*{reason}"):
+        fit(model, data, config, masks=masks, resume=kept)
+    assert kept.read_bytes() == file
+    assert equal(state(model), weights)
+
+
+def test_a_write_that_falls_leaves_the_old_checkpoint(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = kept.read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="no space"):
+            checkpoint.write(kept, {"a": torch.zeros(1000)}, {})
+    assert kept.read_bytes() == before
