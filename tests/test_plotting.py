@@ -44,7 +44,7 @@ def draw(palette):
 def shown(monkeypatch):
     """Call `plotting.show` and return its HTML, its text and its record."""
     caught = []
-    monkeypatch.setattr(plotting, "_display", lambda *arguments: caught.append(arguments))
+    monkeypatch.setattr(plotting, "show_record", lambda record, html, text: caught.append((html, text, record)))
 
     def call(**changes):
         words = {"name": "risk", "alt": "Risk against width", "caption": "It falls."} | changes

@@ -1,7 +1,8 @@
 """``python -m tests.benchmarks.road``: time the README's commands on a fresh clone, from outside, once each.
 
 It clones the last commit into a temporary folder and does there what a newcomer does. The results are kept beside this
-file as ``road.json``; ``make test`` is left out unless ``--with-tests`` is given.
+file as ``road.json``. With step names as arguments, such as ``"make test"``, only these are timed (after an install),
+and the other results stay as they were.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from prunekit import paths
@@ -36,26 +39,33 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
-def main() -> None:
-    """Time every step, print the table, keep it as JSON."""
+def steps(clone: Path) -> Iterator[tuple[str, Callable[[], float]]]:
+    """Yield what a newcomer does, by name, each to be called before the next is asked for."""
+    book = partial(timed, clone, "make", "book", "JOBS=2")
+    yield "install from scratch", partial(timed, clone, "make", ".venv/.ready")
+    yield "make book, cold (JOBS=2)", book
+    yield "make book, unchanged", book
+    edit(clone / PAGE, "## The idea\n", "## The idea\n\nOne more sentence.\n")
+    yield "make book, one sentence edited", book
+    edit(clone / PAGE, "noise_variance = 0.25", "noise_variance = 0.26")
+    yield "make book, one code cell edited", book
+    subprocess.run(["git", "checkout", "--quiet", "."], cwd=clone, check=True)
+    yield "make test", partial(timed, clone, "make", "test")
+
+
+def main(*only: str) -> None:
+    """Time the steps, print them, keep them as JSON."""
+    kept = json.loads(RESULTS.read_text(encoding="utf-8"))["seconds"] if RESULTS.exists() and only else {}
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder) / "clone"
         subprocess.run(["git", "clone", "--quiet", str(paths.ROOT), str(clone)], check=True)
-        seconds = {"install from scratch": timed(clone, "make", ".venv/.ready")}
-        seconds["make book, cold"] = timed(clone, "make", "book", "JOBS=2")
-        seconds["make book, unchanged"] = timed(clone, "make", "book", "JOBS=2")
-        edit(clone / PAGE, "## The idea\n", "## The idea\n\nOne more sentence.\n")
-        seconds["make book, one sentence edited"] = timed(clone, "make", "book", "JOBS=2")
-        edit(clone / PAGE, "noise_variance = 0.25", "noise_variance = 0.26")
-        seconds["make book, one code cell edited"] = timed(clone, "make", "book", "JOBS=2")
-        if "--with-tests" in sys.argv:
-            subprocess.run(["git", "checkout", "--quiet", "."], cwd=clone, check=True)
-            seconds["make test"] = timed(clone, "make", "test")
+        for step, run in steps(clone):
+            if not only or step in only or step.startswith("install"):
+                kept[step] = run()
+                print(f"{step:34} {kept[step]:8.1f} s", flush=True)
     record = {"measured": datetime.now(UTC).isoformat(timespec="seconds"), "commit": commit(), "device": device()}
-    RESULTS.write_text(json.dumps(record | {"seconds": seconds}, indent=1) + "\n", encoding="utf-8")
-    for step, value in seconds.items():
-        print(f"{step:34} {value:8.1f} s")
+    RESULTS.write_text(json.dumps(record | {"seconds": kept}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])
