@@ -1,8 +1,8 @@
 """``python -m tests.benchmarks.road``: time the README's commands on a fresh clone, from outside, once each.
 
 It clones the last commit into a temporary folder and does there what a newcomer does. The results are kept beside this
-file as ``road.json``. With step names as arguments, such as ``"make book, unchanged"``, only these are timed (after an install),
-and the other results stay as they were.
+file as ``road.json``. With step names as arguments, such as ``"make book, unchanged"``, only these are timed (after an
+install), and the other results stay as they were.
 """
 
 from __future__ import annotations
