@@ -32,6 +32,7 @@ _HOME = {
     "check": "claims",
     "report": "claims",
     "pick": "scales",
+    "recording": "recordings",
 }
 __all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604
 

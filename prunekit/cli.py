@@ -247,6 +247,29 @@ def clean(folder: Path | None, failed: bool, everything: bool) -> None:
     click.echo(f"{len(gone)} removed")
 
 
+@runs.command("record")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.argument("label")
+@refusing
+def record_run(folder: Path, label: str) -> None:
+    r"""Keep the finished run in FOLDER as the recording LABEL of its page, inside the package.
+
+    \b
+    prunekit run chapters/hessian-bias/initialization.md -p scale=paper -p data=mnist
+    prunekit runs record _build/runs/hessian-bias/initialization/KEY mnist
+    """
+    from prunekit.runs.record import record
+    from prunekit.runs.store import Store
+
+    found = Store(folder.resolve().parent).finished(folder.resolve().name)
+    if found is None:
+        raise click.UsageError(f"{folder} holds no finished run: name the folder that `prunekit run` printed")
+    kept = record(found, label)
+    click.echo(f"recorded: {kept} ({sum(f.stat().st_size for f in kept.iterdir()) / 1e3:.0f} kB)")
+    if str(found.record["commit"]).endswith("+edits"):
+        click.echo("its code was not committed when it ran: a run of a commit can be told from others", err=True)
+
+
 @main.command()
 @click.option(
     "--scale", type=click.Choice(SCALES), default="laptop", show_default=True, help="Size of the experiments."

@@ -293,9 +293,11 @@ def typed_in_code(source):
 
 
 def unknown_claims(source):
-    """Return the first arguments of `check` in a cell that are not literal, or can be no id of the ledger."""
-    calls = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Call) and _name(n.func) == "check"]
-    return [ast.unparse(call) for call in calls if not _is_known(_claim_of(call))]
+    """Return the calls of `check` and `show_checks` in a cell whose ids are not literal, or not in the ledger."""
+    calls = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Call)]
+    bad = [c for c in calls if _name(c.func) == "check" and not _is_known(_claim_of(c))]
+    bad += [c for c in calls if _name(c.func) == "show_checks" and not all(map(_is_known, c.args))]
+    return [ast.unparse(call) for call in bad]
 
 
 def _name(function):
@@ -378,12 +380,22 @@ def test_the_scan_of_code_finds_typed_verdicts():
         "check(f'chang/figure-{name}')",
         "check(claim='chang/nothing')",
         "check(what='nothing')",
+        "found.show_checks('chang/fig-1', name)",
+        "found.show_checks('chang/fig-33')",
     ],
 )
 def test_the_scan_of_code_finds_unknown_claims(call):
     assert unknown_claims(f"for name in 'ab':\n    {call}") == [call]
 
 
-@pytest.mark.parametrize("call", ["check('chang/fig-3a')", "check(f'chang/fig-{name}')", "check(claim='li/erratum-1')"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        "check('chang/fig-3a')",
+        "check(f'chang/fig-{name}')",
+        "check(claim='li/erratum-1')",
+        "x.show_checks('chang/fig-1')",
+    ],
+)
 def test_the_scan_of_code_accepts_claims_of_the_ledger(call):
     assert unknown_claims(call) == []

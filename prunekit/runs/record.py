@@ -1,0 +1,92 @@
+"""Turning a finished run into a recording: a few small files in the package, put there in one piece."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from prunekit import claims, paths
+from prunekit.recordings import RECORDS, RUN
+from prunekit.runs.notebooks import Refused
+from prunekit.runs.store import Run
+
+LARGEST = 2 * 10**6  # bytes of one recording: the package carries it to everybody
+_CSV = re.compile(r'<a class="pk-csv" download="([^"]+)\.csv" href="data:text/csv;charset=utf-8;base64,([^"]+)"')
+
+
+def record(run: Run, label: str) -> Path:
+    """Keep what a finished run found in the package, replacing the recording of that label.
+
+    Parameters
+    ----------
+    run
+        A finished run of one of the book's pages.
+    label
+        What to call the recording: small letters, digits and hyphens.
+
+    Returns
+    -------
+    Path
+        The recording's folder.
+
+    Raises
+    ------
+    Refused
+        For a label that is no such word, a run that failed, is of no page or shows no figure, or too much of it.
+    """
+    page = run.record["notebook"]
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", label):
+        raise Refused(f"label is {label!r}: give small letters, digits and hyphens")
+    if not run.finished:
+        raise Refused(f"run {run.key} of {page} failed: only a finished run can be recorded")
+    if not (paths.CHAPTERS / f"{page}.md").is_file():
+        raise Refused(f"run {run.key} is of {page!r}, which is no page of the book")
+    files = _files(run)
+    size = sum(len(text) for text in files.values())
+    if size > LARGEST:
+        raise Refused(f"run {run.key} has {size / 1e6:.1f} MB of numbers: a recording may have {LARGEST / 1e6:.0f} MB")
+    return _put(paths.RECORDED / page / label, files)
+
+
+def _files(run: Run) -> dict[str, str]:
+    """Return the files of a recording by name."""
+    notebook = run.notebook()
+    figures = {name: text for output in _outputs(notebook) for name, text in _tables(output)}
+    if not figures:
+        raise Refused(f"run {run.key} of {run.record['notebook']} shows no figure: there is nothing to draw")
+    kept = [{k: v for k, v in r.items() if k not in ("verdict", "cell")} for r in claims.records(notebook)]
+    kept = [r for r in kept if "recorded" not in r]  # what the run itself only repeated
+    files = {f"{name}.csv": text for name, text in figures.items()}
+    return files | {RUN: _json(run.record), RECORDS: _json(kept)}
+
+
+def _outputs(notebook: Any) -> list[str]:
+    outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
+    return [o.get("data", {}).get("text/html", "") for o in outputs]
+
+
+def _tables(markup: str) -> list[tuple[str, str]]:
+    return [(name, base64.b64decode(text).decode()) for name, text in _CSV.findall(markup)]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _put(folder: Path, files: dict[str, str]) -> Path:
+    """Write the files beside `folder` and rename them into its place."""
+    draft, old = (folder.with_name(f".{folder.name}.{word}") for word in ("new", "old"))
+    for leftover in (draft, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    draft.mkdir(parents=True)
+    for name, text in files.items():
+        (draft / name).write_text(text, encoding="utf-8")
+    if folder.exists():
+        folder.rename(old)
+    draft.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+    return folder

@@ -1,0 +1,177 @@
+"""Recordings: a finished run in, its numbers and its checks out again, and nothing else gets in."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+from click.testing import CliRunner
+from nbclient import NotebookClient
+
+import prunekit as library
+from prunekit import paths, recordings
+from prunekit.claims import DIFFERS, REDUCED, records
+from prunekit.cli import main
+from prunekit.runs import record as recorder
+from prunekit.runs.keys import recorded_checksums
+from prunekit.runs.notebooks import Refused, read
+from prunekit.runs.store import Run, Store
+from prunekit.site.evidence import chapters
+from tests.runs.helpers import prunekit, write_notebook
+
+CELLS = (
+    """
+    from prunekit import check, report
+    from prunekit.plotting import show
+    check("chang/fig-1", what="gap", measured=1.0, expected=0.0, tolerance=2.0, reduced=True, scale="paper")
+    check("chang/fig-1", what="lead", measured=5.0, expected=0.0, tolerance=2.0, reduced=True, scale="paper")
+    check("chang/fig-2", what="other", measured=0.0, expected=0.0, tolerance=1.0, scale="paper")
+    report(images=10, net="small")
+    """,
+    """
+    def draw(palette):
+        import matplotlib.pyplot as plt
+        return plt.figure()
+
+    show(draw, {"width": [1, 2, 3], "error": [0.1, None, 1 / 3], "net": ["a", "b", "1"], "dead": [True, False, True],
+                "nothing": [None, None, None]}, name="fig-1", alt="alt", caption="caption")
+    """,
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Return a finished run of a small page."""
+    folder = tmp_path_factory.mktemp("runs")
+    done = prunekit("run", write_notebook(folder / "page.md", *CELLS), "-p", "scale=paper", "--out", folder / "out")
+    assert done.returncode == 0, done.stderr
+    return Store(folder / "out").runs()[0]
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty folder of recordings, in a book whose only page is called 'page'."""
+    (tmp_path / "chapters").mkdir()
+    (tmp_path / "chapters" / "page.md").touch()
+    monkeypatch.setattr(paths, "CHAPTERS", tmp_path / "chapters")
+    monkeypatch.setattr(paths, "RECORDED", tmp_path / "recorded")
+    return tmp_path / "recorded"
+
+
+def test_a_recording_returns_what_the_run_found(run: Run, package: Path) -> None:
+    recorder.record(run, "full")
+    found = library.recording("page", "full")
+    assert recordings.available() == [("page", "full")]
+    assert found.run == run.record and found.parameters["scale"] == "paper"
+    assert found.figures == ["fig-1"]
+    numbers = found.numbers("fig-1")
+    assert numbers == {
+        "width": [1, 2, 3],
+        "error": [0.1, None, 1 / 3],
+        "net": ["a", "b", "1"],
+        "dead": [True, False, True],
+        "nothing": [None, None, None],
+    }
+    assert [type(v) for v in numbers["width"]] == [int] * 3
+    assert found.reports == {"images": 10, "net": "small"}
+    assert [c["verdict"] for c in found.checks] == [REDUCED, DIFFERS, "reproduced"]
+    assert f"in {run.record['wall_time_s'] / 60:.0f} min on cpu" in found.provenance
+
+
+def test_a_verdict_is_computed_from_the_recorded_numbers(run: Run, package: Path) -> None:
+    file = recorder.record(run, "full") / recordings.RECORDS
+    kept = json.loads(file.read_text())
+    assert not any("verdict" in record for record in kept)
+    kept[1]["measured"] = 0.0
+    file.write_text(json.dumps(kept))
+    assert library.recording("page", "full").checks[1]["verdict"] == REDUCED
+
+
+def test_recorded_checks_are_shown_as_recorded(run: Run, package: Path) -> None:
+    recorder.record(run, "full")
+    cell = (
+        f"from pathlib import Path\nfrom prunekit import paths, recording\npaths.RECORDED = Path({str(package)!r})\n"
+        "recording('page', 'full').show_checks('chang/fig-1')"
+    )
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    shown = records(notebook)
+    assert [(r["claim"], r["what"], r["verdict"]) for r in shown] == [
+        ("chang/fig-1", "recorded run: gap", REDUCED),
+        ("chang/fig-1", "recorded run: lead", DIFFERS),
+    ]
+    assert {r["recorded"] for r in shown} == {run.key}
+    assert "recorded run: gap" in notebook.cells[0].outputs[0].data["text/html"]
+
+
+def test_what_is_not_there_is_named(run: Run, package: Path) -> None:
+    with pytest.raises(recordings.MissingRecordingError, match="there are: none"):
+        library.recording("page", "full")
+    recorder.record(run, "full")
+    assert recordings.has("page", "full") and not recordings.has("page", "half")
+    with pytest.raises(recordings.MissingRecordingError, match=r"'half'.*'page', 'full'"):
+        library.recording("page", "half")
+    found = library.recording("page", "full")
+    with pytest.raises(ValueError, match=r"'fig-2'.*fig-1"):
+        found.numbers("fig-2")
+    with pytest.raises(ValueError, match=r"'li/fig-1a'.*chang/fig-1, chang/fig-2"):
+        found.show_checks("chang/fig-1", "li/fig-1a")
+
+
+def test_recording_again_replaces_the_whole(run: Run, package: Path) -> None:
+    folder = recorder.record(run, "full")
+    (folder / "old.csv").touch()
+    recorder.record(run, "full")
+    assert sorted(p.name for p in folder.iterdir()) == ["fig-1.csv", "records.json", "run.json"]
+    assert [p.name for p in folder.parent.iterdir()] == ["full"]
+
+
+@pytest.mark.parametrize("label", ["", "Full", "../page", "a b", "-a", "a/b"])
+def test_a_label_is_a_plain_word(run: Run, package: Path, label: str) -> None:
+    with pytest.raises(Refused, match="label is"):
+        recorder.record(run, label)
+    assert not package.exists()
+
+
+def test_only_finished_runs_of_pages_with_figures_are_recorded(
+    run: Run, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = dataclasses.replace(run, record=run.record | {"status": "failed"})
+    with pytest.raises(Refused, match="failed"):
+        recorder.record(failed, "full")
+    with pytest.raises(Refused, match="'other', which is no page"):
+        recorder.record(dataclasses.replace(run, record=run.record | {"notebook": "other"}), "full")
+    monkeypatch.setattr(recorder, "LARGEST", 100)
+    with pytest.raises(Refused, match="MB of numbers"):
+        recorder.record(run, "full")
+    monkeypatch.setattr(recorder, "_tables", lambda markup: [])
+    with pytest.raises(Refused, match="shows no figure"):
+        recorder.record(run, "full")
+    assert not package.exists()
+
+
+def test_the_command_records_a_run_and_refuses_other_folders(run: Run, package: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["runs", "record", str(run.folder), "full"])
+    assert done.exit_code == 0, done.output
+    assert "recorded:" in done.output and recordings.has("page", "full")
+    done = CliRunner().invoke(main, ["runs", "record", str(tmp_path), "full"])
+    assert done.exit_code == 2 and "no finished run" in done.output
+
+
+def test_a_recording_is_part_of_its_page_s_key(run: Run, package: Path) -> None:
+    page = dataclasses.replace(read(run.folder.parents[1] / "page.md"))
+    assert recorded_checksums(page) == {}
+    recorder.record(run, "full")
+    assert set(recorded_checksums(page)) == {"page/full/fig-1.csv", "page/full/records.json", "page/full/run.json"}
+
+
+@pytest.mark.parametrize(("page", "label"), recordings.available())
+def test_the_recordings_in_the_package_can_be_read(page: str, label: str) -> None:
+    found = recordings.recording(page, label)
+    assert (paths.CHAPTERS / f"{page}.md").is_file() and found.run["status"] == "finished"
+    assert all(found.numbers(name) for name in found.figures)
+    defaults = next(n for n in map(read, chapters()) if n.name == page).defaults
+    assert set(found.parameters) == set(defaults), "the page's parameters have changed since: record it again"
