@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from prunekit import __version__
 from prunekit.cli import main
+from prunekit.runs import execution
 from prunekit.runs.notebooks import Refused, coerce, parse_values, read
 from tests.runs.helpers import counting_notebook, prunekit, starts, write_notebook
 
@@ -264,3 +265,14 @@ def test_building_over_a_folder_of_something_else_is_refused(tmp_path: Path) -> 
     (tmp_path / "thesis.tex").write_text("years of work")
     assert "not a built site" in refused("build", "--scale", "smoke", "--out", tmp_path)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_run_says_which_device_its_notebook_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert execution.device()["kind"] == "cpu"
+    assert execution.device("cuda")["kind"] == "cuda" and execution.device("cuda")["name"] == "no CUDA device"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"accelerator {index}")
+    assert execution.device("cuda")["name"] == "accelerator 0"

@@ -211,7 +211,7 @@ def describe(job: Job, started: datetime) -> dict[str, Any]:
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
         "versions": {"python": platform.python_version(), **installed_versions()},
-        "device": device(),
+        "device": device(job.parameters.get("device", "cpu")),
         "data": job.data,
     }
 
@@ -234,15 +234,22 @@ def commit() -> str | None:
     return head.stdout.strip() + ("+edits" if edits.stdout.strip() else "")
 
 
-def device() -> dict[str, Any]:
-    """Return what the run computed on."""
+def device(kind: str = "cpu") -> dict[str, Any]:
+    """Return what the run computed on; `kind` is the notebook's parameter ``device`` where it has one."""
     return {
-        "kind": "cpu",
-        "name": _processor(),
+        "kind": kind,
+        "name": _processor() if kind == "cpu" else _accelerator(),
         "cores": os.cpu_count(),
         "threads": int(SINGLE_THREADED["OMP_NUM_THREADS"]),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
     }
+
+
+def _accelerator() -> str:
+    """Return the name of the first CUDA device; a run that asked for one where there is none has failed."""
+    import torch
+
+    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else "no CUDA device"
 
 
 def _processor() -> str:
