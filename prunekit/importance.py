@@ -466,8 +466,8 @@ def two_layer_diagonal(W: Tensor, V: Tensor, X: Tensor, *, chunk: int = 1024) ->
     """Return the Hessian's diagonal of the mean cross-entropy of softmax(V ReLU(W x)), in closed form.
 
     With z = W x, a = ReLU(z) and p the class probabilities, averaged over the samples: for V_kj it is
-    p_k (1 - p_k) a_j²; for W_jl it is Var_p(V_·j) 1(z_j > 0) x_l², with Var_p the variance of V_kj over k drawn
-    from p. The labels do not enter.
+    p_k (1 - p_k) a_j²; for W_jl it is v_j 1(z_j > 0) x_l², with v_j the variance of V_kj over k drawn from p. The
+    labels do not enter.
 
     Parameters
     ----------
