@@ -191,7 +191,7 @@ def check_masks(weights: Masks, masks: Masks) -> Named:
 
 def bar(config: Config, progress: bool | None, done: int = 0) -> Any:
     """Return a progress bar over epochs."""
-    from tqdm.auto import tqdm
+    from tqdm import tqdm  # not tqdm.auto, which warns in a kernel without widgets
 
     hidden = None if progress is None else not progress  # None: tqdm looks whether it has a terminal
     return tqdm(total=config.epochs, initial=done, desc="fit", unit="epoch", disable=hidden)
