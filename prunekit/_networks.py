@@ -180,6 +180,12 @@ def mean_loss(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
     return found.reshape(())
 
 
+def finite(name: str, found: Iterable[Tensor]) -> None:
+    """Refuse results that are not finite: FloatingPointError, rather than let NaN out."""
+    if not all(bool(torch.isfinite(t).all()) for t in found):
+        raise FloatingPointError(f"{name} is not finite: give finite weights, data, and a loss smooth at them")
+
+
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Put the model in evaluation mode, no dropout and batch statistics fixed, and put it back as it was."""

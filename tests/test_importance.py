@@ -89,7 +89,7 @@ def test_many_chunks_are_one(monkeypatch):
     model, data = network(activation=nn.Tanh), sample()
     H = dense(model, F.cross_entropy, *data)
     whole = hessian_diagonal(model, F.cross_entropy, data, method="gauss-newton")
-    monkeypatch.setattr(importance, "_ENTRIES_AT_ONCE", 700)
+    monkeypatch.setattr("prunekit.importance.curvature._ENTRIES_AT_ONCE", 700)
     close(hessian_matrix(model, F.cross_entropy, data), H)
     close(flat(hessian_diagonal(model, F.cross_entropy, data).values), H.diagonal())
     close(flat(hessian_diagonal(model, F.cross_entropy, data, method="gauss-newton").values), flat(whole.values))
@@ -186,6 +186,20 @@ def test_hutchinson_is_unbiased_and_knows_its_error():
     off = sum(w**2 * (h.square().sum(1) - h.diagonal().square()) / 40 for w, h in zip((0.15, 0.85), H, strict=True))
     ratio = torch.stack(draws).var(0) / off
     assert 0.9 < ratio.mean() < 1.1
+
+
+def test_hutchinsons_error_is_right_for_the_fewest_probes():
+    """Two probes: the mean over seeds of the squared errors is the variance of their mean, not half of it."""
+    model, data = network(activation=nn.Tanh), sample()
+    H = dense(model, F.cross_entropy, *data)
+    variance = (H.square().sum(1) - H.diagonal().square()) / 2
+    squares = [
+        flat(hessian_diagonal(model, F.cross_entropy, data, method="hutchinson", probes=2, seed=seed).errors).square()
+        for seed in range(300)
+    ]
+    totals = torch.stack(squares).sum(1)  # its own spread says how far the mean may be off
+    assert abs(totals.mean() - variance.sum()) < 4.5 * totals.std() / math.sqrt(len(totals))
+    assert totals.std() / math.sqrt(len(totals)) < 0.1 * variance.sum()
 
 
 def test_hutchinson_is_exact_for_a_diagonal_hessian():
@@ -368,6 +382,26 @@ def test_prunable_weights():
         scores.prunable(nn.Embedding(3, 2))
     with pytest.raises(ValueError, match=r"'0\.weight' is parametrized"):
         scores.prunable(nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(2, 2))))
+
+
+def test_nothing_that_is_not_finite_leaves():
+    model, (X, y) = network(), sample()
+    with torch.no_grad():
+        model[0].weight[0, 0] = math.nan
+    for call in (importance.magnitude, lambda m, w: importance.hessian(m, dict(m.named_parameters()), w)):
+        with pytest.raises(FloatingPointError, match="importance is nan"):
+            call(model, "0")
+        assert math.isfinite(call(model, "2"))
+    flat_point = nn.Linear(4, 1, bias=False).double()  # |f|^(1/2) has no derivative at f = 0
+
+    def root(outputs, labels):
+        return outputs.abs().sqrt().mean()
+
+    for method in ("exact", "gauss-newton", "hutchinson"):
+        with pytest.raises(FloatingPointError, match="diagonal is not finite"):
+            hessian_diagonal(flat_point, root, (X * 0, y), method=method)
+    with pytest.raises(FloatingPointError, match="the Hessian is not finite"):
+        hessian_matrix(flat_point, root, (X * 0, y))
 
 
 M, PAIR = network(), sample()

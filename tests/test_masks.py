@@ -594,6 +594,16 @@ def test_retraining_draws_its_own_numbers_whatever_training_drew():
     assert torch.equal(seen[0], seen[5])
 
 
+def test_the_two_trainings_and_the_new_draw_have_three_seeds():
+    drawn = []
+
+    def note(*_):
+        drawn.append(float(torch.rand(())))
+
+    train_prune_retrain(network(), note, scores.magnitude, 5, rewind="fresh", initialize=note)
+    assert len(set(drawn)) == 3
+
+
 def test_a_trainer_sees_the_mask_and_one_that_fails_leaves_no_mask_behind():
     seen = []
 
@@ -611,6 +621,12 @@ def test_a_trainer_sees_the_mask_and_one_that_fails_leaves_no_mask_behind():
         train_prune_retrain(network(), lambda m, _: m[0].weight.data.fill_(math.nan), scores.magnitude, 5)
     layered = train_prune_retrain(network(), trainer, scores.magnitude, 0.5, scope="layer")
     assert layered.mask.counts() == {"0.weight": 12, "2.weight": 9}
+
+
+def at_nan():
+    model = nn.Linear(2, 2, bias=False).double()
+    model.weight.data[0, 0] = math.nan
+    return model
 
 
 W = {"w": torch.arange(4.0)}
@@ -658,6 +674,7 @@ REFUSED = [
     (lambda: optimal_brain_surgeon(LIN, EYE - 3, 1), ValueError, "give a damping of more than 11"),
     (lambda: optimal_brain_surgeon(LIN, EYE * 0, 1, damping=-1.0), ValueError, "damping is -1.0"),
     (lambda: optimal_brain_surgeon(LIN, EYE, 5), ValueError, "keep is 5"),
+    (lambda: optimal_brain_surgeon(at_nan(), EYE, 1), ValueError, "model has a weight that is not finite"),
     (lambda: road("late"), ValueError, "rewind is 'late': give 'trained', 'initial' or 'fresh'"),
     (lambda: road(seed=-1), ValueError, "seed is -1"),
     (lambda: road("fresh", model=Raw()), ValueError, "module '' has no reset_parameters: give initialize"),

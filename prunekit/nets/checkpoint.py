@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_KEY, _FORMAT = "prunekit-checkpoint", 1
+_KEY, _FORMAT = "prunekit-checkpoint", 2
 _REMEDY = "remove it to start over, or give another path"
 
 
@@ -40,8 +40,8 @@ def write(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) 
     from safetensors.torch import save
 
     kept = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
-    header = {"format": _FORMAT, "torch": torch.__version__, "digest": digest(kept), **record}
-    content = save(kept, metadata={_KEY: json.dumps(header)})
+    header = {"format": _FORMAT, "torch": torch.__version__, **record}
+    content = save(kept, metadata={_KEY: json.dumps(header | {"digest": _seal(kept, header)})})
     partial = path.with_name(path.name + ".partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     with partial.open("wb") as file:
@@ -71,14 +71,20 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise CheckpointError(f"{path} was not written by prunekit ({_KEY} is not in its header): {_REMEDY}")
     try:
         record = json.loads(metadata[_KEY])
-        version, wanted = record["format"], record["digest"]
-    except (json.JSONDecodeError, KeyError, TypeError) as reason:
+        version, wanted = record["format"], record.pop("digest")
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as reason:
         raise CheckpointError(f"{path} has a damaged record ({reason!r}): {_REMEDY}") from reason
     if version != _FORMAT:
         raise CheckpointError(f"{path} has format {version}, and this program reads format {_FORMAT}: {_REMEDY}")
-    if digest(tensors) != wanted:
-        raise CheckpointError(f"{path} is damaged (its tensors do not have the checksum in its header): {_REMEDY}")
+    if _seal(tensors, record) != wanted:
+        raise CheckpointError(f"{path} is damaged (its content does not have the checksum in its header): {_REMEDY}")
     return tensors, record
+
+
+def _seal(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of all that a checkpoint holds, tensors and record."""
+    text = json.dumps(header, sort_keys=True)
+    return hashlib.sha256(f"{digest(tensors)} {text}".encode()).hexdigest()
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from prunekit import _checks
@@ -62,8 +63,11 @@ class Config:
         'cpu' or 'cuda'; never changed silently.
     precision : str
         'float32', or 'bf16' for autocast.
-    channels_last, compile : bool
-        Memory format of images and kernels; whether the network goes through `torch.compile`.
+    channels_last : bool, optional
+        Memory format of images and kernels while `fit` trains. None: on the CPU, for networks whose convolutions
+        have at most 64 filters each, which train faster so (`tests/benchmarks/bench_nets.py` measures it).
+    compile : bool
+        Whether the network goes through `torch.compile`.
     checkpoint_every : int
         Epochs between checkpoints, where `fit` keeps one.
 
@@ -95,7 +99,7 @@ class Config:
     seed: int = 0
     device: str = "cpu"
     precision: str = "float32"
-    channels_last: bool = False
+    channels_last: bool | None = None
     compile: bool = False
     checkpoint_every: int = 1
 
@@ -112,8 +116,13 @@ class Config:
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: give one of {', '.join(map(repr, choices))}")
         for name in ("flip", "channels_last", "compile"):
-            if not isinstance(getattr(self, name), bool):
+            if not isinstance(getattr(self, name), bool) and not (
+                name == "channels_last" and self.channels_last is None
+            ):
                 raise TypeError(f"{name} is {getattr(self, name)!r}: give True or False")
+        self._set("device", str(self.device))  # a torch.device will do
+        if self.device.partition(":")[0] not in ("cpu", "cuda"):
+            raise ValueError(f"device is {self.device!r}: give 'cpu' or 'cuda'")
         self._judge_rates()
         self._judge_schedule()
 
@@ -122,6 +131,9 @@ class Config:
 
     def _judge_rates(self) -> None:
         """Judge what lies between 0 and 1, and the loss bound."""
+        for name in ("betas", "milestones"):
+            if not isinstance(getattr(self, name), tuple | list):
+                raise TypeError(f"{name} is {getattr(self, name)!r}: give a tuple")
         if len(self.betas) != 2:
             raise ValueError(f"betas is {self.betas!r}: give two numbers from 0 to below 1")
         self._set("betas", tuple(_checks.scalar("betas", b) for b in self.betas))
@@ -132,6 +144,8 @@ class Config:
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(f"momentum is {self.momentum}, but optimizer is {self.optimizer!r}: its momentum is betas")
         if self.interpolation is not None:
+            if isinstance(self.interpolation, bool) or not isinstance(self.interpolation, Real):
+                raise TypeError(f"interpolation is {self.interpolation!r}: give a number, or None")
             bound = float(self.interpolation)
             if not bound > 0:
                 raise ValueError(f"interpolation is {bound}: give a bound above 0 on the loss, math.inf for none")

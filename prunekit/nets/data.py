@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import numpy as np
 import torch
@@ -71,19 +72,11 @@ class Dataset:
     def __post_init__(self) -> None:
         """Check that images, labels and moments belong together."""
         _checks.count("classes", self.classes, 2)
-        for split, x, y in (("train", self.train_x, self.train_y), ("test", self.test_x, self.test_y)):
-            if x.ndim != 4 or not len(x) or x.shape[1:] != self.train_x.shape[1:]:
-                raise ValueError(
-                    f"{split}_x has shape {tuple(x.shape)}: give images (n, c, h, w), n > 0, alike in both splits"
-                )
-            if x.dtype not in (torch.uint8, torch.float32):
-                raise TypeError(f"{split}_x is of type {x.dtype}: give uint8 or float32")
-            if y.shape != x.shape[:1] or y.dtype != torch.int64:
-                raise ValueError(f"{split}_y is {y.dtype} of shape {tuple(y.shape)}: give int64 labels ({len(x)},)")
-            if int(y.min()) < 0 or int(y.max()) >= self.classes:
-                raise ValueError(
-                    f"{split}_y reaches from {int(y.min())} to {int(y.max())}: give labels from 0 to {self.classes - 1}"
-                )
+        for name in ("train_x", "train_y", "test_x", "test_y", "mean", "std"):
+            if not isinstance(getattr(self, name), Tensor):
+                raise TypeError(f"{name} is a {type(getattr(self, name)).__name__}: give a tensor")
+        _check_split("train", self.train_x, self.train_y, self.train_x.shape[1:], self.classes)
+        _check_split("test", self.test_x, self.test_y, self.train_x.shape[1:], self.classes)
         for name, moment in (("mean", self.mean), ("std", self.std)):
             if moment.shape != self.train_x.shape[1:2] or not bool(torch.isfinite(moment).all()):
                 raise ValueError(
@@ -145,6 +138,22 @@ class Dataset:
         """Return float32 images (b, c, h, w) of mean 0 and variance 1, from stored ones."""
         scale, shift = self._affine
         return torch.addcmul(shift, images.float(), scale)
+
+
+def _check_split(split: str, x: Tensor, y: Tensor, shape: Sequence[int], classes: int) -> None:
+    """Refuse images and labels of one split that are no finite images (n, *shape), or have other labels."""
+    if x.ndim != 4 or not len(x) or x.shape[1:] != shape:
+        raise ValueError(f"{split}_x has shape {tuple(x.shape)}: give images (n, c, h, w), n > 0, alike in both splits")
+    if x.dtype not in (torch.uint8, torch.float32):
+        raise TypeError(f"{split}_x is of type {x.dtype}: give uint8 or float32")
+    if x.is_floating_point() and not bool(torch.isfinite(x).all()):
+        raise ValueError(f"{split}_x holds a number that is not finite: give finite images")
+    if y.shape != x.shape[:1] or y.dtype != torch.int64:
+        raise ValueError(f"{split}_y is {y.dtype} of shape {tuple(y.shape)}: give int64 labels ({len(x)},)")
+    if int(y.min()) < 0 or int(y.max()) >= classes:
+        raise ValueError(
+            f"{split}_y reaches from {int(y.min())} to {int(y.max())}: give labels from 0 to {classes - 1}"
+        )
 
 
 def find_device(name: str | torch.device) -> torch.device:
@@ -334,6 +343,11 @@ def _read(source: _Source, root: Path, download: bool) -> tuple[Split, Split]:
             x, y = source.read(source, root, training, download)
         except MissingData as reason:
             raise MissingData(f"{source.name}: {reason}. Give another root, or {remedy}") from reason
+        except URLError as reason:
+            raise MissingData(
+                f"{source.name} could not be downloaded ({reason}): try again where there is a connection, or put the "
+                f"files into {folder}"
+            ) from reason
         except Exception as reason:  # torchvision raises whatever it meets: AssertionError, RuntimeError, EOFError …
             raise CorruptData(
                 f"{source.name}: the {part} files in {folder} cannot be read ({type(reason).__name__}: {reason}). "
@@ -356,6 +370,8 @@ def _torchvision(source: _Source, root: Path, training: bool, download: bool) ->
     except RuntimeError as reason:
         if "not found" in str(reason):  # its one message for missing files and wrong checksums
             raise MissingData(f"files in {root / source.folder} are missing, or their checksums are wrong") from reason
+        if "Error downloading" in str(reason):  # what MNIST says when none of its mirrors answers
+            raise URLError(str(reason)) from reason
         raise
     x = np.asarray(found.data)
     x = x[:, None] if x.ndim == 3 else x.transpose(0, 3, 1, 2)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +63,7 @@ class Stack(Learner):
         learners = [Learner(model, Config(epochs=1)) for model in models]
         self.weights = {n: laid_out(torch.stack([each.weights[n] for each in learners])) for n in learners[0].weights}
         self.rest = {n: torch.stack([each.rest[n] for each in learners]) for n in learners[0].rest}
+        self._spots = _spots(models[0])
         self._leaves: Named = {}
 
     def scores(self, x: Tensor) -> Tensor:
@@ -72,7 +74,9 @@ class Stack(Learner):
         own = x.ndim == 5
 
         def one(weights: Named, rest: Named, x: Tensor) -> Tensor:
-            return functional_call(self.model, (weights, rest), (x,))
+            own = weights | rest
+            named = {spot: own[name] for spot, name in self._spots.items()}
+            return functional_call(self.model, named, (x,), tie_weights=False)
 
         found = torch.func.vmap(one, in_dims=(0, 0, 0 if own else None))(self._leaves, self.rest, x)
         assert isinstance(found, Tensor)
@@ -82,6 +86,19 @@ class Stack(Learner):
         """Return the gradients of the sum of all networks' losses, by name."""
         found = torch.autograd.grad(loss, list(self._leaves.values()), allow_unused=True, materialize_grads=True)
         return dict(zip(self.weights, found, strict=True))
+
+
+def _spots(model: nn.Module) -> dict[str, str]:
+    """Return all names of parameters and buffers, each with the first name of the same tensor.
+
+    A copy on another device no longer knows what its modules share, so that each spot is filled by name.
+    """
+    first: dict[int, str] = {}
+    spots = {}
+    for named in (model.named_parameters, model.named_buffers):
+        for name, t in named(remove_duplicate=False):
+            spots[name] = first.setdefault(id(t), name)
+    return spots
 
 
 def laid_out(stacked: Tensor) -> Tensor:
@@ -194,13 +211,13 @@ class Engine:
     def __init__(self, learner: Learner, data: Dataset, configs: Sequence[Config], masks: Mapping[str, Tensor]) -> None:
         self.learner, self.data, self.configs = learner, data, list(configs)
         self.config = self.configs[0]
-        self.masks = dict(masks)
+        self.pruned = {name: ~mask for name, mask in masks.items()}
         self.slots: Slots = steps.new_slots(self.config, learner.weights)
         self.generators = [torch.Generator().manual_seed(c.seed) for c in self.configs]
         self.epoch = self.taken = 0
         self.rows: list[list[Row]] = [[] for _ in self.configs]
         self._seen = steps.penalized(self.config, learner.weights, learner.stacked)
-        steps.apply_masks(learner.weights, self.masks)
+        steps.clear(learner.weights, self.pruned)
 
     def advance(self) -> list[str | None]:
         """Train for one epoch and say of each network why it stops: 'interpolation', 'epochs', 'diverged' or None."""
@@ -208,14 +225,14 @@ class Engine:
         before = self._copy()
         running, right = self._pass(self._draw(), self._rates())
         n, rates = len(self.data.train_x), [learning_rate(c, self.epoch) for c in self.configs]
-        diverged = self._undo_divergence(before, running)
         self.epoch += 1
         last = self.epoch == self.config.epochs
         rows = [
             Row(epoch=self.epoch, learning_rate=rate, running_loss=a / n, running_accuracy=b / n)
             for rate, a, b in zip(rates, running, right, strict=True)
         ]
-        self._judge(rows, diverged, judged=last or self.epoch % self.config.evaluate_every == 0)
+        diverged = self._judge(rows, judged=last or self.epoch % self.config.evaluate_every == 0)
+        self._restore(before, [k for k, bad in enumerate(diverged) if bad])
         for row, kept in zip(rows, self.rows, strict=True):
             kept.append(row | {"seconds": time.perf_counter() - began})
         return [
@@ -223,8 +240,11 @@ class Engine:
             for bad, row in zip(diverged, rows, strict=True)
         ]
 
-    def tail(self) -> list[Named]:
-        """Average the iterates of `config.average` further steps and leave the networks as they were."""
+    def tail(self) -> list[Named | None]:
+        """Average the iterates of `config.average` further steps and leave the networks as they were.
+
+        None stands for a network whose iterates leave the finite numbers.
+        """
         before, taken, left = self._copy(), self.taken, self.config.average
         total = {name: torch.zeros_like(w, dtype=torch.float64) for name, w in self.learner.weights.items()}
         self.epoch -= 1  # the last epoch's learning rate
@@ -232,11 +252,11 @@ class Engine:
             left -= self._steps(self._draw(), self._rates(), left, total)
         self.epoch += 1
         self.taken = taken
-        self._restore(before)
+        self._restore(before, range(len(self.rows)))
+        finite = self._finite(total).tolist()
         mean = {name: (t / self.config.average).float() for name, t in total.items()}
-        if not self.learner.stacked:
-            return [mean]
-        return [{name: t[k] for name, t in mean.items()} for k in range(len(self.rows))]
+        each = [{name: self._of(t, k) for name, t in mean.items()} for k in range(len(self.rows))]
+        return [own if ok else None for own, ok in zip(each, finite, strict=True)]
 
     def select(self, chosen: Sequence[int]) -> Engine:
         """Return an engine that goes on with some networks of a stack, from copies of their tensors."""
@@ -247,7 +267,7 @@ class Engine:
 
         part, part.learner = copy.copy(self), copy.copy(self.learner)
         part.learner.weights, part.learner.rest = take(self.learner.weights), take(self.learner.rest)
-        part.masks, part.slots = take(self.masks), {slot: take(named) for slot, named in self.slots.items()}
+        part.pruned, part.slots = take(self.pruned), {slot: take(named) for slot, named in self.slots.items()}
         for name in ("configs", "generators", "rows"):
             setattr(part, name, [getattr(self, name)[k] for k in chosen])
         return part
@@ -298,10 +318,9 @@ class Engine:
         gradients = self.learner.gradients(each.mean(-1).sum())
         for name in self._seen:
             steps.add_penalty(gradients[name], self.learner.weights[name], rates)
-        steps.apply_masks(gradients, self.masks)
+        steps.clear(gradients, self.pruned)  # from 0 a gradient of 0 leads nowhere: the weights need no clearing
         self.taken += 1
         steps.step(self.config, self.learner.weights, gradients, self.slots, rates, self.taken)
-        steps.apply_masks(self.learner.weights, self.masks)
         return each.detach(), scores.detach().argmax(-1) == y
 
     @contextlib.contextmanager
@@ -309,17 +328,31 @@ class Engine:
         """Make dropout and the like depend on seed and step alone, and leave the global generators alone."""
         devices = [self.data.device] if self.data.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(self.config.seed * 2**31 + self.taken)
+            seed = self.config.seed * 2**31 + self.taken
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every CUDA device there is
+            if devices:
+                with torch.cuda.device(devices[0]):
+                    torch.cuda.manual_seed(seed)
             yield
 
-    def _judge(self, rows: Sequence[Row], diverged: Sequence[bool], *, judged: bool) -> None:
-        """Add both splits' losses and accuracies to the rows, None where there is nothing to evaluate."""
-        for split in ("train", "test"):
-            scores = score(self.learner, self.data, self.config, train=split == "train") if judged else None
-            for k, row in enumerate(rows):
-                found = None if scores is None or diverged[k] else scores
-                row[f"{split}_loss"] = found and found[0][k]
-                row[f"{split}_accuracy"] = found and found[1][k]
+    def _judge(self, rows: Sequence[Row], *, judged: bool) -> list[bool]:
+        """Add both splits' losses and accuracies to the rows, None where there are none; return who has diverged.
+
+        A network has if a weight, a statistic or a loss is no longer finite.
+        """
+        splits = ("train", "test") if judged else ()
+        scores = {s: score(self.learner, self.data, self.config, train=s == "train") for s in splits}
+        finite = self._finite(self.learner.weights | self.learner.rest).tolist()
+        diverged = []
+        for k, row in enumerate(rows):
+            seen = [float(row["running_loss"] or 0.0), *(losses[k] for losses, _ in scores.values())]
+            diverged.append(not finite[k] or not all(map(math.isfinite, seen)))
+            for split in ("train", "test"):
+                kept = None if diverged[k] else scores.get(split)
+                row[f"{split}_loss"], row[f"{split}_accuracy"] = (
+                    (None, None) if kept is None else (kept[0][k], kept[1][k])
+                )
+        return diverged
 
     def _fits(self, row: Row) -> bool:
         """Tell whether a network interpolates the training set."""
@@ -330,19 +363,21 @@ class Engine:
         """Return copies of all that a step changes but the optimizer's slots."""
         return {name: t.clone() for name, t in (self.learner.weights | self.learner.rest).items()}
 
-    @torch.no_grad()
-    def _restore(self, before: Named) -> None:
-        """Put copies back."""
-        for name, t in (self.learner.weights | self.learner.rest).items():
-            t.copy_(before[name])
+    def _of(self, t: Tensor, k: int) -> Tensor:
+        """Return the part of a tensor that is network k's, a view."""
+        return t[k] if self.learner.stacked else t
 
     @torch.no_grad()
-    def _undo_divergence(self, before: Named, running: Sequence[float]) -> list[bool]:
-        """Say which networks have left the finite numbers, and put these back to where the epoch began."""
-        finite = torch.isfinite(torch.tensor(running, dtype=torch.float64, device=self.data.device))
-        for w in self.learner.weights.values():
-            finite = finite & torch.isfinite(w.reshape(len(running), -1)).all(1)
-        for k in torch.nonzero(~finite).reshape(-1).tolist():
+    def _restore(self, before: Named, networks: Iterable[int]) -> None:
+        """Put the copies of some networks back."""
+        for k in networks:
             for name, t in (self.learner.weights | self.learner.rest).items():
-                (t[k] if self.learner.stacked else t).copy_(before[name][k] if self.learner.stacked else before[name])
-        return [not ok for ok in finite.tolist()]
+                self._of(t, k).copy_(self._of(before[name], k))
+
+    def _finite(self, named: Named) -> Tensor:
+        """Tell of each network whether all its numbers among these are finite."""
+        finite = torch.ones(len(self.rows), dtype=torch.bool, device=self.data.device)
+        for t in named.values():
+            if t.is_floating_point():
+                finite = finite & torch.isfinite(t).reshape(len(self.rows), -1).all(1)
+        return finite

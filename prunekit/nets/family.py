@@ -15,11 +15,12 @@ from dataclasses import asdict
 import torch
 from torch import Tensor, nn
 
+from prunekit.nets.arguments import Masks, check_kinds, check_masks, rehearse, structure
 from prunekit.nets.config import Config
 from prunekit.nets.data import Dataset, find_device
 from prunekit.nets.engine import Engine, Learner, Stack, laid_out
 from prunekit.nets.steps import Named
-from prunekit.nets.training import Fitted, History, Masks, advance_bar, bar, check_masks
+from prunekit.nets.training import Fitted, History, advance_bar, bar
 
 _CACHED = 6 * 2**20  # bytes of weights that a stack on the CPU may have: beyond them memory, not calls, is the limit
 _MAY_DIFFER = ("lr", "l1", "l2", "seed")
@@ -42,7 +43,8 @@ def fit_many(
     Parameters
     ----------
     models : nn.Module or sequence of them
-        Initial states, alike in all but the values of their tensors; those of a sequence are trained in place.
+        Initial states, alike in all but the values of their tensors, of which they share none; those of a sequence
+        are trained in place.
     data : Dataset
         What all are trained on.
     configs : Config or sequence of them
@@ -59,20 +61,24 @@ def fit_many(
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         For lengths, shapes or configurations that do not go together, dropout, or what `fit` would refuse.
     """
     size = _size(models, configs, masks)
     listed = list(models) if isinstance(models, Sequence) else [copy.deepcopy(models) for _ in range(size)]
     settings = list(configs) if isinstance(configs, Sequence) else [configs] * size
     several = masks if isinstance(masks, Sequence) else [masks] * size
+    for model, config in zip(listed, settings, strict=True):
+        check_kinds(model, data, config)
     _check_configs(settings)
-    device = find_device(settings[0].device)
     _check_models(listed)
+    device = find_device(settings[0].device)
     on = data.to(device)
     own = [
-        check_masks(Learner(m.to(device), settings[0]).weights, e or {}) for m, e in zip(listed, several, strict=True)
+        check_masks(Learner(m.to(device), settings[0]).weights, {} if e is None else e)
+        for m, e in zip(listed, several, strict=True)
     ]
+    rehearse(listed[0], on, settings[0])
     done: list[Fitted] = []
     for part in _groups(listed[0], size, device):
         done += _train(_engine(listed[part], on, settings[part], own[part]), listed[part], progress)
@@ -109,7 +115,9 @@ def _train(engine: Engine, models: Sequence[nn.Module], progress: bool | None) -
             for k, averaged in zip(ended, _averages(engine, ended, reasons), strict=True):
                 _put(engine.learner, k, models[alive[k]])
                 history = History(tuple(engine.rows[k]))
-                done[alive[k]] = Fitted(models[alive[k]].eval(), history, str(reasons[k]), averaged)
+                lost = engine.config.average and averaged is None  # if not before, then in the last steps
+                reason = "diverged" if lost else str(reasons[k])
+                done[alive[k]] = Fitted(models[alive[k]].eval(), history, reason, averaged)
             going = [k for k, reason in enumerate(reasons) if reason is None]
             alive = [alive[k] for k in going]
             engine = engine.select(going) if going else engine
@@ -164,13 +172,30 @@ def _check_models(models: Sequence[nn.Module]) -> None:
     """Refuse networks of different shapes, one network given twice, and dropout."""
     if len({id(model) for model in models}) < len(models):
         raise ValueError("models holds a network twice, which would be trained in place twice: give copies")
-    shapes = [{name: tuple(t.shape) for name, t in model.state_dict().items()} for model in models]
-    other = next((k for k, each in enumerate(shapes) if each != shapes[0]), None)
-    if other is not None:
-        raise ValueError(f"models[{other}] has other parameters than models[0]: give networks of one shape")
+    _check_apart(models)
+    shapes = [
+        {name: (tuple(t.shape), t.dtype, t.requires_grad) for name, t in (*m.named_parameters(), *m.named_buffers())}
+        for m in models
+    ]
+    parts = [structure(model) for model in models]
+    for what, each in (("parameters", shapes), ("modules", parts)):
+        other = next((k for k in range(len(models)) if each[k] != each[0]), None)
+        if other is not None:
+            raise ValueError(f"models[{other}] has other {what} than models[0]: give networks of one kind and shape")
     for name, module in models[0].named_modules():
+        if isinstance(module, nn.modules.batchnorm._NormBase) and module.momentum is None:
+            raise ValueError(f"models have a batch norm with momentum=None ({name}): train them with fit, one by one")
         if isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0:
             raise ValueError(f"models have dropout ({name}): train them with fit, one by one")
+
+
+def _check_apart(models: Sequence[nn.Module]) -> None:
+    """Refuse networks that share a tensor: each would train its own copy, and the last would overwrite the rest."""
+    owners: dict[int, int] = {}
+    for k, model in enumerate(models):
+        for name, t in (*model.named_parameters(), *model.named_buffers()):
+            if owners.setdefault(id(t), k) != k:
+                raise ValueError(f"models[{k}] shares {name!r} with models[{owners[id(t)]}]: give copies")
 
 
 def _stack_masks(weights: Mapping[str, Tensor], masks: Sequence[Named]) -> Named:

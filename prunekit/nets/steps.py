@@ -54,10 +54,10 @@ def add_penalty(gradient: Tensor, weight: Tensor, rates: Rates) -> None:
 
 
 @torch.no_grad()
-def apply_masks(weights: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> None:
-    """Set to 0 what the masks prune."""
-    for name, mask in masks.items():
-        weights[name].masked_fill_(~mask, 0.0)
+def clear(tensors: Mapping[str, Tensor], pruned: Mapping[str, Tensor]) -> None:
+    """Set to 0 what is pruned."""
+    for name, gone in pruned.items():
+        tensors[name].masked_fill_(gone, 0.0)
 
 
 @torch.no_grad()
@@ -83,7 +83,8 @@ def _adam(config: Config, weight: Tensor, gradient: Tensor, first: Tensor, secon
 
 
 def _any(rate: Rate) -> bool:
-    return bool(rate.any()) if isinstance(rate, Tensor) else rate != 0.0
+    """Tell whether a rate does anything; several that differ do, and to look at them would wait for the device."""
+    return isinstance(rate, Tensor) or rate != 0.0
 
 
 def _add(target: Tensor, what: Tensor, rate: Rate) -> None:

@@ -7,18 +7,20 @@ killed and resumed or not.
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from prunekit.nets import checkpoint, engine
+from prunekit.nets.arguments import Masks, check_kinds, check_masks, rehearse, structure
 from prunekit.nets.config import Config, learning_rate
 from prunekit.nets.data import Dataset, find_device
 from prunekit.nets.engine import Engine, Learner, Row
@@ -26,7 +28,7 @@ from prunekit.nets.steps import Named
 
 __all__ = ["Config", "Diverged", "Fitted", "History", "evaluate", "fit", "learning_rate"]
 
-Masks = Mapping[str, Tensor]
+_NARROW = 64  # filters up to which a convolution on the CPU is faster with channels last
 COLUMNS = (
     "epoch", "learning_rate", "running_loss", "running_accuracy",
     "train_loss", "train_accuracy", "test_loss", "test_accuracy", "seconds",
@@ -84,14 +86,16 @@ class Fitted:
 
 
 class Diverged(FloatingPointError):
-    """Training left the finite numbers; `history` tells how, and the network is as it was before that epoch."""
+    """Training left the finite numbers; `history` tells how, and the network is as it was before."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, *, averaging: bool = False) -> None:
         self.history = history
         last = history.rows[-1]
+        where = "in the steps to be averaged after" if averaging else "in"
+        back = "is as that epoch left it" if averaging else "is back to where that epoch began"
         super().__init__(
-            f"training diverged in epoch {last['epoch']} at learning rate {last['learning_rate']:.4g} (running loss "
-            f"{last['running_loss']}): the network is back to where that epoch began; give a smaller lr"
+            f"training diverged {where} epoch {last['epoch']} at learning rate {last['learning_rate']:.4g} (running "
+            f"loss {last['running_loss']}): the network {back}; give a smaller lr"
         )
 
 
@@ -132,61 +136,76 @@ def fit(
     Raises
     ------
     Diverged
-        If a loss or a weight is no longer finite.
+        If a loss, a weight or a batch norm's statistic is no longer finite.
     CheckpointError
         If the checkpoint is damaged, foreign, or of another training.
-    ValueError
-        For masks that do not fit, or a device that is not there.
+    ValueError, TypeError
+        For a network that cannot take the images or be trained, masks that do not fit, or a device that is not there.
     """
+    check_kinds(model, data, config)
     device = find_device(config.device)
-    model.to(device)
+    on = data.to(device)
+    config = replace(config, channels_last=_channels_last(model.to(device), config, device))
+    rehearse(model, on, config)
+    as_given = all(p.is_contiguous() for p in model.parameters())
     if config.channels_last:
         model.to(memory_format=torch.channels_last)
+    try:
+        return _fit(model, on, config, {} if masks is None else masks, resume, progress)
+    finally:
+        model.eval()
+        if config.channels_last and as_given:
+            model.to(memory_format=torch.contiguous_format)
+
+
+def _fit(
+    model: nn.Module,
+    data: Dataset,
+    config: Config,
+    masks: Masks,
+    resume: str | os.PathLike[str] | None,
+    progress: bool | None,
+) -> Fitted:
+    """Train a network that lies where and how the configuration wants it."""
     learner = Learner(model, config)
-    checked = check_masks(learner.weights, masks or {})
-    run = _Run(learner, data.to(device), config, checked, None if resume is None else Path(resume))
+    checked = check_masks(learner.weights, masks)
+    run = _Run(learner, data, config, checked, None if resume is None else Path(resume))
     with bar(config, progress, done=run.engine.epoch) as shown:
         while run.stopped is None:
             run.epoch()
             advance_bar(shown, run.engine.rows)
     history = History(tuple(run.engine.rows[0]))
-    averaged = run.average() if config.average and run.stopped != "diverged" else None
-    model.eval()
     if run.stopped == "diverged":
         raise Diverged(history)
+    averaged = run.average() if config.average else None
+    if config.average and averaged is None:
+        raise Diverged(history, averaging=True)
     return Fitted(model, history, run.stopped, averaged)
+
+
+def _channels_last(model: nn.Module, config: Config, device: torch.device) -> bool:
+    """Decide on the memory format where the configuration leaves it open."""
+    if config.channels_last is not None:
+        return config.channels_last
+    filters = [part.out_channels for part in model.modules() if isinstance(part, nn.Conv2d)]
+    return device.type == "cpu" and 0 < max(filters, default=0) <= _NARROW
 
 
 def evaluate(model: nn.Module, data: Dataset, *, train: bool = False) -> tuple[float, float]:
     """Return mean cross-entropy and accuracy on the test split, or the training split, where `data` is.
 
     The network is left in evaluation mode, on the data's device.
-    """
-    config = Config(epochs=1, device=str(data.device))
-    loss, accuracy = engine.score(Learner(model.to(data.device), config), data, config, train=train)
-    return loss[0], accuracy[0]
-
-
-def check_masks(weights: Masks, masks: Masks) -> Named:
-    """Return the masks on the device of the weights, having compared names, shapes and types.
 
     Raises
     ------
-    ValueError, TypeError
-        For a mask without its parameter, of another shape, or not boolean.
+    FloatingPointError
+        If the loss is not finite.
     """
-    for name, mask in masks.items():
-        if name not in weights:
-            raise ValueError(f"masks names {name!r}: give names of trainable parameters, {', '.join(weights)}")
-        if mask.dtype != torch.bool:
-            raise TypeError(
-                f"masks[{name!r}] is of type {mask.dtype}: give a boolean tensor, True where a weight lives"
-            )
-        if mask.shape != weights[name].shape:
-            raise ValueError(
-                f"masks[{name!r}] has shape {tuple(mask.shape)}: give that of the weights, {tuple(weights[name].shape)}"
-            )
-    return {name: mask.to(weights[name].device) for name, mask in masks.items()}
+    config = Config(epochs=1, device=str(data.device))
+    (loss,), (accuracy,) = engine.score(Learner(model.to(data.device), config), data, config, train=train)
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"loss is {loss}: give a network of finite weights and scores")
+    return loss, accuracy
 
 
 def bar(config: Config, progress: bool | None, done: int = 0) -> Any:
@@ -226,10 +245,13 @@ class _Run:
         if self.stopped is not None or self.engine.epoch % self.config.checkpoint_every == 0:
             self._save()
 
-    def average(self) -> Named:
-        """Return the mean of the last iterates, found now or before a kill."""
+    def average(self) -> Named | None:
+        """Return the mean of the last iterates, found now or before a kill; None where they diverge."""
         if self.averaged is None:
-            (self.averaged,) = self.engine.tail()
+            (found,) = self.engine.tail()
+            if found is None:
+                return None
+            self.averaged = {name: t.contiguous() for name, t in found.items()}
             self._save()
         return self.averaged
 
@@ -279,4 +301,5 @@ def _identity(learner: Learner, data: Dataset, config: Config, masks: Named) -> 
         "shapes": {name: list(t.shape) for name, t in named.items()},
         "initial weights": checkpoint.digest(named),
         "masks": checkpoint.digest(masks),
+        "modules": structure(learner.model),
     }

@@ -127,6 +127,28 @@ def test_every_checkpoint_leads_to_the_same_end(
     assert equal(resumed.averaged, straight.averaged)
 
 
+def test_batch_norms_statistics_are_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, config = checkpoint.write, Config(epochs=3, batch_size=20)
+
+    def build() -> nn.Module:
+        layers = [nn.Flatten(), nn.Linear(16, 8), nn.BatchNorm1d(8), nn.Linear(8, 3)]
+        return models.initialize(nn.Sequential(*layers), 0)
+
+    def write(*args) -> None:
+        real(*args)
+        raise Interrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "write", write)
+        with pytest.raises(Interrupted):
+            fit(build(), toy(), config, resume=tmp_path / "run")
+    resumed, whole = build(), build()
+    fit(resumed, toy(), config, resume=tmp_path / "run")
+    fit(whole, toy(), config)
+    assert int(whole[2].num_batches_tracked) == 9
+    assert equal(state(resumed), state(whole))
+
+
 def test_checkpoints_come_as_often_as_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[int] = []
     monkeypatch.setattr(checkpoint, "write", lambda path, tensors, record: written.append(record["epoch"]))
@@ -185,6 +207,25 @@ def test_a_damaged_checkpoint_is_refused(kept: Path) -> None:
         fit(net(), toy(), CONFIG, resume=kept)
 
 
+@pytest.mark.parametrize("old, new", [(rb"\"epoch\": 3", rb"\"epoch\": 5"), (rb"\"taken\": 9", rb"\"taken\": 8")])
+def test_a_damaged_record_is_refused(kept: Path, old: bytes, new: bytes) -> None:
+    content = kept.read_bytes()
+    place = content.rindex(old)  # the history has epochs too
+    kept.write_bytes(content[:place] + new + content[place + len(old) :])
+    with pytest.raises(CheckpointError, match=r"is damaged .*checksum"):
+        fit(net(), toy(), CONFIG, resume=kept)
+
+
+def test_another_function_of_the_same_weights_is_another_training(tmp_path: Path) -> None:
+    layers = [nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 3)]
+    start = state(one := nn.Sequential(*layers))
+    fit(one, toy(), CONFIG, resume=tmp_path / "run")
+    other = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.Tanh(), nn.Linear(8, 3))
+    other.load_state_dict(start)
+    with pytest.raises(CheckpointError, match=r"modules\.2 is ReLU\(\) there and Tanh\(\) here"):
+        fit(other, toy(), CONFIG, resume=tmp_path / "run")
+
+
 def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "foreign"
 
@@ -200,6 +241,8 @@ def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
     refused("damaged record")
     save_file({"a": torch.zeros(1)}, path, metadata={"prunekit-checkpoint": '{"format": 99, "digest": ""}'})
     refused("has format 99")
+    save_file({"a": torch.zeros(1)}, path, metadata={"prunekit-checkpoint": "[1]"})
+    refused("damaged record")
     path.unlink()
     path.mkdir()
     refused("truncated or no safetensors")

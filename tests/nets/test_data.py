@@ -8,6 +8,7 @@ import os
 import pickle
 import struct
 from pathlib import Path
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -166,6 +167,27 @@ def test_cifar_with_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
         (folder / name).write_bytes(content)
     with pytest.raises(MissingData, match=r"cifar10.*checksums are wrong.*download=True"):
         load("cifar10", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "error"),
+    [
+        ("mnist", "MNIST", RuntimeError("Error downloading train-images-idx3-ubyte.gz")),
+        ("cifar10", "CIFAR10", URLError("no route to host")),
+    ],
+)
+def test_a_download_that_fails_says_so(
+    name: str, kind: str, error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torchvision.datasets
+
+    def offline(*_: object, **options: bool) -> None:
+        assert options["download"]
+        raise error
+
+    monkeypatch.setattr(torchvision.datasets, kind, offline)
+    with pytest.raises(MissingData, match=rf"{name} could not be downloaded .*connection, or put the files into"):
+        load(name, tmp_path, download=True)
 
 
 def test_colour_images_put_their_channels_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
@@ -137,3 +138,65 @@ def test_a_sequence_is_trained_in_place_and_a_single_network_is_copied() -> None
 def test_what_cannot_share_a_loop_is_refused(given, configs, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         fit_many(given, toy(), configs)
+
+
+class Tied(nn.Module):
+    """One weight in two places: two modules that share a parameter, or one module under two names."""
+
+    def __init__(self, one_module: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.flatten, self.one = nn.Flatten(), nn.Linear(16, 16, bias=False)
+        self.two = self.one if one_module else nn.Linear(16, 16, bias=False)
+        self.two.weight = self.one.weight
+        self.output = nn.Linear(16, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.output(torch.relu(self.two(torch.relu(self.one(self.flatten(x))))))
+
+
+@pytest.mark.parametrize("one_module", [False, True])
+def test_shared_parameters_stay_shared(one_module: bool) -> None:
+    data, masks = toy(), {"one.weight": torch.rand(16, 16, generator=torch.Generator().manual_seed(0)) < 0.5}
+    configs = [Config(epochs=3, batch_size=20, lr=lr) for lr in (0.1, 0.05)]
+    many = fit_many(Tied(one_module), data, configs, masks=masks)
+    _same(many, [fit(Tied(one_module), data, c, masks=masks) for c in configs])
+    for each in many:
+        assert each.model.two.weight is each.model.one.weight
+        assert isinstance(each.model.two.weight, nn.Parameter)
+
+
+def _layers(activation: type, frozen: bool = False) -> nn.Module:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), activation(), nn.Linear(8, 3))
+    model[1].requires_grad_(not frozen)
+    return model
+
+
+def _sharing() -> list[nn.Module]:
+    one, two = _layers(nn.ReLU), _layers(nn.ReLU)
+    two[3].bias = one[3].bias
+    return [one, two]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (_sharing(), r"models\[1\] shares '3.bias' with models\[0\]: give copies"),
+        ([_layers(nn.ReLU), _layers(nn.Tanh)], r"models\[1\] has other modules than models\[0\]"),
+        ([_layers(nn.ReLU), _layers(nn.ReLU, frozen=True)], r"models\[1\] has other parameters than models\[0\]"),
+        (nn.Sequential(_layers(nn.ReLU), nn.BatchNorm1d(3, momentum=None)), r"batch norm with momentum=None \(1\)"),
+    ],
+)
+def test_what_is_no_family_is_refused(given, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        fit_many(given, toy(), [Config(epochs=1)] * 2)
+
+
+def test_penalties_on_weights_spare_the_biases_of_a_stack() -> None:
+    """In a stack a bias has two axes, as a matrix has by itself."""
+    data, start = toy(), models.fcn(16, [8], 3, bias=True)
+    for layer in ("input", "output"):
+        start.get_parameter(f"{layer}.bias").data.fill_(0.5)
+    configs = [Config(epochs=2, batch_size=20, l1=0.05 * k, l2=0.3) for k in (1, 2)]
+    many = fit_many(start, data, configs)
+    _same(many, [fit(copy.deepcopy(start), data, c) for c in configs])

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from torch.nn.functional import conv2d, max_pool2d
 
 from prunekit.nets import models
 from tests.nets.helpers import equal, state
@@ -145,3 +146,66 @@ def test_a_seed_is_one_network_and_the_global_generator_is_left_alone(name: str)
 def test_refusals_name_the_argument(call, word: str) -> None:
     with pytest.raises(ValueError, match=rf"^{word} is"):
         call()
+
+
+def _norm(x: torch.Tensor, model: torch.nn.Module, name: str) -> torch.Tensor:
+    """Normalize by the batch's own moments, channel by channel."""
+    mean, var = x.mean((0, 2, 3), keepdim=True), x.var((0, 2, 3), keepdim=True, unbiased=False)
+    scale, shift = (model.get_parameter(f"{name}.{k}").view(1, -1, 1, 1) for k in ("weight", "bias"))
+    return (x - mean) / (var + 1e-5).sqrt() * scale + shift
+
+
+def _resnet_by_hand(model: torch.nn.Module, x: torch.Tensor, shortcut: str) -> torch.Tensor:
+    """Return the scores of ResNet-20 as He et al. (2016, Section 4.2) describe it, in training mode."""
+    weight = model.get_parameter
+    x = torch.relu(_norm(conv2d(x, weight("conv.weight"), padding=1), model, "norm"))
+    for stage in range(3):
+        for block in range(3):
+            name, stride = f"block{stage}{block}", 2 if stage and not block else 1
+            y = torch.relu(_norm(conv2d(x, weight(f"{name}.conv1.weight"), None, stride, 1), model, f"{name}.norm1"))
+            y = _norm(conv2d(y, weight(f"{name}.conv2.weight"), padding=1), model, f"{name}.norm2")
+            if stride == 2 and shortcut == "projection":
+                x = _norm(conv2d(x, weight(f"{name}.carry.0.weight"), None, 2), model, f"{name}.carry.1")
+            elif stride == 2:
+                x = torch.cat([x[:, :, ::2, ::2], torch.zeros_like(x[:, :, ::2, ::2])], 1)
+            x = torch.relu(x + y)
+    return x.mean((2, 3)) @ weight("output.weight").T + weight("output.bias")
+
+
+@pytest.mark.parametrize("shortcut", ["projection", "identity"])
+def test_resnet20_is_its_formula(shortcut: str) -> None:
+    model, g = models.resnet20(3, shortcut=shortcut), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.ndim == 1:  # batch norms that do something
+                p.copy_(torch.rand(p.shape, generator=g) + 0.5)
+        x = torch.randn(4, 3, 12, 12, generator=g)
+        assert torch.allclose(model.train()(x), _resnet_by_hand(model, x, shortcut), rtol=1e-4, atol=1e-4)
+
+
+def test_vgg11_and_fcn_are_their_formulas() -> None:
+    x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        model, y = models.vgg11(), x
+        pools = {1, 2, 4, 6, 8}  # after the convolutions of these numbers
+        kernels = [p for p in model.parameters() if p.ndim == 4]
+        for k, kernel in enumerate(kernels, 1):
+            y = torch.relu(conv2d(y, kernel, padding=1))
+            y = max_pool2d(y, 2) if k in pools else y
+        assert torch.allclose(model(x), y.flatten(1) @ model.get_parameter("output.weight").T, atol=1e-5)
+        model, y = models.fcn(3072, [7, 6, 5], 4, bias=True, seed=1), x.flatten(1)
+        layers = [m for m in model if isinstance(m, torch.nn.Linear)]
+        for layer in layers:
+            layer.bias.uniform_(-1, 1)
+            y = (y if layer is layers[0] else torch.relu(y)) @ layer.weight.T + layer.bias
+        assert torch.allclose(model(x), y, atol=1e-5)
+
+
+@pytest.mark.parametrize("build", [models.resnet18, models.resnet50])
+def test_resnets_for_small_images_shrink_them_eightfold(build) -> None:
+    """Three strides of 2 and no pooling before the last: torchvision's own shrink images 32-fold."""
+    model, seen = build(10).eval(), []
+    model.get_submodule("avgpool").register_forward_pre_hook(lambda _, given: seen.append(given[0].shape[2:]))
+    with torch.no_grad():
+        model(torch.zeros(1, 3, 32, 32))
+    assert seen == [(4, 4)]

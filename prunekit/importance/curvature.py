@@ -1,12 +1,4 @@
-"""Importance of weights: what the loss would be without them, and two proxies for it.
-
-`natural` is the change of the loss when weights are put back to a reference, `magnitude` is Σ θ_i², `hessian` is
-Σ H_ii θ_i². The diagonal H_ii comes from `hessian_diagonal`: exact for small networks, the Gauss-Newton one, or
-Hutchinson's estimate with its standard error for networks of any size; `two_layer_diagonal` is a closed form, and
-`hessian_matrix` the whole matrix. Each works on any torch module and leaves it as it was; the loss is a callable
-(outputs, labels) that returns a batch's mean, and batches of any sizes count by their samples. Networks are
-evaluated in evaluation mode. One number a weight, to prune by, is in `prunekit.scores`.
-"""
+"""The Hessian of a network's loss: its diagonal by three methods, and the whole matrix."""
 
 from __future__ import annotations
 
@@ -21,104 +13,11 @@ from torch.func import jacrev, vmap
 
 from prunekit import _checks, _networks
 from prunekit._checks import Seed
-from prunekit._networks import Data, Loss, Names, Where
+from prunekit._networks import Data, Loss, Names
 
 _Method = Callable[..., tuple[list[Tensor], list[Tensor]]]  # one batch's diagonal and its variance, layers last
 _ENTRIES_AT_ONCE = 2**24  # of the largest intermediate tensor: 128 MB in double precision
 _LARGEST_MATRIX = 10_000  # parameters; 800 MB in double precision
-
-
-def natural(
-    model: nn.Module,
-    loss: Loss,
-    data: Data,
-    where: Where = None,
-    *,
-    reference: float | Mapping[str, Tensor] = 0.0,
-) -> float:
-    """Return L(θ with Δ put back to the reference) - L(θ), the natural importance of the weights in Δ.
-
-    Parameters
-    ----------
-    model : Module
-        The network at θ.
-    loss : callable
-        (outputs, labels) -> mean over the samples; it need not be differentiable (the error rate will do).
-    data : (inputs, labels) or an iterable of them
-        Passed over once.
-    where : names, mapping, positions or None
-        Δ: names of parameters or modules, bool tensors or flat positions by parameter name (a `Mask` marks what
-        it keeps; what it removed is ~mask), flat positions in the vector of all parameters, None for all.
-    reference : number or mapping of tensors
-        0 for pruning; the weights at initialization (a state dict will do) for init-pruning.
-
-    Returns
-    -------
-    float
-        In units of the loss; negative where the reference is better.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If Δ or the reference does not fit the model, or the data are no batches.
-    FloatingPointError
-        If a loss is not finite.
-
-    Notes
-    -----
-    Source: li, Definition 2.1.
-    """
-    regions = _networks.regions(model, where)
-    theta = _networks.parameters(model)
-    changed = {
-        name: torch.where(region, _reference(reference, name, theta[name]), theta[name])
-        for name, region in regions.items()
-    }
-    total, samples = 0.0, 0
-    with torch.no_grad(), _networks.evaluating(model):
-        for inputs, labels, count in _networks.batches(data, _networks.device(theta)):
-            without = _networks.mean_loss(loss, _networks.call(model, changed, inputs), labels)
-            total += count * (without.item() - _networks.mean_loss(loss, model(*inputs), labels).item())
-            samples += count
-    return total / samples
-
-
-def _reference(reference: float | Mapping[str, Tensor], name: str, like: Tensor) -> Tensor:
-    """Return what a parameter is put back to, in its shape."""
-    if not isinstance(reference, Mapping):
-        if isinstance(reference, bool) or not isinstance(reference, int | float):
-            raise TypeError(f"reference is a {type(reference).__name__}: give 0 or tensors by parameter name")
-        return torch.full_like(like, float(reference))
-    if name not in reference:
-        raise ValueError(f"reference lacks {name!r}: give a tensor for each parameter in where")
-    found = reference[name]
-    if not isinstance(found, Tensor) or found.shape != like.shape:
-        what = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
-        raise ValueError(f"reference[{name!r}] is {what}: give a tensor of shape {tuple(like.shape)}")
-    return found.detach().to(like)
-
-
-def magnitude(model: nn.Module, where: Where = None) -> float:
-    """Return Σ θ_i² over Δ, the magnitude importance, summed in double precision.
-
-    Parameters
-    ----------
-    model : Module
-        The network at θ.
-    where : names, mapping, positions or None
-        Δ, as for `natural`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If Δ does not fit the model.
-
-    Notes
-    -----
-    Source: li, Definition 2.2, equation (2.1).
-    """
-    theta = _networks.parameters(model)
-    return sum(float(theta[n].double()[region].square().sum()) for n, region in _networks.regions(model, where).items())
 
 
 class Estimate(NamedTuple):
@@ -149,60 +48,6 @@ class Diagonal:
     errors: Mapping[str, Tensor]
     importance: Mapping[str, Estimate]
     method: str
-
-
-def hessian(model: nn.Module, diagonal: Diagonal | Mapping[str, Tensor], where: Where = None) -> float:
-    """Return Σ H_ii θ_i² over Δ, the Hessian importance.
-
-    Parameters
-    ----------
-    model : Module
-        The network at θ.
-    diagonal : Diagonal or mapping from name to tensor
-        H_ii of every parameter in Δ.
-    where : names, mapping, positions or None
-        Δ, as for `natural`; None is every parameter the diagonal has.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If Δ or the diagonal does not fit the model.
-
-    Notes
-    -----
-    Without the factor 1/2 of optimal brain damage. Source: li, Definition 2.2, equation (2.1).
-    """
-    weighed = saliencies(model, diagonal)
-    regions = _networks.regions(model, list(weighed) if where is None else where)
-    missing = [name for name, region in regions.items() if name not in weighed and bool(region.any())]
-    if missing:
-        raise ValueError(f"diagonal lacks {missing[0]!r}: give it for each parameter in where")
-    return sum(float(weighed[name][region].sum()) for name, region in regions.items() if name in weighed)
-
-
-def saliencies(model: nn.Module, diagonal: Diagonal | Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return H_ii θ_i² of each weight, by parameter name, in double precision.
-
-    Parameters
-    ----------
-    model : Module
-        The network at θ.
-    diagonal : Diagonal or mapping from name to tensor
-        H_ii, of some or all parameters.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the diagonal is none, or does not fit the model.
-    """
-    values = diagonal.values if isinstance(diagonal, Diagonal) else diagonal
-    if not isinstance(values, Mapping):
-        raise TypeError(f"diagonal is a {type(diagonal).__name__}: give a Diagonal or tensors by parameter name")
-    theta = _networks.parameters(model, list(values))
-    for name, found in values.items():
-        if name not in theta or not isinstance(found, Tensor) or found.shape != theta[name].shape:
-            raise ValueError(f"diagonal[{name!r}] is none of a parameter: give tensors in the parameters' shapes")
-    return {name: values[name].to(p.device).double() * p.double().square() for name, p in theta.items()}
 
 
 def hessian_diagonal(
@@ -243,7 +88,7 @@ def hessian_diagonal(
     TypeError, ValueError
         If an argument is not as described.
     FloatingPointError
-        If a loss is not finite.
+        If a loss or a second derivative is not finite.
 
     Notes
     -----
@@ -267,6 +112,7 @@ def hessian_diagonal(
             samples += count
     values = [total / samples for total in means]
     errors = [total.sqrt() / samples for total in variances]
+    _networks.finite("the Hessian's diagonal", [*values, *errors])
     layers = zip(theta, values[-1].tolist(), errors[-1].tolist(), strict=True)
     return Diagonal(
         values=dict(zip(theta, values[:-1], strict=True)),
@@ -452,70 +298,5 @@ def hessian_matrix(model: nn.Module, loss: Loss, data: Data, *, parameters: Name
                 rows = _derivatives(gradient, points, vectors, batched=True)
                 total[start : start + len(units)] += count * torch.cat([row.flatten(1) for row in rows], dim=1)
             samples += count
+    _networks.finite("the Hessian", [total])
     return (total + total.T) / (2 * samples)
-
-
-class TwoLayerDiagonal(NamedTuple):
-    """The Hessian's diagonal for f(x) = V ReLU(W x), in double precision: W (m, d) and V (K, m)."""
-
-    W: Tensor
-    V: Tensor
-
-
-def two_layer_diagonal(W: Tensor, V: Tensor, X: Tensor, *, chunk: int = 1024) -> TwoLayerDiagonal:
-    """Return the Hessian's diagonal of the mean cross-entropy of softmax(V ReLU(W x)), in closed form.
-
-    With z = W x, a = ReLU(z) and p the class probabilities, averaged over the samples: for V_kj it is
-    p_k (1 - p_k) a_j²; for W_jl it is v_j 1(z_j > 0) x_l², with v_j the variance of V_kj over k drawn from p. The
-    labels do not enter.
-
-    Parameters
-    ----------
-    W : (m, d) tensor
-        Input layer.
-    V : (K, m) tensor
-        Output layer.
-    X : (n, d) tensor
-        The inputs.
-    chunk : int
-        Samples taken at once; the largest intermediate is (chunk, m).
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the shapes do not fit together, or a number is not finite.
-
-    Notes
-    -----
-    The Hessian's two diagonal blocks equal the Gauss-Newton ones wherever no z is 0. Computed in double precision
-    and without a difference of near numbers, since p_k (1 - p_k) is tiny once the data are interpolated.
-    Source: li, Section 4, (C.12)-(C.15), with the loss's second derivative diag(p) - p pᵀ.
-    """
-    W, V, X = _two_layers(W, V, X)
-    others = 1.0 - torch.eye(len(V), dtype=torch.float64, device=V.device)
-    of_W, of_V = torch.zeros_like(W), torch.zeros_like(V)
-    for x in X.split(_checks.count("chunk", chunk)):
-        z = x @ W.T
-        a = z.clamp(min=0.0)
-        p = torch.softmax(a @ V.T, dim=1)
-        of_V += (p * (p @ others)).T @ a.square()
-        mean = p @ V
-        variance = sum((p[:, k, None] * (V[k] - mean).square() for k in range(len(V))), torch.zeros_like(z))
-        of_W += (variance * (z > 0)).T @ x.square()
-    return TwoLayerDiagonal(of_W / len(X), of_V / len(X))
-
-
-def _two_layers(W: Tensor, V: Tensor, X: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the arguments in double precision, refusing shapes that do not fit."""
-    for name, given in (("W", W), ("V", V), ("X", X)):
-        if not isinstance(given, Tensor):
-            raise TypeError(f"{name} is a {type(given).__name__}: give a tensor")
-        if given.ndim != 2 or given.numel() == 0:
-            raise ValueError(f"{name} has shape {tuple(given.shape)}: give a matrix of at least one entry")
-        if not bool(torch.isfinite(given).all()):
-            raise ValueError(f"{name} holds a number that is not finite: give finite numbers")
-    if V.shape[1] != W.shape[0]:
-        raise ValueError(f"V has shape {tuple(V.shape)}: W has {W.shape[0]} hidden units, give V of shape (K, m)")
-    if X.shape[1] != W.shape[1]:
-        raise ValueError(f"X has shape {tuple(X.shape)}: W takes {W.shape[1]} inputs, give X of shape (n, d)")
-    return W.detach().double(), V.detach().double().to(W.device), X.detach().double().to(W.device)

@@ -1,0 +1,174 @@
+"""The three importances of a set of weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from prunekit import _networks
+from prunekit._networks import Data, Loss, Where
+from prunekit.importance.curvature import Diagonal
+
+
+def natural(
+    model: nn.Module,
+    loss: Loss,
+    data: Data,
+    where: Where = None,
+    *,
+    reference: float | Mapping[str, Tensor] = 0.0,
+) -> float:
+    """Return L(θ with Δ put back to the reference) - L(θ), the natural importance of the weights in Δ.
+
+    Parameters
+    ----------
+    model : Module
+        The network at θ.
+    loss : callable
+        (outputs, labels) -> mean over the samples; it need not be differentiable (the error rate will do).
+    data : (inputs, labels) or an iterable of them
+        Passed over once.
+    where : names, mapping, positions or None
+        Δ: names of parameters or modules, bool tensors or flat positions by parameter name (a `Mask` marks what
+        it keeps; what it removed is ~mask), flat positions in the vector of all parameters, None for all.
+    reference : number or mapping of tensors
+        0 for pruning; the weights at initialization (a state dict will do) for init-pruning.
+
+    Returns
+    -------
+    float
+        In units of the loss; negative where the reference is better.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If Δ or the reference does not fit the model, or the data are no batches.
+    FloatingPointError
+        If a loss is not finite.
+
+    Notes
+    -----
+    Source: li, Definition 2.1.
+    """
+    regions = _networks.regions(model, where)
+    theta = _networks.parameters(model)
+    changed = {
+        name: torch.where(region, _reference(reference, name, theta[name]), theta[name])
+        for name, region in regions.items()
+    }
+    total, samples = 0.0, 0
+    with torch.no_grad(), _networks.evaluating(model):
+        for inputs, labels, count in _networks.batches(data, _networks.device(theta)):
+            without = _networks.mean_loss(loss, _networks.call(model, changed, inputs), labels)
+            total += count * (without.item() - _networks.mean_loss(loss, model(*inputs), labels).item())
+            samples += count
+    return total / samples
+
+
+def _reference(reference: float | Mapping[str, Tensor], name: str, like: Tensor) -> Tensor:
+    """Return what a parameter is put back to, in its shape."""
+    if not isinstance(reference, Mapping):
+        if isinstance(reference, bool) or not isinstance(reference, int | float):
+            raise TypeError(f"reference is a {type(reference).__name__}: give 0 or tensors by parameter name")
+        return torch.full_like(like, float(reference))
+    if name not in reference:
+        raise ValueError(f"reference lacks {name!r}: give a tensor for each parameter in where")
+    found = reference[name]
+    if not isinstance(found, Tensor) or found.shape != like.shape:
+        what = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise ValueError(f"reference[{name!r}] is {what}: give a tensor of shape {tuple(like.shape)}")
+    return found.detach().to(like)
+
+
+def magnitude(model: nn.Module, where: Where = None) -> float:
+    """Return Σ θ_i² over Δ, the magnitude importance, summed in double precision.
+
+    Parameters
+    ----------
+    model : Module
+        The network at θ.
+    where : names, mapping, positions or None
+        Δ, as for `natural`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If Δ does not fit the model.
+    FloatingPointError
+        If a weight in Δ is not finite.
+
+    Notes
+    -----
+    Source: li, Definition 2.2, equation (2.1).
+    """
+    theta = _networks.parameters(model)
+    regions = _networks.regions(model, where)
+    found = sum(float(theta[name].double()[region].square().sum()) for name, region in regions.items())
+    return _finite("magnitude importance", found)
+
+
+def hessian(model: nn.Module, diagonal: Diagonal | Mapping[str, Tensor], where: Where = None) -> float:
+    """Return Σ H_ii θ_i² over Δ, the Hessian importance.
+
+    Parameters
+    ----------
+    model : Module
+        The network at θ.
+    diagonal : Diagonal or mapping from name to tensor
+        H_ii of every parameter in Δ.
+    where : names, mapping, positions or None
+        Δ, as for `natural`; None is every parameter the diagonal has.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If Δ or the diagonal does not fit the model.
+    FloatingPointError
+        If a weight or entry in Δ is not finite.
+
+    Notes
+    -----
+    Without the factor 1/2 of optimal brain damage. Source: li, Definition 2.2, equation (2.1).
+    """
+    weighed = saliencies(model, diagonal)
+    regions = _networks.regions(model, list(weighed) if where is None else where)
+    missing = [name for name, region in regions.items() if name not in weighed and bool(region.any())]
+    if missing:
+        raise ValueError(f"diagonal lacks {missing[0]!r}: give it for each parameter in where")
+    found = sum(float(weighed[name][region].sum()) for name, region in regions.items() if name in weighed)
+    return _finite("Hessian importance", found)
+
+
+def _finite(name: str, value: float) -> float:
+    """Return an importance, refusing one that is no finite number."""
+    if not math.isfinite(value):
+        raise FloatingPointError(f"{name} is {value}: give finite weights and a finite diagonal")
+    return value
+
+
+def saliencies(model: nn.Module, diagonal: Diagonal | Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return H_ii θ_i² of each weight, by parameter name, in double precision.
+
+    Parameters
+    ----------
+    model : Module
+        The network at θ.
+    diagonal : Diagonal or mapping from name to tensor
+        H_ii, of some or all parameters.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the diagonal is none, or does not fit the model.
+    """
+    values = diagonal.values if isinstance(diagonal, Diagonal) else diagonal
+    if not isinstance(values, Mapping):
+        raise TypeError(f"diagonal is a {type(diagonal).__name__}: give a Diagonal or tensors by parameter name")
+    theta = _networks.parameters(model, list(values))
+    for name, found in values.items():
+        if name not in theta or not isinstance(found, Tensor) or found.shape != theta[name].shape:
+            raise ValueError(f"diagonal[{name!r}] is none of a parameter: give tensors in the parameters' shapes")
+    return {name: values[name].detach().to(p.device).double() * p.double().square() for name, p in theta.items()}

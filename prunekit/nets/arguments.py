@@ -1,0 +1,118 @@
+"""What `fit` and `fit_many` are given, judged before the first step: kinds, numbers, shapes, masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from prunekit import _networks
+from prunekit.nets.config import Config
+from prunekit.nets.data import Dataset
+from prunekit.nets.steps import Named
+
+Masks = Mapping[str, Tensor]
+
+
+def check_kinds(model: Any, data: Any, config: Any) -> None:
+    """Refuse what is no module, no `Dataset` or no `Config`, and a network that cannot be trained as it stands.
+
+    Raises
+    ------
+    TypeError
+        For an argument of another kind, or weights that are not float32.
+    ValueError
+        For a network without trainable parameters, with lazy ones, or with a number that is not finite.
+    """
+    for name, given, kind in (("model", model, nn.Module), ("data", data, Dataset), ("config", config, Config)):
+        if not isinstance(given, kind):
+            article = "a torch.nn.Module" if kind is nn.Module else f"a prunekit.nets.{kind.__name__}"
+            raise TypeError(f"{name} is a {type(given).__name__}: give {article}")
+    for name, p in model.named_parameters():
+        if nn.parameter.is_lazy(p):
+            raise ValueError(f"model has a lazy parameter {name!r}: run it once on an image, so that it has a shape")
+        if p.dtype != torch.float32:
+            raise TypeError(f"model has {name!r} of type {p.dtype}: give float32, model.float()")
+    if not any(p.requires_grad for p in model.parameters()):
+        raise ValueError("model has no trainable parameter: give one with a parameter that requires a gradient")
+    for name, t in [*model.named_parameters(), *model.named_buffers()]:
+        if t.is_floating_point() and not bool(torch.isfinite(t).all()):
+            raise ValueError(f"model has a number in {name!r} that is not finite: give finite weights")
+
+
+def rehearse(model: nn.Module, data: Dataset, config: Config) -> None:
+    """Refuse a network that does not take the images, or batches, it would be trained on; it is left as it was.
+
+    Raises
+    ------
+    ValueError
+        If the forward pass fails, gives other than one score a class, or cannot take the smallest batch.
+    """
+    few = data.normalize(data.train_x[:2])
+    with _unmoved(model, data):
+        model.eval()
+        try:
+            scores = model(few)
+        except Exception as reason:  # a forward pass may raise anything
+            raise ValueError(
+                f"model fails on images of shape {tuple(few.shape)} ({reason}): give one that takes them"
+            ) from reason
+        found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        if found != (len(few), data.classes):
+            raise ValueError(
+                f"model gives {found} for {len(few)} images: give one score for each of {data.classes} classes"
+            )
+        if config.batch_size > 1 and len(data.train_x) % config.batch_size != 1:
+            return
+        model.train()
+        try:
+            model(few[:1])
+        except ValueError as reason:
+            raise ValueError(
+                f"batch_size is {config.batch_size}, which leaves a batch of one of {len(data.train_x)} images, and "
+                f"the model refuses it ({reason}): give another batch_size"
+            ) from reason
+
+
+@contextmanager
+def _unmoved(model: nn.Module, data: Dataset) -> Iterator[None]:
+    """Run forward passes that leave no trace: no gradients, and modes, buffers and generators as they were."""
+    buffers = {name: b.clone() for name, b in model.named_buffers()}
+    devices = [data.device] if data.device.type == "cuda" else []
+    with torch.no_grad(), torch.random.fork_rng(devices=devices), _networks.evaluating(model):
+        try:
+            yield
+        finally:
+            for name, b in model.named_buffers():
+                b.copy_(buffers[name])
+
+
+def check_masks(weights: Masks, masks: Any) -> Named:
+    """Return the masks on the device of the weights, having compared names, shapes and types.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For what is no mapping, a mask without its parameter, of another shape, or not boolean.
+    """
+    if not isinstance(masks, Mapping):
+        raise TypeError(f"masks is a {type(masks).__name__}: give a mapping from parameter names to boolean tensors")
+    for name, mask in masks.items():
+        if name not in weights:
+            raise ValueError(f"masks names {name!r}: give names of trainable parameters, {', '.join(weights)}")
+        if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
+            what = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
+            raise TypeError(f"masks[{name!r}] is of type {what}: give a boolean tensor, True where a weight lives")
+        if mask.shape != weights[name].shape:
+            raise ValueError(
+                f"masks[{name!r}] has shape {tuple(mask.shape)}: give that of the weights, {tuple(weights[name].shape)}"
+            )
+    return {name: mask.to(weights[name].device) for name, mask in masks.items()}
+
+
+def structure(model: nn.Module) -> dict[str, str]:
+    """Return what each module of a network is, by name: two networks of one structure and shapes are one function."""
+    return {name or "itself": f"{type(part).__name__}({part.extra_repr()})" for name, part in model.named_modules()}
