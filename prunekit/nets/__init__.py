@@ -4,6 +4,7 @@
 them as a `Config` says. Importing this package imports torch; ``import prunekit`` does not.
 """
 
+from prunekit.nets import models
 from prunekit.nets.checkpoint import CheckpointError
 from prunekit.nets.data import CorruptData, Dataset, MissingData, load
 from prunekit.nets.family import fit_many
@@ -22,4 +23,5 @@ __all__ = [
     "fit",
     "fit_many",
     "load",
+    "models",
 ]

@@ -58,7 +58,11 @@ def _row(result: dict[str, Any]) -> str:
     name = result["name"] + (f", to {result['standard_error']}" if "standard_error" in result else "")
     met = "" if result["ratio"] >= result["target"] else " (missed)"
     slow = _amount(result["baseline"], unit) + (" (extrapolated)" if result.get("extrapolated") else "")
-    return f"| {name} | {ours} | {slow} | {result['ratio']:.0f} times | {result['target']:g} times{met} |"
+    return f"| {name} | {ours} | {slow} | {_times(result['ratio'])} | {result['target']:g} times{met} |"
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.0f} times" if ratio >= 10 else f"{ratio:.2g} times"
 
 
 def _amount(value: float, unit: str) -> str:

@@ -1,0 +1,160 @@
+"""The smoothed group lasso on the columns of U, the objective it is part of, and the cut that follows.
+
+With s the squared norm of a column the penalty is R_β(U) = Σ s/√(s + β): the norm of long columns, quadratic for
+columns shorter than √β. The abstract of the paper (sensing) says that the penalty is a smoothed sum of column norms
+and that the cut is at an explicit norm. This form, and the cut at 2√β, are not in the text at hand; they are how the
+authors of this book remember the full paper.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from prunekit import _checks
+from prunekit._checks import Floats
+from prunekit.sensing.problem import MatrixSensing
+
+
+def column_norms(U: Floats) -> Floats:
+    """Return the Euclidean norms of the columns of U, (k,)."""
+    return np.sqrt(np.sum(U * U, axis=0))
+
+
+def shrinkage(s: ArrayLike, smoothing: float) -> Floats:
+    """Return g(s) = (s + 2β)/(s + β)^(3/2): the penalty's gradient in a column u with |u|² = s is g(s) u.
+
+    It decreases from 2/√β at s = 0 towards 1/√s: short columns are pulled harder, for their size, than long ones.
+    """
+    s = np.asarray(s, dtype=float)
+    return (s + 2 * smoothing) / (s + smoothing) ** 1.5
+
+
+def shrinkage_slope(s: ArrayLike, smoothing: float) -> Floats:
+    """Return the derivative of `shrinkage` in s, -(s + 4β)/(2(s + β)^(5/2))."""
+    s = np.asarray(s, dtype=float)
+    return -(s + 4 * smoothing) / (2 * (s + smoothing) ** 2.5)
+
+
+def group_penalty(U: Floats, smoothing: float) -> float:
+    """Return R_β(U), the sum over columns of s/√(s + β), in units of U.
+
+    Parameters
+    ----------
+    U : (d, k) array
+        The model.
+    smoothing : float
+        β > 0, in units of U².
+    """
+    s = np.sum(U * U, axis=0)
+    return float(np.sum(s / np.sqrt(s + smoothing)))
+
+
+@dataclass(frozen=True, eq=False)
+class Penalized:
+    """The loss of a problem plus λR_β(U), with its first two derivatives.
+
+    Parameters
+    ----------
+    problem : MatrixSensing
+        Where the loss comes from.
+    strength : float
+        λ, at least 0; with 0 it is the plain loss.
+    smoothing : float
+        β, above 0.
+
+    Raises
+    ------
+    ValueError
+        If λ is negative or β is not positive.
+    """
+
+    problem: MatrixSensing
+    strength: float = 0.0
+    smoothing: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the two parameters."""
+        object.__setattr__(self, "strength", _checks.scalar("strength", self.strength))
+        object.__setattr__(self, "smoothing", _checks.scalar("smoothing", self.smoothing, positive=True))
+
+    def value_and_gradient(self, U: Floats) -> tuple[float, Floats]:
+        """Return the objective and its gradient (d, k) at U."""
+        E, loss = self.problem.residual(U)
+        gradient = -4 * (E @ U)
+        if self.strength == 0:
+            return loss, gradient
+        s = np.sum(U * U, axis=0)
+        value = loss + self.strength * group_penalty(U, self.smoothing)
+        return value, gradient + self.strength * shrinkage(s, self.smoothing) * U
+
+    def hessian_product(self, U: Floats, Z: Floats, E: Floats | None = None) -> Floats:
+        """Return the second derivative at U applied to a direction Z (d, k); E saves the residual if it is at hand."""
+        if E is None:
+            E, _ = self.problem.residual(U)
+        mixed = U @ Z.T
+        product = 4 * (self.problem.apply(mixed + mixed.T) @ U - E @ Z)
+        if self.strength == 0:
+            return product
+        s = np.sum(U * U, axis=0)
+        along = 2 * shrinkage_slope(s, self.smoothing) * np.sum(U * Z, axis=0)
+        return product + self.strength * (shrinkage(s, self.smoothing) * Z + along * U)
+
+    def hessian(self, U: Floats) -> Floats:
+        """Return the second derivative at U as a matrix (dk, dk), for small d and k."""
+        size = U.size
+        E, _ = self.problem.residual(U)
+        basis = np.eye(size).reshape(size, *U.shape)
+        return np.array([self.hessian_product(U, Z, E).ravel() for Z in basis])
+
+
+def cut_off(smoothing: float) -> float:
+    """Return the norm 2√β below which a column is pruned, in units of U."""
+    return 2 * float(np.sqrt(_checks.scalar("smoothing", smoothing, positive=True)))
+
+
+def greedy_prune(U: ArrayLike, threshold: float) -> Floats:
+    """Drop the columns whose norm is at most `threshold`.
+
+    Parameters
+    ----------
+    U : (d, k) array
+        The model.
+    threshold : float
+        In units of U, at least 0; see `cut_off`.
+
+    Returns
+    -------
+    (d, kept) array
+        The other columns in their order; `kept` may be 0.
+
+    Raises
+    ------
+    ValueError
+        If U is no finite matrix or the threshold is negative.
+    """
+    U = _checks.array("U", U, ndim=2)
+    return U[:, column_norms(U) > _checks.scalar("threshold", threshold)]
+
+
+def share_above(U: Floats, x: ArrayLike) -> Floats:
+    """Return the share of columns whose norm exceeds x times the largest, for each x.
+
+    Parameters
+    ----------
+    U : (d, k) array
+        The model, with a column that is not 0.
+    x : array
+        Numbers from 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        If all columns are 0.
+    """
+    norms = column_norms(U)
+    if norms.max() == 0:
+        raise ValueError("U is 0: shares are relative to the longest column, which must not be 0")
+    return np.mean(norms[:, None] > norms.max() * np.asarray(x, dtype=float).ravel(), axis=0).reshape(np.shape(x))

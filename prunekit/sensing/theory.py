@@ -1,0 +1,172 @@
+"""Local minima of the penalized population loss in closed form, and the λ and β that follow.
+
+Derived for this book, for the loss |UUᵀ - M|² + λR_β(U) with M = U⋆U⋆ᵀ of eigenvalues μ₁ ≥ … ≥ μ_r > 0:
+
+* A column u of squared norm s is stationary if (M - UUᵀ)u = λg(s)/4 u, with g of `penalty.shrinkage`.
+* s/√(s + β) is concave in s. So rotating two columns into each other, which leaves UUᵀ alone, lowers the penalty
+  unless they are orthogonal. At a local minimum all columns are orthogonal, for every loss of UUᵀ.
+* Then nonzero columns are eigenvectors of M, one for an eigenvalue at most, with squared norm w the larger root of
+  w + λg(w)/4 = μ. There are r at most, and the error of UUᵀ along each is λg(w)/4.
+* A zero column grows along an eigenvector of the residual if its eigenvalue exceeds λg(0)/4 = λ/(2√β).
+
+The last two say when exactly r columns survive: always if λ/(2√β) < μ_r and the least w exceeds the cut 4β.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from prunekit import _checks
+from prunekit.sensing.penalty import shrinkage
+
+
+def growth_level(strength: float, smoothing: float) -> float:
+    """Return λ/(2√β): a column at 0 grows if an eigenvalue of the residual exceeds it, in units of U².
+
+    Parameters
+    ----------
+    strength, smoothing : float
+        λ ≥ 0 and β > 0.
+    """
+    strength, smoothing = _penalty(strength, smoothing)
+    return strength / (2 * float(np.sqrt(smoothing)))
+
+
+def binding_strength(level: float, smoothing: float) -> float:
+    """Return the λ at which `growth_level` is `level`, 2√β times it."""
+    return 2 * float(np.sqrt(_checks.scalar("smoothing", smoothing, positive=True))) * _checks.scalar("level", level)
+
+
+def surviving_mass(mu: float, strength: float, smoothing: float) -> float:
+    """Return the squared norm of the column that represents an eigenvalue at a local minimum.
+
+    Parameters
+    ----------
+    mu : float
+        Eigenvalue of U⋆U⋆ᵀ, above 0.
+    strength, smoothing : float
+        λ ≥ 0 and β > 0.
+
+    Returns
+    -------
+    float
+        The larger root w of w + λg(w)/4 = μ, in units of U²; 0 if there is none.
+    """
+    mu = _checks.scalar("mu", mu, positive=True)
+    strength, smoothing = _penalty(strength, smoothing)
+    if strength == 0:
+        return mu
+    from scipy.optimize import brentq
+
+    def excess(w: float) -> float:
+        return float(w + strength * shrinkage(w, smoothing) / 4 - mu)
+
+    bottom = _turning_point(strength, smoothing)
+    if bottom >= mu or excess(bottom) > 0:
+        return 0.0
+    return float(brentq(excess, bottom, mu, xtol=1e-300, rtol=1e-14))
+
+
+def _turning_point(strength: float, smoothing: float) -> float:
+    """Return where w + λg(w)/4, which is convex, is smallest for w ≥ 0."""
+    from scipy.optimize import brentq
+
+    from prunekit.sensing.penalty import shrinkage_slope
+
+    def slope(w: float) -> float:
+        return float(1 + strength * shrinkage_slope(w, smoothing) / 4)
+
+    if slope(0.0) >= 0:
+        return 0.0
+    high = smoothing
+    while slope(high) < 0:
+        high *= 2
+    return float(brentq(slope, 0.0, high, rtol=1e-14))
+
+
+def largest_strength(mu: float, smoothing: float, above: float = 0.0) -> float:
+    """Return the largest λ at which a column of squared norm `above` or more can represent an eigenvalue.
+
+    It is the maximum over w from `above` to μ of 4(μ - w)/g(w), the λ that equation w + λg(w)/4 = μ asks for.
+
+    Parameters
+    ----------
+    mu : float
+        The eigenvalue, above 0.
+    smoothing : float
+        β > 0.
+    above : float
+        Least squared norm that counts, such as the cut's 4β; in units of U².
+
+    Returns
+    -------
+    float
+        In units of U³; 0 if `above` is at least μ.
+    """
+    from scipy.optimize import minimize_scalar
+
+    mu, above = _checks.scalar("mu", mu, positive=True), _checks.scalar("above", above)
+    smoothing = _checks.scalar("smoothing", smoothing, positive=True)
+    if above >= mu:
+        return 0.0
+
+    def asked(w: float) -> float:
+        return float(4 * (mu - w) / shrinkage(w, smoothing))
+
+    found = minimize_scalar(
+        lambda w: -asked(w), bounds=(above, mu), method="bounded", options={"xatol": 1e-10 * mu}
+    )  # it has one maximum, perhaps at the lower end, which the search does not try
+    return max(-float(found.fun), asked(above))
+
+
+def noise_level(d: int, n: int, sigma: float) -> float:
+    """Return √(2d/n)σ, the largest eigenvalue of the mean of σξᵢAᵢ for large d, in units of y.
+
+    Parameters
+    ----------
+    d, n : int
+        Size of the matrices and number of measurements.
+    sigma : float
+        Standard deviation of the noise, or of whatever acts like it.
+    """
+    return float(np.sqrt(2 * _checks.count("d", d) / _checks.count("n", n))) * _checks.scalar("sigma", sigma)
+
+
+def suggested_penalty(least: float) -> tuple[float, float]:
+    """Return λ and β from the least eigenvalue of the ground truth: β = μ_r/100, λ/(2√β) = μ_r/4.
+
+    So the cut 2√β is a fifth of the shortest column of U⋆, a missing direction has four times the residual that a
+    column needs to grow, and noise has room below a quarter of μ_r.
+
+    Parameters
+    ----------
+    least : float
+        μ_r, above 0.
+
+    Returns
+    -------
+    strength, smoothing : float
+        λ, in units of U³, and β, in units of U².
+    """
+    least = _checks.scalar("least", least, positive=True)
+    smoothing = least / 100
+    return binding_strength(least / 4, smoothing), smoothing
+
+
+def least_column(spectrum: ArrayLike, strength: float, smoothing: float) -> float:
+    """Return the norm of the shortest surviving column for a spectrum, 0 if one of its eigenvalues cannot survive.
+
+    Parameters
+    ----------
+    spectrum : (r,) array
+        Eigenvalues of U⋆U⋆ᵀ, above 0.
+    strength, smoothing : float
+        λ ≥ 0 and β > 0.
+    """
+    values = _checks.vector("spectrum", spectrum)
+    return float(np.sqrt(min(surviving_mass(mu, strength, smoothing) for mu in values)))
+
+
+def _penalty(strength: float, smoothing: float) -> tuple[float, float]:
+    return _checks.scalar("strength", strength), _checks.scalar("smoothing", smoothing, positive=True)
