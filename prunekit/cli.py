@@ -248,7 +248,7 @@ def clean(folder: Path | None, failed: bool, everything: bool) -> None:
 
 
 @runs.command("record")
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("label")
 @refusing
 def record_run(folder: Path, label: str) -> None:
