@@ -68,6 +68,33 @@ def largest_deviation(samples: ArrayLike, expected: ArrayLike) -> float:
     return float(np.max(np.divide(gap, error, out=np.zeros_like(gap), where=error > 0)))
 
 
+def leads(differences: ArrayLike, *, least_error: float = 0.0) -> Floats:
+    """Return the means of paired differences in their standard errors, signs kept.
+
+    Parameters
+    ----------
+    differences : (repetitions, …) array
+        Independent repetitions along the first axis.
+    least_error : float
+        What a standard error counts at least, such as the resolution of the measurement.
+
+    Returns
+    -------
+    (…) array
+        0 where all differences are 0.
+
+    Raises
+    ------
+    ValueError
+        As `mean_and_error`, or if differences that are not 0 do not vary at all and `least_error` is 0.
+    """
+    mean, error = mean_and_error(differences)
+    error = np.maximum(error, least_error)
+    if np.any((error == 0) & (mean != 0)):
+        raise ValueError("differences do not vary where they are not 0: give least_error, or say so without a ratio")
+    return np.divide(mean, error, out=np.zeros_like(mean), where=error > 0)
+
+
 def deviation_bound(points: int, repetitions: int, level: float = 0.01) -> float:
     """Return what `largest_deviation` exceeds with probability at most `level` if the expectation is right.
 

@@ -153,6 +153,16 @@ def recording(page: str, label: str) -> Recording:
     return Recording(page, label, paths.RECORDED / page / label)
 
 
+def find(page: str, label: str) -> Recording | None:
+    """Return a recorded run of a page, or None where there is none; either way it prints a line that says so."""
+    if has(page, label):
+        found = recording(page, label)
+        print(f"Drawn beside the live results: {label}, {found.provenance}.")
+        return found
+    print(f"No run {label!r} of this page is recorded in this copy: only the live results are drawn.")
+    return None
+
+
 def available() -> list[tuple[str, str]]:
     """Return page and label of every recording, in order."""
     found = [f.parent.relative_to(paths.RECORDED) for f in sorted(paths.RECORDED.rglob(RUN))]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from prunekit.comparison import deviation_bound, largest_deviation, mean_and_error
+from prunekit.comparison import deviation_bound, largest_deviation, leads, mean_and_error
 
 
 def samples(shape, seed=0):
@@ -91,3 +91,18 @@ def test_samples_without_an_error_are_refused(values):
 def test_a_bound_outside_its_range_is_refused(arguments):
     with pytest.raises(ValueError, match="give points"):
         deviation_bound(*arguments)
+
+
+def test_leads_are_one_sample_t_statistics():
+    rng = np.random.default_rng(3)
+    differences = rng.normal(0.3, 1, (12, 5))
+    wanted = [stats.ttest_1samp(column, 0).statistic for column in differences.T]
+    np.testing.assert_allclose(leads(differences), wanted, rtol=1e-12)
+
+
+def test_leads_where_nothing_varies():
+    assert leads(np.zeros((3, 2))).tolist() == [0, 0]
+    with pytest.raises(ValueError, match="least_error"):
+        leads(np.ones((3, 1)))
+    assert leads(-np.ones((3, 1)), least_error=0.5).tolist() == [-2]
+    assert leads([[0.0], [2.0]], least_error=0.5).tolist() == [1]  # its own standard error is 1

@@ -121,6 +121,16 @@ def test_what_is_not_there_is_named(run: Run, package: Path) -> None:
         found.show_checks("chang/fig-1", "li/fig-1a")
 
 
+def test_a_page_that_looks_for_a_recording_says_what_it_found(
+    run: Run, package: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert recordings.find("page", "full") is None
+    assert "No run 'full'" in capsys.readouterr().out
+    recorder.record(run, "full")
+    assert recordings.find("page", "full") == recordings.recording("page", "full")
+    assert "full, recorded 20" in capsys.readouterr().out
+
+
 def test_recording_again_replaces_the_whole(run: Run, package: Path) -> None:
     folder = recorder.record(run, "full")
     (folder / "old.csv").touch()

@@ -1,0 +1,214 @@
+"""What pruning costs: the relative ℓp error of keeping the largest weights, columns or singular values.
+
+Source: barsbey, Section 3.2. An error is ‖ŵ - w‖_p / ‖w‖_p, with ŵ the kept part of w and zeros elsewhere. What is kept
+is given as a count (int) or as a share κ (float), which keeps ⌈κd⌉ as the paper does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from prunekit import _checks
+from prunekit._checks import Floats
+from prunekit.stable import _arguments
+from prunekit.stable._arguments import PIECE
+
+
+def compression_error(values: ArrayLike, kept: int | float | ArrayLike, p: float = 2.0) -> Any:
+    """Return the relative ℓp error of keeping the weights largest in magnitude.
+
+    Parameters
+    ----------
+    values : (d,) array
+        Weights; flatten a layer or concatenate layers for the layer-wise or the global error.
+    kept : int, float or (m,) array of either
+        Count from 0 to d, or share in (0, 1].
+    p : float
+        Order of the norm, above 0 (a quasi-norm below 1).
+
+    Returns
+    -------
+    float or (m,) array
+        From 0 (all kept) to 1 (none).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of its range or all weights are zero.
+
+    Notes
+    -----
+    Source: barsbey, Theorem 1. Which of equal weights are kept does not matter.
+
+    Examples
+    --------
+    >>> round(compression_error([3.0, -4.0, 12.0], 1), 6)  # 5/13
+    0.384615
+    """
+    x, p = _arguments.weights("values", values, 1), _arguments.order("p", p)
+    if np.ndim(kept) == 0:
+        removed = x.size - _arguments.kept("kept", kept, x.size, "weights")
+        magnitude = np.abs(x)
+        if 0 < removed < x.size:
+            magnitude.partition(removed)
+        top = _largest(magnitude[removed:] if removed < x.size else magnitude)
+        low = _power_sum(magnitude[:removed], top, p)
+        return float((low / (low + _power_sum(magnitude[removed:], top, p))) ** (1 / p))
+    listed = np.asarray(kept)
+    if listed.ndim != 1 or listed.size == 0 or listed.dtype.kind not in "iuf":
+        raise ValueError(f"kept has shape {listed.shape} and kind {listed.dtype}: give a vector of counts or of shares")
+    counts = [_arguments.kept("kept", k.item(), x.size, "weights") for k in listed]
+    below = _below(x, p)
+    return np.array([(below[x.size - k] / below[-1]) ** (1 / p) for k in counts])
+
+
+def smallest_kept(values: ArrayLike, error: float, p: float = 2.0) -> int:
+    """Return how many weights must be kept at least for a relative ℓp error of at most `error`.
+
+    Parameters
+    ----------
+    values : (d,) array
+        Weights; the norms of columns (`column_norms`, same p) or singular values (p = 2) for the structured versions.
+    error : float
+        In [0, 1].
+    p : float
+        Order of the norm, above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of its range or all weights are zero.
+
+    Examples
+    --------
+    >>> smallest_kept([3.0, -4.0, 12.0], 0.4)
+    1
+    """
+    x, p = _arguments.weights("values", values, 1), _arguments.order("p", p)
+    error = _checks.scalar("error", error)
+    if error > 1:
+        raise ValueError(f"error is {error}: give a relative error from 0 to 1")
+    below = _below(x, p)
+    allowed = error**p * below[-1] * (1 + 1e-12)  # rounding of the sums must not cost a weight
+    return int(x.size - (np.searchsorted(below, allowed, side="right") - 1))
+
+
+def column_norms(matrix: ArrayLike, p: float = 2.0) -> Floats:
+    """Return the ℓp norms of the columns (columns,), by which node pruning ranks them.
+
+    Parameters
+    ----------
+    matrix : (rows, columns) array
+        W_l of the paper, one column for each unit of the layer before.
+    p : float
+        Order of the norm, above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of its range.
+    """
+    x, p = _arguments.weights("matrix", matrix, 2), _arguments.order("p", p)
+    top = float(max(-x.min(), x.max()))
+    if top == 0:
+        return np.zeros(x.shape[1])
+    total = np.zeros(x.shape[1])
+    step = _arguments.rows_at_once(x)
+    for start in range(0, len(x), step):
+        scaled = np.abs(x[start : start + step]).astype(float) / top
+        total += (scaled * scaled if p == 2 else scaled**p).sum(axis=0)
+    return np.asarray(top * total ** (1 / p))
+
+
+def column_error(matrix: ArrayLike, kept: int | float | ArrayLike, p: float = 2.0) -> Any:
+    """Return the relative ℓp error of keeping the columns of largest ℓp norm (barsbey, Theorem 3).
+
+    Parameters
+    ----------
+    matrix : (rows, columns) array
+        One column for each unit of the layer before; transpose it to prune rows.
+    kept : int, float or (m,) array of either
+        Number of columns, or share of them.
+    p : float
+        Order of the norm, above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `compression_error`.
+    """
+    return compression_error(column_norms(matrix, p), kept, p)
+
+
+def singular_values(matrix: ArrayLike) -> Floats:
+    """Return the singular values of a matrix, largest first, as many as it has columns (the paper's h_{l-1}).
+
+    Parameters
+    ----------
+    matrix : (rows, columns) array
+        W_l of the paper.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no finite matrix.
+    """
+    x = _arguments.weights("matrix", matrix, 2).astype(float)
+    found = np.linalg.svd(x, compute_uv=False)
+    return np.concatenate([found, np.zeros(x.shape[1] - found.size)])
+
+
+def singular_value_error(matrix: ArrayLike, kept: int | float | ArrayLike, p: float | None = None) -> Any:
+    """Return the relative error of keeping the largest singular values (barsbey, Theorem 2).
+
+    Parameters
+    ----------
+    matrix : (rows, columns) array
+        W_l of the paper.
+    kept : int, float or (m,) array of either
+        Number of singular values out of as many as there are columns, or share of them.
+    p : float, optional
+        None (default) for the Frobenius error of the matrix; otherwise the order of the norm in which the error of
+        the eigenvalues of WᵀW is taken. Their error at p = 1 is the square of the Frobenius error.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `compression_error`.
+    """
+    found = singular_values(matrix)
+    return compression_error(found, kept) if p is None else compression_error(found**2, kept, p)
+
+
+def _largest(magnitude: Any) -> float:
+    """Return the largest magnitude, above 0."""
+    top = float(magnitude.max())
+    if top == 0:
+        raise ValueError("values are all 0: give at least one weight that is not, or there is no relative error")
+    return top
+
+
+def _power_sum(magnitude: Any, top: float, p: float) -> float:
+    """Return Σ (|x|/top)^p, in pieces."""
+    total = 0.0
+    for start in range(0, magnitude.size, PIECE):
+        scaled = magnitude[start : start + PIECE].astype(float) / top
+        total += float(scaled @ scaled) if p == 2 else float(np.sum(scaled**p))
+    return total
+
+
+def _below(x: Any, p: float) -> Floats:
+    """Return the sums (d + 1,) of the 0, 1, …, d smallest (|x|/max)^p."""
+    found = np.empty(x.size + 1)
+    found[0] = 0
+    np.abs(x, out=found[1:])
+    found[1:].sort()
+    found[1:] /= _largest(found[1:])
+    if p == 2:
+        np.square(found, out=found)
+    else:
+        np.power(found, p, out=found)
+    return np.cumsum(found, out=found)

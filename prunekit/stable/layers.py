@@ -1,0 +1,160 @@
+"""Weights of a torch module by layer, and a report of their tail indices; only its functions import torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from prunekit import _checks
+from prunekit._checks import Seed
+from prunekit.stable import _arguments
+from prunekit.stable.tails import TailIndex, layer_tail_index
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from prunekit._networks import Names
+
+Weights = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class TailReport:
+    """Tail indices of a network.
+
+    Attributes
+    ----------
+    layers : mapping from parameter name to TailIndex
+        In the model's order.
+    alpha : float
+        Their mean, with which the paper stands for the whole network (a heuristic, as it says).
+    error : float
+        Standard error of the mean, from those of the layers.
+    """
+
+    layers: dict[str, TailIndex]
+    alpha: float
+    error: float
+
+    def __str__(self) -> str:
+        """Return a table with one layer a line."""
+        width = max(len("mean"), *(len(name) for name in self.layers))
+        lines = [
+            f"{name:{width}}  {found.alpha:6.3f} ± {found.error:.3f}  ({found.rows} vectors of {found.columns})"
+            for name, found in self.layers.items()
+        ]
+        return "\n".join([*lines, f"{'mean':{width}}  {self.alpha:6.3f} ± {self.error:.3f}"])
+
+
+def layer_weights(model: nn.Module, parameters: Names | None = None) -> dict[str, Weights]:
+    """Return the weights of linear and convolutional modules by name, as arrays of their own shapes.
+
+    Parameters
+    ----------
+    model : Module
+        Any torch module; one that carries a mask must be baked first.
+    parameters : names, optional
+        Of parameters or modules; by default every linear and convolutional weight, no biases, no normalizations.
+
+    Returns
+    -------
+    dict of arrays
+        (outputs, inputs) for a linear layer, (outputs, inputs, height, width) for a convolution. float32 and float64
+        weights on the CPU share their memory with the model's; do not write to them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the model has no such weight, or one is not real or not finite.
+    """
+    import torch
+
+    from prunekit.scores import prunable
+
+    found = {}
+    for name, p in prunable(model, parameters).items():
+        if p.dtype.is_complex:
+            raise TypeError(f"{name!r} is of kind {p.dtype}: give real weights")
+        kind = p.dtype if p.dtype in (torch.float32, torch.float64) else torch.float32
+        array = p.detach().to("cpu", kind).numpy()
+        found[name] = _arguments.weights(name, array, tuple(range(1, 9)))
+    return found
+
+
+def as_matrix(weight: ArrayLike) -> Weights:
+    """Return a weight as the matrix W_l (outputs, inputs): a convolution's with one column for each input and offset.
+
+    Parameters
+    ----------
+    weight : (outputs, …) array
+        With two axes at least.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it has fewer axes or holds what is no finite number.
+    """
+    found = _arguments.weights("weight", weight, tuple(range(2, 9)))
+    return found.reshape(len(found), -1)
+
+
+def vectors(weight: ArrayLike) -> Weights:
+    """Return a weight as the vectors that `layer_tail_index` takes, in the form of the authors' program.
+
+    Parameters
+    ----------
+    weight : (outputs, inputs) or (outputs, inputs, …) array
+        Linear: the rows. Convolution: its kernels, (outputs·inputs, height·width).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it has fewer than two axes or holds what is no finite number.
+    """
+    found = _arguments.weights("weight", weight, tuple(range(2, 9)))
+    return found if found.ndim == 2 else found.reshape(found.shape[0] * found.shape[1], -1)
+
+
+def tail_report(
+    model: nn.Module, *, seed: Seed, parameters: Names | None = None, transpose_last: bool = True, **settings: Any
+) -> TailReport:
+    """Estimate the tail index of every layer of a network.
+
+    Parameters
+    ----------
+    model : Module
+        The network.
+    seed : int, SeedSequence or Generator
+        Of the shuffles.
+    parameters : names, optional
+        As for `layer_weights`.
+    transpose_last : bool
+        Whether the last weight, if it is a matrix, is taken by its columns, one for each hidden unit. Default: yes, as
+        in the authors' program; its rows are as few as the classes.
+    **settings
+        For `layer_tail_index`: `blocks`, `shuffles`, `center`, `clip`, each with its default there.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `layer_weights` and `layer_tail_index`, the layer named.
+    """
+    rng = _checks.generator(seed)
+    weights = layer_weights(model, parameters)
+    last = list(weights)[-1]
+    found = {}
+    for name, weight in weights.items():
+        table = weight.T if transpose_last and name == last and weight.ndim == 2 else vectors(weight)
+        try:
+            found[name] = layer_tail_index(table, seed=rng, **settings)
+        except (ValueError, FloatingPointError) as reason:
+            raise type(reason)(f"{name!r}: {reason}") from None
+    return TailReport(
+        layers=found,
+        alpha=math.fsum(t.alpha for t in found.values()) / len(found),
+        error=math.sqrt(math.fsum(t.error**2 for t in found.values())) / len(found),
+    )

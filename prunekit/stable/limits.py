@@ -1,0 +1,237 @@
+"""What theory predicts for the pruning error of d independent SαS weights, as a number and not only as a limit.
+
+Prune the weights below the quantile q that leaves the share κ. What is lost is close to d·m, m = E|X|^p 1{|X| ≤ q}, by
+the law of large numbers. The whole, Σ|Xᵢ|^p, is heavy-tailed for p > α: divided by (c·d)^(p/α), c the tail constant, it
+tends to a positive (α/p)-stable variable S, E exp(-sS) = exp(-Γ(1-α/p)s^(α/p)). So the relative error behaves as
+
+    ε = (m / S)^(1/p) · c^(-1/α) · d^(1/p - 1/α).
+
+That is the rate behind barsbey, Theorem 1, which states none. At p = 2 it is right from a hundred weights on:
+E exp(-sX²) = E exp(-(2s)^(α/2)|G|^α), G ~ N(0, 1), has no term linear in s, so that the whole is stable up to a
+relative error of order 1/d. Elsewhere that error is of order d^(1-p/α), which is slow for p just above α.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+
+from prunekit import _checks
+from prunekit._checks import Floats
+from prunekit.stable import _arguments
+from prunekit.stable.distribution import magnitude_quantile, tail_constant, truncated_moment
+from prunekit.stable.sampling import log_kanter
+
+
+def limit_error(alpha: float, d: float, kept: float, p: float = 2.0, quantile: float = 0.5) -> float:
+    """Return a quantile of the relative ℓp error of magnitude pruning of d weights.
+
+    Parameters
+    ----------
+    alpha : float
+        Tail index, in [0.1, 2], not within 0.02 of 1 unless 1.
+    d : float
+        Number of weights.
+    kept : float
+        Share κ of weights kept, in (0, 1).
+    p : float
+        Order of the norm, above α; at α = 2 any, and then the error depends neither on d nor on `quantile`.
+    quantile : float
+        In (0, 1); 0.5 for the median.
+
+    Returns
+    -------
+    float
+        Above 1 where d is too small for the approximation.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of its range.
+
+    Examples
+    --------
+    >>> round(limit_error(1.2, 10**6, 0.1), 3), round(limit_error(2.0, 10**6, 0.1), 3)
+    (0.012, 0.749)
+    """
+    d, p = _checks.scalar("d", d, positive=True), _arguments.order("p", p)
+    if _arguments.index("alpha", alpha) == 2:
+        return _gaussian_error(kept, p)
+    return _error_of_one(alpha, kept, p, quantile) * d ** (1 / p - 1 / alpha)
+
+
+def dimension_needed(alpha: float, kept: float, error: float, p: float = 2.0, probability: float = 0.5) -> float:
+    """Return the number of weights from which the relative ℓp error is at most `error` with that probability.
+
+    Parameters
+    ----------
+    alpha, kept, p
+        As for `limit_error`, α below 2.
+    error : float
+        Above 0.
+    probability : float
+        In (0, 1).
+
+    Returns
+    -------
+    float
+        Infinite beyond double precision, about 1e308. Below a hundred the approximation does not hold.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of its range.
+    """
+    error, p = _checks.scalar("error", error, positive=True), _arguments.order("p", p)
+    log_d = math.log(_error_of_one(alpha, kept, p, probability) / error) / (1 / alpha - 1 / p)
+    return math.exp(log_d) if log_d < 709 else math.inf
+
+
+def share_needed(alpha: float, d: float, error: float, p: float = 2.0) -> float:
+    """Return the share of weights with which the median relative ℓp error is `error`.
+
+    Parameters
+    ----------
+    alpha, d, p
+        As for `limit_error`.
+    error : float
+        Above 0; 0 and what 0 is near to would need every weight.
+
+    Returns
+    -------
+    float
+        From 1e-6 (or less) to 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of its range.
+    """
+    from scipy.optimize import brentq
+
+    error = _checks.scalar("error", error, positive=True)
+
+    def gap(log_share: float) -> float:
+        return limit_error(alpha, d, math.exp(log_share), p) - error
+
+    low, high = math.log(1e-6), math.log(1 - 1e-6)
+    if gap(low) <= 0:
+        return math.exp(low)
+    return 1.0 if gap(high) >= 0 else math.exp(brentq(gap, low, high, xtol=1e-8))
+
+
+@functools.lru_cache(maxsize=1024)
+def _error_of_one(alpha: float, kept: float, p: float, quantile: float) -> float:
+    """Return ε at d = 1, for p above α."""
+    c, quantile = tail_constant(alpha), _probability("quantile", quantile)
+    if p <= alpha:
+        raise ValueError(f"p is {p}: give an order above alpha = {alpha}")
+    bulk = truncated_moment(alpha, p, magnitude_quantile(alpha, kept))
+    whole = positive_quantile(alpha / p, 1 - quantile) * math.gamma(1 - alpha / p) ** (p / alpha)
+    return float((bulk / whole) ** (1 / p) * c ** (-1 / alpha))
+
+
+def limit_column_error(alpha: float, columns: float, kept: float, p: float = 2.0, quantile: float = 0.5) -> float:
+    """Return a quantile of the relative ℓp error of column pruning for long columns, in the limit of many columns.
+
+    The p-th powers of the column norms are nearly positive (α/p)-stable themselves, so their number takes the place of
+    the number of weights: ε^p = E[S; S ≤ q]/S · columns^(1 - p/α).
+
+    Parameters
+    ----------
+    alpha, kept, p, quantile
+        As for `limit_error`; `kept` is the share of columns.
+    columns : float
+        Number of columns, h_{l-1} of barsbey, Theorem 3.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of its range.
+    """
+    columns, p = _checks.scalar("columns", columns, positive=True), _arguments.order("p", p)
+    return _error_of_one_column(alpha, kept, p, quantile) * columns ** (1 / p - 1 / alpha)
+
+
+@functools.lru_cache(maxsize=1024)
+def _error_of_one_column(alpha: float, kept: float, p: float, quantile: float) -> float:
+    """Return ε for one column, for p above α."""
+    quantile = _probability("quantile", quantile)
+    a = _arguments.index("alpha", alpha) / p
+    if a >= 1:
+        raise ValueError(f"p is {p}: give an order above alpha = {alpha}")
+    x = positive_quantile(a, 1 - _probability("kept", kept))
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    t = (nodes + 1) / 2 * x
+    mass = np.array([positive_cdf(a, x) - positive_cdf(a, v) for v in t])
+    lost = float(np.sum(weights / 2 * x * mass))  # E[S; S ≤ x] by parts
+    return float((lost / positive_quantile(a, 1 - quantile)) ** (1 / p))
+
+
+def positive_cdf(a: float, x: float) -> float:
+    """Return P(A ≤ x) for the positive a-stable A with E exp(-sA) = exp(-s^a), by Kanter's formula.
+
+    Parameters
+    ----------
+    a : float
+        In (0, 1).
+    x : float
+        Above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of its range.
+
+    Examples
+    --------
+    >>> from math import erfc
+    >>> abs(positive_cdf(0.5, 0.7) - erfc(1 / (2 * 0.7**0.5))) < 1e-12  # Lévy's law
+    True
+    """
+    a, x = _checks.scalar("a", a, positive=True), _checks.scalar("x", x, positive=True)
+    if a >= 1:
+        raise ValueError(f"a is {a}: give an index above 0 and below 1")
+    weight, log_b = _kanter_nodes(a)
+    with np.errstate(over="ignore"):
+        exponent = np.exp(np.minimum(log_b - a / (1 - a) * math.log(x), 700.0))
+    return float(np.sum(weight * np.exp(-exponent)))
+
+
+@functools.lru_cache(maxsize=64)
+def _kanter_nodes(a: float) -> tuple[Floats, Floats]:
+    t = np.linspace(-4.0, 4.0, 801)
+    s = math.pi / 2 * np.sinh(t)
+    weight = np.cosh(t) / np.cosh(s) ** 2
+    u = math.pi / (1 + np.exp(-2 * s))
+    return weight / weight.sum(), log_kanter(a, u)
+
+
+def positive_quantile(a: float, probability: float) -> float:
+    """Return the x with P(A ≤ x) = `probability` for the A of `positive_cdf`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of its range.
+    """
+    from scipy.optimize import brentq
+
+    probability = _probability("probability", probability)
+    return math.exp(brentq(lambda v: positive_cdf(a, math.exp(v)) - probability, -30 / a, 80 / a, xtol=1e-12))
+
+
+def _gaussian_error(kept: float, p: float) -> float:
+    """Return the relative ℓp error of a large Gaussian vector."""
+    whole = 2**p * math.gamma((p + 1) / 2) / math.sqrt(math.pi)  # E|X|^p for X ~ N(0, 2)
+    return (truncated_moment(2.0, p, magnitude_quantile(2.0, kept)) / whole) ** (1 / p)
+
+
+def _probability(name: str, value: float) -> float:
+    """Return a number strictly between 0 and 1."""
+    found = _checks.scalar(name, value, positive=True)
+    if found >= 1:
+        raise ValueError(f"{name} is {found}: give a number above 0 and below 1")
+    return found
