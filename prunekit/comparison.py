@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from prunekit import _checks
+from prunekit._checks import Seed
+
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -125,3 +128,52 @@ def deviation_bound(points: int, repetitions: int, level: float = 0.01) -> float
     from scipy.special import stdtrit
 
     return float(stdtrit(repetitions - 1, 1 - level / (2 * points)))
+
+
+def rank_correlation(
+    x: ArrayLike, y: ArrayLike, *, seed: Seed, level: float = 0.05, resamples: int = 2000
+) -> tuple[float, float, float]:
+    """Return Spearman's rank correlation and its bootstrap interval.
+
+    Parameters
+    ----------
+    x, y : (n,) or (n, k) arrays
+        n independent objects with one pair of values each, or k pairs, such as the layers of n networks: all n·k pairs
+        are ranked together, and whole objects are drawn again. Ties get their mean rank.
+    seed : int, SeedSequence or Generator
+        Of the bootstrap.
+    level : float
+        Probability outside the interval, half on each side.
+    resamples : int
+        Number of bootstrap samples, at least 100.
+
+    Returns
+    -------
+    correlation, low, high : float
+        The interval is that of the percentiles. With few objects it covers somewhat less than it says.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range, or x or y is constant.
+    """
+    from scipy.stats import rankdata
+
+    a, b = _samples(x), _samples(y)
+    if a.shape != b.shape or a.ndim > 2 or len(a) < 4:
+        raise ValueError(f"x has shape {a.shape}, y {b.shape}: give vectors or tables of one shape with 4 rows or more")
+    if not 0 < level < 1 or resamples < 100:
+        raise ValueError(f"level = {level}, resamples = {resamples}: give 0 < level < 1 and 100 resamples or more")
+    for name, values in (("x", a), ("y", b)):
+        if np.ptp(values) == 0:
+            raise ValueError(f"{name} is {values.flat[0]} throughout: a constant has no correlation")
+    n = len(a)
+    drawn = _checks.generator(seed).integers(n, size=(resamples, n))
+    rows = np.concatenate([np.arange(n)[None], drawn])
+    ranks = [rankdata(values[rows].reshape(len(rows), -1), axis=1) for values in (a, b)]
+    centred = [r - r.mean(axis=1, keepdims=True) for r in ranks]
+    spread = np.sqrt(np.sum(centred[0] ** 2, axis=1) * np.sum(centred[1] ** 2, axis=1))
+    sound = spread > 0  # a sample of one object over and over has no correlation
+    found = np.sum(centred[0] * centred[1], axis=1)[sound] / spread[sound]
+    low, high = np.quantile(found[1:], [level / 2, 1 - level / 2])
+    return float(found[0]), float(low), float(high)

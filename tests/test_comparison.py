@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from prunekit.comparison import deviation_bound, largest_deviation, leads, mean_and_error
+from prunekit.comparison import deviation_bound, largest_deviation, leads, mean_and_error, rank_correlation
 
 
 def samples(shape, seed=0):
@@ -106,3 +106,51 @@ def test_leads_where_nothing_varies():
         leads(np.ones((3, 1)))
     assert leads(-np.ones((3, 1)), least_error=0.5).tolist() == [-2]
     assert leads([[0.0], [2.0]], least_error=0.5).tolist() == [1]  # its own standard error is 1
+
+
+def test_the_rank_correlation_is_spearmans():
+    rng = np.random.default_rng(5)
+    x, y = rng.integers(6, size=(2, 15, 2)).astype(float)
+    found, low, high = rank_correlation(x, y, seed=1)
+    assert found == pytest.approx(stats.spearmanr(x.ravel(), y.ravel()).statistic, rel=1e-12)
+    assert low < found < high
+    assert rank_correlation(x, y, seed=1) == (found, low, high)
+    assert rank_correlation(x[:, 0], -np.exp(x[:, 0]), seed=1) == pytest.approx((-1, -1, -1))
+
+
+def test_the_interval_of_the_rank_correlation_covers():
+    """Normal pairs of correlation ρ have the rank correlation 6/π asin(ρ/2) (Kruskal 1958, for large samples)."""
+    rng = np.random.default_rng(6)
+    rho, trials, n = 0.6, 400, 40
+    hits = 0
+    for _ in range(trials):
+        x = rng.standard_normal(n)
+        y = rho * x + np.sqrt(1 - rho**2) * rng.standard_normal(n)
+        _, low, high = rank_correlation(x, y, seed=rng, resamples=400)
+        hits += low <= 6 / np.pi * np.arcsin(rho / 2) <= high
+    assert abs(hits / trials - 0.94) <= 4.5 * np.sqrt(0.94 * 0.06 / trials)
+
+
+def test_whole_rows_are_drawn_again():
+    """Values repeated within rows carry no more information than one of them: the interval must not shrink."""
+    rng = np.random.default_rng(7)
+    x, y = rng.standard_normal((2, 30))
+    once, often = (rank_correlation(*(np.repeat(v[:, None], k, axis=1) for v in (x, y)), seed=2) for k in (1, 8))
+    assert often == pytest.approx(once, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "settings", "message"),
+    [
+        ([1, 2, 3], [1, 2, 3], {}, "4 rows or more"),
+        ([1, 2, 3, 4], [1, 2, 3, 5, 6], {}, "one shape"),
+        ([1, 1, 1, 1], [1, 2, 3, 4], {}, "x is 1.0 throughout"),
+        ([1, 2, 3, 4], [2, 2, 2, 2], {}, "y is 2.0 throughout"),
+        ([1, 2, 3, np.nan], [1, 2, 3, 4], {}, "not finite"),
+        ([1, 2, 3, 4], [1, 2, 3, 4], {"level": 1.0}, "0 < level < 1"),
+        ([1, 2, 3, 4], [1, 2, 3, 4], {"resamples": 10}, "100 resamples"),
+    ],
+)
+def test_bad_correlations_are_refused(x, y, settings, message):
+    with pytest.raises(ValueError, match=message):
+        rank_correlation(x, y, seed=0, **settings)

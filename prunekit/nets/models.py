@@ -103,6 +103,47 @@ def fc12(inputs: int = 3072, classes: int = 10, *, seed: int = 0) -> nn.Module:
     return fcn(inputs, hidden, classes, bias=True, seed=seed)
 
 
+def cnn(shape: tuple[int, int, int], plan: Sequence[int | str], classes: int = 10, *, seed: int = 0) -> nn.Module:
+    """Return 3×3 convolutions with ReLU and one linear layer, without biases or batch norm, as `vgg11` but smaller.
+
+    Parameters
+    ----------
+    shape : (int, int, int)
+        Channels, height and width of an image.
+    plan : sequence of int or "M"
+        Filters of a convolution, which keeps the size, or a 2×2 max pooling, which halves it, rounded down.
+    classes : int
+        Number of classes.
+    seed : int
+        Decides the weights.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the plan has no convolution, or pools until nothing is left.
+    """
+    layers: list[nn.Module] = []
+    channels, height, width = (_checks.count("shape", k) for k in shape)
+    if all(step == "M" for step in plan):
+        raise ValueError(f"plan is {plan!r}: give the filters of one convolution at least")
+    for step in plan:
+        if step == "M":
+            layers.append(nn.MaxPool2d(2))
+            height, width = height // 2, width // 2
+        else:
+            filters = _checks.count("plan", step)
+            layers += [_conv(channels, filters, 3), nn.ReLU()]
+            channels = filters
+    if not height * width:
+        raise ValueError(f"plan is {plan!r}, which pools {shape} to nothing: give fewer 'M'")
+    parts = OrderedDict(
+        features=nn.Sequential(*layers),
+        flatten=nn.Flatten(),
+        output=_linear(channels * height * width, _checks.count("classes", classes, 2)),
+    )
+    return initialize(nn.Sequential(parts), seed)
+
+
 def vgg11(shape: tuple[int, int, int] = (3, 32, 32), classes: int = 10, *, seed: int = 0) -> nn.Module:
     """Return the VGG-11-shaped CNN of barsbey, Section 5: eight convolutions and one linear layer, 9.2 M parameters.
 
@@ -116,21 +157,8 @@ def vgg11(shape: tuple[int, int, int] = (3, 32, 32), classes: int = 10, *, seed:
     """
     if tuple(shape[1:]) not in ((32, 32), (28, 28)):
         raise ValueError(f"shape is {shape}: give (c, 32, 32) or (c, 28, 28)")
-    layers: list[nn.Module] = []
-    channels = _checks.count("shape", shape[0])
     plan = _VGG11 if shape[1] == 32 else (*_VGG11[:1], *_VGG11[2:])
-    for step in plan:
-        if isinstance(step, int):
-            layers += [_conv(channels, step, 3), nn.ReLU()]
-            channels = step
-        else:
-            layers.append(nn.MaxPool2d(2))
-    parts = OrderedDict(
-        features=nn.Sequential(*layers),
-        flatten=nn.Flatten(),
-        output=_linear(channels, _checks.count("classes", classes, 2)),
-    )
-    return initialize(nn.Sequential(parts), seed)
+    return cnn(shape, plan, classes, seed=seed)
 
 
 class _Block(nn.Module):

@@ -209,3 +209,18 @@ def test_resnets_for_small_images_shrink_them_eightfold(build) -> None:
     with torch.no_grad():
         model(torch.zeros(1, 3, 32, 32))
     assert seen == [(4, 4)]
+
+
+def test_the_small_cnn_has_the_layers_of_its_plan() -> None:
+    model = models.cnn((3, 9, 8), [4, "M", 5, 6, "M"], 7)
+    assert models.count(model) == 9 * (3 * 4 + 4 * 5 + 5 * 6) + 6 * 2 * 2 * 7
+    assert model(torch.rand(2, 3, 9, 8)).shape == (2, 7)
+    assert all("bias" not in name for name, _ in model.named_parameters())
+    plan = [64, "M", 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M"]
+    assert equal(state(models.cnn((3, 32, 32), plan, seed=3)), state(models.vgg11(seed=3)))
+
+
+@pytest.mark.parametrize(("plan", "message"), [(["M"], "one convolution"), ([4, "M", "M", "M"], "to nothing")])
+def test_plans_that_leave_nothing_are_refused(plan: list[int | str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        models.cnn((1, 6, 6), plan)

@@ -1,0 +1,172 @@
+"""The compression bound of barsbey on the test error of a pruned network: its terms, as printed and as they must be.
+
+Theorem 4: for a network of L layers of d weights w together and a pruned one ŵ whose layers have a relative error of
+at most ε, with high probability the 0-1 risk of ŵ is at most the empirical risk of w at the margin γ plus
+(12 𝓛 R + √d) √((κ + ε_κ) log n / n). Everything here is elementary; no network is needed but for its margins.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from prunekit import _checks
+from prunekit._checks import Floats
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from prunekit.nets.data import Dataset
+
+
+def output_change(norm: float, layers: int, radius: float, error: float) -> float:
+    """Return √2·B·(R/√L)^L·((1 + ε)^L - 1), the most by which pruning moves a difference of two outputs.
+
+    Parameters
+    ----------
+    norm : float
+        B, the largest Euclidean norm of an input, above 0.
+    layers : int
+        L.
+    radius : float
+        R, the Euclidean norm of all weights of the network before pruning, above 0.
+    error : float
+        ε, the largest relative error of a layer, at least 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of its range.
+
+    Notes
+    -----
+    Source: barsbey, γ(δ, τ) of Theorem 4 less τ; printed with a factor 1/τ that does not belong there.
+    """
+    norm, radius = _checks.scalar("norm", norm, positive=True), _checks.scalar("radius", radius, positive=True)
+    layers, error = _checks.count("layers", layers), _checks.scalar("error", error)
+    return math.sqrt(2) * norm * (radius / math.sqrt(layers)) ** layers * ((1 + error) ** layers - 1)
+
+
+def needed_margin(threshold: float, norm: float, layers: int, radius: float, error: float, *, printed: bool) -> float:
+    """Return γ(δ, τ), the margin at which the empirical risk of Theorem 4 is taken.
+
+    Parameters
+    ----------
+    threshold : float
+        τ, above 0.
+    norm, layers, radius, error
+        As for `output_change`.
+    printed : bool
+        Whether to divide the second term by τ, as the paper does, which makes the bound wrong.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of its range.
+    """
+    threshold = _checks.scalar("threshold", threshold, positive=True)
+    change = output_change(norm, layers, radius, error)
+    return threshold + (change / threshold if printed else change)
+
+
+def complexity(threshold: float, norm: float, layers: int, radius: float, d: int, kept: float, n: int) -> float:
+    """Return the second term of Theorem 4, (12 𝓛 R + √d) √((κ + ε_κ) log n / n).
+
+    Here 𝓛 = √2·B·L·(2R/√L)^(L-1)/τ and ε_κ = (2 h(κ) - κ log κ)/log n with the binary entropy h in nats.
+
+    Parameters
+    ----------
+    threshold, norm, layers, radius
+        τ, B, L and R, as for `needed_margin`.
+    d : int
+        Number of weights.
+    kept : float
+        κ, in (0, 1].
+    n : int
+        Number of training examples; the theorem asks for n/log n of at least 10 L.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of its range, or n is too small for the theorem.
+    """
+    threshold, norm = (_checks.scalar(k, v, positive=True) for k, v in (("threshold", threshold), ("norm", norm)))
+    radius, kept = (_checks.scalar(k, v, positive=True) for k, v in (("radius", radius), ("kept", kept)))
+    layers, d, n = _checks.count("layers", layers), _checks.count("d", d), _checks.count("n", n, 2)
+    if kept > 1:
+        raise ValueError(f"kept is {kept}: give a share above 0 and of at most 1")
+    if n / math.log(n) < 10 * layers:
+        raise ValueError(f"n is {n}: give n with n/log(n) of at least 10·layers = {10 * layers}")
+    lipschitz = math.sqrt(2) * norm * layers * (2 * radius / math.sqrt(layers)) ** (layers - 1) / threshold
+    kept_log = kept * math.log(kept)
+    entropy = -kept_log - ((1 - kept) * math.log1p(-kept) if kept < 1 else 0.0)
+    codes = kept * math.log(n) + 2 * entropy - kept_log
+    return (12 * lipschitz * radius + math.sqrt(d)) * math.sqrt(codes / n)
+
+
+def margins(scores: ArrayLike, labels: ArrayLike) -> Floats:
+    """Return how far the score of each example's label lies above the largest other one.
+
+    Parameters
+    ----------
+    scores : (n, classes) array
+        Outputs of a network.
+    labels : (n,) array of ints
+        From 0 to classes - 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If shapes or labels do not fit.
+
+    Notes
+    -----
+    Source: barsbey, equation (6); the risk at margin γ is the share of margins of at most γ.
+    """
+    table = _checks.array("scores", scores, ndim=2)
+    if table.shape[1] < 2:
+        raise ValueError(f"scores has shape {table.shape}: give at least two classes")
+    own = np.asarray(labels)
+    if own.shape != table.shape[:1] or own.dtype.kind not in "iu" or own.min() < 0 or own.max() >= table.shape[1]:
+        raise ValueError(
+            f"labels has shape {own.shape}: give {len(table)} integers from 0 to {table.shape[1] - 1}, one an example"
+        )
+    rows = np.arange(len(table))
+    others = table.copy()
+    others[rows, own] = -np.inf
+    return np.asarray(table[rows, own] - others.max(axis=1))
+
+
+def network_margins(model: nn.Module, data: Dataset) -> tuple[Floats, Floats, float]:
+    """Return the margins of a network on both splits, and the largest norm of a normalized image of either.
+
+    Parameters
+    ----------
+    model : Module
+        On the data's device; in evaluation mode afterwards.
+    data : Dataset
+        Whose images it takes, normalized.
+
+    Returns
+    -------
+    train, test : (n,) arrays
+        As `margins`.
+    norm : float
+        B of the theorem.
+    """
+    import torch
+
+    model.eval()
+    found, norm = [], 0.0
+    with torch.no_grad():
+        for images, labels in ((data.train_x, data.train_y), (data.test_x, data.test_y)):
+            parts = []
+            for start in range(0, len(images), 1000):
+                x = data.normalize(images[start : start + 1000])
+                norm = max(norm, float(x.flatten(1).norm(dim=1).max()))
+                parts.append(model(x).cpu())
+            found.append(margins(torch.cat(parts).double().numpy(), labels.cpu().numpy()))
+    return found[0], found[1], norm

@@ -1,0 +1,147 @@
+"""The terms of the compression bound: against direct algebra, and the part that is a theorem against networks."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prunekit.generalization import complexity, margins, needed_margin, network_margins, output_change
+from prunekit.nets import Dataset
+from prunekit.nets.models import fcn
+from prunekit.network_pruning import pruned_weights
+
+POSITIVE = st.floats(0.01, 100)
+
+
+def forward(weights, x):
+    for w in weights[:-1]:
+        x = np.maximum(w @ x, 0)
+    return weights[-1] @ x
+
+
+@settings(max_examples=60)
+@given(seed=st.integers(0, 10**6), layers=st.integers(2, 5), share=st.floats(0.05, 0.95), scale=POSITIVE)
+def test_pruning_moves_differences_of_outputs_by_no_more_than_that(seed, layers, share, scale):
+    rng = np.random.default_rng(seed)
+    widths = rng.integers(2, 7, layers + 1)
+    weights = [scale * rng.standard_t(2, (b, a)) for a, b in pairwise(widths)]
+    pruned = []
+    for w in weights:
+        cut = np.quantile(np.abs(w), 1 - share)
+        pruned.append(np.where(np.abs(w) >= cut, w, 0))
+    error = max(np.linalg.norm(p - w) / np.linalg.norm(w) for p, w in zip(pruned, weights, strict=True))
+    radius = math.sqrt(sum(np.sum(w**2) for w in weights))
+    x = rng.standard_normal((widths[0], 20))
+    norm = np.linalg.norm(x, axis=0).max()
+    change = forward(pruned, x) - forward(weights, x)
+    moved = max(np.abs(change[i] - change[j]).max() for i in range(len(change)) for j in range(len(change)))
+    assert moved <= output_change(norm, layers, radius, error) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3, 5])
+def test_the_change_allowed_is_attained(layers):
+    """One unit a layer, all norms w, two opposite outputs, and every layer made larger by the factor 1 + ε."""
+    w, error, norm = 1.7, 0.3, 2.5
+    weights = [np.array([[w]])] * (layers - 1) + [np.array([[w], [-w]]) / math.sqrt(2)]
+    x = np.array([[norm]])
+    change = forward([(1 + error) * v for v in weights], x) - forward(weights, x)
+    radius = math.sqrt(sum(np.sum(v**2) for v in weights))
+    assert change[0, 0] - change[1, 0] == pytest.approx(output_change(norm, layers, radius, error), rel=1e-12)
+
+
+@given(layers=st.integers(1, 6), scale=POSITIVE, threshold=POSITIVE)
+def test_the_corrected_bound_does_not_depend_on_units_and_the_printed_one_does(layers, scale, threshold):
+    """Weights times c: outputs, margins and τ are multiplied by c^L."""
+    c = scale**layers
+    once = needed_margin(threshold, 2.0, layers, 3.0, 0.1, printed=False)
+    again = needed_margin(c * threshold, 2.0, layers, 3.0 * scale, 0.1, printed=False)
+    assert again == pytest.approx(c * once, rel=1e-9)
+    printed = needed_margin(c * threshold, 2.0, layers, 3.0 * scale, 0.1, printed=True)
+    assert printed == pytest.approx(c * threshold + output_change(2.0, layers, 3.0, 0.1) / threshold, rel=1e-9)
+    terms = [complexity(t, 2.0, layers, r, 50, 0.2, 10**4) for t, r in ((threshold, 3.0), (c * threshold, 3.0 * scale))]
+    assert terms[1] == pytest.approx(terms[0], rel=1e-9)
+
+
+def test_the_second_term_is_that_of_the_formula():
+    tau, b, layers, r, d, kappa, n = 0.7, 1.5, 3, 4.0, 1000, 0.2, 5000
+    lip = 2**0.5 * b * layers * (2 * r / 3**0.5) ** 2 / tau
+    h = -(kappa * np.log(kappa) + (1 - kappa) * np.log(1 - kappa))
+    eps = (2 * h - kappa * np.log(kappa)) / np.log(n)
+    wanted = (12 * lip * r + d**0.5) * np.sqrt((kappa + eps) * np.log(n) / n)
+    assert complexity(tau, b, layers, r, d, kappa, n) == pytest.approx(wanted, rel=1e-12)
+    full = (12 * lip * r + d**0.5) * np.sqrt(np.log(n) / n)  # nothing pruned: no entropy
+    assert complexity(tau, b, layers, r, d, 1.0, n) == pytest.approx(full, rel=1e-12)
+
+
+@given(st.integers(2, 5), st.integers(1, 30), st.integers(0, 1000))
+def test_margins_are_those_of_a_loop(classes, n, seed):
+    rng = np.random.default_rng(seed)
+    scores, labels = rng.standard_normal((n, classes)), rng.integers(classes, size=n)
+    wanted = [s[y] - max(np.delete(s, y)) for s, y in zip(scores, labels, strict=True)]
+    np.testing.assert_allclose(margins(scores, labels), wanted)
+
+
+def test_margins_of_a_network_and_its_largest_image():
+    generator = torch.Generator().manual_seed(1)
+    x = torch.rand(1200, 1, 2, 3, generator=generator)
+    y = torch.randint(3, (1200,), generator=generator)
+    data = Dataset("made up", x, y, x[:7], y[:7], 3, torch.tensor([0.5]), torch.tensor([0.25]))
+    model = fcn(6, [5], 3)
+    train, test, norm = network_margins(model, data)
+    flat = ((x - 0.5) / 0.25).flatten(1)
+    with torch.no_grad():
+        scores = model(flat).numpy()
+    np.testing.assert_allclose(train, margins(scores, y.numpy()), atol=1e-5)
+    np.testing.assert_allclose(test, train[:7], atol=1e-5)
+    assert norm == pytest.approx(np.linalg.norm(flat.numpy(), axis=1).max(), rel=1e-5)
+
+
+def test_accuracy_drops_no_further_than_the_margins_allow():
+    """The deterministic half of the theorem, on a network: errors after pruning are small margins before."""
+    model = fcn(6, [30], 3, seed=2)
+    generator = torch.Generator().manual_seed(4)
+    x = torch.rand(200, 1, 2, 3, generator=generator)
+    with torch.no_grad():
+        y = model(x).argmax(1)
+    data = Dataset("made up", x, y, x, y, 3, torch.zeros(1), torch.ones(1))
+    train, _, norm = network_margins(model, data)
+    radius = math.sqrt(sum(float(p.detach().square().sum()) for p in model.parameters()))
+    (found,) = pruned_weights(model, [0.95], "layer", fill="zero")
+    names = dict(model.named_parameters())
+    error = max(float((w - names[k].detach()).norm() / names[k].detach().norm()) for k, w in found.items())
+    with torch.no_grad():
+        for name, w in found.items():
+            names[name].copy_(w)
+    after, _, _ = network_margins(model, data)
+    assert np.all(after >= train - output_change(norm, 2, radius, error) - 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"threshold": 0.0}, "threshold"),
+        ({"norm": -1.0}, "norm"),
+        ({"layers": 0}, "layers"),
+        ({"radius": 0.0}, "radius"),
+        ({"d": 0}, "d is 0"),
+        ({"kept": 1.2}, r"kept is 1\.2"),
+        ({"n": 30}, "n/log"),
+    ],
+)
+def test_bad_arguments_are_named(change, message):
+    good = {"threshold": 1.0, "norm": 1.0, "layers": 2, "radius": 1.0, "d": 10, "kept": 0.5, "n": 1000}
+    with pytest.raises(ValueError, match=message):
+        complexity(**(good | change))
+
+
+def test_labels_must_fit():
+    with pytest.raises(ValueError, match="labels has shape"):
+        margins([[0.0, 1.0]], [2])
+    with pytest.raises(ValueError, match="two classes"):
+        margins([[0.0], [1.0]], [0, 0])
