@@ -58,6 +58,8 @@ def _row(result: dict[str, Any]) -> str:
     name = result["name"] + (f", to {result['standard_error']}" if "standard_error" in result else "")
     met = "" if result["ratio"] >= result["target"] else " (missed)"
     slow = _amount(result["baseline"], unit) + (" (extrapolated)" if result.get("extrapolated") else "")
+    if "peak_gib" in result:
+        ours, slow = f"{ours}, {result['peak_gib']:.2f} GiB", f"{slow}, {result['baseline_peak_gib']:.2f} GiB"
     return f"| {name} | {ours} | {slow} | {_times(result['ratio'])} | {result['target']:g} times{met} |"
 
 
