@@ -8,7 +8,8 @@ Hutchinson's estimate with its standard error for networks of any size; `two_lay
 evaluated in evaluation mode. One number a weight, to prune by, is in `prunekit.scores`.
 """
 
-from prunekit.importance.curvature import Diagonal, Estimate, hessian_diagonal, hessian_matrix
+from prunekit.estimates import Estimate
+from prunekit.importance.curvature import Diagonal, hessian_diagonal, hessian_matrix
 from prunekit.importance.measures import hessian, magnitude, natural, saliencies
 from prunekit.importance.two_layer import TwoLayerDiagonal, two_layer_diagonal
 

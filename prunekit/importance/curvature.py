@@ -14,17 +14,11 @@ from torch.func import jacrev, vmap
 from prunekit import _checks, _networks
 from prunekit._checks import Seed
 from prunekit._networks import Data, Loss, Names
+from prunekit.estimates import Estimate
 
 _Method = Callable[..., tuple[list[Tensor], list[Tensor]]]  # one batch's diagonal and its variance, layers last
 _ENTRIES_AT_ONCE = 2**24  # of the largest intermediate tensor: 128 MB in double precision
 _LARGEST_MATRIX = 10_000  # parameters; 800 MB in double precision
-
-
-class Estimate(NamedTuple):
-    """A number and its standard error, 0 for one that is exact."""
-
-    value: float
-    error: float
 
 
 @dataclass(frozen=True, eq=False)
