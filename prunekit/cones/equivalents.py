@@ -1,10 +1,10 @@
 """The cone of an ellipsoid in high dimension, from the spectrum alone.
 
 The sublevel set of a quadratic loss is the ellipsoid {w : ½(w - w*)ᵀH(w - w*) ≤ ε} with radii r_i, r_i² = 2ε/h_i; the
-pruned point w^k sees its centre in the direction c = w* - w^k at the distance R = |c|. Everything here is an integral over
-the eigenvalues h, so it takes what Lanczos gives as well as dense eigenvalues: the counting measure (a `Spectrum` with
-several probes, or an exact `Measure`) and the measure of c. With h in place of r, r²/(r² + ν) = 2ε/(2ε + νh), which is
-right at h = 0 too, where r is infinite.
+pruned point w^k sees its centre in the direction c = w* - w^k at the distance R = |c|. Everything here is an integral
+over the eigenvalues h, so it takes what Lanczos gives as well as dense eigenvalues: the counting measure (a `Spectrum`
+with several probes, or an exact `Measure`) and the measure of c. With h in place of r, r²/(r² + ν) = 2ε/(2ε + νh),
+which is right at h = 0 too, where r is infinite.
 
 Errors: ν depends on the measure of c alone, which has no probes. So each dimension and each share is linear in the
 counting measure and has the standard error of its integral across probes; the width, a square root, has it by the delta
@@ -201,7 +201,7 @@ def orthogonal_root(direction: Measure, epsilon: float) -> float:
 
 
 def _root(excess: Callable[[float], float], low: float, high: float) -> float:
-    """Return the root of a function that falls from positive at `low` to negative at `high`, sought in the logarithm."""
+    """Return the root of a function that falls from positive at `low` to negative at `high`, by its logarithm."""
     from scipy.optimize import brentq
 
     if excess(low) <= 0:  # at an end up to rounding
