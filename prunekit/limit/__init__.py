@@ -10,7 +10,7 @@ from prunekit.limit.measured import MeasuredLimit, PruningCurve, halves, measure
 from prunekit.limit.networks import network_landscape, pruning_limit
 from prunekit.limit.prediction import METHODS, PruningLimit, predict, threshold
 from prunekit.limit.program import program_limit
-from prunekit.limit.quadratic import one_shot_costs, reoptimized_costs, smallest_kept
+from prunekit.limit.quadratic import one_shot_costs, reoptimized_costs
 from prunekit.limit.tolerance import Tolerance, minibatch_tolerance, relative_tolerance
 from prunekit.limit.upper import upper_gap, upper_map
 
@@ -32,7 +32,6 @@ __all__ = [
     "pruning_limit",
     "relative_tolerance",
     "reoptimized_costs",
-    "smallest_kept",
     "threshold",
     "upper_gap",
     "upper_map",

@@ -8,6 +8,7 @@ found when they are asked for and kept. H is known entry by entry (small network
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Literal, Protocol
 
@@ -16,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from prunekit import _checks
 from prunekit._checks import Floats, Integers, Seed
+from prunekit.cones import kept_order, removed
 from prunekit.spectrum import Measure, Spectrum
 
 Negative = Literal["absolute", "zero", "refuse"]
@@ -51,11 +53,9 @@ class Landscape:
         self.weights = _checks.vector("weights", weights)
         if not self.weights.any():
             raise ValueError("weights are all 0: there is nothing to prune")
-        self.order: Integers = np.argsort(-np.abs(self.weights), kind="stable")
+        self.order = kept_order(self.weights)
         self._source = source
-        self._directions: dict[int, Measure] = {}
-        self._blocks: dict[int, Spectrum] = {}
-        self._ordered: dict[str, Floats] = {}
+        self._found: dict[Any, Any] = {}
 
     @classmethod
     def of_matrix(cls, weights: ArrayLike, hessian: ArrayLike) -> Landscape:
@@ -139,24 +139,27 @@ class Landscape:
         found: tuple[Floats, Floats] = self._source.eigen  # type: ignore[attr-defined]
         return found
 
-    def ordered(self, negative: Negative) -> Floats:
-        """Return the Hessian (D, D) without negative eigenvalues, rows and columns in `order`; kept for the next time.
+    def without_negative(self, negative: Negative) -> Floats:
+        """Return the Hessian (D, D) without negative eigenvalues: by absolute values, zeros, or a refusal.
 
         Raises
         ------
         ValueError
             If the Hessian is known by its products only, or has negative eigenvalues that are refused.
         """
-        if negative not in self._ordered:
-            values, vectors = self.eigen
-            if negative == "absolute":
-                better = np.abs(values)
-            else:
-                treated(Measure.of_eigenvalues(values), negative)  # refuses what is to be refused
-                better = np.maximum(values, 0.0)
-            rows = vectors[self.order]
-            self._ordered[negative] = (rows * better) @ rows.T
-        return self._ordered[negative]
+        values, vectors = self.eigen
+        if negative == "absolute":
+            better = np.abs(values)
+        else:
+            treated(Measure.of_eigenvalues(values), negative)  # refuses what is to be refused
+            better = np.maximum(values, 0.0)
+        return (vectors * better) @ vectors.T
+
+    def remembered(self, name: Any, find: Callable[[], Any]) -> Any:
+        """Return what was found under a name before, or find it now."""
+        if name not in self._found:
+            self._found[name] = find()
+        return self._found[name]
 
     @cached_property
     def spectrum(self) -> Spectrum:
@@ -175,10 +178,7 @@ class Landscape:
 
     def removed(self, k: int) -> Floats:
         """Return c = w* - w^k (D,)."""
-        c = np.zeros_like(self.weights)
-        gone = self.order[_checks.count("k", k, 0, self.dimension) :]
-        c[gone] = self.weights[gone]
-        return c
+        return removed(self.weights, k)
 
     def direction(self, k: int) -> Measure:
         """Return the measure of c = w* - w^k, total R²; kept for the next time.
@@ -188,18 +188,17 @@ class Landscape:
         ValueError
             If c is 0.
         """
-        if k not in self._directions:
-            c = self.removed(k)
-            if not c.any():
-                raise ValueError(f"k is {k}, and what that removes is 0 already: give a smaller k")
-            self._directions[k] = self._source.along(c, k)
-        return self._directions[k]
+        c = self.removed(k)
+        if not c.any():
+            raise ValueError(f"k is {k}, and what that removes is 0 already: give a smaller k")
+        found: Measure = self.remembered(("direction", k), lambda: self._source.along(c, k))
+        return found
 
     def block(self, k: int) -> Spectrum:
         """Return the counting measure of the Hessian of the removed weights, total D - k; kept for the next time."""
-        if _checks.count("k", k, 0, self.dimension - 1) not in self._blocks:
-            self._blocks[k] = self._source.block(self.order[k:])
-        return self._blocks[k]
+        gone = self.order[_checks.count("k", k, 0, self.dimension - 1) :]
+        found: Spectrum = self.remembered(("block", k), lambda: self._source.block(gone))
+        return found
 
     def scaled(self, *, weights: float = 1.0, curvature: float = 1.0) -> Landscape:
         """Return the landscape with the weights, and the Hessian, multiplied by a number above 0 each.

@@ -15,7 +15,7 @@ from prunekit import _checks, cones
 from prunekit.estimates import Estimate
 from prunekit.limit.landscape import Landscape, Negative, treated, treated_spectrum
 from prunekit.limit.program import program_limit
-from prunekit.limit.quadratic import one_shot_costs, reoptimized_costs, smallest_kept
+from prunekit.limit.quadratic import one_shot_costs, reoptimized_costs, within_from
 from prunekit.limit.tolerance import Tolerance
 
 Method = Literal["published", "program", "cone", "orthogonal", "one-shot", "re-optimized"]
@@ -186,9 +186,9 @@ def predict(
 def _quadratic(landscape: Landscape, epsilon: float, method: str, negative: Negative, resolution: float) -> int:
     """Return the least k that the quadratic model allows."""
     if method == "re-optimized":
-        return smallest_kept(reoptimized_costs(landscape, negative=negative), epsilon)
+        return within_from(reoptimized_costs(landscape, negative=negative), epsilon)
     if landscape.hessian is not None:
-        return smallest_kept(one_shot_costs(landscape, negative=negative), epsilon)
+        return within_from(one_shot_costs(landscape, negative=negative), epsilon)
 
     def allowed(k: int) -> bool:
         if landscape.distance(k) == 0:

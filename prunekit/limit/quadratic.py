@@ -1,20 +1,21 @@
 """What the quadratic model itself says about a pruned network, for every k at once: no cone, no random subspace.
 
-Both costs need the Hessian entry by entry. With the coordinates in decreasing order of magnitude, K the first k and P
-the others, the loss of the quadratic model rises by ½ w_Pᵀ H_PP w_P if the weights in P become 0, and by ½ w_Pᵀ S w_P,
-with the Schur complement S = H_PP - H_PK H_KK⁻¹ H_KP = [(H⁻¹)_PP]⁻¹, if those in K are then set to their best values.
-The second is the criterion of optimal brain surgeon for a whole set of weights (Hassibi and Stork 1993).
+The matrices' mathematics is in `prunekit.cones.quadratic`; here a landscape's Hessian is freed of its negative
+eigenvalues first, since with one of them the quadratic model has no least loss.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from prunekit import _checks
+import numpy as np
+from numpy.typing import ArrayLike
+
+from prunekit import _checks, cones
 from prunekit._checks import Floats
 from prunekit.limit.landscape import Landscape, Negative
 
-_DAMPING = 1e-9  # of the largest eigenvalue: far above rounding, far below what any cost here depends on
+_COSTS = {"one-shot": cones.one_shot_losses, "re-optimized": cones.reoptimized_losses}
 
 
 def one_shot_costs(landscape: Landscape, *, negative: Negative = "absolute") -> Floats:
@@ -37,59 +38,52 @@ def one_shot_costs(landscape: Landscape, *, negative: Negative = "absolute") -> 
     ValueError
         If the Hessian is not known entry by entry, or has negative eigenvalues that are refused.
     """
-    w, ordered = landscape.weights[landscape.order], landscape.ordered(negative)
-    # row i adds the pairs (i, j) with j ≥ i, so the rows from k on add up to the block
-    rows = w * (np.triu(ordered, 1) @ w + np.diag(ordered) * w / 2)
-    return _tail_sums(rows)
+    return _costs(landscape, "one-shot", negative)
 
 
-def reoptimized_costs(landscape: Landscape, *, negative: Negative = "absolute", damping: float | None = None) -> Floats:
+def reoptimized_costs(landscape: Landscape, *, negative: Negative = "absolute") -> Floats:
     """Return ½ cᵀ[(H⁻¹)_PP]⁻¹c for k = 0 … D: the rise when the kept weights are set to their best values.
+
+    The optimal brain surgeon's criterion for the whole set P of removed weights (Hassibi and Stork 1993), as a Schur
+    complement, which a singular Hessian has too.
 
     Parameters
     ----------
     landscape, negative
         As for `one_shot_costs`.
-    damping : float, optional
-        Added to the Hessian's diagonal, in its units, so that it has an inverse; by default 1e-9 of its largest
-        eigenvalue. The costs include it.
 
     Returns
     -------
     (D + 1,) array
-        In units of the loss, decreasing to 0.
+        In units of the loss, falling to 0.
 
     Raises
     ------
     ValueError
         As `one_shot_costs`.
-
-    Notes
-    -----
-    With H = L Lᵀ, in the order of magnitude, the Schur complement is L_PP L_PPᵀ: one Cholesky factor serves every k.
-    Source of the criterion: Hassibi and Stork (1993).
     """
-    ordered = landscape.ordered(negative)
-    largest = float(np.abs(landscape.spectrum.pooled.nodes).max())
-    extra = _DAMPING * largest if damping is None else _checks.scalar("damping", damping, positive=True)
-    factor = np.linalg.cholesky(ordered + extra * np.eye(len(ordered)))
-    return _tail_sums((factor.T @ landscape.weights[landscape.order]) ** 2 / 2)
+    return _costs(landscape, "re-optimized", negative)
 
 
-def smallest_kept(costs: Floats, epsilon: float) -> int:
-    """Return the smallest k from which on every cost (D + 1,) is at most ε.
+def _costs(landscape: Landscape, kind: str, negative: Negative) -> Floats:
+    found: Floats = landscape.remembered(
+        (kind, negative), lambda: _COSTS[kind](landscape.without_negative(negative), landscape.weights)
+    )
+    return found
+
+
+def within_from(costs: ArrayLike, epsilon: Any) -> int:
+    """Return the least k such that there and at every larger one the cost (D + 1,) is at most ε.
+
+    `prunekit.cones.smallest_kept` has the least k alone: a one-shot cost need not fall with k.
 
     Raises
     ------
     ValueError
         If the last cost, of removing nothing, is above ε.
     """
-    found = np.flatnonzero(_checks.vector("costs", costs) > _checks.scalar("epsilon", epsilon))
-    if found.size and found[-1] == len(costs) - 1:
-        raise ValueError("costs end above epsilon: removing nothing should cost nothing")
-    return int(found[-1]) + 1 if found.size else 0
-
-
-def _tail_sums(terms: Floats) -> Floats:
-    """Return Σ_{i ≥ k} terms for k = 0 … D."""
-    return np.concatenate([np.cumsum(terms[::-1])[::-1], [0.0]])
+    found = _checks.vector("costs", costs)
+    above = np.flatnonzero(found > _checks.scalar("epsilon", epsilon))
+    if above.size and above[-1] == len(found) - 1:
+        raise ValueError(f"costs end with {found[-1]:.3g}, above epsilon: removing nothing should cost nothing")
+    return int(above[-1]) + 1 if above.size else 0

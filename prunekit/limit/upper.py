@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from prunekit import _checks
 from prunekit.estimates import Estimate
 from prunekit.limit.landscape import Landscape, Negative, treated_spectrum
@@ -62,8 +60,3 @@ def upper_gap(landscape: Landscape, epsilon: float, k: int, *, negative: Negativ
     block = treated_spectrum(landscape.block(k), negative)
     found = block.integrate(lambda h: squared * h / (twice + squared * h))
     return Estimate(found.value / landscape.dimension, found.error / landscape.dimension)
-
-
-def distances(landscape: Landscape, kept: np.ndarray) -> np.ndarray:
-    """Return R_m, the norm of the removed weights, for several numbers of kept ones (geometric, Figure 2c, squared)."""
-    return np.array([landscape.distance(int(k)) for k in kept])
