@@ -77,7 +77,14 @@ class Landscape:
 
     @classmethod
     def of_operator(
-        cls, weights: ArrayLike, operator: Any, *, steps: int = 64, probes: int = 8, seed: Seed = 0
+        cls,
+        weights: ArrayLike,
+        operator: Any,
+        *,
+        steps: int = 64,
+        probes: int = 8,
+        direction_steps: int | None = None,
+        seed: Seed = 0,
     ) -> Landscape:
         """Return the landscape of a Hessian known by its products, through Lanczos.
 
@@ -88,8 +95,9 @@ class Landscape:
         operator : Curvature, or whatever has `dimension` and `product`
             See `prunekit.curvature`.
         steps, probes : int
-            Lanczos steps, and random starts; error bars come from the spread over the latter. Measures of c take
-            as many steps, from one start.
+            Lanczos steps, and random starts; error bars come from the spread over the latter.
+        direction_steps : int, optional
+            Steps from c, for each measure of c; as many by default.
         seed : int
             Of the random starts.
 
@@ -99,7 +107,9 @@ class Landscape:
             If the operator is of another size than the weights.
         """
         found = _checks.vector("weights", weights, operator.dimension, like=f"operator has {operator.dimension} rows")
-        return cls(found, _Lanczos(operator, _checks.count("steps", steps), _checks.count("probes", probes), seed))
+        many = _checks.count("steps", steps)
+        along = many if direction_steps is None else _checks.count("direction_steps", direction_steps)
+        return cls(found, _Lanczos(operator, many, _checks.count("probes", probes), along, seed))
 
     def __repr__(self) -> str:
         """Describe the landscape in a line."""
@@ -272,39 +282,28 @@ class _Dense:
 class _Lanczos:
     """H by its products."""
 
-    def __init__(self, operator: Any, steps: int, probes: int, seed: Seed) -> None:
-        self.operator, self.steps, self.probes, self.seed = operator, steps, probes, seed
+    def __init__(self, operator: Any, steps: int, probes: int, direction_steps: int, seed: Seed) -> None:
+        self.operator, self.steps, self.probes = operator, steps, probes
+        self.direction_steps, self.seed = direction_steps, seed
         self.name = f"Lanczos, {steps} steps, {probes} probes"
 
     def spectrum(self) -> Spectrum:
         from prunekit.curvature import spectrum
 
-        return spectrum(self.operator, steps=self.steps, probes=self.probes, seed=self.seed)
+        return spectrum(self.operator, steps=self.steps, probes=self.probes, seed=self.seed, progress=False)
 
     def along(self, c: Floats, k: int) -> Measure:
         from prunekit.curvature import vector_measure
 
-        return vector_measure(self.operator, c, steps=self.steps)
+        return vector_measure(self.operator, c, steps=self.direction_steps, progress=False)
 
     def block(self, removed: Integers) -> Spectrum:
-        from prunekit.curvature import spectrum
+        from prunekit.curvature import Restricted, spectrum
 
-        block = _Block(self.operator, removed)
-        return spectrum(block, steps=min(self.steps, block.dimension), probes=self.probes, seed=self.seed)
-
-
-class _Block:
-    """The block of an operator that belongs to some positions, as an operator."""
-
-    def __init__(self, operator: Any, positions: Integers) -> None:
-        self.of, self.positions = operator, positions
-        self.dimension = positions.size
-
-    def product(self, v: Any) -> Any:
-        given = np.asarray(v, dtype=float)
-        whole = np.zeros((self.of.dimension, *given.shape[1:]))
-        whole[self.positions] = given
-        return self.of.product(whole)[self.positions]
+        inside = np.zeros(self.operator.dimension, dtype=bool)
+        inside[removed] = True
+        block = Restricted(self.operator, inside)
+        return spectrum(block, steps=self.steps, probes=self.probes, seed=self.seed, progress=False)
 
 
 class _Scaled:

@@ -27,6 +27,7 @@ def network_landscape(
     dense: bool | None = None,
     steps: int = 64,
     probes: int = 8,
+    direction_steps: int | None = None,
     seed: Seed = 0,
     parameters: Names | None = None,
 ) -> Landscape:
@@ -42,7 +43,7 @@ def network_landscape(
         (outputs, labels) -> mean over the samples, twice differentiable.
     dense : bool, optional
         Whether the Hessian is computed entry by entry; by default for up to 3000 weights.
-    steps, probes, seed
+    steps, probes, direction_steps, seed
         Of Lanczos, where it is not: see `Landscape.of_operator`.
     parameters : names, optional
         What can be pruned; by default the weights of linear and convolutional modules, without biases.
@@ -60,7 +61,9 @@ def network_landscape(
     from prunekit.curvature import Curvature
 
     operator = Curvature(model, loss, pairs, parameters=list(theta))
-    return Landscape.of_operator(weights, operator, steps=steps, probes=probes, seed=seed)
+    return Landscape.of_operator(
+        weights, operator, steps=steps, probes=probes, direction_steps=direction_steps, seed=seed
+    )
 
 
 def training_pairs(data: Data | Dataset) -> Data:
@@ -82,7 +85,7 @@ def pruning_limit(
     probes: int = 8,
     seed: Seed = 0,
     resolution: float = 1e-4,
-    zero_rows: float = 0.0,
+    zero_share: float = 0.0,
     parameters: Names | None = None,
 ) -> PruningLimit:
     """Return the predicted pruning limit of a trained network.
@@ -94,7 +97,7 @@ def pruning_limit(
     epsilon : float, Tolerance or "minibatch"
         Tolerance on the training loss; "minibatch" is the rule of the authors' program, `minibatch_tolerance` with
         its batches of 128, shuffled by `seed`.
-    method, negative, resolution, zero_rows
+    method, negative, resolution, zero_share
         As for `predict`.
     landscape : Landscape, optional
         One that was found before, for this network and these data: several methods share it.
@@ -115,4 +118,4 @@ def pruning_limit(
     found = sum(p.numel() for p in prunable(model, parameters).values())
     if landscape.dimension != found:
         raise ValueError(f"landscape has {landscape.dimension} weights: the network has {found} to prune")
-    return predict(landscape, epsilon, method=method, negative=negative, resolution=resolution, zero_rows=zero_rows)
+    return predict(landscape, epsilon, method=method, negative=negative, resolution=resolution, zero_share=zero_share)

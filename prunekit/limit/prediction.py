@@ -123,7 +123,7 @@ def predict(
     method: Method = "published",
     negative: Negative = "absolute",
     resolution: float = 1e-4,
-    zero_rows: float = 0.0,
+    zero_share: float = 0.0,
 ) -> PruningLimit:
     """Return the predicted limit of a landscape.
 
@@ -141,8 +141,8 @@ def predict(
         "absolute", as in the authors' program, "zero", or "refuse".
     resolution : float
         In shares: k is bisected to within so many times D, or to one weight. Dense quadratic methods look at every k.
-    zero_rows : float
-        For "program": the share of eigenvalues that are taken for 0.
+    zero_share : float
+        For "program": the share of eigenvalues that it takes for 0, besides those in the spectrum.
 
     Returns
     -------
@@ -163,7 +163,7 @@ def predict(
     if method == "program":
         if negative != "absolute":
             raise ValueError(f"negative is {negative!r}, and the program takes absolute values: give 'absolute'")
-        fraction = program_limit(landscape, epsilon.value, zero_rows=zero_rows)
+        fraction = program_limit(landscape, epsilon.value, zero_share=zero_share)
         kept, error = math.floor(fraction * landscape.dimension + 1e-9), math.inf
     elif method in ("one-shot", "re-optimized"):
         kept = _quadratic(landscape, epsilon.value, method, negative, resolution)
