@@ -7,5 +7,18 @@ first operator is made.
 
 from prunekit.curvature.operator import Curvature, Matrix, Operator
 from prunekit.curvature.spectra import spectrum, vector_measure
+from prunekit.curvature.zeros import Restricted, ZeroMass, counting, row_norms, zero_mass, zero_rows
 
-__all__ = ["Curvature", "Matrix", "Operator", "spectrum", "vector_measure"]
+__all__ = [
+    "Curvature",
+    "Matrix",
+    "Operator",
+    "Restricted",
+    "ZeroMass",
+    "counting",
+    "row_norms",
+    "spectrum",
+    "vector_measure",
+    "zero_mass",
+    "zero_rows",
+]
