@@ -205,11 +205,13 @@ def _root(excess: Callable[[float], float], low: float, high: float) -> float:
     """Return the root of a function that falls from positive at `low` to negative at `high`, by its logarithm."""
     from scipy.optimize import brentq
 
-    if excess(low) <= 0:  # at an end up to rounding
+    def at(x: float) -> float:
+        return excess(math.exp(x))
+
+    a, b = math.log(low), math.log(high)
+    if at(a) <= 0:  # the root is at an end, up to rounding
         return low
-    if excess(high) >= 0:
-        return high
-    return math.exp(brentq(lambda x: excess(math.exp(x)), math.log(low), math.log(high), xtol=1e-14, rtol=1e-14))
+    return high if at(b) >= 0 else math.exp(brentq(at, a, b, xtol=1e-14, rtol=1e-14))
 
 
 def counting(spectrum: Spectrum | Measure) -> Spectrum:
