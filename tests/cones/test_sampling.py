@@ -11,6 +11,7 @@ from scipy import integrate, special
 from prunekit.cones import (
     CircularCone,
     DescentCone,
+    EllipsoidCone,
     Norms,
     Orthant,
     Subspace,
@@ -83,6 +84,26 @@ def test_simulation_has_the_exact_probability(cone):
         found = kinematic.simulate(cone, k, 400, seed=k)
         exact = volumes.meeting_probability(cone.intrinsic_volumes, k)
         assert abs(found.value - exact) < 4.5 * found.error
+
+
+@pytest.mark.parametrize(
+    "cone",
+    [
+        Orthant(12),
+        CircularCone(12, 0.8),
+        DescentCone.of_sparsity(12, 3),
+        EllipsoidCone(np.arange(12.0), np.ones(12), 5),
+    ],
+)
+def test_first_meetings_are_those_of_a_scan_and_have_the_exact_mean(cone):
+    found = kinematic.first_meetings(cone, 500, seed=2)
+    rng = np.random.default_rng(2)
+    for first in found[:20]:
+        frame = random_subspace(12, 12, seed=rng)
+        assert first == next(k for k in range(1, 13) if cone.meets(frame[:, :k]))
+    delta = statistical_dimension(cone, 20000, seed=3)
+    error = math.hypot(found.std() / math.sqrt(500), delta.error)
+    assert abs(found.mean() - (12 - delta.value + 0.5)) < 4.5 * error
 
 
 def test_smooth_step_is_close_to_the_exact_probability():
