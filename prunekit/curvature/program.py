@@ -1,9 +1,9 @@
-"""What the authors' program of geometric does otherwise than its text: smoothed grid, look-up, zero rows.
+"""What the authors' program of geometric does otherwise than its text: tolerance, grid, look-up, zero rows.
 
-Read from the source published with the paper (github.com/QiaozheZhang/Global-One-shot-Pruning: density_plot.py,
-cal_rate.py, gradient.py, gaussian_width.py), written anew here. Each is a function of its own, so
-that each difference can be switched on alone; the program's tolerance is `prunekit.limit.minibatch_tolerance`.
-`pruned_share` takes the absolute values of the eigenvalues, as the program does.
+Read from the source published with the paper (github.com/QiaozheZhang/Global-One-shot-Pruning: utils.py,
+density_plot.py, cal_rate.py, gradient.py, gaussian_width.py), written anew here. Each is a function of its own, so
+that each difference can be switched on alone. `pruned_share` takes the absolute values of the eigenvalues, as the
+program does.
 """
 
 from __future__ import annotations
@@ -13,18 +13,56 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
+from torch import Tensor, nn
 
-from prunekit import _checks
-from prunekit._checks import Floats
+from prunekit import _checks, _networks
+from prunekit._checks import Floats, Seed
+from prunekit._networks import Loss
 from prunekit.curvature.operator import Operator
 from prunekit.curvature.zeros import row_norms
 from prunekit.estimates import Estimate
 from prunekit.spectrum import Measure, Spectrum
 
+BATCH = 128  # the program's batch size, its configuration files'
 STEPS = 1000  # pruned shares that it tries, 0 to 0.999
 _BINS, _VARIANCE, _MARGIN = 100_000, 1e-10, 0.01  # of the smoothed density
 _ROWS, _ZERO = 100, 1e-7  # rows that are read, and the norm below which one counts as zero
+
+
+def tolerance(
+    model: nn.Module, loss: Loss, data: tuple[Tensor, Tensor], *, batch_size: int = BATCH, seed: Seed = 0
+) -> float:
+    """Return the program's ε: the standard deviation of the training losses of shuffled mini-batches.
+
+    Every batch counts alike, the last and smaller one too, and the deviation is that of the batches at hand (divisor
+    n). The penalty that the program adds to each loss is the same for all and drops out.
+
+    Parameters
+    ----------
+    model : Module
+        Evaluated in evaluation mode.
+    loss : callable
+        (outputs, labels) -> mean over the samples.
+    data : (inputs, labels)
+        All training samples.
+    batch_size : int
+        Samples in a batch; there must be at least two batches.
+    seed : int, SeedSequence or Generator
+        Of the order.
+
+    Raises
+    ------
+    ValueError
+        If the data make a single batch.
+    """
+    inputs, labels = data
+    size = _checks.count("batch_size", batch_size, 1, len(labels) - 1, high_is="so that there are two batches")
+    order = torch.from_numpy(_checks.generator(seed).permutation(len(labels))).to(labels.device)
+    with torch.no_grad(), _networks.evaluating(model):
+        losses = [float(_networks.mean_loss(loss, model(inputs[k]), labels[k])) for k in order.split(size)]
+    return float(np.std(losses))
 
 
 def smoothed(

@@ -4,6 +4,9 @@ import math
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
 
 from prunekit.curvature import Matrix, program
 from prunekit.spectrum import Measure, Spectrum
@@ -64,6 +67,20 @@ def test_a_node_between_grid_points_loses_weight_by_the_stated_factor():
 def test_a_density_that_is_zero_everywhere_is_refused():
     with pytest.raises(FloatingPointError, match="every node lies between its points"):
         program.smoothed(Spectrum((Measure([0.0], [1.0]),), exact=True), bins=2, variance=1e-10, margin=1.0)
+
+
+def test_the_tolerance_is_the_spread_of_batch_losses():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 3), nn.Dropout(0.5))
+    X, y = torch.randn(50, 4), torch.randint(3, (50,))
+    found = program.tolerance(model, F.cross_entropy, (X, y), batch_size=20, seed=4)
+    order = np.random.default_rng(4).permutation(50)
+    with torch.no_grad():
+        losses = [F.cross_entropy(model[0](X[part]), y[part]).item() for part in (order[:20], order[20:40], order[40:])]
+    assert found == pytest.approx(math.sqrt(np.mean((losses - np.mean(losses)) ** 2)), rel=1e-5)
+    assert model.training
+    with pytest.raises(ValueError, match="batch_size is 50: give an integer from 1 to 49"):
+        program.tolerance(model, F.cross_entropy, (X, y), batch_size=50)
 
 
 def test_rows_are_read_in_the_order_of_magnitude():
