@@ -15,6 +15,7 @@ from prunekit.limit.landscape import Landscape
 from prunekit.limit.measured import RULES, MeasuredLimit, PruningCurve, measured_limit, pruning_curve
 from prunekit.limit.networks import network_landscape, training_pairs
 from prunekit.limit.prediction import METHODS, Method, PruningLimit, predict
+from prunekit.limit.program import LANCZOS_STEPS
 from prunekit.limit.tolerance import Tolerance, minibatch_tolerance
 from prunekit.limit.upper import upper_gap
 from prunekit.nets import Dataset
@@ -84,6 +85,7 @@ def compare_limits(
     curvature_data: Any = None,
     zero_share: float = 0.0,
     resolution: float = 1e-4,
+    program_steps: int = LANCZOS_STEPS,
     seed: int = 0,
     parameters: Names | None = None,
     **options: Any,
@@ -102,7 +104,7 @@ def compare_limits(
         As for `pruning_curve` and `measured_limit`.
     curvature_data : (inputs, labels) or an iterable of them, optional
         What the Hessian is averaged over; by default all training images.
-    zero_share, resolution
+    zero_share, resolution, program_steps
         As for `predict`.
     seed : int
         Of minibatches, probes and bootstrap.
@@ -117,7 +119,14 @@ def compare_limits(
     )
     tolerance = epsilon if isinstance(epsilon, Tolerance) else Tolerance(epsilon)
     predicted: dict[str, PruningLimit] = {
-        method: predict(found, tolerance, method=method, resolution=resolution, zero_share=zero_share)
+        method: predict(
+            found,
+            tolerance,
+            method=method,
+            resolution=resolution,
+            zero_share=zero_share,
+            program_steps=program_steps,
+        )
         for method in methods
         if method != "re-optimized" or found.hessian is not None
     }
