@@ -13,7 +13,7 @@ from prunekit._checks import Floats
 from prunekit._networks import Loss, Names
 from prunekit.limit.landscape import Landscape
 from prunekit.limit.measured import RULES, MeasuredLimit, PruningCurve, measured_limit, pruning_curve
-from prunekit.limit.networks import network_landscape, training_pairs
+from prunekit.limit.networks import network_landscape, program_zero_share, training_pairs
 from prunekit.limit.prediction import METHODS, Method, PruningLimit, predict
 from prunekit.limit.program import LANCZOS_STEPS
 from prunekit.limit.tolerance import Tolerance, minibatch_tolerance
@@ -83,7 +83,7 @@ def compare_limits(
     shares: Sequence[float] | Floats | None = None,
     drop: float = 0.01,
     curvature_data: Any = None,
-    zero_share: float = 0.0,
+    zero_share: float | None = None,
     resolution: float = 1e-4,
     program_steps: int = LANCZOS_STEPS,
     seed: int = 0,
@@ -104,8 +104,10 @@ def compare_limits(
         As for `pruning_curve` and `measured_limit`.
     curvature_data : (inputs, labels) or an iterable of them, optional
         What the Hessian is averaged over; by default all training images.
-    zero_share, resolution, program_steps
+    resolution, program_steps
         As for `predict`.
+    zero_share : float, optional
+        As for `pruning_limit`.
     seed : int
         Of minibatches, probes and bootstrap.
     **options
@@ -117,6 +119,8 @@ def compare_limits(
     found = network_landscape(
         model, pairs if curvature_data is None else curvature_data, loss, seed=seed, parameters=parameters, **options
     )
+    if zero_share is None:
+        zero_share = program_zero_share(model, found) if "program" in methods else 0.0
     tolerance = epsilon if isinstance(epsilon, Tolerance) else Tolerance(epsilon)
     predicted: dict[str, PruningLimit] = {
         method: predict(

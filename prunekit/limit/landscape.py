@@ -120,6 +120,11 @@ class Landscape:
         return self._source.name
 
     @property
+    def operator(self) -> Any:
+        """The Hessian as an operator, something with `dimension` and `product`; a scaled landscape has none."""
+        return self._source.operator
+
+    @property
     def hessian(self) -> Floats | None:
         """The matrix (D, D), where it is known entry by entry."""
         return getattr(self._source, "matrix", None)
