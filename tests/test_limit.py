@@ -461,6 +461,33 @@ def test_rules_read_the_curve_as_they_say():
     assert one.removed == pytest.approx(1 / 5)
 
 
+def test_shares_where_accuracy_is_lost():
+    found = curve([0.1, 0.4, 0.3, 0.86, 0.9])
+    assert found.share_where_lost(0.5, 0.1) == pytest.approx(4 / 5)
+    assert found.share_where_lost(0.01, 0.1) == 1
+    assert found.share_where_lost(0.8, 0.1) == pytest.approx(2 / 5)
+    assert curve([0.1, 0.05]).share_where_lost(0.5, 0.1) == pytest.approx(1 / 2), "nothing to lose"
+
+
+def test_a_gain_that_is_luck_is_gone_on_other_images():
+    """Pure noise around one accuracy: the best of many shares gains on its own half, and nothing on the other."""
+    random = np.random.default_rng(0)
+    gains = []
+    for k in range(200):
+        noise = PruningCurve(
+            np.arange(1, 31), 30, np.zeros(30), np.ones(30), np.zeros(30), random.random((30, 80)) < 0.7
+        )
+        gains.append(limit.gain_at_limit(noise, seed=k))
+        order = np.random.default_rng(k).permutation(80)
+        half = noise.held_correct[:, order[:40]].mean(axis=1)
+        at = next((i for i in range(30) if half[i] > half[-1]), 29)
+        assert gains[-1][0] == pytest.approx(half[at] - half[-1])
+    chosen, other = np.array(gains).T
+    assert np.all(chosen >= 0)
+    assert chosen.mean() > 5 * chosen.std() / math.sqrt(200)
+    assert abs(other.mean()) < 4 * other.std() / math.sqrt(200)
+
+
 def test_the_bootstrap_error_is_that_of_a_coin():
     """Half of the weights will do if at most ten of the drawn images are among the ten that are lost."""
     found = curve([0.9, 1.0])
