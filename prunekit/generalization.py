@@ -2,12 +2,15 @@
 
 Theorem 4: for a network of L layers of d weights w together and a pruned one ŵ whose layers have a relative error of
 at most ε, with high probability the 0-1 risk of ŵ is at most the empirical risk of w at the margin γ plus
-(12 𝓛 R + √d) √((κ + ε_κ) log n / n). Everything here is elementary; no network is needed but for its margins.
+(12 𝓛 R + √d) √((κ + ε_κ) log n / n). Corollary 1 is the same for stable weights: a radius R computed from their tail
+indices and scales takes the place of the measured one. Everything here is elementary; no network is needed but for
+its margins.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -105,6 +108,105 @@ def complexity(threshold: float, norm: float, layers: int, radius: float, d: int
     entropy = -kept_log - ((1 - kept) * math.log1p(-kept) if kept < 1 else 0.0)
     codes = kept * math.log(n) + 2 * entropy - kept_log
     return (12 * lipschitz * radius + math.sqrt(d)) * math.sqrt(codes / n)
+
+
+def levy_scale(alpha: float) -> float:
+    """Return σ_α = (2Γ(-α)cos((2-α)π/2))^(1/α), the scale of the stable law with the Lévy density |x|^(-1-α).
+
+    Parameters
+    ----------
+    alpha : float
+        Tail index, above 1 and below 2.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If α is out of its range.
+
+    Notes
+    -----
+    Source: barsbey, after equation (9). It grows without bound as α goes to 2, where large jumps die out.
+
+    Examples
+    --------
+    >>> round(levy_scale(1.5), 4)
+    2.2354
+    """
+    alpha = _checks.scalar("alpha", alpha, positive=True)
+    if not 1 < alpha < 2:
+        raise ValueError(f"alpha is {alpha}: give a tail index above 1 and below 2, as Corollary 1 asks")
+    return float((2 * math.gamma(-alpha) * math.cos((2 - alpha) * math.pi / 2)) ** (1 / alpha))
+
+
+@dataclass(frozen=True)
+class StableWeights:
+    """What Corollary 1 makes of layers of stable weights.
+
+    Attributes
+    ----------
+    layers, d : int
+        L, and the number of all weights.
+    alpha : float
+        Smallest tail index of a layer.
+    scale : float
+        σ₀ of equation (9); weights times c multiply it by c.
+    radius : float
+        √L·σ₀·d^(1/(2L)), which has the place of R(δ): with it `complexity` is the second term of (10) and
+        `output_change` is b_ε·σ₀^L·√d.
+    failure : float
+        3·d^(-α/(2L)), the probability with which the bound may fail; it says nothing from 1 on.
+    """
+
+    layers: int
+    d: int
+    alpha: float
+    scale: float
+    radius: float
+    failure: float
+
+
+def stable_weights(sizes: ArrayLike, indices: ArrayLike, scales: ArrayLike) -> StableWeights:
+    """Return the constants of Corollary 1 for layers of SαS weights.
+
+    Parameters
+    ----------
+    sizes : (L,) array of ints
+        Numbers of weights d_l.
+    indices : (L,) array
+        Tail indices α_l, above 1 and below 2.
+    scales : (L,) array
+        σ_l of SαS(σ_l), at least 0 and not all 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If shapes do not fit or a number is out of its range.
+
+    Notes
+    -----
+    Source: barsbey, equation (9) and Corollary 1. The radius is the one for which a union bound over all d weights is
+    small: √d·σ·T, with T the size that one of d weights of Lévy density |x|^(-1-α) exceeds with probability about
+    (2/α)·3^(-α)·d^(-α/(2L))/4. The norm of the weights itself is typically smaller by √d·d^(1/(2L)).
+    """
+    alphas = _checks.vector("indices", indices)
+    scale = _checks.nonnegative_vector("scales", scales, len(alphas), like="indices has one entry a layer")
+    counts = [_checks.count("sizes", k) for k in np.asarray(sizes).ravel()]
+    if len(counts) != len(alphas):
+        raise ValueError(f"sizes has {len(counts)} entries: give {len(alphas)}, one a layer, as indices has")
+    if not scale.any():
+        raise ValueError("scales are all 0: give one above 0")
+    layers, d, alpha = len(counts), sum(counts), float(alphas.min())
+    squares = (scale / [levy_scale(a) for a in alphas]) ** 2
+    sigma = math.sqrt(float(np.dot(counts, squares)) / d)
+    sigma0 = 3 * 4 ** (1 / alpha) / math.sqrt(layers) * d ** (0.5 + 1 / alpha) * sigma
+    return StableWeights(
+        layers=layers,
+        d=d,
+        alpha=alpha,
+        scale=sigma0,
+        radius=math.sqrt(layers) * sigma0 * d ** (1 / (2 * layers)),
+        failure=3 * d ** (-alpha / (2 * layers)),
+    )
 
 
 def margins(scores: ArrayLike, labels: ArrayLike) -> Floats:

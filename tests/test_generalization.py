@@ -10,11 +10,22 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import quad
 
-from prunekit.generalization import complexity, margins, needed_margin, network_margins, output_change
+from prunekit.generalization import (
+    complexity,
+    levy_scale,
+    margins,
+    needed_margin,
+    network_margins,
+    output_change,
+    stable_weights,
+)
 from prunekit.nets import Dataset
 from prunekit.nets.models import fcn
 from prunekit.network_pruning import pruned_weights
+from prunekit.stable import sample
+from prunekit.stable.distribution import tail_constant
 
 POSITIVE = st.floats(0.01, 100)
 
@@ -77,6 +88,76 @@ def test_the_second_term_is_that_of_the_formula():
     assert complexity(tau, b, layers, r, d, kappa, n) == pytest.approx(wanted, rel=1e-12)
     full = (12 * lip * r + d**0.5) * np.sqrt(np.log(n) / n)  # nothing pruned: no entropy
     assert complexity(tau, b, layers, r, d, 1.0, n) == pytest.approx(full, rel=1e-12)
+
+
+@pytest.mark.parametrize("alpha", [1.1, 1.5, 1.9, 1.99])
+def test_the_levy_scale_is_that_of_its_jumps(alpha):
+    """Jumps of density |x|^(-1-α) beyond t have the rate 2/α·t^(-α), and the exponent is ∫(1 - cos x)|x|^(-1-α)dx."""
+    rate = 2 / alpha
+    assert tail_constant(alpha) * levy_scale(alpha) ** alpha == pytest.approx(rate, rel=1e-9)
+    near, _ = quad(lambda x: np.sinc(x / (2 * math.pi)) ** 2 / 2, 0, 1, weight="alg", wvar=(1 - alpha, 0))
+    far, _ = quad(lambda x: x ** (-1 - alpha), 1, np.inf, weight="cos", wvar=1)
+    assert levy_scale(alpha) ** alpha == pytest.approx(2 * (near + 1 / alpha - far), rel=1e-6)
+
+
+def test_corollary_1_is_equation_10():
+    """The constants a and b_ε as the paper prints them, against Theorem 4 with the radius of stable weights."""
+    sizes, alphas, scales = [300, 500, 40], [1.7, 1.9, 1.6], [0.2, 0.05, 0.3]
+    tau, norm, kept, n, error = 0.7, 1.5, 0.2, 5000, 0.1
+    layers, d, alpha = 3, 840, 1.6
+    sigma = math.sqrt(sum(m / d * (s / levy_scale(a)) ** 2 for m, a, s in zip(sizes, alphas, scales, strict=True)))
+    sigma0 = sigma / (4 ** (-1 / alpha) * math.sqrt(layers) / 3 * d ** -(0.5 + 1 / alpha))
+    a = 6 * math.sqrt(2) * norm * 2**layers * layers**1.5
+    b = math.sqrt(2) * norm * ((1 + error) ** layers - 1)
+    h = -kept * math.log(kept) - (1 - kept) * math.log(1 - kept)
+    codes = kept * math.log(n) + 2 * h - kept * math.log(kept)
+    found = stable_weights(sizes, alphas, scales)
+    assert (found.layers, found.d, found.alpha) == (layers, d, alpha)
+    assert found.scale == pytest.approx(sigma0, rel=1e-12)
+    assert found.failure == pytest.approx(3 * d ** (-alpha / (2 * layers)), rel=1e-12)
+    second = complexity(tau, norm, layers, found.radius, d, kept, n)
+    assert second == pytest.approx((a * sigma0**layers / tau + 1) * math.sqrt(codes * d / n), rel=1e-12)
+    change = output_change(norm, layers, found.radius, error)
+    assert change == pytest.approx(b * sigma0**layers * math.sqrt(d), rel=1e-12)
+
+
+@given(factor=POSITIVE, layers=st.integers(2, 5), alpha=st.floats(1.05, 1.95))
+def test_the_constants_of_corollary_1_scale_with_the_weights(factor, layers, alpha):
+    sizes, alphas = [10 * (k + 1) for k in range(layers)], [alpha] * layers
+    one, other = (stable_weights(sizes, alphas, [f] * layers) for f in (1.0, factor))
+    assert other.scale == pytest.approx(factor * one.scale, rel=1e-12)
+    assert other.radius == pytest.approx(factor * one.radius, rel=1e-12)
+    assert other.failure == one.failure
+
+
+@pytest.mark.parametrize("alpha", [1.2, 1.6])
+def test_the_radius_is_what_a_union_bound_over_stable_weights_gives(alpha):
+    """Some weight exceeds radius/√d with the probability that the docstring states, and the norm the radius rarely."""
+    sizes, draws = [16, 48], 40000
+    found = stable_weights(sizes, [alpha, alpha], [0.3, 0.3])
+    w = sample(alpha, (draws, found.d), scale=0.3, seed=5)
+    stated = 2 / alpha * 3**-alpha * found.d ** (-alpha / 4) / 4
+    share = np.mean(np.abs(w).max(axis=1) > found.radius / math.sqrt(found.d))
+    assert abs(share - stated) < 5 * math.sqrt(stated / draws) + stated**2  # at least one: less than the sum
+    assert np.mean(np.linalg.norm(w, axis=1) > found.radius) <= stated < found.failure
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"indices": [1.5, 2.0]}, ValueError, "alpha is 2.0: give a tail index above 1 and below 2"),
+        ({"indices": [1.0, 1.5]}, ValueError, "alpha is 1.0"),
+        ({"scales": [0.0, 0.0]}, ValueError, "scales are all 0"),
+        ({"scales": [1.0]}, ValueError, "indices has one entry a layer"),
+        ({"scales": [1.0, -1.0]}, ValueError, "scales holds -1.0"),
+        ({"sizes": [10]}, ValueError, "sizes has 1 entries: give 2"),
+        ({"sizes": [10, 0]}, ValueError, "sizes is 0"),
+    ],
+)
+def test_bad_stable_weights_are_named(change, error, message):
+    good = {"sizes": [10, 20], "indices": [1.5, 1.6], "scales": [1.0, 2.0]}
+    with pytest.raises(error, match=message):
+        stable_weights(**(good | change))
 
 
 @given(st.integers(2, 5), st.integers(1, 30), st.integers(0, 1000))

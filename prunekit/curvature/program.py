@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -116,7 +116,8 @@ def smoothed(
     return Spectrum((Measure(grid[there], readings),), exact=True)
 
 
-class ZeroRows(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class ZeroRows:
     """What the program reads off a hundred rows.
 
     Attributes

@@ -27,14 +27,19 @@ def shrinkage(s: ArrayLike, smoothing: float) -> Floats:
     """Return g(s) = (s + 2β)/(s + β)^(3/2): the penalty's gradient in a column u with |u|² = s is g(s) u.
 
     It decreases from 2/√β at s = 0 towards 1/√s: short columns are pulled harder, for their size, than long ones.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If β is not positive.
     """
-    s = np.asarray(s, dtype=float)
+    s, smoothing = np.asarray(s, dtype=float), _checks.scalar("smoothing", smoothing, positive=True)
     return (s + 2 * smoothing) / (s + smoothing) ** 1.5
 
 
 def shrinkage_slope(s: ArrayLike, smoothing: float) -> Floats:
-    """Return the derivative of `shrinkage` in s, -(s + 4β)/(2(s + β)^(5/2))."""
-    s = np.asarray(s, dtype=float)
+    """Return the derivative of `shrinkage` in s, -(s + 4β)/(2(s + β)^(5/2)); β above 0."""
+    s, smoothing = np.asarray(s, dtype=float), _checks.scalar("smoothing", smoothing, positive=True)
     return -(s + 4 * smoothing) / (2 * (s + smoothing) ** 2.5)
 
 
@@ -47,8 +52,17 @@ def group_penalty(U: Floats, smoothing: float) -> float:
         The model.
     smoothing : float
         β > 0, in units of U².
+
+    Raises
+    ------
+    TypeError, ValueError
+        If U is no finite matrix or β is not positive.
     """
-    s = np.sum(U * U, axis=0)
+    U, smoothing = _checks.array("U", U, ndim=2), _checks.scalar("smoothing", smoothing, positive=True)
+    return _penalty(np.sum(U * U, axis=0), smoothing)
+
+
+def _penalty(s: Floats, smoothing: float) -> float:
     return float(np.sum(s / np.sqrt(s + smoothing)))
 
 
@@ -87,7 +101,7 @@ class Penalized:
         if self.strength == 0:
             return loss, gradient
         s = np.sum(U * U, axis=0)
-        value = loss + self.strength * group_penalty(U, self.smoothing)
+        value = loss + self.strength * _penalty(s, self.smoothing)
         return value, gradient + self.strength * shrinkage(s, self.smoothing) * U
 
     def hessian_product(self, U: Floats, Z: Floats, E: Floats | None = None) -> Floats:
@@ -151,10 +165,10 @@ def share_above(U: Floats, x: ArrayLike) -> Floats:
 
     Raises
     ------
-    ValueError
-        If all columns are 0.
+    TypeError, ValueError
+        If U is no finite matrix, or all columns are 0.
     """
-    norms = column_norms(U)
+    norms = column_norms(_checks.array("U", U, ndim=2))
     if norms.max() == 0:
         raise ValueError("U is 0: shares are relative to the longest column, which must not be 0")
     return np.mean(norms[:, None] > norms.max() * np.asarray(x, dtype=float).ravel(), axis=0).reshape(np.shape(x))

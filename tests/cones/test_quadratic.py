@@ -8,6 +8,7 @@ from scipy import optimize
 
 from prunekit import cones
 from prunekit.cones import one_shot_losses, removed, reoptimized_losses, self_consistent, smallest_kept
+from prunekit.spectrum import Measure, Spectrum
 
 
 def problem(D=9, rank=None, seed=0):
@@ -71,6 +72,30 @@ def test_self_consistent_is_the_first_of_a_scan(D, level, power):
 
     scan = next(k for k in range(D + 1) if k == D or k / D >= share(k))
     assert self_consistent(share, D) == scan
+
+
+@pytest.mark.parametrize("name", ["log-uniform", "power law"])
+def test_in_a_random_eigenbasis_the_kept_coordinates_behave_like_a_random_orthogonal_subspace(name):
+    """The true share, re-optimized, is T⊥ on average, and the published one is above it."""
+    D = 200
+    h = {"log-uniform": np.geomspace(1e-4, 100, D), "power law": 100 * np.arange(1.0, D + 1) ** -2}[name]
+    spectrum, gaps, below = Spectrum.of_eigenvalues(h), [], []
+    for seed in range(25):
+        rng = np.random.default_rng(seed)
+        V, w = np.linalg.qr(rng.standard_normal((D, D)))[0], rng.standard_normal(D)
+        H, epsilon = (V * h) @ V.T, 0.05 * float(h @ (V.T @ w) ** 2) / 2
+
+        def orthogonal(k, V=V, w=w, epsilon=epsilon):
+            return cones.orthogonal_limit(spectrum, Measure.of_vector(h, V.T @ removed(w, k)), epsilon).value
+
+        def published(k, w=w, epsilon=epsilon):
+            return 1 - cones.dimension_as_published(spectrum, epsilon, np.linalg.norm(removed(w, k))).value / D
+
+        true = smallest_kept(reoptimized_losses((H + H.T) / 2, w), epsilon)
+        gaps.append(true - self_consistent(orthogonal, D))
+        below.append(true - self_consistent(published, D))
+    assert abs(np.mean(gaps)) < 4 * np.std(gaps) / 5 + 1
+    assert np.mean(below) < -4 * np.std(below) / 5
 
 
 def test_smallest_kept():

@@ -1,0 +1,1 @@
+"""Masks, their files, the surgeon and the road to retraining."""
