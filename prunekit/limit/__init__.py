@@ -7,7 +7,7 @@ in `prunekit.curvature`. Importing this package imports torch.
 
 from prunekit.limit.comparison import LimitComparison, compare_limits
 from prunekit.limit.landscape import Landscape
-from prunekit.limit.measured import MeasuredLimit, PruningCurve, halves, measured_limit, pruning_curve
+from prunekit.limit.measured import MeasuredLimit, PruningCurve, gain_at_limit, halves, measured_limit, pruning_curve
 from prunekit.limit.networks import network_landscape, pruning_limit
 from prunekit.limit.prediction import METHODS, PruningLimit, predict, threshold
 from prunekit.limit.program import program_limit
@@ -27,6 +27,7 @@ __all__ = [
     "PruningLimit",
     "Tolerance",
     "compare_limits",
+    "gain_at_limit",
     "halves",
     "l1_path",
     "measured_limit",

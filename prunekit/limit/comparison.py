@@ -84,7 +84,7 @@ def compare_limits(
     drop: float = 0.01,
     curvature_data: Any = None,
     zero_share: float | None = None,
-    resolution: float = 1e-4,
+    resolution: float = 1e-3,
     program_steps: int = LANCZOS_STEPS,
     seed: int = 0,
     parameters: Names | None = None,

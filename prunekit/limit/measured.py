@@ -60,6 +60,20 @@ class PruningCurve:
         """Accuracy on the held-out images (m,)."""
         return self.held_correct.mean(axis=1)
 
+    def share_where_lost(self, lost: float, chance: float) -> float:
+        """Return the share from which on less than `lost` of the way from dense accuracy to chance is lost.
+
+        Parameters
+        ----------
+        lost : float
+            From 0 to 1; at 0.5 half of what the network knows is gone just below that share.
+        chance : float
+            Accuracy of guessing.
+        """
+        accuracy = self.held_accuracy
+        floor = accuracy[-1] - _checks.scalar("lost", lost) * max(accuracy[-1] - chance, 0.0)
+        return float(self.shares[_first_of_tail(accuracy >= floor - 1e-12)])
+
 
 @dataclass(frozen=True)
 class MeasuredLimit:
@@ -234,6 +248,30 @@ def measured_limit(
         else "held-out accuracy above the dense one, anywhere"
     )
     return _limit(curve, find(accuracy), float(draws.std(ddof=1)), words, accuracy[-1])
+
+
+def gain_at_limit(curve: PruningCurve, seed: Seed = 0) -> tuple[float, float]:
+    """Return the gain in accuracy at the program's limit, on the images that chose it and on others.
+
+    The held-out images are halved at random; the rule "program" reads its limit off the first half.
+
+    Parameters
+    ----------
+    curve : PruningCurve
+        At least two held-out images.
+    seed : int
+        Of the halving.
+
+    Returns
+    -------
+    (float, float)
+        Accuracy at the limit less the dense network's, on the half that was looked at, and on the other.
+    """
+    order = _checks.generator(seed).permutation(curve.held_correct.shape[1])
+    _checks.count("held-out images", order.size, 2)
+    first, other = (curve.held_correct[:, part].mean(axis=1) for part in np.array_split(order, 2))
+    at = _exceeds(first)
+    return float(first[at] - first[-1]), float(other[at] - other[-1])
 
 
 def _limit(curve: PruningCurve, at: int, error: float, rule: str, dense: float) -> MeasuredLimit:

@@ -87,7 +87,7 @@ def pruning_limit(
     steps: int = 64,
     probes: int = 8,
     seed: Seed = 0,
-    resolution: float = 1e-4,
+    resolution: float = 1e-3,
     zero_share: float | None = None,
     parameters: Names | None = None,
 ) -> PruningLimit:

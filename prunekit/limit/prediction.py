@@ -122,7 +122,7 @@ def predict(
     *,
     method: Method = "published",
     negative: Negative = "absolute",
-    resolution: float = 1e-4,
+    resolution: float = 1e-3,
     zero_share: float = 0.0,
     program_steps: int = LANCZOS_STEPS,
 ) -> PruningLimit:
@@ -141,7 +141,8 @@ def predict(
     negative : str
         "absolute", as in the authors' program, "zero", or "refuse".
     resolution : float
-        In shares: k is bisected to within so many times D, or to one weight. Dense quadratic methods look at every k.
+        Relative: the limit is bisected to within so many times itself, or to one weight. Dense quadratic methods look
+        at every k.
     zero_share : float
         For "program": the share of eigenvalues that it takes for 0, besides those in the spectrum.
     program_steps : int
@@ -224,14 +225,17 @@ def _self_consistent(
 
 
 def bisect(allowed: Callable[[int], bool], D: int, resolution: float) -> tuple[int, int]:
-    """Return k that is allowed and a smaller one that is not (-1: below all), no more than resolution · D apart.
+    """Return k that is allowed and a smaller one that is not (-1: below all), nearer than resolution times the first.
 
-    k = D is taken to be allowed. Where the allowed ones are not all above the others, one crossing is found.
+    k = D is taken to be allowed. Where the allowed ones are not all above the others, one crossing is found. Halved is
+    the ratio, since limits may lie anywhere between one weight and all.
     """
-    below, above = -1, D
-    step = max(1, int(resolution * D))
-    while above - below > step:
-        middle = (above + below) // 2
+    if allowed(0):
+        return 0, -1
+    below, above = 0, D
+    while above - below > max(1.0, resolution * above):
+        middle = math.isqrt(max(below, 1) * above)
+        middle = min(max(middle, below + 1), above - 1)
         if allowed(middle):
             above = middle
         else:

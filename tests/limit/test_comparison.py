@@ -1,0 +1,49 @@
+"""The paper's networks, and all limits of one network."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from prunekit import limit
+from prunekit.limit import METHODS, measured_limit, pruning_limit
+from prunekit.nets import Dataset
+from tests.limit.helpers import linear_problem
+
+
+def test_the_papers_path_is_kept_by_a_shorter_training():
+    paper = limit.PAPER["fc5"].config()
+    assert limit.l1_path(paper, 50_000) == pytest.approx(5e-5 * 0.01 * 200 * 391 / 0.1)
+    short = limit.PAPER["fc5"].config(epochs=20, l1=5e-4)
+    assert limit.l1_path(short, 50_000) == pytest.approx(limit.l1_path(paper, 50_000))
+    with pytest.raises(ValueError, match="constant learning rate"):
+        limit.l1_path(limit.PAPER["resnet18"].config(), 50_000)
+
+
+@pytest.mark.parametrize(("name", "size"), [("fc5", 3_885_010), ("fc12", 7_269_610)])
+def test_the_papers_networks_are_built_for_the_data(name, size):
+    images = torch.zeros(2, 3, 32, 32)
+    labels = torch.tensor([0, 9])
+    data = Dataset("like cifar10", images, labels, images, labels, 10, torch.zeros(3), torch.ones(3))
+    network = limit.PAPER[name].build(data, 0)
+    assert sum(p.numel() for p in network.parameters()) == size
+    assert network(images).shape == (2, 10)
+
+
+def test_a_comparison_is_what_its_parts_say():
+    model, data = linear_problem()
+    found = limit.compare_limits(model, data, epsilon=0.05, shares=np.arange(1, 37) / 36)
+    row = found.row()
+    assert row["weights"] == 36
+    for method in METHODS:
+        assert row[f"predicted {method}"] == pruning_limit(model, data, epsilon=0.05, method=method).fraction
+    assert row["predicted program, error"] is None
+    again = measured_limit(model, data, rule="training loss", epsilon=0.05, shares=np.arange(1, 37) / 36)
+    assert row["measured training loss"] == again.fraction
+    kept = found.predicted["published"].kept
+    assert row["gap"] == limit.upper_gap(found.landscape, 0.05, kept).value
+    assert row["negative_share"] < 1e-6
+    assert row["trace"] == pytest.approx(np.trace(found.landscape.hessian))
+    by_products = limit.compare_limits(model, data, epsilon=0.05, dense=False, shares=[0.5], steps=10, probes=2)
+    assert "predicted re-optimized" not in by_products.row()

@@ -1,0 +1,105 @@
+"""Landscapes against dense algebra, and Lanczos ones against dense ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from prunekit import limit
+from prunekit.curvature import Matrix
+from prunekit.limit import METHODS, Landscape, predict
+from prunekit.limit.landscape import treated
+from prunekit.spectrum import Measure
+from tests.limit.helpers import EPSILON, WITH_T, brute_removed, indefinite, linear_problem, problem
+
+
+def test_direction_and_distance_are_those_of_what_is_removed():
+    w, H = problem()
+    L = Landscape.of_matrix(w, H)
+    for k in (0, 7, 59):
+        c = brute_removed(w, k)
+        np.testing.assert_array_equal(L.removed(k), c)
+        assert L.distance(k) == pytest.approx(np.linalg.norm(c))
+        measure = L.direction(k)
+        assert measure.total == pytest.approx(c @ c)
+        assert measure.integrate(lambda h: h) == pytest.approx(c @ H @ c)
+        assert measure.integrate(lambda h: h**2) == pytest.approx(c @ H @ H @ c)
+    assert L.distance(60) == 0
+
+
+def test_equal_magnitudes_go_last_position_first():
+    L = Landscape.of_matrix([1.0, -1.0, 2.0, 1.0], np.eye(4))
+    np.testing.assert_array_equal(L.order, [2, 0, 1, 3])
+    np.testing.assert_array_equal(L.removed(2), [0, -1, 0, 1])
+
+
+def test_block_is_the_removed_weights_own_hessian():
+    w, H = problem()
+    L = Landscape.of_matrix(w, H)
+    gone = np.flatnonzero(brute_removed(w, 20))
+    wanted = np.linalg.eigvalsh(H[np.ix_(gone, gone)])
+    np.testing.assert_allclose(L.block(20).pooled.nodes, wanted, atol=1e-12)
+
+
+def test_a_full_lanczos_run_along_c_is_the_dense_measure():
+    w, H = problem(30)
+    dense, probed = Landscape.of_matrix(w, H), Landscape.of_operator(w, Matrix(H), steps=30, probes=2)
+    for f in (np.log1p, lambda h: 1 / (0.1 + h)):
+        assert probed.direction(5).integrate(f) == pytest.approx(dense.direction(5).integrate(f), rel=1e-8)
+    assert "30 steps, 2 probes" in repr(probed)
+
+
+@pytest.mark.parametrize("method", WITH_T)
+def test_lanczos_limits_agree_with_dense_ones_within_their_error(method):
+    w, H = problem(400, seed=3)
+    dense = predict(Landscape.of_matrix(w, H), EPSILON, method=method)
+    probed = predict(Landscape.of_operator(w, Matrix(H), steps=60, probes=12, seed=4), EPSILON, method=method)
+    assert 0 < probed.error < 0.05
+    assert dense.error == 0
+    assert abs(probed.fraction - dense.fraction) < 4 * probed.error + 1 / 400
+
+
+def test_lanczos_block_gives_the_gap_within_its_error():
+    w, H = problem(300, seed=5)
+    dense = limit.upper_gap(Landscape.of_matrix(w, H), EPSILON, 60)
+    probed = limit.upper_gap(Landscape.of_operator(w, Matrix(H), steps=50, probes=12), EPSILON, 60)
+    assert 0 < probed.error < 0.02
+    assert abs(probed.value - dense.value) < 4 * probed.error
+
+
+@pytest.mark.parametrize("method", [m for m in METHODS if m != "program"])
+def test_scaled_is_the_landscape_of_scaled_weights_and_hessian(method):
+    w, H = indefinite()
+    scaled = Landscape.of_matrix(w, H).scaled(weights=1.7, curvature=0.3)
+    anew = Landscape.of_matrix(1.7 * w, 0.3 * H)
+    assert predict(scaled, EPSILON, method=method).kept == predict(anew, EPSILON, method=method).kept
+    assert limit.upper_gap(scaled, EPSILON, 9).value == pytest.approx(limit.upper_gap(anew, EPSILON, 9).value)
+
+
+def test_with_weights_keeps_the_hessian_alone():
+    (w, H), (v, _) = problem(), problem(seed=9)
+    mixed, anew = Landscape.of_matrix(w, H).with_weights(v), Landscape.of_matrix(v, H)
+    for method in ("published", "cone", "re-optimized"):
+        assert predict(mixed, EPSILON, method=method).kept == predict(anew, EPSILON, method=method).kept
+
+
+@pytest.mark.parametrize("negative", ["absolute", "zero", "refuse"])
+def test_negative_eigenvalues_are_treated_as_told(negative):
+    measure = Measure([-1.0, 0.5, 2.0], [1.0, 2.0, 3.0])
+    if negative == "refuse":
+        with pytest.raises(ValueError, match="eigenvalue -1"):
+            treated(measure, negative)
+        return
+    wanted = {"absolute": [0.5, 1.0, 2.0], "zero": [0.0, 0.5, 2.0]}[negative]
+    np.testing.assert_array_equal(treated(measure, negative).nodes, wanted)
+
+
+def test_a_networks_landscape_is_the_same_dense_and_by_products():
+    model, data = linear_problem()
+    dense = limit.network_landscape(model, data)
+    probed = limit.network_landscape(model, data, dense=False, steps=36, probes=2)
+    np.testing.assert_array_equal(dense.weights, probed.weights)
+    for k in (3, 20):
+        one = dense.direction(k).integrate(lambda h: np.log1p(np.abs(h)))
+        assert probed.direction(k).integrate(lambda h: np.log1p(np.abs(h))) == pytest.approx(one, rel=1e-4)
+    assert predict(dense, 0.1, method="cone").kept == pytest.approx(predict(probed, 0.1, method="cone").kept, abs=3)

@@ -1,0 +1,100 @@
+"""Thresholds and limits against equation (18), brute force over k, and closed forms."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from prunekit import limit
+from prunekit.curvature import Matrix
+from prunekit.limit import METHODS, Landscape, predict
+from tests.limit.helpers import EPSILON, WITH_T, brute_removed, problem
+
+
+def test_published_threshold_is_equation_18():
+    w, H = problem()
+    L = Landscape.of_matrix(w, H)
+    R = np.linalg.norm(brute_removed(w, 12))
+    radii = [math.sqrt(2 * EPSILON / h) for h in np.linalg.eigvalsh(H)]
+    wanted = 1 - sum(r**2 / (R**2 + r**2) for r in radii) / 60
+    assert limit.threshold(L, EPSILON, 12).value == pytest.approx(wanted)
+
+
+def test_trace_orders_two_networks_the_wrong_way():
+    """Traces 500 and 1000 with T = .333 and .001, at R = 1: THEORY, erratum 15."""
+    D, w = 1000, np.full(1000, 1 / math.sqrt(1000))  # R = 1 at k = 0
+    even = Landscape.of_matrix(w, 0.5 * np.eye(D))
+    spike = Landscape.of_matrix(w, np.diag(np.r_[1000.0, np.zeros(D - 1)]))
+    assert limit.threshold(even, 0.5, 0).value == pytest.approx(1 / 3)
+    assert limit.threshold(spike, 0.5, 0).value == pytest.approx(1000 / 1001 / 1000)
+
+
+def test_published_threshold_is_above_one_half_where_the_pruned_point_is_feasible():
+    """100 sharp and 900 flat directions, w* - w^k along the flat ones: THEORY, erratum 13b."""
+    h = np.r_[np.full(100, 1e4), np.full(900, 1e-3)]
+    w = np.r_[np.full(100, 10.0), np.full(900, 1.0)]
+    L = Landscape.of_matrix(w, np.diag(h))
+    assert limit.threshold(L, 0.5, 100).value == pytest.approx(0.1 * 1 + 0.9 * (1 - 1000 / (900 + 1000)), abs=1e-4)
+    assert predict(L, 0.5, method="one-shot").kept == 100
+    assert limit.threshold(L, 0.5, 100, method="cone").value == 0
+
+
+@pytest.mark.parametrize("method", WITH_T)
+@pytest.mark.parametrize("seed", range(3))
+def test_the_limit_is_the_least_self_consistent_k(method, seed):
+    w, H = problem(50, seed)
+    L = Landscape.of_matrix(w, H)
+    allowed = [k / 50 >= limit.threshold(L, EPSILON, k, method=method).value for k in range(51)]
+    found = predict(L, EPSILON, method=method, resolution=0)
+    assert allowed == sorted(allowed), "one crossing, so that it is the least"
+    assert found.kept == allowed.index(True)
+    assert found.fraction == found.kept / 50
+    assert found.removed == 1 - found.fraction
+    assert found.distance == pytest.approx(np.linalg.norm(brute_removed(w, found.kept)))
+    assert dict(found.curve)[found.fraction] <= found.fraction
+
+
+def test_in_a_random_basis_the_orthogonal_limit_is_that_of_re_optimized_weights():
+    """The others are not, and the published cone is smaller than the exact one."""
+    w, H = problem(300, seed=8)
+    L = Landscape.of_matrix(w, H)
+    for epsilon in (0.02, 0.2, 1.0):
+        found = {m: predict(L, epsilon, method=m).fraction for m in METHODS if m != "program"}
+        assert found["cone"] < found["published"]
+        assert abs(found["orthogonal"] - found["re-optimized"]) < 0.03 < found["re-optimized"] - found["cone"]
+        assert found["re-optimized"] < found["one-shot"]
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 10**6), st.floats(1e-3, 10.0), st.floats(0.1, 5.0))
+def test_only_the_product_of_squared_weights_and_curvature_counts(seed, epsilon, a):
+    w, H = problem(20, seed)
+    L = Landscape.of_matrix(w, H)
+    both = L.scaled(weights=a, curvature=1 / a**2)
+    for k in (0, 5, 15):
+        for method in WITH_T:
+            one = limit.threshold(L, epsilon, k, method=method).value
+            assert limit.threshold(both, epsilon, k, method=method).value == pytest.approx(one, abs=1e-9)
+    shares = [limit.threshold(L, epsilon, k).value for k in range(21)]
+    assert shares == sorted(shares, reverse=True)
+    assert 0 <= predict(L, epsilon).fraction <= 1
+    assert predict(L, epsilon).kept >= predict(L, 2 * epsilon).kept
+
+
+def test_errors_of_the_limit_follow_from_those_of_the_threshold():
+    """Independent Lanczos runs scatter as much as their errors say."""
+    w, H = problem(200, seed=2)
+    runs = [predict(Landscape.of_operator(w, Matrix(H), steps=40, probes=6, seed=s), EPSILON) for s in range(30)]
+    spread = np.std([r.fraction for r in runs], ddof=1)
+    said = np.sqrt(np.mean([r.error**2 for r in runs]))
+    assert stats.chi2.ppf(1e-4, 29) < 29 * (spread / said) ** 2 < stats.chi2.ppf(1 - 1e-4, 29)
+
+
+def test_one_probe_has_no_error_bar():
+    w, H = problem(30)
+    assert math.isinf(predict(Landscape.of_operator(w, Matrix(H), steps=20, probes=1), EPSILON).error)
