@@ -138,3 +138,32 @@ class Spectrum:
     def mapped(self, f: Callable[[Floats], Floats]) -> Spectrum:
         """Return the spectrum with its nodes moved by `f`."""
         return Spectrum(tuple(probe.mapped(f) for probe in self.probes), self.exact)
+
+    def with_zeros(self, count: int) -> Spectrum:
+        """Return the spectrum of a matrix with `count` more rows, which are 0: an atom at 0 in every probe."""
+        zeros = float(_checks.count("count", count, 0))
+        if zeros == 0:
+            return self
+        more = (np.append(probe.nodes, 0.0) for probe in self.probes)
+        weights = (np.append(probe.weights, zeros) for probe in self.probes)
+        return Spectrum(tuple(map(Measure, more, weights)), self.exact)
+
+    def trace(self) -> Estimate:
+        """Return the trace, Σ_i h_i."""
+        return self.integrate(lambda h: h)
+
+    def log_determinant(self, shift: float = 0.0) -> Estimate:
+        """Return log det(H + shift I), Σ_i log(h_i + shift).
+
+        Raises
+        ------
+        ValueError
+            If a node lies at -shift or below.
+        """
+        moved = _checks.scalar("shift", shift)
+        least = min(float(probe.nodes[0]) for probe in self.probes)
+        if least + moved <= 0:
+            raise ValueError(
+                f"shift is {moved:.6g}, and the least node is {least:.6g}: give a shift above {-least:.6g}"
+            )
+        return self.integrate(lambda h: np.log(h + moved))

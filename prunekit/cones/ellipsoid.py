@@ -1,0 +1,228 @@
+"""Ellipsoids {x : xᵀHx ≤ 2ε}, their Gaussian width, and the exact cone that one generates seen from outside."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from prunekit import _checks, estimates
+from prunekit._checks import Floats, Seed
+from prunekit.cones.equivalents import ROUNDING, nonnegative
+from prunekit.cones.sampling import ENTRIES, as_basis, as_points
+from prunekit.estimates import Estimate
+from prunekit.spectrum import Measure
+
+
+def radii(eigenvalues: ArrayLike, epsilon: float) -> Floats:
+    """Return r_i = √(2ε/h_i), (D,), for eigenvalues h_i above 0. Source: geometric, Lemma 1.
+
+    Raises
+    ------
+    ValueError
+        If an eigenvalue is not above 0, where the radius is infinite, or ε is not.
+    """
+    h = _checks.vector("eigenvalues", eigenvalues)
+    if h.min() <= 0:
+        raise ValueError(f"eigenvalues reach down to {h.min():.3g}: give eigenvalues above 0, for finite radii")
+    return np.sqrt(2 * _checks.scalar("epsilon", epsilon, positive=True) / h)
+
+
+def ellipsoid_width_as_published(radii: ArrayLike) -> float:
+    """Return √(Σ r_i²), geometric's Gaussian width of an ellipsoid: an upper bound. Source: Lemma 1, equation (15)."""
+    return float(np.linalg.norm(_checks.nonnegative_vector("radii", radii)))
+
+
+def sampled_ellipsoid_width(radii: ArrayLike, draws: int, *, seed: Seed) -> Estimate:
+    """Return the Gaussian width of an ellipsoid, E√(Σ r_i² g_i²), by Monte Carlo.
+
+    The supremum of <g, x> over the ellipsoid is √(Σ r_i² g_i²); equation (8) of geometric is its mean.
+
+    Parameters
+    ----------
+    radii : (D,) array
+        Each at least 0.
+    draws : int
+        At least 1.
+    seed : int, SeedSequence or Generator
+        Of the Gaussian vectors.
+    """
+    squares = _checks.nonnegative_vector("radii", radii) ** 2
+    draws, rng = _checks.count("draws", draws), _checks.generator(seed)
+    size = max(1, ENTRIES // squares.size)
+    parts = [
+        np.sqrt(rng.standard_normal((min(size, draws - start), squares.size)) ** 2 @ squares)
+        for start in range(0, draws, size)
+    ]
+    return estimates.mean(np.concatenate(parts))
+
+
+def ellipsoid_width(radii: ArrayLike) -> float:
+    """Return the Gaussian width of an ellipsoid, E√(Σ r_i² g_i²), to about ten digits.
+
+    With Q = Σ r_i² g_i², E√Q = (4π)^(-1/2) ∫ (1 - E exp(-tQ)) t^(-3/2) dt, and E exp(-tQ) = Π (1 + 2t r_i²)^(-1/2). In
+    log t the integrand is analytic in a strip of half-width π, so the trapezoidal rule converges faster than any power.
+
+    Parameters
+    ----------
+    radii : (D,) array
+        Each at least 0.
+    """
+    squares = _checks.nonnegative_vector("radii", radii) ** 2
+    total = float(squares.sum())
+    if total == 0:
+        return 0.0
+    step = 0.4
+    log_t = np.arange(-60.0, 60.0, step)
+    exponents = np.array([np.log1p(2 * t * squares / total).sum() for t in np.exp(log_t)])
+    integral = step * float(np.sum(-np.expm1(-exponents / 2) * np.exp(-log_t / 2)))
+    return math.sqrt(total / (4 * math.pi)) * integral
+
+
+@dataclass(frozen=True, eq=False)
+class EllipsoidCone:
+    """The cone that the ellipsoid {x : (x - c)ᵀH(x - c) ≤ 2ε} generates from the origin, in H's eigenbasis.
+
+    The origin stands for the pruned point and c = w* - w^k for the centre. If cᵀHc ≤ 2ε the origin lies inside and the
+    cone is the whole space. Otherwise, with a = cᵀHc - 2ε, it is {y : yᵀHc ≥ √a·√(yᵀHy)}: one half of the quadratic
+    cone yᵀMy ≤ 0, M = aH - Hc(Hc)ᵀ, which has a single negative eigenvalue. M is diagonalized once, O(D³); to project
+    is to solve a scalar equation then, O(D). Directions with h = 0 are in both ways: it is the closure of the cone.
+
+    Parameters
+    ----------
+    eigenvalues : (D,) array
+        h_i ≥ 0.
+    coordinates : (D,) array
+        c_i, the coordinates of c in the eigenbasis.
+    epsilon : float
+        Tolerance on the loss, above 0.
+
+    Raises
+    ------
+    ValueError
+        For arrays of different lengths or a negative eigenvalue.
+    FloatingPointError
+        If the cone is so thin that its axis is lost in rounding.
+    """
+
+    eigenvalues: Floats
+    coordinates: Floats
+    epsilon: float
+    _axes: Floats = field(init=False, repr=False)
+    _slopes: Floats = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        h = _checks.vector("eigenvalues", self.eigenvalues)
+        c = _checks.vector("coordinates", self.coordinates, h.size, like=f"eigenvalues has {h.size}")
+        nonnegative("eigenvalues", Measure.of_eigenvalues(h))
+        object.__setattr__(self, "eigenvalues", np.maximum(h, 0.0))
+        object.__setattr__(self, "coordinates", c)
+        object.__setattr__(self, "epsilon", _checks.scalar("epsilon", self.epsilon, positive=True))
+        axes, slopes = (np.eye(h.size), np.zeros(h.size)) if self.whole else self._standard_form()
+        object.__setattr__(self, "_axes", axes)
+        object.__setattr__(self, "_slopes", slopes)
+
+    @property
+    def ambient(self) -> int:
+        """D."""
+        return int(self.eigenvalues.size)
+
+    @property
+    def energy(self) -> float:
+        """cᵀHc, twice the loss that the quadratic model gives the pruned point."""
+        return float(np.sum(self.eigenvalues * self.coordinates**2))
+
+    @property
+    def whole(self) -> bool:
+        """Whether the cone is the whole space: the pruned point has the loss already."""
+        return self.energy <= 2 * self.epsilon
+
+    def _standard_form(self) -> tuple[Floats, Floats]:
+        """Return axes (D, D) as columns, the cone's own first, and ρ_i ≥ 0: Σ_{i>1} ρ_i y_i² ≤ y_1², y_1 ≥ 0."""
+        image = self.eigenvalues * self.coordinates
+        M = np.diag((self.energy - 2 * self.epsilon) * self.eigenvalues) - np.outer(image, image)
+        values, axes = np.linalg.eigh(M)
+        if -values[0] < 100 * np.finfo(float).eps * np.abs(values).max():
+            raise FloatingPointError(
+                f"the cone is too thin for double precision (2ε/cᵀHc = {2 * self.epsilon / self.energy:.3g}): "
+                "give a larger epsilon or eigenvalues of less spread"
+            )
+        slopes = np.maximum(values, 0.0) / -values[0]
+        slopes[slopes < ROUNDING * slopes.max()] = 0  # directions that M sends to 0, which the cone holds both ways
+        axes[:, 0] *= np.sign(axes[:, 0] @ self.coordinates)
+        return axes, slopes
+
+    def project(self, points: Floats) -> Floats:
+        """Return the nearest points (n, D) of the cone, coordinates in H's eigenbasis.
+
+        Parameters
+        ----------
+        points : (n, D) array
+            Coordinates in H's eigenbasis.
+        """
+        points = as_points(points, self.ambient)
+        if self.whole:
+            return points
+        return np.asarray(_project(points @ self._axes, self._slopes) @ self._axes.T)
+
+    def meets(self, basis: Floats) -> bool:
+        """Return whether the span of `basis` (D, k) reaches the ellipsoid, in H's eigenbasis.
+
+        Exactly: the least of (y - c)ᵀH(y - c) over the subspace, linear least squares, is at most 2ε.
+        """
+        basis = as_basis(basis, self.ambient)
+        if self.whole:
+            return basis.shape[1] > 0
+        root = np.sqrt(self.eigenvalues)
+        target = root * self.coordinates
+        if basis.shape[1] == 0:
+            return False
+        system = root[:, None] * basis
+        missing = target - system @ np.linalg.lstsq(system, target)[0]
+        return bool(missing @ missing <= 2 * self.epsilon)
+
+
+def _project(points: Floats, slopes: Floats) -> Floats:
+    """Project points (n, D) on {y : Σ_{i>1} ρ_i y_i² ≤ y_1², y_1 ≥ 0}, ρ_1 = 0.
+
+    The nearest point is y_1 = z|g_1|, y_i = z g_i/(z + (z - σ)ρ_i), σ the sign of g_1, with the z ≥ max(σ, 0) that puts
+    it on the boundary: Lagrange's conditions with z in place of the multiplier.
+    """
+    first, squares = points[:, 0], points[:, 1:] ** 2
+    rho = slopes[1:]
+    sloped = rho > 0
+    inside = (first >= 0) & (squares @ rho <= first**2)
+    polar = ~inside & (first <= 0) & (squares[:, sloped] @ (1 / rho[sloped]) <= first**2)
+    found = np.where(inside[:, None], points, 0.0)
+    found[polar, 1:] = points[polar, 1:] * ~sloped
+    rest = np.flatnonzero(~inside & ~polar)
+    if rest.size:
+        found[rest] = _boundary(points[rest], rho)
+    return found
+
+
+def _boundary(points: Floats, rho: Floats) -> Floats:
+    """Return the nearest points (n, D) for points whose nearest point is on the boundary and not 0."""
+    from scipy.optimize import elementwise
+
+    size, sign = np.abs(points[:, 0]), np.where(points[:, 0] > 0, 1.0, -1.0)
+    sloped = rho > 0
+    r, squares = rho[sloped], points[:, 1:][:, sloped] ** 2
+    scale = np.sqrt(squares @ r)  # of the boundary at the largest z
+
+    def excess(y: Floats, row: Floats) -> Floats:
+        """Return how far y_1 = y is from the boundary; it falls in y."""
+        index = row.astype(int)
+        z = (y / np.maximum(size[index], 1e-300))[:, None]
+        shrunk = np.sqrt((squares[index] * r / (z + (z - sign[index, None]) * r) ** 2).sum(axis=1))
+        return shrunk - size[index]
+
+    low = np.where(sign > 0, size, 0.0)
+    result = elementwise.find_root(excess, (low, scale), args=(np.arange(float(len(points))),))
+    y = np.where(result.success, result.x, np.nan)
+    _checks.finite("the projection", y)
+    z = (y / np.maximum(size, 1e-300))[:, None]
+    others = points[:, 1:] * np.where(sloped, z / (z + (z - sign[:, None]) * rho), 1.0)
+    return np.column_stack([y, others])

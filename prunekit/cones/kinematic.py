@@ -1,0 +1,96 @@
+"""Does a random subspace meet a cone? Predicted by the kinematic formula, and by simulation.
+
+Source: geometric, Theorem 1, equation (7): a jump where δ(C) + k = D. The jump has a width, which `smooth_step` and
+`error_bounds` give; `volumes.meeting_probability` is exact where the intrinsic volumes are known.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy import special
+
+from prunekit import _checks
+from prunekit._checks import Floats, Seed
+from prunekit.cones.sampling import Cone, random_subspace
+from prunekit.estimates import Estimate
+
+
+def step(dimension: float, k: Floats | float, ambient: int) -> Floats:
+    """Return the chance that a random k-dimensional subspace meets the cone, as the kinematic formula has it: 0 or 1.
+
+    1 where δ + k > D, 0 where it is below, ½ between. Source: geometric, Theorem 1, equation (7).
+
+    Parameters
+    ----------
+    dimension : float
+        δ(C), from 0 to D.
+    k : float or array
+        Dimensions of the subspace.
+    ambient : int
+        D.
+    """
+    return np.heaviside(_surplus(dimension, k, ambient), 0.5)
+
+
+def smooth_step(dimension: float, variance: float, k: Floats | float, ambient: int) -> Floats:
+    """Return the chance to meet, with the intrinsic volumes taken for Gaussian: Φ((δ + k - D)/√variance).
+
+    Approximate, and good where the variance is large (Goldstein, Nourdin and Peccati 2017).
+
+    Parameters
+    ----------
+    dimension, k, ambient
+        As for `step`.
+    variance : float
+        Of the intrinsic volumes, above 0: `volumes.variance`, or `intrinsic_variance` of draws.
+    """
+    spread = math.sqrt(_checks.scalar("variance", variance, positive=True))
+    return np.asarray(special.ndtr(_surplus(dimension, k, ambient) / spread))
+
+
+def error_bounds(dimension: float, k: Floats | float, ambient: int) -> tuple[Floats, Floats]:
+    """Return a lower and an upper bound of the chance to meet that hold for every cone of that δ.
+
+    With x = δ + k - D it is at most 4 exp(-x²/8D) for x < 0 and at least 1 minus that for x > 0 (Amelunxen et al. 2014,
+    Theorem I, solved for the probability).
+
+    Parameters
+    ----------
+    dimension, k, ambient
+        As for `step`.
+    """
+    surplus = _surplus(dimension, k, ambient)
+    tail = np.minimum(4 * np.exp(-(surplus**2) / (8 * ambient)), 1)
+    return np.where(surplus > 0, 1 - tail, 0.0), np.where(surplus < 0, tail, 1.0)
+
+
+def _surplus(dimension: float, k: Floats | float, ambient: int) -> Floats:
+    ambient = _checks.count("ambient", ambient)
+    dimension = _checks.scalar("dimension", dimension)
+    if dimension > ambient:
+        raise ValueError(f"dimension is {dimension}: give one of at most the ambient {ambient}")
+    return np.asarray(dimension + _checks.numbers("k", k) - ambient)
+
+
+def simulate(cone: Cone, k: int, draws: int, *, seed: Seed) -> Estimate:
+    """Return the share of random k-dimensional subspaces that meet the cone, each decided exactly.
+
+    The error is that of a binomial share, √(p(1-p)/n) at p = (hits + 1)/(n + 2), so that 0 and n hits have one too.
+
+    Parameters
+    ----------
+    cone : Cone
+        Anything with `ambient` and `meets`.
+    k : int
+        From 0 to D.
+    draws : int
+        At least 1.
+    seed : int, SeedSequence or Generator
+        Of the subspaces.
+    """
+    draws, rng = _checks.count("draws", draws), _checks.generator(seed)
+    hits = sum(cone.meets(random_subspace(cone.ambient, k, seed=rng)) for _ in range(draws))
+    p = (hits + 1) / (draws + 2)
+    return Estimate(hits / draws, math.sqrt(p * (1 - p) / draws))

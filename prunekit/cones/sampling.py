@@ -1,0 +1,185 @@
+"""Statistical dimension and Gaussian width of a cone by Monte Carlo, from nothing but its projector.
+
+Both are moments of |Π_C g| for a standard Gaussian vector g: δ(C) = E|Π_C g|², and the width of the part of C on the
+unit sphere is w = E|Π_C g| (see `gaussian_width`). So δ - w² is the variance of |Π_C g|.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from prunekit import _checks, estimates
+from prunekit._checks import Floats, Seed
+from prunekit.estimates import Estimate
+
+ENTRIES = 2**22  # Gaussian numbers in one batch, 32 MiB
+
+
+class Projector(Protocol):
+    """What Monte Carlo needs of a closed convex cone in R^D: its projector."""
+
+    @property
+    def ambient(self) -> int:
+        """D, the dimension of the space that the cone lies in."""
+
+    def project(self, points: Floats) -> Floats:
+        """Return the nearest points (n, D) of the cone to given ones (n, D)."""
+
+
+class Cone(Projector, Protocol):
+    """A cone that can be tested against a subspace too."""
+
+    def meets(self, basis: Floats) -> bool:
+        """Return whether the span of the orthonormal columns of `basis` (D, k) shares more than 0 with the cone."""
+
+
+class Norms(NamedTuple):
+    """|Π_C g| and the distance |g - Π_C g|, which is the norm of g's projection on the polar cone; (n,) each."""
+
+    cone: Floats
+    polar: Floats
+
+
+def projected_norms(cone: Projector, draws: int, *, seed: Seed) -> Norms:
+    """Return |Π_C g| and |g - Π_C g| for independent standard Gaussian vectors g.
+
+    Parameters
+    ----------
+    cone : Projector
+        Anything with `ambient` and `project`.
+    draws : int
+        At least 1. Drawn in batches of bounded memory; the batches do not change the Gaussian vectors.
+    seed : int, SeedSequence or Generator
+        Of the Gaussian vectors.
+
+    Raises
+    ------
+    FloatingPointError
+        If a projection is not finite.
+    """
+    draws, rng = _checks.count("draws", draws), _checks.generator(seed)
+    size = max(1, ENTRIES // cone.ambient)
+    norms = np.empty((2, draws))
+    for start in range(0, draws, size):
+        points = rng.standard_normal((min(size, draws - start), cone.ambient))
+        nearest = cone.project(points)
+        here = slice(start, start + len(points))
+        norms[0, here], norms[1, here] = np.linalg.norm(nearest, axis=1), np.linalg.norm(points - nearest, axis=1)
+    _checks.finite("the projection", norms)
+    return Norms(*norms)
+
+
+def statistical_dimension(cone: Projector, draws: int, *, seed: Seed) -> Estimate:
+    """Return δ(C) = E|Π_C g|² with its standard error. Source: geometric, Definition 2, equation (6).
+
+    Parameters
+    ----------
+    cone, draws, seed
+        As for `projected_norms`.
+    """
+    return dimension_of(projected_norms(cone, draws, seed=seed), cone.ambient)
+
+
+def dimension_of(norms: Norms, ambient: int) -> Estimate:
+    """Return δ(C) with its standard error from draws of the norms.
+
+    A projector scales with its argument, so |Π_C g|²/|g|² is independent of |g|², whose mean is D: D times its mean is
+    an unbiased estimate, with 1 - δ/D of the variance of the mean of |Π_C g|².
+
+    Parameters
+    ----------
+    norms : Norms
+        From `projected_norms`.
+    ambient : int
+        D.
+    """
+    squares = norms.cone**2
+    return estimates.mean(ambient * squares / (squares + norms.polar**2))
+
+
+def gaussian_width(cone: Projector, draws: int, *, seed: Seed) -> Estimate:
+    """Return E|Π_C g| with its standard error: the width E sup <g, x> over x in C with |x| ≤ 1.
+
+    Over the unit sphere in place of the ball the supremum is negative where g lies in the polar cone; there the ball
+    counts 0. Theorem 2 of geometric is stated for the sphere, and holds for both. Where the polar cone has next to no
+    Gaussian mass, as for every cone of a large δ, they are the same number.
+
+    Parameters
+    ----------
+    cone, draws, seed
+        As for `projected_norms`.
+    """
+    return estimates.mean(projected_norms(cone, draws, seed=seed).cone)
+
+
+def excess(norms: Norms) -> Estimate:
+    """Return δ - w², the variance of |Π_C g|, with its standard error.
+
+    Theorem 2 of geometric (Amelunxen et al. 2014, Proposition 10.2) puts it between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two draws.
+    """
+    found = _several(norms.cone)
+    return Estimate(float(found.var(ddof=1)), estimates.mean((found - found.mean()) ** 2).error)
+
+
+def intrinsic_variance(norms: Norms) -> Estimate:
+    """Return the variance of the intrinsic volumes of a cone, with its standard error.
+
+    Its root is the width in k of the phase transition (McCoy and Tropp 2014). Given an intrinsic volume j, |Π_C g|²
+    and |g - Π_C g|² are independent, χ² with j and D - j degrees of freedom; so their covariance is minus this
+    variance. The estimate may fall below 0, which is the value of a subspace.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two draws.
+    """
+    inner, outer = _several(norms.cone) ** 2, _several(norms.polar) ** 2
+    products = -(inner - inner.mean()) * (outer - outer.mean())
+    found = estimates.mean(products)
+    return Estimate(found.value * inner.size / (inner.size - 1), found.error)
+
+
+def _several(norms: Floats) -> Floats:
+    found = _checks.nonnegative_vector("norms", norms)
+    if found.size < 2:
+        raise ValueError(f"norms holds {found.size} draw: give at least two")
+    return found
+
+
+def random_subspace(ambient: int, k: int, *, seed: Seed) -> Floats:
+    """Return an orthonormal basis (D, k) of a uniformly random k-dimensional subspace of R^D.
+
+    Parameters
+    ----------
+    ambient, k : int
+        D ≥ 1 and 0 ≤ k ≤ D.
+    seed : int, SeedSequence or Generator
+        Of the Gaussian matrix whose columns are made orthonormal.
+    """
+    ambient = _checks.count("ambient", ambient)
+    k = _checks.count("k", k, 0, ambient, high_is="the dimension of the space")
+    basis, _ = np.linalg.qr(_checks.generator(seed).standard_normal((ambient, k)))
+    return np.asarray(basis)
+
+
+def as_basis(basis: Floats, ambient: int) -> Floats:
+    """Return a basis (D, k) as it is, refusing one of another space. k may be 0."""
+    found = np.asarray(basis, dtype=float)
+    if found.ndim != 2 or found.shape[0] != ambient:
+        raise ValueError(f"basis has shape {found.shape}: give columns in R^{ambient}, shape ({ambient}, k)")
+    return found
+
+
+def as_points(points: Floats, ambient: int) -> Floats:
+    """Return points (n, D), refusing those of another space."""
+    found = _checks.array("points", points, ndim=2)
+    if found.shape[1] != ambient:
+        raise ValueError(f"points has shape {found.shape}: give rows in R^{ambient}, shape (n, {ambient})")
+    return found

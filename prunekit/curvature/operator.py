@@ -1,0 +1,401 @@
+"""The Hessian or Gauss-Newton matrix of a network's loss as an operator: its products with vectors, not its entries.
+
+`Curvature` is the one place where curvlinops is spoken to.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from importlib import import_module
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from prunekit import _checks, _networks
+from prunekit._networks import Data, Loss, Names
+from prunekit.nets import Dataset, checkpoint
+
+Kind = Literal["hessian", "gauss-newton"]
+_KINDS = {"hessian": "HessianLinearOperator", "gauss-newton": "GGNLinearOperator"}
+_COLUMNS_AT_ONCE = 16  # of a matrix that is multiplied: so many times the memory of one product
+_DRIFT = 1e-5  # of the mean loss between two passes over data that do not change, relative; summation order is below
+
+
+class Operator(Protocol):
+    """A symmetric matrix of `dimension` rows, known by its products."""
+
+    @property
+    def dimension(self) -> int:
+        """Number of rows D."""
+
+    def product(self, v: Any) -> Any:
+        """Return the product with v, (D,) or (D, k): a tensor for a tensor."""
+
+
+class Matrix:
+    """A dense symmetric matrix as an operator: for tests, and for networks small enough.
+
+    Parameters
+    ----------
+    entries : (D, D) array or tensor
+        Symmetric to rounding; kept in double precision.
+
+    Raises
+    ------
+    ValueError
+        If it is not square and symmetric, or not finite.
+    """
+
+    def __init__(self, entries: ArrayLike | Tensor) -> None:
+        on = entries.device if isinstance(entries, Tensor) else torch.device("cpu")
+        raw = _checks.array(
+            "entries", entries.detach().cpu().numpy() if isinstance(entries, Tensor) else entries, ndim=2
+        )
+        if raw.shape[0] != raw.shape[1]:
+            raise ValueError(f"entries has shape {raw.shape}: give a square matrix")
+        asymmetry = float(np.abs(raw - raw.T).max())
+        if asymmetry > 1e-10 * float(np.abs(raw).max()):
+            raise ValueError(f"entries is asymmetric by {asymmetry:.3g}: give (H + H.T) / 2, if that is meant")
+        self.entries = torch.from_numpy(raw).to(on)
+
+    @property
+    def dimension(self) -> int:
+        """Number of rows D."""
+        return len(self.entries)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the entries are."""
+        return self.entries.device
+
+    @cached_property
+    def identity(self) -> dict[str, str]:
+        """What tells this matrix from another: a checksum."""
+        return {"matrix": checkpoint.digest({"entries": self.entries})}
+
+    def product(self, v: Any) -> Any:
+        """Return the product with v, (D,) or (D, k), in double precision; a tensor for a tensor."""
+        given = _vectors(v, self.dimension).to(self.device, torch.float64)
+        return _like(v, self.entries @ given)
+
+
+class Curvature:
+    """The Hessian, or Gauss-Newton matrix, of the mean loss over the data, with respect to a network's parameters.
+
+    The network is copied, so that training it further does not change the operator; it is evaluated in evaluation
+    mode, on all the data, without augmentation. Rows are in the order of the parameters in the model, each flattened.
+
+    Parameters
+    ----------
+    model : Module
+        The network at θ.
+    loss : callable
+        (outputs, labels) -> mean over the samples, twice differentiable.
+    data : (inputs, labels) or an iterable of them
+        Read again for every product: a list or a DataLoader, no generator. Batches may differ in size.
+    kind : str
+        "hessian", or "gauss-newton" for the mean of Jᵀ H_ℓ J, which leaves out the network's own curvature.
+    parameters : names, optional
+        Of parameters or modules: the block of the matrix that belongs to them; all parameters by default.
+    batch_size : int
+        Samples at a time: larger batches are cut, which bounds the memory and changes no result but in rounding.
+    double : bool
+        Whether everything is computed in double precision, whatever the model's. In single precision a product
+        carries errors of about 1e-7 times the largest eigenvalue, below which no eigenvalue can be told from 0.
+
+    Attributes
+    ----------
+    loss : float
+        Mean loss over the data.
+    samples : int
+        Number of samples.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described, or the mean loss differs from one pass over the data to the next
+        (augmentation, dropped batches, a loader that is exhausted).
+    FloatingPointError
+        If the loss is not finite.
+
+    Notes
+    -----
+    Products are those of curvlinops (forward over reverse differentiation). At a kink of ReLU the second derivative
+    is 0, as autograd has it.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: Loss,
+        data: Data,
+        *,
+        kind: Kind = "hessian",
+        parameters: Names | None = None,
+        batch_size: int = 1000,
+        double: bool = False,
+    ) -> None:
+        if kind not in _KINDS:
+            raise ValueError(f"kind is {kind!r}: give one of {', '.join(map(repr, _KINDS))}")
+        if isinstance(data, Iterator):
+            raise TypeError(
+                f"data is a {type(data).__name__}, which is read but once: give a list of it, or a DataLoader"
+            )
+        self.kind = kind
+        self.names = tuple(_networks.parameters(model, parameters))
+        self._model = copy.deepcopy(model).eval()
+        if double:
+            self._model = self._model.double()
+        for name, p in self._model.named_parameters():
+            p.requires_grad_(name in self.names)
+        chosen = dict(self._model.named_parameters())
+        self._parameters = [chosen[name] for name in self.names]
+        self._check_types()
+        self._loss_function, self._data = loss, data
+        self._batch_size = _checks.count("batch_size", batch_size)
+        self.loss, self.samples = self._pass_over()
+        again, _ = self._pass_over()
+        if abs(again - self.loss) > _DRIFT * max(abs(self.loss), 1e-3):
+            raise ValueError(
+                f"data give a mean loss of {self.loss:.6g} on one pass and {again:.6g} on the next: give the same "
+                "samples every time, without augmentation"
+            )
+        self._operator = self._make()
+
+    @classmethod
+    def of_dataset(
+        cls,
+        model: nn.Module,
+        data: Dataset,
+        *,
+        loss: Loss = nn.functional.cross_entropy,
+        batch_size: int = 1000,
+        **options: Any,
+    ) -> Curvature:
+        """Return the curvature of a loss over a data set's training images, normalized and not augmented.
+
+        Parameters
+        ----------
+        model : Module
+            Takes images (b, c, h, w), as the networks of `prunekit.nets.models`.
+        data : Dataset
+            On the model's device; normalized batch by batch, so that its bytes stay bytes.
+        loss, batch_size
+            As for `Curvature`.
+        **options
+            `kind`, `parameters`, `double`.
+        """
+        _checks.count("batch_size", batch_size)
+        return cls(model, loss, _TrainingSplit(data, batch_size), batch_size=batch_size, **options)
+
+    def _check_types(self) -> None:
+        """Refuse parameters of several types or devices, which make no vector."""
+        kinds = {(p.dtype, p.device) for p in self._parameters}
+        if len(kinds) > 1:
+            raise ValueError(f"parameters have types and devices {sorted(map(str, kinds))}: give a model of one kind")
+
+    @property
+    def dimension(self) -> int:
+        """Number of parameters D."""
+        return sum(p.numel() for p in self._parameters)
+
+    @property
+    def device(self) -> torch.device:
+        """Where products are computed."""
+        return self._parameters[0].device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type products are computed in."""
+        return self._parameters[0].dtype
+
+    @cached_property
+    def identity(self) -> dict[str, str]:
+        """What tells this operator from another: kind, names, and checksums of weights, buffers and data."""
+        state = checkpoint.digest(self._model.state_dict())
+        data: dict[str, Tensor] = {}
+        for k, (inputs, labels, _) in enumerate(self._batches()):
+            tensors = {str(i): x for i, x in enumerate(inputs) if isinstance(x, Tensor)}
+            number = int(checkpoint.digest({**tensors, "labels": labels})[:15], 16)
+            data[str(k)] = torch.tensor(number)
+        loss = self._loss_function
+        return {
+            "kind": self.kind,
+            "parameters": " ".join(self.names),
+            "type": str(self.dtype),
+            "model": state,
+            "data": checkpoint.digest(data),
+            "loss": getattr(loss, "__qualname__", type(loss).__qualname__),
+        }
+
+    def product(self, v: Any) -> Any:
+        """Return the product with v.
+
+        Parameters
+        ----------
+        v : (D,) or (D, k) array or tensor
+            One vector or k of them.
+
+        Returns
+        -------
+        array or tensor of v's shape
+            In double precision, on v's device.
+
+        Raises
+        ------
+        ValueError
+            If v has another number of rows.
+        FloatingPointError
+            If a product is not finite.
+        """
+        given = _vectors(v, self.dimension).to(self.device, self.dtype)
+        columns = given.split(_COLUMNS_AT_ONCE, dim=1) if given.ndim == 2 else [given]
+        found = [self._operator @ part for part in columns]
+        result = (torch.cat(found, dim=1) if given.ndim == 2 else found[0]).detach().double()
+        _networks.finite("a product with the curvature", [result])
+        return _like(v, result)
+
+    def vector(self, values: Mapping[str, Any]) -> Tensor:
+        """Return a vector (D,), in double precision, from tensors by parameter name; whatever is not named is 0.
+
+        Raises
+        ------
+        ValueError
+            If a name is none of the operator's parameters, or a shape is not the parameter's.
+        """
+        unknown = sorted(set(values) - set(self.names))
+        if unknown:
+            raise ValueError(f"values names {unknown[0]!r}: give names among {', '.join(self.names)}")
+        parts = []
+        for name, p in zip(self.names, self._parameters, strict=True):
+            part = torch.as_tensor(values[name]).detach() if name in values else torch.zeros_like(p).detach()
+            if part.shape != p.shape:
+                raise ValueError(f"values[{name!r}] has shape {tuple(part.shape)}: give one of shape {tuple(p.shape)}")
+            parts.append(part.to(self.device, torch.float64).flatten())
+        return torch.cat(parts)
+
+    def unflatten(self, vector: Any) -> dict[str, Tensor]:
+        """Return a vector's (D,) parts by parameter name, each of the parameter's shape."""
+        given = _vectors(vector, self.dimension)
+        if given.ndim != 1:
+            raise ValueError(f"vector has shape {tuple(given.shape)}: give one of shape ({self.dimension},)")
+        parts = given.split([p.numel() for p in self._parameters])
+        return {name: part.view(p.shape) for name, p, part in zip(self.names, self._parameters, parts, strict=True)}
+
+    def _batches(self) -> Iterator[tuple[tuple[Any, ...], Tensor, int]]:
+        """Yield the data as (inputs, labels, count), cut to the batch size, in the operator's precision."""
+        for inputs, labels, count in _networks.batches(self._data, self.device):
+            size = self._batch_size if all(_is_cut(x, count) for x in inputs) else count
+            for start in range(0, count, size):
+                part = slice(start, start + size)
+                cut = tuple(x[part] if _is_cut(x, count) else x for x in inputs)
+                typed = tuple(x.to(self.dtype) if isinstance(x, Tensor) and x.is_floating_point() else x for x in cut)
+                chosen = labels[part]
+                yield typed, chosen.to(self.dtype) if chosen.is_floating_point() else chosen, len(chosen)
+
+    def _pass_over(self) -> tuple[float, int]:
+        """Return the mean loss and the number of samples."""
+        total, samples = 0.0, 0
+        with torch.no_grad():
+            for inputs, labels, count in self._batches():
+                total += count * float(_networks.mean_loss(self._loss_function, self._model(*inputs), labels))
+                samples += count
+        return total / samples, samples
+
+    def _make(self) -> Any:
+        """Return curvlinops' operator; it sees a batch's inputs as one tuple, which ends with the batch's size."""
+        with _importing_curvlinops():
+            import curvlinops
+
+            import_module("torch._decomp.decompositions_for_jvp")  # as the first derivative in forward mode would
+
+        return getattr(curvlinops, _KINDS[self.kind])(
+            _Called(self._model),
+            _Mean(self._loss_function),
+            self._parameters,
+            _Reread(self),
+            check_deterministic=False,
+            num_data=self.samples,
+            batch_size_fn=lambda inputs: inputs[-1],
+        )
+
+
+class _TrainingSplit:
+    """A data set's training split in batches, normalized as they are read."""
+
+    def __init__(self, data: Dataset, size: int) -> None:
+        self.data, self.size = data, size
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        pairs = zip(self.data.train_x.split(self.size), self.data.train_y.split(self.size), strict=True)
+        return ((self.data.normalize(images), labels) for images, labels in pairs)
+
+
+class _Reread:
+    """The batches of a `Curvature` as curvlinops wants them."""
+
+    def __init__(self, of: Curvature) -> None:
+        self.of = of
+
+    def __iter__(self) -> Iterator[tuple[tuple[Any, ...], Tensor]]:
+        return (((*inputs, count), labels) for inputs, labels, count in self.of._batches())
+
+
+class _Called(nn.Module):
+    """A network that takes its inputs, and the batch's size, which it does not need, as one tuple."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs: tuple[Any, ...]) -> Tensor:
+        """Return the network's outputs."""
+        found: Tensor = self.model(*inputs[:-1])
+        return found
+
+
+class _Mean(nn.Module):
+    """A loss that is a mean over the samples, in the shape in which curvlinops asks for one."""
+
+    reduction = "mean"
+
+    def __init__(self, loss: Loss) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean loss."""
+        return self.loss(outputs, labels).reshape(())
+
+
+def _is_cut(x: Any, count: int) -> bool:
+    """Tell whether an input has one row a sample."""
+    return isinstance(x, Tensor) and x.ndim > 0 and len(x) == count
+
+
+def _vectors(v: Any, dimension: int) -> Tensor:
+    """Return v as a tensor (D,) or (D, k), refusing other shapes."""
+    given = v.detach() if isinstance(v, Tensor) else torch.from_numpy(_checks.array("v", v, ndim=(1, 2)))
+    if given.ndim not in (1, 2) or len(given) != dimension:
+        raise ValueError(f"v has shape {tuple(given.shape)}: give ({dimension},) or ({dimension}, k)")
+    return given
+
+
+def _like(v: Any, found: Tensor) -> Any:
+    """Return a result as what was given: a tensor on its device, or an array."""
+    return found.to(v.device) if isinstance(v, Tensor) else found.cpu().numpy()
+
+
+@contextmanager
+def _importing_curvlinops() -> Iterator[None]:
+    """Silence that torch's own forward mode and curvlinops' einsum use torch.jit.script on import, and nothing else."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"`torch\.jit\.script` is deprecated", category=FutureWarning)
+        yield

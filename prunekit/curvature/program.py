@@ -1,0 +1,216 @@
+"""What the authors' program of geometric does otherwise than its text: tolerance, grid, look-up, zero rows.
+
+Read from the source published with the paper (github.com/QiaozheZhang/Global-One-shot-Pruning: utils.py,
+density_plot.py, cal_rate.py, gradient.py, gaussian_width.py), written anew here. Each is a function of its own, so
+that each difference can be switched on alone. `pruned_share` takes the absolute values of the eigenvalues, as the
+program does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from prunekit import _checks, _networks
+from prunekit._checks import Floats, Seed
+from prunekit._networks import Loss
+from prunekit.curvature.operator import Operator
+from prunekit.curvature.zeros import row_norms
+from prunekit.estimates import Estimate
+from prunekit.spectrum import Measure, Spectrum
+
+BATCH = 128  # the program's batch size, its configuration files'
+STEPS = 1000  # pruned shares that it tries, 0 to 0.999
+_BINS, _VARIANCE, _MARGIN = 100_000, 1e-10, 0.01  # of the smoothed density
+_ROWS, _ZERO = 100, 1e-7  # rows that are read, and the norm below which one counts as zero
+
+
+def tolerance(
+    model: nn.Module, loss: Loss, data: tuple[Tensor, Tensor], *, batch_size: int = BATCH, seed: Seed = 0
+) -> float:
+    """Return the program's ε: the standard deviation of the training losses of shuffled mini-batches.
+
+    Every batch counts alike, the last and smaller one too, and the deviation is that of the batches at hand (divisor
+    n). The penalty that the program adds to each loss is the same for all and drops out.
+
+    Parameters
+    ----------
+    model : Module
+        Evaluated in evaluation mode.
+    loss : callable
+        (outputs, labels) -> mean over the samples.
+    data : (inputs, labels)
+        All training samples.
+    batch_size : int
+        Samples in a batch; there must be at least two batches.
+    seed : int, SeedSequence or Generator
+        Of the order.
+
+    Raises
+    ------
+    ValueError
+        If the data make a single batch.
+    """
+    inputs, labels = data
+    size = _checks.count("batch_size", batch_size, 1, len(labels) - 1, high_is="so that there are two batches")
+    order = torch.from_numpy(_checks.generator(seed).permutation(len(labels))).to(labels.device)
+    with torch.no_grad(), _networks.evaluating(model):
+        losses = [float(_networks.mean_loss(loss, model(inputs[k]), labels[k])) for k in order.split(size)]
+    return float(np.std(losses))
+
+
+def smoothed(
+    spectrum: Spectrum, *, bins: int = _BINS, variance: float = _VARIANCE, margin: float = _MARGIN
+) -> Spectrum:
+    """Return the program's smoothed density, as a measure on its grid.
+
+    A Gaussian bump stands for each node, with the variance `variance` times the larger of 1 and the grid's extent, and
+    is read at `bins` equally spaced places; the readings are scaled to the total. The grid of extent L has the spacing
+    L / bins and the bumps the width √(variance L): with the program's numbers a bump is narrower than the spacing as
+    soon as L > 1, and a node between two grid points loses weight, by up to a factor exp(-L / 8).
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+        Nodes and weights of the probes.
+    bins : int
+        Grid points.
+    variance : float
+        Of a bump, before it is multiplied by the extent.
+    margin : float
+        By which the grid reaches beyond the mean of the probes' outermost nodes.
+
+    Returns
+    -------
+    Spectrum
+        One measure; grid points where the density is 0 in double precision are left out, as the program does.
+
+    Raises
+    ------
+    FloatingPointError
+        If the density is 0 everywhere on the grid: every node is lost.
+    """
+    count, width = _checks.count("bins", bins, 2), _checks.scalar("variance", variance, positive=True)
+    frame = _checks.scalar("margin", margin, positive=True)
+    low = float(np.mean([probe.nodes[0] for probe in spectrum.probes])) - frame
+    high = float(np.mean([probe.nodes[-1] for probe in spectrum.probes])) + frame
+    grid = np.linspace(low, high, count)
+    spread = width * max(1.0, high - low)
+    density = np.zeros(count)
+    pooled = spectrum.pooled
+    for node, weight in zip(pooled.nodes, pooled.weights, strict=True):
+        density += weight * np.exp(-((grid - node) ** 2) / (2 * spread))
+    there = density > 0
+    if not there.any():
+        raise FloatingPointError("the smoothed density is 0 everywhere on the grid: every node lies between its points")
+    readings = density[there] * (spectrum.dimension / density[there].sum())
+    return Spectrum((Measure(grid[there], readings),), exact=True)
+
+
+class ZeroRows(NamedTuple):
+    """What the program reads off a hundred rows.
+
+    Attributes
+    ----------
+    share : Estimate
+        Of rows whose norm is below the threshold, with the standard error of a share so counted.
+    norms : (n,) array
+        ℓ1 norms of the rows read, from the smallest weight's to the largest's.
+    """
+
+    share: Estimate
+    norms: Floats
+
+
+def sampled_zero_rows(
+    operator: Operator, weights: ArrayLike, *, rows: int = _ROWS, threshold: float = _ZERO
+) -> ZeroRows:
+    """Return the share of zero eigenvalues as the program estimates it, for convolutional networks.
+
+    It reads the Hessian's rows of the weights at every hundredth of the order of magnitude, the smallest first, and
+    counts those with an ℓ1 norm below the threshold. The program takes the norms batch by batch and divides their sum
+    by the number of samples, so that with batches of 128 its 1e-7 is about 1e-5 on a row of the mean Hessian.
+
+    Parameters
+    ----------
+    operator : Operator
+        Of dimension D.
+    weights : (D,) array
+        The network's weights, in the operator's order.
+    rows : int
+        How many are read, at most D.
+    threshold : float
+        In units of the matrix.
+
+    Raises
+    ------
+    ValueError
+        If `weights` has another length.
+    """
+    found = _checks.vector("weights", weights, operator.dimension, like=f"the operator has {operator.dimension} rows")
+    count = _checks.count("rows", rows, 1, found.size, high_is="the rows there are")
+    limit = _checks.scalar("threshold", threshold, positive=True)
+    order = np.argsort(np.abs(found), kind="stable")
+    places = [max(math.ceil(k * found.size / count), 1) - 1 for k in range(count)]
+    norms = row_norms(operator, order[sorted(set(places))])
+    share = float(np.mean(norms < limit))
+    return ZeroRows(Estimate(share, math.sqrt(share * (1 - share) / norms.size)), norms)
+
+
+def pruned_share(
+    spectrum: Spectrum,
+    epsilon: float,
+    distance: Callable[[float], float],
+    *,
+    zero_share: float = 0.0,
+    rounded: bool = True,
+    steps: int = STEPS,
+) -> float:
+    """Return the predicted share of weights that can be removed, 1 - T, as the program solves for it.
+
+    Of the shares s = 0, 1/steps, … it takes the first at which the published w²/D, with |h| for h, is nearest to s.
+    Zero eigenvalues, if it has counted any, are added to the spectrum: a share z of the whole, with all that the
+    spectrum has scaled to the rest, so that zeros which the spectrum already contains count twice.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+        Of D rows; `smoothed` to do as the program does.
+    epsilon : float
+        The loss tolerance, above 0, in the loss's units.
+    distance : callable
+        From the share removed to R = ‖w* - wᵏ‖.
+    zero_share : float
+        Share z of the eigenvalues that are counted as zero besides.
+    rounded : bool
+        Whether R is rounded to an integer first, as the program does.
+    steps : int
+        Shares that are tried.
+
+    Notes
+    -----
+    Source: Corollary 1, equation (18), with r² = 2ε/|h|.
+    """
+    twice = 2 * _checks.scalar("epsilon", epsilon, positive=True)
+    z = _checks.scalar("zero_share", zero_share)
+    if z > 1:
+        raise ValueError(f"zero_share is {z}: give a share from 0 to 1")
+    shares = np.arange(_checks.count("steps", steps)) / steps
+    distances = np.array([distance(float(s)) for s in shares])
+    if rounded:
+        distances = np.rint(distances)
+    measure = spectrum.pooled
+    found = {R: _published(measure, twice, R) for R in np.unique(distances)}
+    predicted = np.array([z + (1 - z) * found[R] for R in distances])
+    return float(shares[np.argmin(np.abs(predicted - shares))])
+
+
+def _published(measure: Measure, twice: float, R: float) -> float:
+    """Return w²/D of equation (16) with |h|: the mean of r²/(R² + r²) = 2ε/(2ε + R²|h|)."""
+    return measure.integrate(lambda h: twice / (twice + R**2 * np.abs(h))) / measure.total

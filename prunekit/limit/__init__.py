@@ -1,0 +1,38 @@
+"""The pruning limit of geometric: predicted from weights and curvature by several methods, and measured.
+
+`network_landscape` finds the spectrum of a network's Hessian once; `pruning_limit`, or `predict` on a landscape, solves
+for the share that must be kept; `measured_limit` prunes and looks. Cones are in `prunekit.cones`, Hessians of networks
+in `prunekit.curvature`. Importing this package imports torch.
+"""
+
+from prunekit.limit.landscape import Landscape
+from prunekit.limit.measured import MeasuredLimit, PruningCurve, halves, measured_limit, pruning_curve
+from prunekit.limit.networks import network_landscape, pruning_limit
+from prunekit.limit.prediction import METHODS, PruningLimit, predict, threshold
+from prunekit.limit.program import program_limit
+from prunekit.limit.quadratic import one_shot_costs, reoptimized_costs
+from prunekit.limit.tolerance import Tolerance, minibatch_tolerance, relative_tolerance
+from prunekit.limit.upper import upper_gap, upper_map
+
+__all__ = [
+    "METHODS",
+    "Landscape",
+    "MeasuredLimit",
+    "PruningCurve",
+    "PruningLimit",
+    "Tolerance",
+    "halves",
+    "measured_limit",
+    "minibatch_tolerance",
+    "network_landscape",
+    "one_shot_costs",
+    "predict",
+    "program_limit",
+    "pruning_curve",
+    "pruning_limit",
+    "relative_tolerance",
+    "reoptimized_costs",
+    "threshold",
+    "upper_gap",
+    "upper_map",
+]

@@ -1,0 +1,337 @@
+"""The quadratic model of a loss around trained weights, as pruning by magnitude sees it.
+
+The loss near w* is L(w*) + ½(w - w*)ᵀH(w - w*). Keeping the k largest weights moves by c = w* - w^k, which lives on the
+removed coordinates, over the distance R = |c|. A `Landscape` holds the weights and what is known of H: its counting
+measure, which is found once, and for each k the measure of c and the counting measure of the removed block, which are
+found when they are asked for and kept. H is known entry by entry (small networks) or by its products (all others).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from prunekit import _checks
+from prunekit._checks import Floats, Integers, Seed
+from prunekit.cones import kept_order, removed
+from prunekit.spectrum import Measure, Spectrum
+
+Negative = Literal["absolute", "zero", "refuse"]
+_ROUNDING = 1e-12  # negative eigenvalues of this size, relative to the largest, are zeros of a dense solver
+
+
+class _Source(Protocol):
+    """What knows H."""
+
+    name: str
+
+    def spectrum(self) -> Spectrum: ...
+    def along(self, c: Floats, k: int) -> Measure: ...
+    def block(self, removed: Integers) -> Spectrum: ...
+
+
+class Landscape:
+    """Weights, and the spectrum of the Hessian at them.
+
+    Made by `Landscape.of_matrix` or `Landscape.of_operator`; for a network, by `network_landscape`.
+
+    Attributes
+    ----------
+    weights : (D,) array
+        w*.
+    order : (D,) array of int
+        Positions in decreasing order of magnitude, ties in increasing order of position: w^k keeps the first k.
+    method : str
+        How the spectrum was found: "dense", or the numbers of Lanczos steps and probes.
+    """
+
+    def __init__(self, weights: ArrayLike, source: _Source) -> None:
+        self.weights = _checks.vector("weights", weights)
+        if not self.weights.any():
+            raise ValueError("weights are all 0: there is nothing to prune")
+        self.order = kept_order(self.weights)
+        self._source = source
+        self._found: dict[Any, Any] = {}
+
+    @classmethod
+    def of_matrix(cls, weights: ArrayLike, hessian: ArrayLike) -> Landscape:
+        """Return the landscape of a Hessian (D, D) known entry by entry: everything about it is exact.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the Hessian is not symmetric, or of another size than the weights.
+        """
+        found = _checks.vector("weights", weights)
+        matrix = _checks.array("hessian", hessian, ndim=2)
+        if matrix.shape != (found.size, found.size):
+            raise ValueError(f"hessian has shape {matrix.shape}: weights has {found.size}, give one row for each")
+        asymmetry = float(np.abs(matrix - matrix.T).max())
+        if asymmetry > 1e-8 * float(np.abs(matrix).max()):
+            raise ValueError(f"hessian is asymmetric by {asymmetry:.3g}: give (H + H.T) / 2, if that is meant")
+        return cls(found, _Dense((matrix + matrix.T) / 2))
+
+    @classmethod
+    def of_operator(
+        cls,
+        weights: ArrayLike,
+        operator: Any,
+        *,
+        steps: int = 64,
+        probes: int = 8,
+        direction_steps: int | None = None,
+        seed: Seed = 0,
+    ) -> Landscape:
+        """Return the landscape of a Hessian known by its products, through Lanczos.
+
+        Parameters
+        ----------
+        weights : (D,) array
+            In the order of the operator's rows.
+        operator : Curvature, or whatever has `dimension` and `product`
+            See `prunekit.curvature`.
+        steps, probes : int
+            Lanczos steps, and random starts; error bars come from the spread over the latter.
+        direction_steps : int, optional
+            Steps from c, for each measure of c; as many by default.
+        seed : int
+            Of the random starts.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the operator is of another size than the weights.
+        """
+        found = _checks.vector("weights", weights, operator.dimension, like=f"operator has {operator.dimension} rows")
+        many = _checks.count("steps", steps)
+        along = many if direction_steps is None else _checks.count("direction_steps", direction_steps)
+        return cls(found, _Lanczos(operator, many, _checks.count("probes", probes), along, seed))
+
+    def __repr__(self) -> str:
+        """Describe the landscape in a line."""
+        return f"Landscape({self.dimension} weights, {self.method})"
+
+    @property
+    def dimension(self) -> int:
+        """D, the number of weights that can be pruned."""
+        return self.weights.size
+
+    @property
+    def method(self) -> str:
+        """How the spectrum was found."""
+        return self._source.name
+
+    @property
+    def operator(self) -> Any:
+        """The Hessian as an operator: something with `dimension` and `product`."""
+        return self._source.operator  # type: ignore[attr-defined]
+
+    @property
+    def hessian(self) -> Floats | None:
+        """The matrix (D, D), where it is known entry by entry."""
+        return getattr(self._source, "matrix", None)
+
+    @cached_property
+    def eigen(self) -> tuple[Floats, Floats]:
+        """Eigenvalues (D,), increasing, and eigenvectors (D, D), in columns, of a Hessian known entry by entry.
+
+        Raises
+        ------
+        ValueError
+            If it is known by its products only.
+        """
+        if self.hessian is None:
+            raise ValueError(f"landscape is known by {self.method} only: give one of a dense Hessian, or dense=True")
+        found: tuple[Floats, Floats] = self._source.eigen  # type: ignore[attr-defined]
+        return found
+
+    def without_negative(self, negative: Negative) -> Floats:
+        """Return the Hessian (D, D) without negative eigenvalues: by absolute values, zeros, or a refusal.
+
+        Raises
+        ------
+        ValueError
+            If the Hessian is known by its products only, or has negative eigenvalues that are refused.
+        """
+        values, vectors = self.eigen
+        if negative == "absolute":
+            better = np.abs(values)
+        else:
+            treated(Measure.of_eigenvalues(values), negative)  # refuses what is to be refused
+            better = np.maximum(values, 0.0)
+        return (vectors * better) @ vectors.T
+
+    def remembered(self, name: Any, find: Callable[[], Any]) -> Any:
+        """Return what was found under a name before, or find it now."""
+        if name not in self._found:
+            self._found[name] = find()
+        return self._found[name]
+
+    @cached_property
+    def spectrum(self) -> Spectrum:
+        """Counting measure of H, negative eigenvalues included."""
+        return self._source.spectrum()
+
+    @cached_property
+    def _tails(self) -> Floats:
+        """Squared distances (D + 1,) for k = 0 … D, summed from the smallest weight."""
+        squares = self.weights[self.order[::-1]] ** 2
+        return np.concatenate([np.cumsum(squares)[::-1], [0.0]])
+
+    def distance(self, k: int) -> float:
+        """Return R, the distance from w* to w^k: the norm of the D - k smallest weights."""
+        return float(np.sqrt(self._tails[_checks.count("k", k, 0, self.dimension)]))
+
+    def removed(self, k: int) -> Floats:
+        """Return c = w* - w^k (D,)."""
+        return removed(self.weights, k)
+
+    def direction(self, k: int) -> Measure:
+        """Return the measure of c = w* - w^k, total R²; kept for the next time.
+
+        Raises
+        ------
+        ValueError
+            If c is 0.
+        """
+        c = self.removed(k)
+        if not c.any():
+            raise ValueError(f"k is {k}, and what that removes is 0 already: give a smaller k")
+        found: Measure = self.remembered(("direction", k), lambda: self._source.along(c, k))
+        return found
+
+    def block(self, k: int) -> Spectrum:
+        """Return the counting measure of the Hessian of the removed weights, total D - k; kept for the next time."""
+        gone = self.order[_checks.count("k", k, 0, self.dimension - 1) :]
+        found: Spectrum = self.remembered(("block", k), lambda: self._source.block(gone))
+        return found
+
+    def scaled(self, *, weights: float = 1.0, curvature: float = 1.0) -> Landscape:
+        """Return the landscape with the weights, and the Hessian, multiplied by a number above 0 each.
+
+        The order of the weights stays, and so do the measures, at other places and with other masses: nothing is
+        computed again.
+        """
+        a = _checks.scalar("weights", weights, positive=True)
+        b = _checks.scalar("curvature", curvature, positive=True)
+        return Landscape(a * self.weights, _Scaled(self, a, b))
+
+
+def treated(measure: Measure, negative: Negative) -> Measure:
+    """Return a measure without negative eigenvalues: by absolute values, zeros, or a refusal.
+
+    Raises
+    ------
+    ValueError
+        If negative eigenvalues beyond rounding are refused, or `negative` is none of the three.
+    """
+    if negative == "absolute":
+        return measure.mapped(np.abs)
+    if negative == "zero":
+        return measure.mapped(lambda h: np.maximum(h, 0.0))
+    if negative != "refuse":
+        raise ValueError(f"negative is {negative!r}: give 'absolute', 'zero' or 'refuse'")
+    least, most = float(measure.nodes[0]), float(np.abs(measure.nodes).max())
+    if least < -_ROUNDING * most:
+        raise ValueError(
+            f"the Hessian has the eigenvalue {least:.3g}, and its sublevel set is no ellipsoid: give "
+            "negative='absolute' (what the authors' program does) or negative='zero'"
+        )
+    return measure.mapped(lambda h: np.maximum(h, 0.0))
+
+
+def treated_spectrum(spectrum: Spectrum, negative: Negative) -> Spectrum:
+    """Return a spectrum whose probes are `treated`."""
+    return Spectrum(tuple(treated(probe, negative) for probe in spectrum.probes), spectrum.exact)
+
+
+class _Dense:
+    """H as a matrix."""
+
+    name = "dense"
+
+    def __init__(self, matrix: Floats) -> None:
+        self.matrix = matrix
+
+    @cached_property
+    def eigen(self) -> tuple[Floats, Floats]:
+        values, vectors = np.linalg.eigh(self.matrix)
+        return values, vectors
+
+    @property
+    def operator(self) -> Any:
+        from prunekit.curvature import Matrix
+
+        return Matrix(self.matrix)
+
+    def spectrum(self) -> Spectrum:
+        return Spectrum.of_eigenvalues(self.eigen[0])
+
+    def along(self, c: Floats, k: int) -> Measure:
+        values, vectors = self.eigen
+        return Measure.of_vector(values, vectors.T @ c)
+
+    def block(self, removed: Integers) -> Spectrum:
+        return Spectrum.of_eigenvalues(np.linalg.eigvalsh(self.matrix[np.ix_(removed, removed)]))
+
+
+class _Lanczos:
+    """H by its products."""
+
+    def __init__(self, operator: Any, steps: int, probes: int, direction_steps: int, seed: Seed) -> None:
+        self.operator, self.steps, self.probes = operator, steps, probes
+        self.direction_steps, self.seed = direction_steps, seed
+        self.name = f"Lanczos, {steps} steps, {probes} probes"
+
+    def spectrum(self) -> Spectrum:
+        from prunekit.curvature import spectrum
+
+        return spectrum(self.operator, steps=self.steps, probes=self.probes, seed=self.seed, progress=False)
+
+    def along(self, c: Floats, k: int) -> Measure:
+        from prunekit.curvature import vector_measure
+
+        return vector_measure(self.operator, c, steps=self.direction_steps, progress=False)
+
+    def block(self, removed: Integers) -> Spectrum:
+        from prunekit.curvature import Restricted, spectrum
+
+        inside = np.zeros(self.operator.dimension, dtype=bool)
+        inside[removed] = True
+        block = Restricted(self.operator, inside)
+        return spectrum(block, steps=self.steps, probes=self.probes, seed=self.seed, progress=False)
+
+
+class _Scaled:
+    """Another landscape's H, and its weights, multiplied by a number each."""
+
+    def __init__(self, of: Landscape, weights: float, curvature: float) -> None:
+        self.of, self.weights, self.curvature = of, weights, curvature
+        self.name = of.method
+
+    @property
+    def operator(self) -> Any:
+        raise ValueError("a scaled landscape has no operator: ask the landscape that it was made from")
+
+    @property
+    def eigen(self) -> tuple[Floats, Floats]:
+        values, vectors = self.of.eigen
+        return self.curvature * values, vectors
+
+    @property
+    def matrix(self) -> Floats | None:
+        return None if self.of.hessian is None else self.curvature * self.of.hessian
+
+    def spectrum(self) -> Spectrum:
+        return self.of.spectrum.mapped(lambda h: self.curvature * h)
+
+    def along(self, c: Floats, k: int) -> Measure:
+        found = self.of.direction(k)
+        return Measure(self.curvature * found.nodes, self.weights**2 * found.weights)
+
+    def block(self, removed: Integers) -> Spectrum:
+        return self.of.block(self.of.dimension - removed.size).mapped(lambda h: self.curvature * h)

@@ -1,0 +1,121 @@
+"""Networks: their landscape, and the predicted pruning limit in one call."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import nn
+
+from prunekit._checks import Seed
+from prunekit._networks import Data, Loss, Names
+from prunekit.importance import hessian_matrix
+from prunekit.limit.landscape import Landscape, Negative
+from prunekit.limit.prediction import Method, PruningLimit, predict
+from prunekit.limit.tolerance import Tolerance, minibatch_tolerance
+from prunekit.nets.data import Dataset
+from prunekit.scores import prunable
+
+_DENSE = 3000  # parameters up to which the whole Hessian is taken: 72 MB, and seconds
+
+
+def network_landscape(
+    model: nn.Module,
+    data: Data | Dataset,
+    loss: Loss = nn.functional.cross_entropy,
+    *,
+    dense: bool | None = None,
+    steps: int = 64,
+    probes: int = 8,
+    direction_steps: int | None = None,
+    seed: Seed = 0,
+    parameters: Names | None = None,
+) -> Landscape:
+    """Return the landscape of a trained network: its prunable weights and the Hessian of its training loss in them.
+
+    Parameters
+    ----------
+    model : Module
+        At w*.
+    data : (inputs, labels), an iterable of them, or a Dataset
+        The training data; a Dataset's training split, normalized.
+    loss : callable
+        (outputs, labels) -> mean over the samples, twice differentiable.
+    dense : bool, optional
+        Whether the Hessian is computed entry by entry; by default for up to 3000 weights.
+    steps, probes, direction_steps, seed
+        Of Lanczos, where it is not: see `Landscape.of_operator`.
+    parameters : names, optional
+        What can be pruned; by default the weights of linear and convolutional modules, without biases.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described.
+    """
+    theta = prunable(model, parameters)
+    weights = torch.cat([p.double().flatten().cpu() for p in theta.values()]).numpy()
+    pairs = training_pairs(data)
+    if dense or (dense is None and weights.size <= _DENSE):
+        return Landscape.of_matrix(weights, hessian_matrix(model, loss, pairs, parameters=list(theta)).cpu().numpy())
+    from prunekit.curvature import Curvature
+
+    operator = Curvature(model, loss, pairs, parameters=list(theta))
+    return Landscape.of_operator(
+        weights, operator, steps=steps, probes=probes, direction_steps=direction_steps, seed=seed
+    )
+
+
+def training_pairs(data: Data | Dataset) -> Data:
+    """Return what is trained on as (inputs, labels): a Dataset's training split, normalized; anything else as it is."""
+    return (data.normalize(data.train_x), data.train_y) if isinstance(data, Dataset) else data
+
+
+def pruning_limit(
+    model: nn.Module,
+    data: Data | Dataset,
+    loss: Loss = nn.functional.cross_entropy,
+    *,
+    epsilon: float | Tolerance | Literal["minibatch"] = "minibatch",
+    method: Method = "published",
+    negative: Negative = "absolute",
+    landscape: Landscape | None = None,
+    dense: bool | None = None,
+    steps: int = 64,
+    probes: int = 8,
+    seed: Seed = 0,
+    resolution: float = 1e-4,
+    zero_share: float = 0.0,
+    parameters: Names | None = None,
+) -> PruningLimit:
+    """Return the predicted pruning limit of a trained network.
+
+    Parameters
+    ----------
+    model, data, loss, dense, steps, probes, seed, parameters
+        As for `network_landscape`.
+    epsilon : float, Tolerance or "minibatch"
+        Tolerance on the training loss; "minibatch" is the rule of the authors' program, `minibatch_tolerance` with
+        its batches of 128, shuffled by `seed`.
+    method, negative, resolution, zero_share
+        As for `predict`.
+    landscape : Landscape, optional
+        One that was found before, for this network and these data: several methods share it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described, or the landscape has another number of weights than the network.
+    """
+    if isinstance(epsilon, str):
+        if epsilon != "minibatch":
+            raise ValueError(f"epsilon is {epsilon!r}: give a number, a Tolerance or 'minibatch'")
+        epsilon = minibatch_tolerance(model, training_pairs(data), loss, seed=seed)
+    if landscape is None:
+        landscape = network_landscape(
+            model, data, loss, dense=dense, steps=steps, probes=probes, seed=seed, parameters=parameters
+        )
+    found = sum(p.numel() for p in prunable(model, parameters).values())
+    if landscape.dimension != found:
+        raise ValueError(f"landscape has {landscape.dimension} weights: the network has {found} to prune")
+    return predict(landscape, epsilon, method=method, negative=negative, resolution=resolution, zero_share=zero_share)

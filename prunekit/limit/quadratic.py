@@ -1,0 +1,89 @@
+"""What the quadratic model itself says about a pruned network, for every k at once: no cone, no random subspace.
+
+The matrices' mathematics is in `prunekit.cones.quadratic`; here a landscape's Hessian is freed of its negative
+eigenvalues first, since with one of them the quadratic model has no least loss.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from prunekit import _checks, cones
+from prunekit._checks import Floats
+from prunekit.limit.landscape import Landscape, Negative
+
+_COSTS = {"one-shot": cones.one_shot_losses, "re-optimized": cones.reoptimized_losses}
+
+
+def one_shot_costs(landscape: Landscape, *, negative: Negative = "absolute") -> Floats:
+    """Return ½ cᵀHc for k = 0 … D: the rise of the quadratic model when the k largest weights are kept as they are.
+
+    Parameters
+    ----------
+    landscape : Landscape
+        Of a dense Hessian.
+    negative : str
+        What becomes of negative eigenvalues: "absolute", "zero" or "refuse".
+
+    Returns
+    -------
+    (D + 1,) array
+        In units of the loss; 0 at k = D.
+
+    Raises
+    ------
+    ValueError
+        If the Hessian is not known entry by entry, or has negative eigenvalues that are refused.
+    """
+    return _costs(landscape, "one-shot", negative)
+
+
+def reoptimized_costs(landscape: Landscape, *, negative: Negative = "absolute") -> Floats:
+    """Return ½ cᵀ[(H⁻¹)_PP]⁻¹c for k = 0 … D: the rise when the kept weights are set to their best values.
+
+    The optimal brain surgeon's criterion for the whole set P of removed weights (Hassibi and Stork 1993), as a Schur
+    complement, which a singular Hessian has too.
+
+    Parameters
+    ----------
+    landscape, negative
+        As for `one_shot_costs`.
+
+    Returns
+    -------
+    (D + 1,) array
+        In units of the loss, falling to 0.
+
+    Raises
+    ------
+    ValueError
+        As `one_shot_costs`.
+    """
+    return _costs(landscape, "re-optimized", negative)
+
+
+def _costs(landscape: Landscape, kind: str, negative: Negative) -> Floats:
+    found: Floats = landscape.remembered(
+        (kind, negative), lambda: _COSTS[kind](landscape.without_negative(negative), landscape.weights)
+    )
+    return found
+
+
+def within_from(costs: ArrayLike, epsilon: Any) -> int:
+    """Return the least k such that there and at every larger one the cost (D + 1,) is at most ε.
+
+    `prunekit.cones.smallest_kept` has the least k alone: a one-shot cost need not fall with k.
+
+    Raises
+    ------
+    ValueError
+        If the last cost, of removing nothing, is above ε.
+    """
+    found = _checks.vector("costs", costs)
+    above = np.flatnonzero(found > _checks.scalar("epsilon", epsilon))
+    if above.size and above[-1] == len(found) - 1:
+        raise ValueError(f"costs end with {found[-1]:.3g}, above epsilon: removing nothing should cost nothing")
+    return int(above[-1]) + 1 if above.size else 0

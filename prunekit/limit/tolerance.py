@@ -1,0 +1,105 @@
+"""The tolerance ε on the loss, and the rule that chose it.
+
+The text of geometric gives no rule. The authors' program takes the standard deviation of the training loss over
+minibatches of 128, which `minibatch_tolerance` computes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from prunekit import _checks, _networks
+from prunekit._checks import Seed
+from prunekit._networks import Data, Loss
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How much the loss may rise, and why so much.
+
+    Attributes
+    ----------
+    value : float
+        ε, above 0, in units of the loss.
+    rule : str
+        How it was chosen, in words.
+    loss : float
+        The mean training loss at the trained weights, if the rule looked at it.
+    """
+
+    value: float
+    rule: str = "a number that was given"
+    loss: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a tolerance that is none."""
+        object.__setattr__(self, "value", _checks.scalar("epsilon", self.value, positive=True))
+
+
+def minibatch_tolerance(
+    model: nn.Module, data: Data, loss: Loss, *, batch_size: int = 128, seed: Seed = 0
+) -> Tolerance:
+    """Return the standard deviation of the training loss over shuffled minibatches, the rule of the authors' program.
+
+    Parameters
+    ----------
+    model : Module
+        The trained network; evaluated without dropout, batch statistics fixed.
+    data : (inputs, labels) or an iterable of them
+        The training data, without augmentation (the program reads its augmented loader).
+    loss : callable
+        (outputs, labels) -> mean over the samples.
+    batch_size : int
+        Samples a minibatch; the last one may be smaller and counts like the others, as in the program.
+    seed : int
+        Of the shuffling: a further one gives a further draw of ε.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described, or there are fewer than two minibatches, or they do not differ.
+
+    Notes
+    -----
+    The deviation is over the number of minibatches, not that less one, as numpy's. An ℓ1 penalty adds the same to
+    all of them. Source: read from the program; geometric's equations (1) and (3) leave ε open.
+    """
+    outputs, labels = _outputs(model, data)
+    size = _checks.count("batch_size", batch_size)
+    if len(labels) <= size:
+        raise ValueError(f"batch_size is {size}, and there are {len(labels)} samples: give at most half as many")
+    order = torch.randperm(len(labels), generator=_networks.generator(seed)).to(labels.device)
+    parts = [float(_networks.mean_loss(loss, outputs[i], labels[i])) for i in order.split(size)]
+    whole = float(_networks.mean_loss(loss, outputs, labels))
+    spread = float(torch.tensor(parts, dtype=torch.float64).std(correction=0))
+    return Tolerance(spread, f"standard deviation of {len(parts)} training losses, batch {size}", whole)
+
+
+def relative_tolerance(model: nn.Module, data: Data, loss: Loss, share: float) -> Tolerance:
+    """Return a share of the mean training loss.
+
+    Parameters
+    ----------
+    model, data, loss
+        As for `minibatch_tolerance`.
+    share : float
+        Above 0; 0.1 lets the loss rise by a tenth.
+    """
+    share = _checks.scalar("share", share, positive=True)
+    whole = float(_networks.mean_loss(loss, *_outputs(model, data)))
+    return Tolerance(share * whole, f"{share:g} times the training loss", whole)
+
+
+@torch.no_grad()
+def _outputs(model: nn.Module, data: Data) -> tuple[Tensor, Tensor]:
+    """Return outputs and labels of all samples."""
+    theta = _networks.parameters(model)
+    outputs, labels = [], []
+    with _networks.evaluating(model):
+        for inputs, found, _ in _networks.batches(data, _networks.device(theta)):
+            outputs.append(model(*inputs))
+            labels.append(found)
+    return torch.cat(outputs), torch.cat(labels)

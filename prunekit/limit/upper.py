@@ -1,0 +1,62 @@
+"""The map U of geometric, equation (19), whose fixed point the paper calls an upper bound on the pruning limit."""
+
+from __future__ import annotations
+
+from prunekit import _checks
+from prunekit.estimates import Estimate
+from prunekit.limit.landscape import Landscape, Negative, treated_spectrum
+
+
+def upper_map(landscape: Landscape, epsilon: float, k: int, *, negative: Negative = "absolute") -> Estimate:
+    """Return U(p) at p = m/D, m = k: 1 - (1/D) Σ r_i²/(R_m² + r_i²) over the D - m eigenvalues of the removed block.
+
+    As printed in geometric, equation (19). See `upper_gap` for what its fixed points are.
+
+    Parameters
+    ----------
+    landscape : Landscape
+        Weights and Hessian.
+    epsilon : float
+        Tolerance on the loss, above 0.
+    k : int
+        m, the number of weights kept, from 0 to D.
+    negative : str
+        What becomes of negative eigenvalues: "absolute", "zero" or "refuse".
+
+    Returns
+    -------
+    Estimate
+        From k/D to 1, with its standard error across probes.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an argument out of its range, or negative eigenvalues that are refused.
+    """
+    gap = upper_gap(landscape, epsilon, k, negative=negative)
+    return Estimate(k / landscape.dimension + gap.value, gap.error)
+
+
+def upper_gap(landscape: Landscape, epsilon: float, k: int, *, negative: Negative = "absolute") -> Estimate:
+    """Return U(p) - p = (1/D) Σ R_m²/(R_m² + r_i²), over the D - m eigenvalues of the removed block.
+
+    Each term is at least 0, so U(p) ≥ p, and p is a fixed point of U if and only if R_m = 0 or the removed block's
+    Hessian is 0. The paper's own solution, D - m = Σ r_i²/(R_m² + r_i²), is that fixed point.
+
+    Parameters
+    ----------
+    landscape, epsilon, k, negative
+        As for `upper_map`.
+
+    Returns
+    -------
+    Estimate
+        From 0 to 1 - k/D, with its standard error across probes.
+    """
+    twice = 2 * _checks.scalar("epsilon", epsilon, positive=True)
+    squared = landscape.distance(k) ** 2
+    if squared == 0:
+        return Estimate(0.0, 0.0)
+    block = treated_spectrum(landscape.block(k), negative)
+    found = block.integrate(lambda h: squared * h / (twice + squared * h))
+    return Estimate(found.value / landscape.dimension, found.error / landscape.dimension)
