@@ -28,7 +28,7 @@ def program_limit(
     epsilon : float
         Tolerance on the loss, above 0; the program's rule is `minibatch_tolerance`.
     zero_share : float
-        Share of eigenvalues taken for 0, from 0 to 1: 0 for FC networks, else `curvature.sampled_zero_rows`.
+        Share of eigenvalues taken for 0, from 0 to 1: 0 for FC networks, for others what `sampled_zero_rows` says.
     steps : int
         Lanczos steps; at most D are taken.
     seed : int
@@ -48,16 +48,15 @@ def program_limit(
     -----
     See geometric/erratum-17d, 17f and 17g. The program ranks and prunes the smallest ⌈share · D⌉ weights, at least one.
     """
-    from prunekit import curvature
+    from prunekit.curvature import program, spectrum
 
     D = landscape.dimension
 
     def density() -> object:
-        found = curvature.spectrum(landscape.operator, steps=steps, probes=1, seed=seed, progress=False)
-        return curvature.smoothed(found)
+        return program.smoothed(spectrum(landscape.operator, steps=steps, probes=1, seed=seed, progress=False))
 
     def distance(removed: float) -> float:
         return landscape.distance(D - max(1, math.ceil(removed * D * (1 - 1e-12))))
 
     smooth = landscape.remembered(("program", steps, str(seed)), density)
-    return 1.0 - curvature.pruned_share(smooth, epsilon, distance, zero_share=zero_share)
+    return 1.0 - program.pruned_share(smooth, epsilon, distance, zero_share=zero_share)

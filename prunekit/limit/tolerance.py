@@ -1,7 +1,7 @@
 """The tolerance ε on the loss, and the rule that chose it.
 
 The text of geometric gives no rule. The authors' program takes the standard deviation of the training loss over
-minibatches of 128, which `minibatch_tolerance` computes.
+minibatches of 128: `minibatch_tolerance`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from prunekit import _checks, _networks
 from prunekit._checks import Seed
 from prunekit._networks import Data, Loss
+from prunekit.curvature import program
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Tolerance:
 
 
 def minibatch_tolerance(
-    model: nn.Module, data: Data, loss: Loss, *, batch_size: int = 128, seed: Seed = 0
+    model: nn.Module, data: Data, loss: Loss, *, batch_size: int = program.BATCH, seed: Seed = 0
 ) -> Tolerance:
     """Return the standard deviation of the training loss over shuffled minibatches, the rule of the authors' program.
 
@@ -68,14 +69,10 @@ def minibatch_tolerance(
     all of them. Source: read from the program; geometric's equations (1) and (3) leave ε open.
     """
     outputs, labels = _outputs(model, data)
-    size = _checks.count("batch_size", batch_size)
-    if len(labels) <= size:
-        raise ValueError(f"batch_size is {size}, and there are {len(labels)} samples: give at most half as many")
-    order = torch.randperm(len(labels), generator=_networks.generator(seed)).to(labels.device)
-    parts = [float(_networks.mean_loss(loss, outputs[i], labels[i])) for i in order.split(size)]
     whole = float(_networks.mean_loss(loss, outputs, labels))
-    spread = float(torch.tensor(parts, dtype=torch.float64).std(correction=0))
-    return Tolerance(spread, f"standard deviation of {len(parts)} training losses, batch {size}", whole)
+    spread = program.tolerance(nn.Identity(), loss, (outputs, labels), batch_size=batch_size, seed=seed)
+    parts = -(-len(labels) // batch_size)
+    return Tolerance(spread, f"standard deviation of {parts} training losses, batch {batch_size}", whole)
 
 
 def relative_tolerance(model: nn.Module, data: Data, loss: Loss, share: float) -> Tolerance:
