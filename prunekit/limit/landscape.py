@@ -220,6 +220,34 @@ class Landscape:
         b = _checks.scalar("curvature", curvature, positive=True)
         return Landscape(a * self.weights, _Scaled(self, a, b))
 
+    def restricted(self, kept: ArrayLike) -> Landscape:
+        """Return the landscape of some of the weights, the others held where they are: that of what a mask leaves.
+
+        Its Hessian is the block of the whole one.
+
+        Parameters
+        ----------
+        kept : (D,) array of bool
+            Which weights.
+
+        Raises
+        ------
+        ValueError
+            If it is no such array or keeps nothing, or the landscape is a scaled one that is not dense.
+        """
+        mask = np.asarray(kept)
+        if mask.dtype != np.bool_ or mask.shape != self.weights.shape or not mask.any():
+            raise ValueError(
+                f"kept is of kind {mask.dtype} and shape {mask.shape}: give a bool array of shape "
+                f"({self.dimension},) that keeps something"
+            )
+        if self.hessian is not None:
+            return Landscape.of_matrix(self.weights[mask], self.hessian[np.ix_(mask, mask)])
+        from prunekit.curvature import Restricted
+
+        found: _Lanczos = self._source.on(Restricted(self.operator, mask))  # type: ignore[attr-defined]
+        return Landscape(self.weights[mask], found)
+
 
 def treated(measure: Measure, negative: Negative) -> Measure:
     """Return a measure without negative eigenvalues: by absolute values, zeros, or a refusal.
@@ -286,6 +314,10 @@ class _Lanczos:
         self.operator, self.steps, self.probes = operator, steps, probes
         self.direction_steps, self.seed = direction_steps, seed
         self.name = f"Lanczos, {steps} steps, {probes} probes"
+
+    def on(self, operator: Any) -> _Lanczos:
+        """Return the same for another operator."""
+        return _Lanczos(operator, self.steps, self.probes, self.direction_steps, self.seed)
 
     def spectrum(self) -> Spectrum:
         from prunekit.curvature import spectrum
