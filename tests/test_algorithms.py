@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections import OrderedDict
 from itertools import pairwise
 
@@ -26,7 +25,11 @@ from prunekit.algorithms import (
     smart_ratio_mask,
     train_masked,
 )
+from prunekit.algorithms.contest import ALGORITHMS, LONGER, Knobs, run_algorithm, shortened
 from prunekit.algorithms.schedules import split
+from prunekit.algorithms.thresholds import cut_thresholds, positions
+from prunekit.importance import hessian_matrix
+from prunekit.limit import minibatch_tolerance
 from prunekit.masks import Mask
 from prunekit.nets import Config, evaluate, fit, models
 from prunekit.nets.config import learning_rate
@@ -200,6 +203,7 @@ def test_iterative_pruning_is_train_cut_rewind(rewind):
     fit(model, DATA, late, masks=there, progress=False)
     assert equal(state(found.model), state(model)) and found.mask == there
     assert found.epochs == rewind + 4 * (4 - rewind)
+    assert [stage.cut for stage in found.stages] == [None] * rewind + [*found.masks, None]
     assert [s.name for s in found.stages] == ["rewind"] * rewind + [f"round {k}" for k in range(4)]
 
 
@@ -317,7 +321,7 @@ def test_gems_are_nested_exact_and_leave_a_plain_network():
     assert found.model is model and [n for n, _ in model.named_parameters()] == [n for n, _ in net().named_parameters()]
     assert all(p.requires_grad for p in model.parameters())
     assert equal(state(gems().model), state(model)) and gems(seed=4).mask != found.mask
-    copy.deepcopy(model)
+    assert [stage.cut for stage in found.stages] == [*found.masks, None]
     assert found.epochs == 6 + 2
 
 
@@ -454,6 +458,78 @@ def test_killed_and_resumed_is_as_if_never_killed(road, tmp_path, monkeypatch):
         assert a.history.without("seconds") == b.history.without("seconds")
     ROADS[road](tmp_path / "run")
     assert run[0] == whole.epochs
+
+
+# ---------------------------------------------------------------- thresholds at the cuts
+
+
+@pytest.mark.parametrize("road", ["lottery", "gems", "one shot"])
+def test_thresholds_at_the_cuts_are_equation_18_of_the_active_block(road):
+    found = ROADS[road](None)
+    cuts = cut_thresholds(found, DATA, shares=[0.3, 0.9], batch_size=20, seed=1)
+    stages = [stage for stage in found.stages if stage.cut is not None]
+    assert len(cuts) == len(stages) == len(found.masks)
+    pairs = (DATA.normalize(DATA.train_x), DATA.train_y)
+    for at, stage in zip(cuts, stages, strict=True):
+        model = net()
+        model.load_state_dict(stage.end)
+        there = np.ones(228, dtype=bool) if stage.mask is None else positions(stage.mask)
+        hessian = hessian_matrix(model, nn.functional.cross_entropy, pairs, parameters=list(WEIGHTS)).numpy()
+        h = np.abs(np.linalg.eigvalsh(hessian[np.ix_(there, there)]))
+        w = np.concatenate([stage.end[n].double().numpy().ravel() for n in WEIGHTS])[there]
+
+        losses = minibatch_tolerance(model, pairs, nn.functional.cross_entropy, batch_size=20, seed=1)
+        assert at.epsilon == losses.value
+
+        def T(squared, h=h, eps=at.epsilon):
+            return 1 - np.mean(2 * eps / (2 * eps + squared * h))
+
+        small_first = np.sort(w**2)
+        kept = positions(stage.cut)[there]
+        assert (at.active, at.kept) == (there.sum(), kept.sum()) and at.ratio == kept.mean()
+        assert at.threshold == pytest.approx(T((w[~kept] ** 2).sum()), abs=1e-6)
+        assert at.margin == at.ratio - at.threshold
+        for share, mine, chance in zip(at.shares, at.by_magnitude, at.at_random, strict=True):
+            gone = w.size - round(share * w.size)
+            assert mine == pytest.approx(T(small_first[:gone].sum()), abs=1e-6)
+            assert chance == pytest.approx(T((w**2).sum() * gone / w.size), abs=1e-6)
+        least = min(k for k in range(w.size + 1) if k / w.size >= T(small_first[: w.size - k].sum()) - 1e-9)
+        assert abs(at.limit - least / w.size) <= 1.01 / w.size
+        loss, _ = evaluate(model, DATA, train=True)
+        stage.cut.apply_(model)
+        assert at.rise == pytest.approx(evaluate(model, DATA, train=True)[0] - loss)
+        if road == "lottery":  # magnitude removed the smallest
+            assert at.threshold == pytest.approx(T(small_first[: (~kept).sum()].sum()), abs=1e-6)
+
+
+def test_thresholds_need_a_cut_after_a_training():
+    with pytest.raises(ValueError, match="no cut after a training"):
+        cut_thresholds(train_masked(net(), DATA, CONFIG, random_mask(net(), 50, 0)), DATA, batch_size=20)
+
+
+# ---------------------------------------------------------------- one budget
+
+KNOBS = Knobs(l1=0.01, score_rate=2.0, score_decay=0.01, rounds=3, period=2)
+BUDGET = Config(epochs=8, batch_size=20, lr=0.1, momentum=0.5, schedule="multistep", milestones=(4, 6))
+
+
+@pytest.mark.parametrize("algorithm", [*ALGORITHMS, *LONGER])
+def test_every_algorithm_keeps_to_its_budget(algorithm):
+    found = run_algorithm(algorithm, net, DATA, BUDGET, 60, KNOBS)
+    epochs = {"rare gems, longer": 16, "lottery tickets, longer": 32}.get(algorithm, 8)
+    assert (found.algorithm, found.epochs) == (algorithm, epochs)
+    assert found.kept == (267 if algorithm == "dense" else 60)
+    assert found == run_algorithm(algorithm, net, DATA, BUDGET, 60, KNOBS)
+    if algorithm == "lottery tickets":
+        short = Config(epochs=2, batch_size=20, lr=0.1, momentum=0.5, schedule="multistep", milestones=(1, 2))
+        assert shortened(BUDGET, 2) == short
+        by_hand = iterative_magnitude_pruning(net(), DATA, short, 60, rounds=3)
+        assert found.test_accuracy == by_hand.test_accuracy
+
+
+def test_an_unknown_algorithm_is_refused():
+    with pytest.raises(ValueError, match="algorithm is 'snip': give one of dense, one-shot"):
+        run_algorithm("snip", net, DATA, BUDGET, 60, KNOBS)
 
 
 def test_the_package_says_what_it_offers():

@@ -3,7 +3,8 @@
 * `one_shot`: ℓ1-regularized training and one global magnitude cut (geometric: GOP);
 * `lottery`: iterative magnitude pruning with rewinding (lottery tickets);
 * `gems`: rare gems, which trains scores of frozen random weights and then the weights that were chosen;
-* `at_random`: random masks before training, uniform or with smart ratios by layer.
+* `at_random`: random masks before training, uniform or with smart ratios by layer;
+* `contest`: all of them on one network with one budget; `thresholds`: the predicted limit at every cut.
 
 Each takes a network at its initialization, changes it in place and returns a `Pruned`: the masks after each cut, the
 trainings with where they began and ended, and what came out. Counts are exact, and with one thread the same seeds

@@ -107,7 +107,7 @@ def rare_gems(
         )  # fmt: skip
         found = _search(road, f"search {k}", config, found, mask)
         mask = cut(found, count, mask)
-        road.masks.append(mask)
+        road.cut(mask)
     road.train("fine-tune", fine_tune, mask)
     return road.end("rare gems")
 

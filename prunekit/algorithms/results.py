@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import nn
@@ -33,6 +33,8 @@ class Stage:
         those the network computed with, zeros where the score rounded to 0.
     scores : mapping from name to tensor, or None
         Scores at the end, where scores were trained.
+    cut : Mask or None
+        What was kept of it in the cut that followed, if one did.
     history : History
         Epoch by epoch.
     """
@@ -45,6 +47,7 @@ class Stage:
     end: State
     history: History
     scores: State | None = None
+    cut: Mask | None = None
 
     @property
     def epochs(self) -> int:
@@ -128,9 +131,11 @@ class Road:
         return found
 
     def cut(self, mask: Mask) -> None:
-        """Remove weights, for good."""
+        """Remove weights, for good; the cut is noted with the training before it."""
         mask.apply_(self.model)
         self.masks.append(mask)
+        if self.stages:
+            self.stages[-1] = replace(self.stages[-1], cut=mask)
 
     def end(self, algorithm: str, rewound: State | None = None) -> Pruned:
         """Evaluate what has become of the network."""
