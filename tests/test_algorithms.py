@@ -466,7 +466,7 @@ def test_killed_and_resumed_is_as_if_never_killed(road, tmp_path, monkeypatch):
 @pytest.mark.parametrize("road", ["lottery", "gems", "one shot"])
 def test_thresholds_at_the_cuts_are_equation_18_of_the_active_block(road):
     found = ROADS[road](None)
-    cuts = cut_thresholds(found, DATA, shares=[0.3, 0.9], batch_size=20, seed=1)
+    cuts = cut_thresholds(found, DATA, shares=[0.3, 0.9], batch_size=20, shuffles=2, seed=1)
     stages = [stage for stage in found.stages if stage.cut is not None]
     assert len(cuts) == len(stages) == len(found.masks)
     pairs = (DATA.normalize(DATA.train_x), DATA.train_y)
@@ -478,7 +478,7 @@ def test_thresholds_at_the_cuts_are_equation_18_of_the_active_block(road):
         h = np.abs(np.linalg.eigvalsh(hessian[np.ix_(there, there)]))
         w = np.concatenate([stage.end[n].double().numpy().ravel() for n in WEIGHTS])[there]
 
-        losses = minibatch_tolerance(model, pairs, nn.functional.cross_entropy, batch_size=20, seed=1)
+        losses = minibatch_tolerance(model, pairs, nn.functional.cross_entropy, batch_size=20, shuffles=2, seed=1)
         assert at.epsilon == losses.value
 
         def T(squared, h=h, eps=at.epsilon):

@@ -107,6 +107,8 @@ def test_a_restricted_landscape_is_that_of_the_block():
     assert probed.direction(9).integrate(np.ones_like) == pytest.approx(c @ c)
     energy = c @ H[np.ix_(kept, kept)] @ c
     assert probed.direction(9).integrate(lambda h: h) == pytest.approx(energy)
+    with pytest.raises(ValueError, match="restrict the one it was made from"):
+        Landscape.of_operator(w, Matrix(H)).scaled(weights=2.0).restricted(kept)
     for bad in (np.flatnonzero(kept), kept[:-1], np.zeros(40, dtype=bool)):
         with pytest.raises(ValueError, match=r"give a bool array of shape \(40,\) that keeps something"):
             Landscape.of_matrix(w, H).restricted(bad)
@@ -127,6 +129,13 @@ def test_scaled_is_the_landscape_of_scaled_weights_and_hessian(method):
     anew = Landscape.of_matrix(1.7 * w, 0.3 * H)
     assert predict(scaled, EPSILON, method=method).kept == predict(anew, EPSILON, method=method).kept
     assert limit.upper_gap(scaled, EPSILON, 9).value == pytest.approx(limit.upper_gap(anew, EPSILON, 9).value)
+
+
+def test_with_weights_keeps_the_hessian_alone():
+    (w, H), (v, _) = problem(), problem(seed=9)
+    mixed, anew = Landscape.of_matrix(w, H).with_weights(v), Landscape.of_matrix(v, H)
+    for method in ("published", "cone", "re-optimized"):
+        assert predict(mixed, EPSILON, method=method).kept == predict(anew, EPSILON, method=method).kept
 
 
 @pytest.mark.parametrize("negative", ["absolute", "zero", "refuse"])
@@ -375,6 +384,20 @@ def test_minibatch_tolerance_is_a_deviation_over_shuffled_batches():
     )
 
 
+def test_several_shuffles_give_the_mean_of_several_deviations():
+    model, data = linear_problem()
+    pair = (data.train_x, data.train_y)
+    random = np.random.default_rng(5)
+    one_by_one = [
+        limit.minibatch_tolerance(model, pair, nn.functional.cross_entropy, batch_size=20, seed=random).value
+        for _ in range(4)
+    ]
+    found = limit.minibatch_tolerance(model, pair, nn.functional.cross_entropy, batch_size=20, shuffles=4, seed=5)
+    assert found.value == pytest.approx(np.mean(one_by_one))
+    assert np.std(one_by_one) > 0
+    assert "4 shuffles" in found.rule
+
+
 def test_relative_tolerance_is_a_share_of_the_loss():
     model, data = linear_problem()
     found = limit.relative_tolerance(model, (data.train_x, data.train_y), nn.functional.cross_entropy, 0.1)
@@ -452,6 +475,43 @@ def test_a_curve_is_that_of_networks_with_masks():
         assert (found.held_loss[row], found.held_accuracy[row]) == pytest.approx(held, rel=1e-5)
         assert (found.train_loss[row], found.train_accuracy[row]) == pytest.approx(train, rel=1e-5)
     assert len(limit.pruning_curve(model, data).kept) == 1000
+
+
+def test_the_papers_path_is_kept_by_a_shorter_training():
+    paper = limit.PAPER["fc5"].config()
+    assert limit.l1_path(paper, 50_000) == pytest.approx(5e-5 * 0.01 * 200 * 391 / 0.1)
+    short = limit.PAPER["fc5"].config(epochs=20, l1=5e-4)
+    assert limit.l1_path(short, 50_000) == pytest.approx(limit.l1_path(paper, 50_000))
+    with pytest.raises(ValueError, match="constant learning rate"):
+        limit.l1_path(limit.PAPER["resnet18"].config(), 50_000)
+
+
+@pytest.mark.parametrize(("name", "size"), [("fc5", 3_885_010), ("fc12", 7_269_610)])
+def test_the_papers_networks_are_built_for_the_data(name, size):
+    images = torch.zeros(2, 3, 32, 32)
+    labels = torch.tensor([0, 9])
+    data = Dataset("like cifar10", images, labels, images, labels, 10, torch.zeros(3), torch.ones(3))
+    network = limit.PAPER[name].build(data, 0)
+    assert sum(p.numel() for p in network.parameters()) == size
+    assert network(images).shape == (2, 10)
+
+
+def test_a_comparison_is_what_its_parts_say():
+    model, data = linear_problem()
+    found = limit.compare_limits(model, data, epsilon=0.05, shares=np.arange(1, 37) / 36)
+    row = found.row()
+    assert row["weights"] == 36
+    for method in METHODS:
+        assert row[f"predicted {method}"] == pruning_limit(model, data, epsilon=0.05, method=method).fraction
+    assert row["predicted program, error"] is None
+    again = measured_limit(model, data, rule="training loss", epsilon=0.05, shares=np.arange(1, 37) / 36)
+    assert row["measured training loss"] == again.fraction
+    kept = found.predicted["published"].kept
+    assert row["gap"] == limit.upper_gap(found.landscape, 0.05, kept).value
+    assert row["negative_share"] < 1e-6
+    assert row["trace"] == pytest.approx(np.trace(found.landscape.hessian))
+    by_products = limit.compare_limits(model, data, epsilon=0.05, dense=False, shares=[0.5], steps=10, probes=2)
+    assert "predicted re-optimized" not in by_products.row()
 
 
 def test_halves_share_no_image_and_miss_none():

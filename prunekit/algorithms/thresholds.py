@@ -80,6 +80,7 @@ def cut_thresholds(
     steps: int = 100,
     probes: int = 4,
     batch_size: int = 128,
+    shuffles: int = 1,
     seed: Seed = 0,
 ) -> list[CutThreshold]:
     """Return the predicted threshold at each cut of an algorithm.
@@ -97,8 +98,8 @@ def cut_thresholds(
         Where to evaluate T for magnitude and random order.
     negative, dense, steps, probes, seed
         As for `prunekit.limit.network_landscape` and `predict`.
-    batch_size : int
-        Of the minibatches that ε is the spread over.
+    batch_size, shuffles : int
+        As for `prunekit.limit.minibatch_tolerance`, whose ε is taken.
 
     Raises
     ------
@@ -119,7 +120,9 @@ def cut_thresholds(
     for stage in stages:
         model.load_state_dict(dict(stage.end))
         landscape = network_landscape(model, data, loss, dense=dense, steps=steps, probes=probes, seed=seed)
-        epsilon = minibatch_tolerance(model, training_pairs(data), loss, batch_size=batch_size, seed=seed)
+        epsilon = minibatch_tolerance(
+            model, training_pairs(data), loss, batch_size=batch_size, shuffles=shuffles, seed=seed
+        )
         found.append(_at_cut(stage, model, data, landscape, epsilon, grid, negative))
     return found
 

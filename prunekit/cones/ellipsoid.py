@@ -185,16 +185,11 @@ class EllipsoidCone:
 
 
 def _project(points: Floats, slopes: Floats) -> Floats:
-    """Project points (n, D) on {y : Σ_{i>1} ρ_i y_i² ≤ y_1², y_1 ≥ 0}, ρ_1 = 0.
-
-    The nearest point is y_1 = z|g_1|, y_i = z g_i/(z + (z - σ)ρ_i), σ the sign of g_1, with the z ≥ max(σ, 0) that puts
-    it on the boundary: Lagrange's conditions with z in place of the multiplier.
-    """
-    first, squares = points[:, 0], points[:, 1:] ** 2
-    rho = slopes[1:]
+    """Project points (n, D) on {y : Σ_{i>1} ρ_i y_i² ≤ y_1², y_1 ≥ 0}, ρ_1 = 0."""
+    first, rho = points[:, 0], slopes[1:]
     sloped = rho > 0
-    inside = (first >= 0) & (squares @ rho <= first**2)
-    polar = ~inside & (first <= 0) & (squares[:, sloped] @ (1 / rho[sloped]) <= first**2)
+    inside = (first >= 0) & (points[:, 1:] ** 2 @ rho <= first**2)
+    polar = ~inside & (first <= 0) & (points[:, 1:][:, sloped] ** 2 @ (1 / rho[sloped]) <= first**2)
     found = np.where(inside[:, None], points, 0.0)
     found[polar, 1:] = points[polar, 1:] * ~sloped
     rest = np.flatnonzero(~inside & ~polar)
@@ -204,25 +199,27 @@ def _project(points: Floats, slopes: Floats) -> Floats:
 
 
 def _boundary(points: Floats, rho: Floats) -> Floats:
-    """Return the nearest points (n, D) for points whose nearest point is on the boundary and not 0."""
+    """Return the nearest points (n, D) for points whose nearest point is on the boundary and not 0.
+
+    It is y_i = g_i y/(y + (y - g_1)ρ_i) behind y_1 = y, with the y ≥ max(g_1, 0) for which Σ ρ_i y_i² = y²: Lagrange's
+    conditions, with the multiplier expressed by y.
+    """
     from scipy.optimize import elementwise
 
-    size, sign = np.abs(points[:, 0]), np.where(points[:, 0] > 0, 1.0, -1.0)
-    sloped = rho > 0
+    first, sloped = points[:, 0], rho > 0
     r, squares = rho[sloped], points[:, 1:][:, sloped] ** 2
-    scale = np.sqrt(squares @ r)  # of the boundary at the largest z
+    high = np.sqrt(squares @ r)  # no y_i is larger than g_i
+    low = np.maximum(first, 1e-14 * high)
 
     def excess(y: Floats, row: Floats) -> Floats:
-        """Return how far y_1 = y is from the boundary; it falls in y."""
+        """Fall in y through 0 where the point is on the boundary."""
         index = row.astype(int)
-        z = (y / np.maximum(size[index], 1e-300))[:, None]
-        shrunk = np.sqrt((squares[index] * r / (z + (z - sign[index, None]) * r) ** 2).sum(axis=1))
-        return shrunk - size[index]
+        y = y[:, None]
+        return np.asarray(np.sqrt((squares[index] * r / (y + (y - first[index, None]) * r) ** 2).sum(axis=1)) - 1)
 
-    low = np.where(sign > 0, size, 0.0)
-    result = elementwise.find_root(excess, (low, scale), args=(np.arange(float(len(points))),))
-    y = np.where(result.success, result.x, np.nan)
-    _checks.finite("the projection", y)
-    z = (y / np.maximum(size, 1e-300))[:, None]
-    others = points[:, 1:] * np.where(sloped, z / (z + (z - sign[:, None]) * rho), 1.0)
-    return np.column_stack([y, others])
+    rows = np.arange(float(len(points)))
+    y = np.where(excess(low, rows) <= 0, low, high)  # at an end, up to rounding
+    open_ = np.flatnonzero((excess(low, rows) > 0) & (excess(high, rows) < 0))
+    y[open_] = elementwise.find_root(excess, (low[open_], high[open_]), args=(rows[open_],)).x
+    y = y[:, None]
+    return np.column_stack([y, points[:, 1:] * (y / (y + (y - first[:, None]) * rho))])

@@ -180,19 +180,20 @@ def orthogonal_root(direction: Measure, epsilon: float) -> float:
         return 0.0
     held = direction.weights > 0
     h, weights = direction.nodes[held], direction.weights[held]
-    reach = twice * np.sum(np.divide(weights, h, out=np.full_like(h, np.inf), where=h > 0))
+    with np.errstate(over="ignore"):
+        reach = twice * np.sum(np.divide(weights, h, out=np.full_like(h, np.inf), where=h > 0))
     if reach <= squared**2:
         return math.inf
 
     def excess(nu: float) -> float:
-        # divided by 1 + ν/R², so that it neither overflows nor vanishes as ν grows; the sign is what matters
-        return float(
-            np.sum(weights * (squared * h - twice) / (twice / (1 + nu / squared) + h * (nu / (1 + nu / squared))))
-        )
+        share = 1 / (1 + nu / squared)  # the sum times 1 + ν/R², which neither overflows nor vanishes as ν grows
+        return float(np.sum(weights * (squared * h - twice) / (twice * share + h * squared * (1 - share))))
 
     low, high = squared, squared
     while excess(low) <= 0:
         low /= 4
+        if low < 1e-200 * squared:  # cᵀHc is 2ε up to rounding
+            return 0.0
     while excess(high) > 0:
         high *= 4
         if high > 1e200:  # the root is beyond double precision: the marginal case of no root
@@ -204,11 +205,13 @@ def _root(excess: Callable[[float], float], low: float, high: float) -> float:
     """Return the root of a function that falls from positive at `low` to negative at `high`, by its logarithm."""
     from scipy.optimize import brentq
 
-    if excess(low) <= 0:  # at an end up to rounding
+    def at(x: float) -> float:
+        return excess(math.exp(x))
+
+    a, b = math.log(low), math.log(high)
+    if at(a) <= 0:  # the root is at an end, up to rounding
         return low
-    if excess(high) >= 0:
-        return high
-    return math.exp(brentq(lambda x: excess(math.exp(x)), math.log(low), math.log(high), xtol=1e-14, rtol=1e-14))
+    return high if at(b) >= 0 else math.exp(brentq(at, a, b, xtol=1e-14, rtol=1e-14))
 
 
 def counting(spectrum: Spectrum | Measure) -> Spectrum:

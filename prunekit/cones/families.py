@@ -101,7 +101,7 @@ class CircularCone:
 
     @property
     def statistical_dimension(self) -> float:
-        """Exactly, Σ j v_j; D sin²(angle) + O(1) (Amelunxen et al. 2014, Section 3)."""
+        """Exactly, Σ j v_j; close to D sin²(angle) + cos(2·angle)."""
         return volumes.dimension(self.intrinsic_volumes)
 
     @property

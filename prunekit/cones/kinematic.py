@@ -12,7 +12,7 @@ import numpy as np
 from scipy import special
 
 from prunekit import _checks
-from prunekit._checks import Floats, Seed
+from prunekit._checks import Floats, Integers, Seed
 from prunekit.cones.sampling import Cone, random_subspace
 from prunekit.estimates import Estimate
 
@@ -94,3 +94,36 @@ def simulate(cone: Cone, k: int, draws: int, *, seed: Seed) -> Estimate:
     hits = sum(cone.meets(random_subspace(cone.ambient, k, seed=rng)) for _ in range(draws))
     p = (hits + 1) / (draws + 2)
     return Estimate(hits / draws, math.sqrt(p * (1 - p) / draws))
+
+
+def first_meetings(cone: Cone, draws: int, *, seed: Seed) -> Integers:
+    """Return the least k at which the first k vectors of a random frame span a subspace that meets the cone.
+
+    These spans are random subspaces. So the share of results up to k estimates the chance to meet at k, for all k from
+    the same frames, at log₂D decisions each. The mean is D - δ + ½ for every cone that is no subspace: the sum over k
+    of Crofton's formula, since the volumes of odd and those of even j sum to ½ each.
+
+    Parameters
+    ----------
+    cone : Cone
+        Anything with `ambient` and `meets`, and more than 0 in it.
+    draws : int
+        At least 1.
+    seed : int, SeedSequence or Generator
+        Of the frames.
+
+    Returns
+    -------
+    (draws,) array
+        From 1 to D.
+    """
+    draws, rng = _checks.count("draws", draws), _checks.generator(seed)
+    found = np.empty(draws, dtype=np.intp)
+    for i in range(draws):
+        frame = random_subspace(cone.ambient, cone.ambient, seed=rng)
+        low, high = 0, cone.ambient  # no subspace of dimension 0 meets it, the whole space does
+        while high - low > 1:
+            k = (low + high) // 2
+            low, high = (low, k) if cone.meets(frame[:, :k]) else (k, high)
+        found[i] = high
+    return found

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -92,22 +91,17 @@ class Run:
         nodes, weights = quadrature(self.alphas, self.betas[:-1])
         return Measure(nodes, total * weights)
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return what is needed to go on: tensors, and a record."""
-        done = len(self.alphas)
-        kept = min(done + (not self.complete), self.steps)
-        tensors = {
-            "alphas": torch.tensor(self.alphas, dtype=torch.float64),
-            "betas": torch.tensor(self.betas, dtype=torch.float64),
-            "basis": self.basis[:kept],
-        }
-        return tensors, {"complete": self.complete}
+    def state(self) -> dict[str, Tensor]:
+        """Return what is needed to go on, or, where nothing is left to do, to tell the measure: then no basis."""
+        found = {name: torch.tensor(getattr(self, name), dtype=torch.float64) for name in ("alphas", "betas")}
+        return found if self.complete else {**found, "basis": self.basis[: len(self.alphas) + 1]}
 
-    def restore(self, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
+    def restore(self, state: Mapping[str, Tensor]) -> None:
         """Go back to a state."""
-        self.alphas, self.betas = tensors["alphas"].tolist(), tensors["betas"].tolist()
-        self.basis[: len(tensors["basis"])] = tensors["basis"].to(self.basis.device)
-        self.complete = bool(record["complete"])
+        self.alphas, self.betas = state["alphas"].tolist(), state["betas"].tolist()
+        self.complete = "basis" not in state
+        if not self.complete:
+            self.basis[: len(state["basis"])] = state["basis"].to(self.basis.device)
 
 
 def advance(runs: Sequence[Run], operator: Operator) -> None:

@@ -227,16 +227,13 @@ class _Book:
             )
         mine = {key.partition(".")[2]: t for key, t in self.tensors.items() if key.partition(".")[0] == str(k)}
         if mine:
-            run.restore(mine, {"complete": "basis" not in mine})
+            run.restore(mine)
 
     def save(self, runs: Mapping[int, Run]) -> None:
         """Keep the state of probes; a basis only while it is needed."""
         if self.path is None:
             return
         for k, run in runs.items():
-            state, record = run.state()
-            if record["complete"]:
-                del state["basis"]
             self.tensors = {key: t for key, t in self.tensors.items() if key.partition(".")[0] != str(k)}
-            self.tensors |= {f"{k}.{name}": t for name, t in state.items()}
+            self.tensors |= {f"{k}.{name}": t for name, t in run.state().items()}
         checkpoint.write(self.path, self.tensors, {"spectrum": self.settings, "starts": self.starts})

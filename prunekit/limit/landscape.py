@@ -10,28 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from prunekit import _checks
-from prunekit._checks import Floats, Integers, Seed
-from prunekit.cones import kept_order, removed
+from prunekit._checks import Floats, Seed
+from prunekit.cones import kept_order
+from prunekit.limit.sources import Dense, Lanczos, Scaled, Source
 from prunekit.spectrum import Measure, Spectrum
 
 Negative = Literal["absolute", "zero", "refuse"]
 _ROUNDING = 1e-12  # negative eigenvalues of this size, relative to the largest, are zeros of a dense solver
-
-
-class _Source(Protocol):
-    """What knows H."""
-
-    name: str
-
-    def spectrum(self) -> Spectrum: ...
-    def along(self, c: Floats, k: int) -> Measure: ...
-    def block(self, removed: Integers) -> Spectrum: ...
 
 
 class Landscape:
@@ -49,7 +40,7 @@ class Landscape:
         How the spectrum was found: "dense", or the numbers of Lanczos steps and probes.
     """
 
-    def __init__(self, weights: ArrayLike, source: _Source) -> None:
+    def __init__(self, weights: ArrayLike, source: Source) -> None:
         self.weights = _checks.vector("weights", weights)
         if not self.weights.any():
             raise ValueError("weights are all 0: there is nothing to prune")
@@ -73,7 +64,7 @@ class Landscape:
         asymmetry = float(np.abs(matrix - matrix.T).max())
         if asymmetry > 1e-8 * float(np.abs(matrix).max()):
             raise ValueError(f"hessian is asymmetric by {asymmetry:.3g}: give (H + H.T) / 2, if that is meant")
-        return cls(found, _Dense((matrix + matrix.T) / 2))
+        return cls(found, Dense((matrix + matrix.T) / 2))
 
     @classmethod
     def of_operator(
@@ -85,6 +76,7 @@ class Landscape:
         probes: int = 8,
         direction_steps: int | None = None,
         seed: Seed = 0,
+        storage: Literal["float64", "float32"] = "float64",
     ) -> Landscape:
         """Return the landscape of a Hessian known by its products, through Lanczos.
 
@@ -100,6 +92,8 @@ class Landscape:
             Steps from c, for each measure of c; as many by default.
         seed : int
             Of the random starts.
+        storage : str
+            How Lanczos keeps its vectors: "float32" takes half the memory, steps × D × 4 bytes a probe.
 
         Raises
         ------
@@ -109,7 +103,7 @@ class Landscape:
         found = _checks.vector("weights", weights, operator.dimension, like=f"operator has {operator.dimension} rows")
         many = _checks.count("steps", steps)
         along = many if direction_steps is None else _checks.count("direction_steps", direction_steps)
-        return cls(found, _Lanczos(operator, many, _checks.count("probes", probes), along, seed))
+        return cls(found, Lanczos(operator, many, _checks.count("probes", probes), along, seed, storage))
 
     def __repr__(self) -> str:
         """Describe the landscape in a line."""
@@ -124,11 +118,6 @@ class Landscape:
     def method(self) -> str:
         """How the spectrum was found."""
         return self._source.name
-
-    @property
-    def operator(self) -> Any:
-        """The Hessian as an operator: something with `dimension` and `product`."""
-        return self._source.operator  # type: ignore[attr-defined]
 
     @property
     def hessian(self) -> Floats | None:
@@ -188,7 +177,15 @@ class Landscape:
 
     def removed(self, k: int) -> Floats:
         """Return c = w* - w^k (D,)."""
-        return removed(self.weights, k)
+        c = np.zeros_like(self.weights)  # `cones.removed` would sort anew
+        gone = self.order[_checks.count("k", k, 0, self.dimension) :]
+        c[gone] = self.weights[gone]
+        return c
+
+    def probed(self, steps: int, seed: Seed = 0) -> Spectrum:
+        """Return the counting measure by Lanczos from one random start, whatever is known of H; kept as well."""
+        found: Spectrum = self.remembered(("probed", steps, str(seed)), lambda: self._source.probed(steps, seed))
+        return found
 
     def direction(self, k: int) -> Measure:
         """Return the measure of c = w* - w^k, total R²; kept for the next time.
@@ -198,10 +195,9 @@ class Landscape:
         ValueError
             If c is 0.
         """
-        c = self.removed(k)
-        if not c.any():
+        if self.distance(k) == 0:
             raise ValueError(f"k is {k}, and what that removes is 0 already: give a smaller k")
-        found: Measure = self.remembered(("direction", k), lambda: self._source.along(c, k))
+        found: Measure = self.remembered(("direction", k), lambda: self._source.along(self.removed(k), k))
         return found
 
     def block(self, k: int) -> Spectrum:
@@ -209,6 +205,11 @@ class Landscape:
         gone = self.order[_checks.count("k", k, 0, self.dimension - 1) :]
         found: Spectrum = self.remembered(("block", k), lambda: self._source.block(gone))
         return found
+
+    def with_weights(self, weights: ArrayLike) -> Landscape:
+        """Return the landscape with the same Hessian and other weights (D,), whose order is their own."""
+        found = _checks.vector("weights", weights, self.dimension, like=f"the landscape has {self.dimension}")
+        return Landscape(found, self._source)
 
     def scaled(self, *, weights: float = 1.0, curvature: float = 1.0) -> Landscape:
         """Return the landscape with the weights, and the Hessian, multiplied by a number above 0 each.
@@ -218,7 +219,7 @@ class Landscape:
         """
         a = _checks.scalar("weights", weights, positive=True)
         b = _checks.scalar("curvature", curvature, positive=True)
-        return Landscape(a * self.weights, _Scaled(self, a, b))
+        return Landscape(a * self.weights, Scaled(self, a, b))
 
     def restricted(self, kept: ArrayLike) -> Landscape:
         """Return the landscape of some of the weights, the others held where they are: that of what a mask leaves.
@@ -245,8 +246,10 @@ class Landscape:
             return Landscape.of_matrix(self.weights[mask], self.hessian[np.ix_(mask, mask)])
         from prunekit.curvature import Restricted
 
-        found: _Lanczos = self._source.on(Restricted(self.operator, mask))  # type: ignore[attr-defined]
-        return Landscape(self.weights[mask], found)
+        source: Any = self._source
+        if not hasattr(source, "on"):
+            raise ValueError("landscape is a scaled one, known by its products: restrict the one it was made from")
+        return Landscape(self.weights[mask], source.on(Restricted(source.operator, mask)))
 
 
 def treated(measure: Measure, negative: Negative) -> Measure:
@@ -275,95 +278,3 @@ def treated(measure: Measure, negative: Negative) -> Measure:
 def treated_spectrum(spectrum: Spectrum, negative: Negative) -> Spectrum:
     """Return a spectrum whose probes are `treated`."""
     return Spectrum(tuple(treated(probe, negative) for probe in spectrum.probes), spectrum.exact)
-
-
-class _Dense:
-    """H as a matrix."""
-
-    name = "dense"
-
-    def __init__(self, matrix: Floats) -> None:
-        self.matrix = matrix
-
-    @cached_property
-    def eigen(self) -> tuple[Floats, Floats]:
-        values, vectors = np.linalg.eigh(self.matrix)
-        return values, vectors
-
-    @property
-    def operator(self) -> Any:
-        from prunekit.curvature import Matrix
-
-        return Matrix(self.matrix)
-
-    def spectrum(self) -> Spectrum:
-        return Spectrum.of_eigenvalues(self.eigen[0])
-
-    def along(self, c: Floats, k: int) -> Measure:
-        values, vectors = self.eigen
-        return Measure.of_vector(values, vectors.T @ c)
-
-    def block(self, removed: Integers) -> Spectrum:
-        return Spectrum.of_eigenvalues(np.linalg.eigvalsh(self.matrix[np.ix_(removed, removed)]))
-
-
-class _Lanczos:
-    """H by its products."""
-
-    def __init__(self, operator: Any, steps: int, probes: int, direction_steps: int, seed: Seed) -> None:
-        self.operator, self.steps, self.probes = operator, steps, probes
-        self.direction_steps, self.seed = direction_steps, seed
-        self.name = f"Lanczos, {steps} steps, {probes} probes"
-
-    def on(self, operator: Any) -> _Lanczos:
-        """Return the same for another operator."""
-        return _Lanczos(operator, self.steps, self.probes, self.direction_steps, self.seed)
-
-    def spectrum(self) -> Spectrum:
-        from prunekit.curvature import spectrum
-
-        return spectrum(self.operator, steps=self.steps, probes=self.probes, seed=self.seed, progress=False)
-
-    def along(self, c: Floats, k: int) -> Measure:
-        from prunekit.curvature import vector_measure
-
-        return vector_measure(self.operator, c, steps=self.direction_steps, progress=False)
-
-    def block(self, removed: Integers) -> Spectrum:
-        from prunekit.curvature import Restricted, spectrum
-
-        inside = np.zeros(self.operator.dimension, dtype=bool)
-        inside[removed] = True
-        block = Restricted(self.operator, inside)
-        return spectrum(block, steps=self.steps, probes=self.probes, seed=self.seed, progress=False)
-
-
-class _Scaled:
-    """Another landscape's H, and its weights, multiplied by a number each."""
-
-    def __init__(self, of: Landscape, weights: float, curvature: float) -> None:
-        self.of, self.weights, self.curvature = of, weights, curvature
-        self.name = of.method
-
-    @property
-    def operator(self) -> Any:
-        raise ValueError("a scaled landscape has no operator: ask the landscape that it was made from")
-
-    @property
-    def eigen(self) -> tuple[Floats, Floats]:
-        values, vectors = self.of.eigen
-        return self.curvature * values, vectors
-
-    @property
-    def matrix(self) -> Floats | None:
-        return None if self.of.hessian is None else self.curvature * self.of.hessian
-
-    def spectrum(self) -> Spectrum:
-        return self.of.spectrum.mapped(lambda h: self.curvature * h)
-
-    def along(self, c: Floats, k: int) -> Measure:
-        found = self.of.direction(k)
-        return Measure(self.curvature * found.nodes, self.weights**2 * found.weights)
-
-    def block(self, removed: Integers) -> Spectrum:
-        return self.of.block(self.of.dimension - removed.size).mapped(lambda h: self.curvature * h)

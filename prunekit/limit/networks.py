@@ -29,6 +29,7 @@ def network_landscape(
     probes: int = 8,
     direction_steps: int | None = None,
     seed: Seed = 0,
+    storage: Literal["float64", "float32"] = "float64",
     parameters: Names | None = None,
 ) -> Landscape:
     """Return the landscape of a trained network: its prunable weights and the Hessian of its training loss in them.
@@ -43,7 +44,7 @@ def network_landscape(
         (outputs, labels) -> mean over the samples, twice differentiable.
     dense : bool, optional
         Whether the Hessian is computed entry by entry; by default for up to 3000 weights.
-    steps, probes, direction_steps, seed
+    steps, probes, direction_steps, seed, storage
         Of Lanczos, where it is not: see `Landscape.of_operator`.
     parameters : names, optional
         What can be pruned; by default the weights of linear and convolutional modules, without biases.
@@ -62,7 +63,7 @@ def network_landscape(
 
     operator = Curvature(model, loss, pairs, parameters=list(theta))
     return Landscape.of_operator(
-        weights, operator, steps=steps, probes=probes, direction_steps=direction_steps, seed=seed
+        weights, operator, steps=steps, probes=probes, direction_steps=direction_steps, seed=seed, storage=storage
     )
 
 

@@ -24,7 +24,7 @@ def program_limit(
     Parameters
     ----------
     landscape : Landscape
-        Its Hessian is multiplied again, for the program's own Lanczos run.
+        Its Hessian is multiplied again, for the program's own Lanczos run from one random start.
     epsilon : float
         Tolerance on the loss, above 0; the program's rule is `minibatch_tolerance`.
     zero_share : float
@@ -48,15 +48,12 @@ def program_limit(
     -----
     See geometric/erratum-17d, 17f and 17g. The program ranks and prunes the smallest ⌈share · D⌉ weights, at least one.
     """
-    from prunekit.curvature import program, spectrum
+    from prunekit.curvature import program
 
     D = landscape.dimension
-
-    def density() -> object:
-        return program.smoothed(spectrum(landscape.operator, steps=steps, probes=1, seed=seed, progress=False))
 
     def distance(removed: float) -> float:
         return landscape.distance(D - max(1, math.ceil(removed * D * (1 - 1e-12))))
 
-    smooth = landscape.remembered(("program", steps, str(seed)), density)
+    smooth = program.smoothed(landscape.probed(steps, seed))
     return 1.0 - program.pruned_share(smooth, epsilon, distance, zero_share=zero_share)

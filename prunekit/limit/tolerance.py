@@ -41,7 +41,7 @@ class Tolerance:
 
 
 def minibatch_tolerance(
-    model: nn.Module, data: Data, loss: Loss, *, batch_size: int = program.BATCH, seed: Seed = 0
+    model: nn.Module, data: Data, loss: Loss, *, batch_size: int = program.BATCH, shuffles: int = 1, seed: Seed = 0
 ) -> Tolerance:
     """Return the standard deviation of the training loss over shuffled minibatches, the rule of the authors' program.
 
@@ -55,8 +55,10 @@ def minibatch_tolerance(
         (outputs, labels) -> mean over the samples.
     batch_size : int
         Samples a minibatch; the last one may be smaller and counts like the others, as in the program.
+    shuffles : int
+        The program has one. With few minibatches its ε is a matter of luck; the mean over several is less so.
     seed : int
-        Of the shuffling: a further one gives a further draw of ε.
+        Of the shuffling.
 
     Raises
     ------
@@ -70,9 +72,14 @@ def minibatch_tolerance(
     """
     outputs, labels = _outputs(model, data)
     whole = float(_networks.mean_loss(loss, outputs, labels))
-    spread = program.tolerance(nn.Identity(), loss, (outputs, labels), batch_size=batch_size, seed=seed)
-    parts = -(-len(labels) // batch_size)
-    return Tolerance(spread, f"standard deviation of {parts} training losses, batch {batch_size}", whole)
+    random = _checks.generator(seed)
+    spreads = [
+        program.tolerance(nn.Identity(), loss, (outputs, labels), batch_size=batch_size, seed=random)
+        for _ in range(_checks.count("shuffles", shuffles))
+    ]
+    rule = f"standard deviation of {-(-len(labels) // batch_size)} training losses, batch {batch_size}"
+    rule += f", mean over {shuffles} shuffles" if shuffles > 1 else ""
+    return Tolerance(sum(spreads) / shuffles, rule, whole)
 
 
 def relative_tolerance(model: nn.Module, data: Data, loss: Loss, share: float) -> Tolerance:

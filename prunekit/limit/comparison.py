@@ -1,0 +1,143 @@
+"""One trained network, all its predicted limits and all its measured ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import nn
+
+from prunekit._checks import Floats
+from prunekit._networks import Loss, Names
+from prunekit.limit.landscape import Landscape
+from prunekit.limit.measured import RULES, MeasuredLimit, PruningCurve, measured_limit, pruning_curve
+from prunekit.limit.networks import network_landscape, training_pairs
+from prunekit.limit.prediction import METHODS, Method, PruningLimit, predict
+from prunekit.limit.program import LANCZOS_STEPS
+from prunekit.limit.tolerance import Tolerance, minibatch_tolerance
+from prunekit.limit.upper import upper_gap
+from prunekit.nets import Dataset
+
+
+@dataclass(frozen=True, eq=False)
+class LimitComparison:
+    """What was predicted and measured of one network.
+
+    Attributes
+    ----------
+    landscape : Landscape
+        Its weights and spectrum.
+    epsilon : Tolerance
+        ε and its rule.
+    predicted : mapping of str to PruningLimit
+        By method; "re-optimized" is missing where the Hessian is not known entry by entry.
+    measured : mapping of str to MeasuredLimit
+        By rule.
+    curve : PruningCurve
+        Loss and accuracy against the share kept.
+    gap : (float, float)
+        U(T) - T at the published T, and its standard error.
+    """
+
+    landscape: Landscape
+    epsilon: Tolerance
+    predicted: Mapping[str, PruningLimit]
+    measured: Mapping[str, MeasuredLimit]
+    curve: PruningCurve
+    gap: tuple[float, float]
+
+    def row(self) -> dict[str, Any]:
+        """Return the numbers as one row of a table; an error that is not known is None."""
+        row: dict[str, Any] = {
+            "weights": self.landscape.dimension,
+            "epsilon": self.epsilon.value,
+            "norm": self.landscape.distance(0),
+            "trace": self.landscape.spectrum.integrate(lambda h: h).value,
+            "negative_share": self._negative_share(),
+            "dense_accuracy": self.measured["held-out"].dense,
+            "train_loss": self.measured["training loss"].dense,
+            "gap": self.gap[0],
+            "gap_error": _known(self.gap[1]),
+            "distance": self.predicted["published"].distance,
+        }
+        for kind, found in (("predicted", self.predicted), ("measured", self.measured)):
+            for name, each in found.items():
+                row[f"{kind} {name}"], row[f"{kind} {name}, error"] = each.fraction, _known(each.error)
+        return row
+
+    def _negative_share(self) -> float:
+        """Return the share of Σ|h| that lies at negative eigenvalues."""
+        pooled = self.landscape.spectrum.pooled
+        return pooled.integrate(lambda h: abs(h) * (h < 0)) / pooled.integrate(abs)
+
+
+def compare_limits(
+    model: nn.Module,
+    data: Dataset,
+    *,
+    loss: Loss = nn.functional.cross_entropy,
+    epsilon: float | Tolerance | Literal["minibatch"] = "minibatch",
+    methods: Sequence[Method] = METHODS,
+    shares: Sequence[float] | Floats | None = None,
+    drop: float = 0.01,
+    curvature_data: Any = None,
+    zero_share: float = 0.0,
+    resolution: float = 1e-4,
+    program_steps: int = LANCZOS_STEPS,
+    seed: int = 0,
+    parameters: Names | None = None,
+    **options: Any,
+) -> LimitComparison:
+    """Return all limits of a trained network, predicted and measured.
+
+    Parameters
+    ----------
+    model, data, loss, parameters
+        As for `network_landscape` and `pruning_curve`.
+    epsilon : float, Tolerance or "minibatch"
+        As for `pruning_limit`; it serves the predictions and the measured rule "training loss".
+    methods : sequence of str
+        Of `METHODS`, "published" among them; "re-optimized" is left out where the Hessian is not dense.
+    shares, drop
+        As for `pruning_curve` and `measured_limit`.
+    curvature_data : (inputs, labels) or an iterable of them, optional
+        What the Hessian is averaged over; by default all training images.
+    zero_share, resolution, program_steps
+        As for `predict`.
+    seed : int
+        Of minibatches, probes and bootstrap.
+    **options
+        `dense`, `steps`, `probes`, `direction_steps`, `storage` of `network_landscape`.
+    """
+    pairs = training_pairs(data)
+    if isinstance(epsilon, str):
+        epsilon = minibatch_tolerance(model, pairs, loss, seed=seed)
+    found = network_landscape(
+        model, pairs if curvature_data is None else curvature_data, loss, seed=seed, parameters=parameters, **options
+    )
+    tolerance = epsilon if isinstance(epsilon, Tolerance) else Tolerance(epsilon)
+    predicted: dict[str, PruningLimit] = {
+        method: predict(
+            found,
+            tolerance,
+            method=method,
+            resolution=resolution,
+            zero_share=zero_share,
+            program_steps=program_steps,
+        )
+        for method in methods
+        if method != "re-optimized" or found.hessian is not None
+    }
+    gap = upper_gap(found, tolerance.value, predicted["published"].kept)
+    curve = pruning_curve(model, data, shares, loss=loss, parameters=parameters)
+    measured: dict[str, MeasuredLimit] = {
+        rule: measured_limit(None, None, rule=rule, curve=curve, epsilon=tolerance, drop=drop, seed=seed)
+        for rule in RULES
+    }
+    return LimitComparison(found, tolerance, predicted, measured, curve, gap)
+
+
+def _known(error: float) -> float | None:
+    return None if math.isinf(error) else error

@@ -1,0 +1,123 @@
+"""The networks of geometric's Tables 1 and 2, and how its authors train them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from torch import nn
+
+from prunekit import _checks
+from prunekit.nets import Config, Dataset, models
+
+EPOCHS, BATCH, MOMENTUM = 200, 128, 0.9
+
+
+@dataclass(frozen=True)
+class PaperNetwork:
+    """One of the paper's networks.
+
+    Attributes
+    ----------
+    build : callable
+        (data, seed) -> network.
+    data : str
+        The data set it is trained on first; `prunekit.nets.load` knows the name.
+    lr, l1 : float
+        Learning rate, and weight of the ℓ1 penalty.
+    warmup : int
+        Epochs of warm-up.
+    schedule : str
+        Of the learning rate.
+    """
+
+    build: Callable[[Dataset, int], nn.Module]
+    data: str
+    lr: float
+    l1: float
+    warmup: int = 0
+    schedule: str = "constant"
+
+    def config(
+        self,
+        *,
+        epochs: int = EPOCHS,
+        l1: float | None = None,
+        lr: float | None = None,
+        augment: bool = True,
+        seed: int = 0,
+        device: str = "cpu",
+    ) -> Config:
+        """Return the training: SGD with momentum 0.9, batches of 128, no weight decay, ℓ1 on all parameters.
+
+        Parameters
+        ----------
+        epochs : int
+            200 in the paper.
+        l1, lr : float, optional
+            In place of the paper's.
+        augment : bool
+            Whether images are cropped, from a frame of 4 pixels, and mirrored at random, as the program does.
+        seed : int
+            Of batches and augmentation.
+        device : str
+            "cpu" or "cuda".
+
+        Notes
+        -----
+        Source: the program's configuration files (geometric, Appendix A). Warm-up and cosine go by epochs here; the
+        program steps the cosine once a batch, with a period of 200 batches.
+        """
+        return Config(
+            epochs=epochs,
+            batch_size=BATCH,
+            lr=self.lr if lr is None else lr,
+            momentum=MOMENTUM,
+            schedule=self.schedule,
+            warmup=self.warmup,
+            l1=self.l1 if l1 is None else l1,
+            penalize="all",
+            crop=4 if augment else 0,
+            flip=augment,
+            evaluate_every=epochs,
+            seed=seed,
+            device=device,
+        )
+
+
+def _resnet(lr: float, l1: float, build: Callable[..., nn.Module]) -> PaperNetwork:
+    return PaperNetwork(lambda d, seed: build(d.classes, seed=seed), "cifar100", lr, l1, warmup=5, schedule="cosine")
+
+
+PAPER: Mapping[str, PaperNetwork] = {
+    "fc5": PaperNetwork(lambda d, seed: models.fc5(d.inputs, d.classes, seed=seed), "cifar10", 0.01, 5e-5),
+    "fc12": PaperNetwork(lambda d, seed: models.fc12(d.inputs, d.classes, seed=seed), "cifar10", 0.01, 5e-5),
+    "alexnet": PaperNetwork(lambda d, seed: models.alexnet(d.classes, seed=seed), "cifar10", 0.01, 3e-5),
+    "vgg16": PaperNetwork(lambda d, seed: models.vgg16_bn(d.classes, seed=seed), "cifar10", 0.01, 1e-4),
+    "resnet18": _resnet(0.1, 5e-5, models.resnet18),
+    "resnet50": _resnet(0.1, 2e-5, models.resnet50),
+}
+
+
+def l1_path(config: Config, images: int) -> float:
+    """Return how far the ℓ1 penalty alone would move a weight in a training: λ times the sum of all steps' lengths.
+
+    A step's length counts as learning rate over 1 - momentum. For the paper's FC5 on CIFAR-10 it is 0.39. Shorter
+    trainings with the same path give the penalty the same reach; for a constant learning rate.
+
+    Parameters
+    ----------
+    config : Config
+        With a constant schedule.
+    images : int
+        Training images.
+
+    Raises
+    ------
+    ValueError
+        If the learning rate changes.
+    """
+    if config.schedule != "constant" or config.warmup:
+        raise ValueError(f"schedule is {config.schedule!r}: give a training at a constant learning rate")
+    steps = config.epochs * -(-_checks.count("images", images) // config.batch_size)
+    return config.l1 * config.lr * steps / (1 - config.momentum)

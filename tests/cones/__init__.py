@@ -1,0 +1,1 @@
+"""Cones: dimensions, widths, ellipsoids, random subspaces."""

@@ -1,0 +1,269 @@
+"""Lanczos' quadrature against dense linear algebra; runs that are killed, and files of other runs."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prunekit.curvature import Matrix, spectrum, vector_measure
+from prunekit.curvature.lanczos import Run, advance, need, quadrature
+from prunekit.nets import CheckpointError
+
+
+def symmetric(values, seed=0):
+    Q = np.linalg.qr(np.random.default_rng(seed).standard_normal((len(values), len(values))))[0]
+    H = Q @ np.diag(values) @ Q.T
+    return (H + H.T) / 2
+
+
+def heavy(D=120, seed=0):
+    """Return a matrix whose spectrum is like a network's: some large eigenvalues, many small, a third of them 0."""
+    rng = np.random.default_rng(seed)
+    return symmetric(np.concatenate([np.zeros(D // 3), rng.normal(size=D - D // 3) * 0.05, [5, 3, 1]])[3:], seed)
+
+
+def smooth(h):
+    return 1 / (0.5 + np.abs(h))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 12), st.integers(2, 25), st.integers(0, 2**32 - 1))
+def test_moments_up_to_2m_minus_1_are_exact(steps, D, seed):
+    rng = np.random.default_rng(seed)
+    H = symmetric(rng.uniform(-1, 1, D), seed)
+    c = rng.standard_normal(D)
+    measure = vector_measure(Matrix(H), c, steps=steps, progress=False)
+    assert measure.total == pytest.approx(c @ c)
+    for power in range(2 * min(steps, D)):
+        moment = c @ np.linalg.matrix_power(H, power) @ c
+        assert measure.integrate(lambda h, p=power: h**p) == pytest.approx(moment, abs=1e-10 * (c @ c))
+    values = np.linalg.eigvalsh(H)
+    assert values[0] - 1e-12 <= measure.nodes[0]
+    assert measure.nodes[-1] <= values[-1] + 1e-12
+
+
+def test_all_steps_give_the_measure_itself():
+    H = heavy(60)
+    values, vectors = np.linalg.eigh(H)
+    c = np.random.default_rng(1).standard_normal(60)
+    measure = vector_measure(Matrix(H), torch.from_numpy(c), steps=10**6)
+    assert measure.integrate(smooth) == pytest.approx(float(smooth(values) @ (vectors.T @ c) ** 2), rel=1e-10)
+
+
+def test_an_invariant_subspace_ends_the_run_with_an_exact_measure():
+    H = symmetric([0, 0, 0, 1, 1, 2, 2, 2])
+    values, vectors = np.linalg.eigh(H)
+    c = np.random.default_rng(2).standard_normal(8)
+    measure = vector_measure(Matrix(H), c, steps=8)
+    assert measure.nodes == pytest.approx([0, 1, 2], abs=1e-12)
+    masses = [((vectors.T @ c)[np.isclose(values, h)] ** 2).sum() for h in (0, 1, 2)]
+    assert measure.weights == pytest.approx(masses)
+    eigenvector = vector_measure(Matrix(H), vectors[:, 5], steps=8)
+    assert eigenvector.nodes == pytest.approx([2.0])
+    assert vector_measure(Matrix(np.zeros((4, 4))), np.ones(4)).nodes == pytest.approx([0.0])
+
+
+def test_no_ghosts_where_plain_lanczos_has_them():
+    values = np.concatenate([np.linspace(0, 1, 197), [10.0, 100.0, 1000.0]])
+    found = spectrum(Matrix(np.diag(values)), steps=120, probes=2, seed=0)
+    for probe in found.probes:
+        for large in (10.0, 100.0, 1000.0):
+            assert (np.abs(probe.nodes - large) < 1e-6).sum() == 1
+    plain = _plain(np.diag(values), 120)
+    assert (np.abs(plain - 1000.0) < 1e-6).sum() > 1  # the same recurrence without reorthogonalization
+
+
+def _plain(A, steps):
+    q = np.random.default_rng(0).standard_normal(len(A))
+    q, last, beta = q / np.linalg.norm(q), 0.0, 0.0
+    alphas, betas = [], []
+    for _ in range(steps):
+        w = A @ q - beta * last
+        alphas.append(float(q @ w))
+        w = w - alphas[-1] * q
+        beta = float(np.linalg.norm(w))
+        betas.append(beta)
+        last, q = q, w / beta
+    return quadrature(alphas, betas[:-1])[0]
+
+
+@pytest.mark.parametrize(("storage", "tolerance"), [("float64", 1e-13), ("float32", 1e-6)])
+def test_the_basis_stays_orthonormal(storage, tolerance):
+    operator = Matrix(symmetric(np.geomspace(1e-8, 1, 200)))
+    run = Run(torch.randn(200, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), 150, storage)
+    while not run.complete:
+        advance([run], operator)
+    Q = run.basis.double()
+    assert float((Q @ Q.T - torch.eye(150)).abs().max()) < tolerance
+
+
+def test_float32_costs_nodes_of_seven_digits():
+    operator = Matrix(heavy(200))
+    full, half = (spectrum(operator, steps=60, probes=2, storage=s) for s in ("float64", "float32"))
+    error = max(np.abs(a.nodes - b.nodes).max() for a, b in zip(full.probes, half.probes, strict=True))
+    assert 0 < error < 1e-5 * 5
+    assert half.integrate(smooth).value == pytest.approx(full.integrate(smooth).value, rel=1e-5)
+
+
+@pytest.mark.parametrize("distribution", ["gaussian", "rademacher"])
+def test_the_mean_over_probes_is_the_trace_and_the_error_bar_is_right(distribution):
+    H = heavy(60)
+    truth = float(smooth(np.linalg.eigvalsh(H)).sum())
+    found = spectrum(Matrix(H), steps=60, probes=400, seed=3, distribution=distribution, progress=False)
+    estimate = found.integrate(smooth)
+    assert found.dimension == pytest.approx(60)
+    assert abs(estimate.value - truth) < 4.5 * estimate.error
+    draws = np.array([probe.integrate(smooth) for probe in found.probes])
+    small = [np.mean(part) for part in np.split(draws, 100)]  # a hundred estimates from four probes each
+    assert np.std(small) == pytest.approx(2 * 5 * estimate.error, rel=0.3)
+
+
+def test_signs_have_no_variance_on_the_trace_of_a_diagonal():
+    operator = Matrix(np.diag(np.arange(1.0, 21)))
+    signs, normal = (spectrum(operator, steps=5, seed=0, distribution=d) for d in ("rademacher", "gaussian"))
+    assert signs.trace() == pytest.approx((210.0, 0.0), abs=1e-9)
+    assert normal.trace().error > 1
+
+
+def test_same_seed_same_result_and_first_probes_do_not_depend_on_their_number():
+    operator = Matrix(heavy())
+    first, again = (spectrum(operator, steps=20, probes=3, seed=5) for _ in range(2))
+    more = spectrum(operator, steps=20, probes=5, seed=5)
+    other = spectrum(operator, steps=20, probes=3, seed=6)
+    for k in range(3):
+        assert np.array_equal(first.probes[k].nodes, again.probes[k].nodes)
+        assert np.array_equal(first.probes[k].weights, again.probes[k].weights)
+        assert np.allclose(first.probes[k].nodes, more.probes[k].nodes, atol=1e-10)
+        assert not np.allclose(first.probes[k].nodes, other.probes[k].nodes, atol=1e-3)
+    from_generator = spectrum(operator, steps=20, probes=3, seed=np.random.default_rng(5))
+    assert np.array_equal(first.probes[0].nodes, from_generator.probes[0].nodes)
+
+
+def test_probes_one_at_a_time_are_those_that_advance_together():
+    operator = Matrix(heavy())
+    one = spectrum(operator, steps=20, probes=3, seed=5, max_memory=need(operator.dimension, 20))
+    together = spectrum(operator, steps=20, probes=3, seed=5)
+    for a, b in zip(one.probes, together.probes, strict=True):
+        assert np.allclose(a.nodes, b.nodes, atol=1e-10)
+
+
+def test_too_little_memory_is_refused_with_what_would_fit():
+    operator = Matrix(heavy(120))
+    assert need(120, 50) == 48000
+    with pytest.raises(ValueError) as refusal:
+        spectrum(operator, steps=50, max_memory=30000)
+    message = str(refusal.value)
+    assert "the basis of 50 vectors of 120 numbers takes 4.8e+04" in message
+    assert "max_memory=4.8e+04" in message
+    assert "steps=31" in message
+    assert "storage='float32'" in message
+    spectrum(operator, steps=31, probes=1, max_memory=30000)
+    spectrum(operator, steps=50, probes=1, max_memory=30000, storage="float32")
+    with pytest.raises(ValueError, match="max_memory") as refusal:
+        vector_measure(operator, np.ones(120), steps=50, max_memory=500)
+    assert "steps" not in str(refusal.value).partition("give")[2]
+
+
+class Killed(Exception):
+    pass
+
+
+class Mortal(Matrix):
+    """A matrix that dies after so many products."""
+
+    def __init__(self, entries, life):
+        super().__init__(entries)
+        self.life = life
+
+    def product(self, v):
+        if self.life == 0:
+            raise Killed
+        self.life -= 1
+        return super().product(v)
+
+
+@pytest.mark.parametrize("life", [3, 10, 25, 47, 80, 95])
+@pytest.mark.parametrize("memory", [need(120, 32), 2 * need(120, 32), 4e9])
+def test_a_killed_run_resumes_bit_for_bit(tmp_path, life, memory):
+    H, options = heavy(120), {"steps": 32, "probes": 3, "seed": 7, "max_memory": memory, "progress": False}
+    whole = spectrum(Matrix(H), **options)
+    path = tmp_path / "run.safetensors"
+    products = 32 * math.ceil(3 / min(3, int(memory // need(120, 32))))
+    if life < products:
+        with pytest.raises(Killed):
+            spectrum(Mortal(H, life), resume=path, **options)
+    counted = Mortal(H, 10**9)
+    resumed = spectrum(counted, resume=path, **options)
+    for a, b in zip(whole.probes, resumed.probes, strict=True):
+        assert np.array_equal(a.nodes, b.nodes)
+        assert np.array_equal(a.weights, b.weights)
+    spent = 10**9 - counted.life
+    if 10 <= life < products:
+        assert spent <= products - 10  # not from the beginning
+    done = Mortal(H, 0)
+    assert np.array_equal(spectrum(done, resume=path, **options).probes[2].nodes, whole.probes[2].nodes)
+
+
+def test_files_of_other_runs_and_damaged_ones_are_refused(tmp_path):
+    H, path = heavy(60), tmp_path / "run.safetensors"
+    options = {"steps": 20, "probes": 2, "seed": 1, "resume": path}
+    spectrum(Matrix(H), **options)
+    with pytest.raises(CheckpointError, match=r"operator\.matrix is"):
+        spectrum(Matrix(2 * H), **options)
+    with pytest.raises(CheckpointError, match="steps is 20 there and 21 here"):
+        spectrum(Matrix(H), **options | {"steps": 21})
+    with pytest.raises(CheckpointError, match="probes is 2 there and 3 here"):
+        spectrum(Matrix(H), **options | {"probes": 3})
+    with pytest.raises(CheckpointError, match="has other start vectors: give its seed and distribution"):
+        spectrum(Matrix(H), **options | {"seed": 2})
+    with pytest.raises(CheckpointError, match="storage is float64 there and float32 here"):
+        spectrum(Matrix(H), **options | {"storage": "float32"})
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="is damaged"):
+        spectrum(Matrix(H), **options)
+
+
+def test_resuming_needs_an_operator_with_an_identity(tmp_path):
+    class Bare:
+        dimension = 3
+
+        def product(self, v):
+            return 2 * v
+
+    assert spectrum(Bare(), steps=3).trace().value == pytest.approx(6)
+    with pytest.raises(ValueError, match="operator has no identity"):
+        spectrum(Bare(), resume=tmp_path / "run")
+
+
+def test_a_bar_counts_products(capsys):
+    spectrum(Matrix(heavy(60)), steps=7, probes=2, progress=True)
+    assert "14/14" in capsys.readouterr().err
+    spectrum(Matrix(np.eye(5)), steps=5, probes=2, progress=True)  # ends after a product each
+    assert "10/10" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": 0}, "steps is 0"),
+        ({"probes": 0}, "probes is 0"),
+        ({"distribution": "uniform"}, "distribution is 'uniform': give one of 'gaussian', 'rademacher'"),
+        ({"storage": "float16"}, "storage is 'float16': give one of 'float64', 'float32'"),
+        ({"seed": -1}, "seed is -1"),
+        ({"max_memory": 0}, "max_memory is 0"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        spectrum(Matrix(np.eye(3)), **change)
+
+
+@pytest.mark.parametrize("c", [np.zeros(3), np.ones(4), [1.0, math.nan, 0.0], torch.tensor([1.0, math.inf, 0.0])])
+def test_vectors_that_have_no_measure_are_refused(c):
+    with pytest.raises(ValueError, match=r"c is 0|c has shape|c holds"):
+        vector_measure(Matrix(np.eye(3)), c)

@@ -1,0 +1,117 @@
+"""Discrete measures against dense linear algebra."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from prunekit.spectrum import Measure, Spectrum
+
+FINITE = st.floats(-100, 100)
+
+
+def symmetric(D=30, seed=0):
+    A = np.random.default_rng(seed).standard_normal((D, D))
+    return (A + A.T) / 2
+
+
+def inverse_square(h):
+    return 1 / (1 + h**2)
+
+
+def test_counting_measures_integrate_as_traces():
+    H = symmetric()
+    exact = Spectrum.of_eigenvalues(np.linalg.eigvalsh(H))
+    assert exact.dimension == 30
+    assert exact.integrate(inverse_square).value == pytest.approx(np.trace(np.linalg.inv(np.eye(30) + H @ H)))
+    assert exact.integrate(inverse_square).error == 0
+    assert exact.trace().value == pytest.approx(np.trace(H))
+    shift = 20.0
+    assert exact.log_determinant(shift).value == pytest.approx(np.linalg.slogdet(H + shift * np.eye(30))[1])
+
+
+def test_a_vectors_measure_integrates_as_its_quadratic_form():
+    H = symmetric()
+    values, vectors = np.linalg.eigh(H)
+    c = np.random.default_rng(1).standard_normal(30)
+    measure = Measure.of_vector(values, vectors.T @ c)
+    assert measure.total == pytest.approx(c @ c)
+    assert measure.integrate(inverse_square) == pytest.approx(c @ np.linalg.solve(np.eye(30) + H @ H, c))
+
+
+@given(arrays(float, 7, elements=FINITE), arrays(float, 7, elements=st.floats(0, 10)), st.floats(-3, 3))
+def test_measures_are_linear_sorted_and_move(nodes, weights, a):
+    if not weights.any():
+        weights[0] = 1.0
+    measure = Measure(nodes, weights)
+    assert (np.diff(measure.nodes) >= 0).all()
+    assert measure.total == pytest.approx(weights.sum())
+    direct = float(weights @ (a * nodes**2 + nodes))
+    assert measure.integrate(lambda h: a * h**2 + h) == pytest.approx(direct, abs=1e-9)
+    assert measure.mapped(np.abs).integrate(lambda h: h) == pytest.approx(float(weights @ np.abs(nodes)), abs=1e-9)
+
+
+def test_probes_are_averaged_with_their_standard_error():
+    probes = tuple(Measure(np.array([k, k + 1.0]), np.array([2.0, 3.0])) for k in range(4))
+    spectrum = Spectrum(probes)
+    draws = np.array([5 * k + 3 for k in range(4)], dtype=float)
+    assert spectrum.trace() == pytest.approx((draws.mean(), draws.std(ddof=1) / 2))
+    assert spectrum.pooled.total == pytest.approx(5)
+    assert spectrum.pooled.integrate(lambda h: h) == pytest.approx(draws.mean())
+    assert spectrum.mapped(np.negative).trace().value == pytest.approx(-draws.mean())
+    assert math.isinf(Spectrum(probes[:1]).trace().error)
+
+
+def test_rows_of_zeros_are_an_atom_at_zero():
+    H = symmetric()
+    larger = np.zeros((37, 37))
+    larger[:30, :30] = H
+    found = Spectrum.of_eigenvalues(np.linalg.eigvalsh(H)).with_zeros(7)
+    assert found.dimension == 37
+    assert np.allclose(
+        np.repeat(found.pooled.nodes, found.pooled.weights.round().astype(int)), np.linalg.eigvalsh(larger)
+    )
+    assert found.exact
+    assert found.with_zeros(0) is found
+    with pytest.raises(ValueError, match="count is -1"):
+        found.with_zeros(-1)
+
+
+def test_a_logarithm_needs_a_positive_definite_matrix():
+    spectrum = Spectrum.of_eigenvalues([-2.0, 1.0])
+    with pytest.raises(ValueError, match="shift is 2, and the least node is -2: give a shift above 2"):
+        spectrum.log_determinant(2.0)
+    assert spectrum.log_determinant(3.0).value == pytest.approx(math.log(4.0))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "weights", "message"),
+    [
+        ([1.0, 2.0], [1.0], "weights has shape"),
+        ([1.0, math.inf], [1.0, 1.0], "nodes holds inf"),
+        ([1.0, 2.0], [1.0, -1.0], "weights holds -1.0"),
+        ([1.0, 2.0], [0.0, 0.0], "weights are all 0"),
+    ],
+)
+def test_what_is_no_measure_is_refused(nodes, weights, message):
+    with pytest.raises(ValueError, match=message):
+        Measure(nodes, weights)
+
+
+def test_what_is_no_spectrum_is_refused():
+    one, other = Measure([1.0], [3.0]), Measure([1.0], [4.0])
+    with pytest.raises(ValueError, match="probes is empty"):
+        Spectrum(())
+    with pytest.raises(ValueError, match=r"probes have totals from 3\.0 to 4\.0"):
+        Spectrum((one, other))
+    with pytest.raises(ValueError, match="probes are 2: an exact spectrum has one"):
+        Spectrum((one, one), exact=True)
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_integrals_that_are_not_finite_are_refused():
+    with pytest.raises(FloatingPointError, match="the integral"):
+        Measure([0.0], [1.0]).integrate(lambda h: 1 / h)
