@@ -15,6 +15,7 @@ from prunekit.algorithms.one_shot import global_one_shot
 from prunekit.algorithms.results import Pruned
 from prunekit.masks import Keep
 from prunekit.nets import Config, Dataset, fit
+from prunekit.scores import prunable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,7 @@ class Outcome:
     test_accuracy, train_accuracy : float
         At the end.
     kept : int
-        Weights that are left.
+        Weights that are left, of those that can be pruned.
     epochs : int
         Epochs of training, of weights or scores, in all.
     """
@@ -117,7 +118,7 @@ def run_algorithm(
     if algorithm == "dense":
         model = build()
         last = fit(model, data, config, progress=False).history.rows[-1]
-        weights = sum(p.numel() for p in model.parameters())
+        weights = sum(p.numel() for p in prunable(model).values())
         return Outcome(
             algorithm, float(last["test_accuracy"] or 0), float(last["train_accuracy"] or 0), weights, config.epochs
         )
