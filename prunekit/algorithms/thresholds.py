@@ -10,6 +10,7 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
@@ -79,6 +80,7 @@ def cut_thresholds(
     dense: bool | None = None,
     steps: int = 100,
     probes: int = 4,
+    storage: Literal["float64", "float32"] = "float64",
     batch_size: int = 128,
     shuffles: int = 1,
     seed: Seed = 0,
@@ -96,7 +98,7 @@ def cut_thresholds(
         (outputs, labels) -> mean over the samples.
     shares : sequence of float
         Where to evaluate T for magnitude and random order.
-    negative, dense, steps, probes, seed
+    negative, dense, steps, probes, storage, seed
         As for `prunekit.limit.network_landscape` and `predict`.
     batch_size, shuffles : int
         As for `prunekit.limit.minibatch_tolerance`, whose ε is taken.
@@ -119,7 +121,9 @@ def cut_thresholds(
     found = []
     for stage in stages:
         model.load_state_dict(dict(stage.end))
-        landscape = network_landscape(model, data, loss, dense=dense, steps=steps, probes=probes, seed=seed)
+        landscape = network_landscape(
+            model, data, loss, dense=dense, steps=steps, probes=probes, storage=storage, seed=seed
+        )
         epsilon = minibatch_tolerance(
             model, training_pairs(data), loss, batch_size=batch_size, shuffles=shuffles, seed=seed
         )
