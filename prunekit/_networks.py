@@ -25,6 +25,7 @@ Batch = tuple[Any, Tensor]
 Data = Batch | Iterable[Batch]
 Loss = Callable[[Tensor, Tensor], Tensor]
 Names = str | Iterable[str]
+State = Mapping[str, Tensor]  # parameters and buffers by name
 Where = Names | Mapping[str, Any] | Iterable[int] | Tensor | None
 
 
@@ -71,6 +72,19 @@ def module(model: Any) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise TypeError(f"model is a {type(model).__name__}: give a torch.nn.Module")
     return model
+
+
+def state(model: nn.Module) -> dict[str, Tensor]:
+    """Return copies of all parameters and buffers, by name."""
+    found = {**dict(module(model).named_parameters()), **dict(model.named_buffers())}
+    return {name: t.detach().clone() for name, t in found.items()}
+
+
+@torch.no_grad()
+def restore(model: nn.Module, before: State) -> None:
+    """Put copies back in place, so that the parameters stay the same objects."""
+    for name, t in {**dict(model.named_parameters()), **dict(model.named_buffers())}.items():
+        t.copy_(before[name])
 
 
 def places(model: nn.Module) -> dict[str, list[tuple[str, nn.Module, str]]]:

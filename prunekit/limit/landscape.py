@@ -36,8 +36,6 @@ class Landscape:
         w*.
     order : (D,) array of int
         Positions in decreasing order of magnitude, ties in increasing order of position: w^k keeps the first k.
-    method : str
-        How the spectrum was found: "dense", or the numbers of Lanczos steps and probes.
     """
 
     def __init__(self, weights: ArrayLike, source: Source) -> None:
@@ -116,7 +114,7 @@ class Landscape:
 
     @property
     def method(self) -> str:
-        """How the spectrum was found."""
+        """How the spectrum was found: "dense", or the numbers of Lanczos steps and probes."""
         return self._source.name
 
     @property
@@ -225,6 +223,36 @@ class Landscape:
         a = _checks.scalar("weights", weights, positive=True)
         b = _checks.scalar("curvature", curvature, positive=True)
         return Landscape(a * self.weights, Scaled(self, a, b))
+
+    def restricted(self, kept: ArrayLike) -> Landscape:
+        """Return the landscape of some of the weights, the others held where they are: that of what a mask leaves.
+
+        Its Hessian is the block of the whole one.
+
+        Parameters
+        ----------
+        kept : (D,) array of bool
+            Which weights.
+
+        Raises
+        ------
+        ValueError
+            If it is no such array or keeps nothing, or the landscape is a scaled one that is not dense.
+        """
+        mask = np.asarray(kept)
+        if mask.dtype != np.bool_ or mask.shape != self.weights.shape or not mask.any():
+            raise ValueError(
+                f"kept is of kind {mask.dtype} and shape {mask.shape}: give a bool array of shape "
+                f"({self.dimension},) that keeps something"
+            )
+        if self.hessian is not None:
+            return Landscape.of_matrix(self.weights[mask], self.hessian[np.ix_(mask, mask)])
+        from prunekit.curvature import Restricted
+
+        source: Any = self._source
+        if not hasattr(source, "on"):
+            raise ValueError("landscape is a scaled one, known by its products: restrict the one it was made from")
+        return Landscape(self.weights[mask], source.on(Restricted(source.operator, mask)))
 
 
 def treated(measure: Measure, negative: Negative) -> Measure:

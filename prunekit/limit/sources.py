@@ -86,6 +86,11 @@ class Lanczos:
         self.name = f"Lanczos, {steps} steps, {probes} probes"
         self.how: dict[str, Any] = {"storage": storage, "progress": False}
 
+    def on(self, operator: Any) -> Lanczos:
+        """Return the same for another operator."""
+        storage = self.how["storage"]
+        return Lanczos(operator, self.steps, self.probes, self.direction_steps, self.seed, storage)
+
     def spectrum(self) -> Spectrum:
         """Return the counting measure of H."""
         return self._spectrum(self.operator, self.steps, self.probes, self.seed)

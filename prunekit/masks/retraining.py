@@ -9,12 +9,12 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from prunekit import _checks, _networks
+from prunekit._networks import State
 from prunekit.masks.mask import Keep, Mask, Scores
 
-State = Mapping[str, Tensor]
 Rewind = Literal["trained", "initial", "fresh"]
 
 
@@ -94,38 +94,25 @@ def train_prune_retrain(
     if rewind == "fresh" and initialize is None:
         _refuse_unresettable(model)
     first, draw, second = np.random.SeedSequence(_checks.count("seed", seed, 0)).spawn(3)
-    initial = _state(model)
+    initial = _networks.state(model)
     with _seeded(first):
         train(model, None)
-    trained = _state(model)
+    trained = _networks.state(model)
     mask = Mask.from_scores(score(model), keep, scope)
     if rewind == "initial":
-        _restore(model, initial)
+        _networks.restore(model, initial)
     elif rewind == "fresh":
         with _seeded(draw):
             redraw(model)
     mask.apply_(model)
-    start = _state(model)
+    start = _networks.state(model)
     mask.attach(model)
     try:
         with _seeded(second):
             train(model, mask)
     finally:
         mask.bake(model)
-    return Retrained(mask, rewind, initial, trained, start, _state(model))
-
-
-def _state(model: nn.Module) -> dict[str, Tensor]:
-    """Return copies of all parameters and buffers, by name."""
-    found = {**dict(_networks.module(model).named_parameters()), **dict(model.named_buffers())}
-    return {name: t.detach().clone() for name, t in found.items()}
-
-
-def _restore(model: nn.Module, state: State) -> None:
-    """Put copies back in place, so that the parameters stay the same objects."""
-    with torch.no_grad():
-        for name, t in {**dict(model.named_parameters()), **dict(model.named_buffers())}.items():
-            t.copy_(state[name])
+    return Retrained(mask, rewind, initial, trained, start, _networks.state(model))
 
 
 def _reset(model: nn.Module) -> None:

@@ -59,6 +59,24 @@ def test_lanczos_limits_agree_with_dense_ones_within_their_error(method):
     assert abs(probed.fraction - dense.fraction) < 4 * probed.error + 1 / 400
 
 
+def test_a_restricted_landscape_is_that_of_the_block():
+    w, H = problem(40)
+    kept = np.random.default_rng(2).random(40) < 0.6
+    part, alone = Landscape.of_matrix(w, H).restricted(kept), Landscape.of_matrix(w[kept], H[np.ix_(kept, kept)])
+    probed = Landscape.of_operator(w, Matrix(H), steps=40, probes=3).restricted(kept)
+    assert part.dimension == probed.dimension == kept.sum() and "40 steps, 3 probes" in repr(probed)
+    assert predict(part, EPSILON, method="cone") == predict(alone, EPSILON, method="cone")
+    c = np.where(np.abs(w) < np.sort(np.abs(w[kept]))[-9], w, 0)[kept]  # what is left when nine are kept
+    assert probed.direction(9).integrate(np.ones_like) == pytest.approx(c @ c)
+    energy = c @ H[np.ix_(kept, kept)] @ c
+    assert probed.direction(9).integrate(lambda h: h) == pytest.approx(energy)
+    with pytest.raises(ValueError, match="restrict the one it was made from"):
+        Landscape.of_operator(w, Matrix(H)).scaled(weights=2.0).restricted(kept)
+    for bad in (np.flatnonzero(kept), kept[:-1], np.zeros(40, dtype=bool)):
+        with pytest.raises(ValueError, match=r"give a bool array of shape \(40,\) that keeps something"):
+            Landscape.of_matrix(w, H).restricted(bad)
+
+
 def test_lanczos_block_gives_the_gap_within_its_error():
     w, H = problem(300, seed=5)
     dense = limit.upper_gap(Landscape.of_matrix(w, H), EPSILON, 60)

@@ -1,0 +1,165 @@
+"""Random pruning before training: uniform, or with shares by layer that fall with depth (smart ratio)."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import torch
+from torch import nn
+
+from prunekit import _checks, _networks, scores
+from prunekit._checks import Seed
+from prunekit._networks import Names
+from prunekit.algorithms.results import Pruned, Road
+from prunekit.masks import Keep, Mask
+from prunekit.masks.mask import count_kept
+from prunekit.nets import Config, Dataset
+
+
+def train_masked(
+    model: nn.Module,
+    data: Dataset,
+    config: Config,
+    mask: Mask,
+    *,
+    name: str = "masked",
+    resume: str | os.PathLike[str] | None = None,
+) -> Pruned:
+    """Train a network that was pruned before.
+
+    Parameters
+    ----------
+    model : Module
+        At its initialization; changed in place.
+    data, config
+        What it is trained on, and how.
+    mask : Mask
+        What is kept, from `smart_ratio_mask` or `random_mask` for example.
+    name : str
+        What the result calls the algorithm.
+    resume : path, optional
+        A folder for a checkpoint.
+
+    Returns
+    -------
+    Pruned
+        With the mask and one stage, 'train'.
+    """
+    road = Road(model, data, resume)
+    road.cut(mask)
+    road.train("train", config, mask)
+    return road.end(name)
+
+
+def random_mask(model: nn.Module, keep: Keep, seed: Seed, *, parameters: Names | None = None) -> Mask:
+    """Return a mask that keeps a uniformly random set of exactly so many weights of all layers together."""
+    return Mask.from_scores(scores.random(model, seed, parameters=parameters), keep)
+
+
+def smart_ratio_mask(
+    model: nn.Module,
+    keep: Keep,
+    seed: Seed,
+    *,
+    last: float = 0.3,
+    steep: bool = False,
+    parameters: Names | None = None,
+) -> Mask:
+    """Return a mask that keeps `smart_ratio_counts` of each layer, chosen at random.
+
+    Parameters
+    ----------
+    model, keep, last, steep, parameters
+        As for `smart_ratio_counts`.
+    seed : int, SeedSequence or Generator
+        Of the choice.
+    """
+    counts = smart_ratio_counts(model, keep, last=last, steep=steep, parameters=parameters)
+    drawn = _networks.generator(seed)
+    kept = {}
+    for name, p in scores.prunable(model, parameters).items():
+        kept[name] = torch.zeros(p.numel(), dtype=torch.bool)
+        kept[name][torch.randperm(p.numel(), generator=drawn)[: counts[name]]] = True
+        kept[name] = kept[name].view(p.shape)
+    return Mask(kept)
+
+
+def smart_ratio_counts(
+    model: nn.Module, keep: Keep, *, last: float = 0.3, steep: bool = False, parameters: Names | None = None
+) -> dict[str, int]:
+    """Return how many weights of each layer smart ratios keep, exactly as many in all as asked.
+
+    Layer l of L keeps a share proportional to (L - l + 1)² + (L - l + 1) and at most 1, the last layer the share
+    `last`. What rounding leaves over goes to the layers with the largest remainders.
+
+    Parameters
+    ----------
+    model : Module
+        Whose prunable weights are the layers, in the model's order.
+    keep : int or float
+        Count or fraction of all of them together.
+    last : float
+        Share of the last layer, in (0, 1].
+    steep : bool
+        Whether shares are divided by l², as in the authors' program for VGG.
+    parameters : names, optional
+        As for `scores.prunable`.
+
+    Raises
+    ------
+    ValueError
+        If the last layer alone would keep more than asked, or the others cannot take up the rest.
+
+    Notes
+    -----
+    Source: Su et al. (2020), Section 4, and their program, which gives `last` to every linear layer. Here it is the
+    last one's only: else the rule would say nothing about fully connected networks (for which Table 3 of geometric
+    has no smart ratio). A layer may end with no weight.
+    """
+    sizes = {name: p.numel() for name, p in scores.prunable(model, parameters).items()}
+    names = list(sizes)
+    if not 0 < _checks.scalar("last", last, positive=True) <= 1:
+        raise ValueError(f"last is {last}: give a share above 0 and of at most 1")
+    if len(names) < 2:
+        raise ValueError(f"model has {len(names)} layer to prune: smart ratios need two or more")
+    wanted = count_kept("keep", keep, sum(sizes.values()))
+    own = max(1, round(last * sizes[names[-1]]))
+    n = np.array([sizes[name] for name in names[:-1]], dtype=np.float64)
+    rest = wanted - own
+    if not 0 <= rest <= n.sum():
+        raise ValueError(
+            f"keep is {wanted} weights, of which the last layer gets {own}, and the others have {n.sum():.0f}: give a "
+            "keep between, or another last"
+        )
+    depth = np.arange(len(names), 1, -1, dtype=np.float64)  # L - l + 1 for l = 1, …, L - 1
+    ratio = depth**2 + depth
+    if steep:
+        ratio /= np.arange(1, len(names)) ** 2
+    counts = _rounded(_filled(ratio, n, rest), n, rest)
+    return dict(zip(names, [*counts, own], strict=True))
+
+
+def _filled(ratio: np.ndarray, sizes: np.ndarray, total: float) -> np.ndarray:
+    """Return sizes · min(1, k · ratio) with the k for which they sum to the total."""
+    found = np.zeros_like(sizes)
+    order = np.argsort(-ratio)  # the layers that fill up first
+    left = float(total)
+    for position, layer in enumerate(order):
+        open_ = order[position:]
+        k = left / float(np.sum(ratio[open_] * sizes[open_]))
+        if k * ratio[layer] <= 1:
+            found[open_] = k * ratio[open_] * sizes[open_]
+            break
+        found[layer] = sizes[layer]
+        left -= sizes[layer]
+    return found
+
+
+def _rounded(found: np.ndarray, sizes: np.ndarray, total: int) -> list[int]:
+    """Return integers that sum to the total, rounded down but for the largest remainders; none above its size."""
+    down = np.floor(found + 1e-9)
+    missing = int(total - down.sum())
+    remainder = np.where(down < sizes, found - down, -np.inf)
+    down[np.argsort(-remainder, kind="stable")[:missing]] += 1
+    return [int(k) for k in down]

@@ -1,0 +1,145 @@
+"""One network, all algorithms, one budget: the rows of a table like geometric's Table 3."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+from prunekit import _checks
+from prunekit.algorithms.at_random import random_mask, smart_ratio_mask, train_masked
+from prunekit.algorithms.gems import rare_gems
+from prunekit.algorithms.lottery import iterative_magnitude_pruning
+from prunekit.algorithms.one_shot import global_one_shot
+from prunekit.algorithms.results import Pruned
+from prunekit.masks import Keep
+from prunekit.nets import Config, Dataset, fit
+from prunekit.scores import prunable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Knobs:
+    """What the algorithms have that a plain training has not.
+
+    Attributes
+    ----------
+    l1 : float
+        λ of one-shot pruning.
+    score_rate, score_decay : float
+        Learning rate and ℓ2 penalty of rare gems' scores.
+    rounds : int
+        Cuts of lottery tickets.
+    period : int
+        Epochs between two cuts of rare gems.
+    """
+
+    l1: float
+    score_rate: float
+    score_decay: float
+    rounds: int = 3
+    period: int = 2
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one algorithm did.
+
+    Attributes
+    ----------
+    algorithm : str
+        One of `ALGORITHMS`.
+    test_accuracy, train_accuracy : float
+        At the end.
+    kept : int
+        Weights that are left, of those that can be pruned.
+    epochs : int
+        Epochs of training, of weights or scores, in all.
+    """
+
+    algorithm: str
+    test_accuracy: float
+    train_accuracy: float
+    kept: int
+    epochs: int
+
+
+ALGORITHMS = ("dense", "one-shot", "rare gems", "lottery tickets", "smart ratio", "random")
+LONGER = ("rare gems, longer", "lottery tickets, longer")
+
+
+def shortened(config: Config, epochs: int) -> Config:
+    """Return a training of fewer epochs, or more, whose rates fall at the same parts of it.
+
+    Raises
+    ------
+    ValueError
+        If so few epochs are left that two milestones fall together.
+    """
+    epochs = _checks.count("epochs", epochs)
+    scaled = tuple(max(1, round(k * epochs / config.epochs)) for k in config.milestones)
+    return replace(config, epochs=epochs, milestones=scaled, warmup=config.warmup * epochs // config.epochs)
+
+
+def run_algorithm(
+    algorithm: str,
+    build: Callable[[], nn.Module],
+    data: Dataset,
+    config: Config,
+    keep: Keep,
+    knobs: Knobs,
+) -> Outcome:
+    """Train and prune one network by one algorithm, within the epochs of one training.
+
+    Parameters
+    ----------
+    algorithm : str
+        One of `ALGORITHMS`: "one-shot" trains for all the epochs and is not tuned after the cut; "rare gems" has half
+        of them for the scores and half for the weights; "lottery tickets" shares them among its trainings and rewinds
+        to the initialization; the others train once. Or of `LONGER`, where each training has all the epochs.
+    build : callable
+        () -> network at its initialization, the same every time.
+    data : Dataset
+        What it is trained and evaluated on.
+    config : Config
+        The training; its seed decides everything that is drawn.
+    keep : int or float
+        Count or fraction of the weights kept.
+    knobs : Knobs
+        The rest.
+
+    Raises
+    ------
+    ValueError
+        If the algorithm is unknown, the epochs cannot be shared, or smart ratios cannot keep so few.
+    """
+    if algorithm not in (*ALGORITHMS, *LONGER):
+        raise ValueError(f"algorithm is {algorithm!r}: give one of {', '.join((*ALGORITHMS, *LONGER))}")
+    if algorithm == "dense":
+        model = build()
+        last = fit(model, data, config, progress=False).history.rows[-1]
+        weights = sum(p.numel() for p in prunable(model).values())
+        return Outcome(
+            algorithm, float(last["test_accuracy"] or 0), float(last["train_accuracy"] or 0), weights, config.epochs
+        )
+    found = _pruned(algorithm, build(), data, config, keep, knobs)
+    return Outcome(algorithm, found.test_accuracy, found.train_accuracy, found.mask.kept, found.epochs)
+
+
+def _pruned(algorithm: str, model: nn.Module, data: Dataset, config: Config, keep: Keep, knobs: Knobs) -> Pruned:
+    """Run one of the algorithms that prune."""
+    if algorithm == "one-shot":
+        return global_one_shot(model, data, replace(config, l1=knobs.l1), keep)
+    if algorithm.startswith("rare gems"):
+        part = config.epochs if algorithm in LONGER else config.epochs // 2
+        tune = shortened(config, part)
+        search = replace(
+            tune, lr=knobs.score_rate, l2=knobs.score_decay, schedule="cosine", milestones=(),
+            epochs=part - part % knobs.period, warmup=0,
+        )  # fmt: skip
+        return rare_gems(model, data, search, tune, keep, period=knobs.period, seed=config.seed)
+    if algorithm.startswith("lottery tickets"):
+        part = config.epochs if algorithm in LONGER else config.epochs // (knobs.rounds + 1)
+        return iterative_magnitude_pruning(model, data, shortened(config, part), keep, rounds=knobs.rounds)
+    choose = smart_ratio_mask if algorithm == "smart ratio" else random_mask
+    return train_masked(model, data, config, choose(model, keep, config.seed), name=algorithm)

@@ -1,0 +1,62 @@
+"""Global one-shot pruning: train with an ℓ1 penalty, then cut the smallest weights of all layers at once."""
+
+from __future__ import annotations
+
+import os
+
+from torch import nn
+
+from prunekit import scores
+from prunekit._networks import Names
+from prunekit.algorithms.results import Pruned, Road
+from prunekit.masks import Keep, Mask
+from prunekit.nets import Config, Dataset
+
+
+def global_one_shot(
+    model: nn.Module,
+    data: Dataset,
+    config: Config,
+    keep: Keep,
+    *,
+    fine_tune: Config | None = None,
+    parameters: Names | None = None,
+    resume: str | os.PathLike[str] | None = None,
+) -> Pruned:
+    """Train a network, and keep its largest weights, whatever layer they are in.
+
+    Parameters
+    ----------
+    model : Module
+        At its initialization; changed in place.
+    data : Dataset
+        What it is trained on.
+    config : Config
+        How; `config.l1` is λ of (2), and 0 is allowed for comparison.
+    keep : int or float
+        Count or fraction, as for `Mask.from_scores`.
+    fine_tune : Config, optional
+        A training of what is left. The text of geometric is silent about one, and the authors' program has none:
+        by default the cut is the end.
+    parameters : names, optional
+        What is pruned; by default as for `scores.prunable`.
+    resume : path, optional
+        A folder for checkpoints; after a kill the same call goes on from them.
+
+    Returns
+    -------
+    Pruned
+        With one mask, and one or two stages ('train', 'fine-tune').
+
+    Notes
+    -----
+    Source: geometric, equation (2) and Section 5.3 (GOP).
+    """
+    road = Road(model, data, resume)
+    found = scores.magnitude(model, parameters=parameters)
+    Mask.from_scores(found, keep)  # refuses a bad count before the training
+    road.train("train", config)
+    road.cut(Mask.from_scores(scores.magnitude(model, parameters=parameters), keep))
+    if fine_tune is not None:
+        road.train("fine-tune", fine_tune, road.masks[-1])
+    return road.end("global one-shot")

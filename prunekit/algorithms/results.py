@@ -1,0 +1,149 @@
+"""What every algorithm returns, and how it keeps its record: one `Stage` a training, one mask a cut."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import nn
+
+from prunekit import _networks
+from prunekit._networks import State
+from prunekit.masks import Mask
+from prunekit.nets import Config, Dataset, Fitted, History, evaluate, fit
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One training.
+
+    Attributes
+    ----------
+    name : str
+        What it was for: 'train', 'search', 'fine-tune', 'rewind', 'round 3', …
+    trained : str
+        'weights', or 'scores' of frozen weights.
+    config : Config
+        How.
+    mask : Mask or None
+        Which weights were there while it ran; None for all.
+    start, end : mapping from name to tensor
+        The network's parameters and buffers before and after, on the CPU. Where scores were trained, the weights are
+        those the network computed with, zeros where the score rounded to 0.
+    scores : mapping from name to tensor, or None
+        Scores at the end, where scores were trained.
+    cut : Mask or None
+        What was kept of it in the cut that followed, if one did.
+    history : History
+        Epoch by epoch.
+    """
+
+    name: str
+    trained: str
+    config: Config
+    mask: Mask | None
+    start: State
+    end: State
+    history: History
+    scores: State | None = None
+    cut: Mask | None = None
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that were run."""
+        return len(self.history)
+
+
+@dataclass(frozen=True, eq=False)
+class Pruned:
+    """A pruned network and how it came about.
+
+    Attributes
+    ----------
+    algorithm : str
+        Its name.
+    model : nn.Module
+        The network that was given, as it ended, in evaluation mode.
+    masks : tuple of Mask
+        After each cut, each within the one before.
+    stages : tuple of Stage
+        Every training, in order.
+    rewound : mapping from name to tensor, or None
+        The iterate that every round began from, before its mask, where the algorithm rewinds.
+    train_accuracy, test_accuracy : float
+        Of the network as it ended.
+    """
+
+    algorithm: str
+    model: nn.Module
+    masks: tuple[Mask, ...]
+    stages: tuple[Stage, ...]
+    rewound: State | None
+    train_accuracy: float
+    test_accuracy: float
+
+    @property
+    def mask(self) -> Mask:
+        """The last mask."""
+        return self.masks[-1]
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all trainings together: what the algorithm cost."""
+        return sum(stage.epochs for stage in self.stages)
+
+
+class Road:
+    """The way of one network through trainings and cuts.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Trained in place.
+    data : Dataset
+        Moved to the device of the configurations.
+    resume : path, optional
+        A folder for checkpoints, one a training; after a kill the same call goes on from them.
+    """
+
+    def __init__(self, model: nn.Module, data: Dataset, resume: str | os.PathLike[str] | None) -> None:
+        self.model, self.data = model, data
+        self.folder = None if resume is None else Path(resume)
+        self.stages: list[Stage] = []
+        self.masks: list[Mask] = []
+
+    def checkpoint(self, name: str) -> Path | None:
+        """Return where the next training keeps its checkpoint."""
+        if self.folder is None:
+            return None
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self.folder / f"{len(self.stages):02d}-{name.replace(' ', '-')}.safetensors"
+
+    def train(self, name: str, config: Config, mask: Mask | None = None) -> Fitted:
+        """Train the weights, and note it."""
+        if mask is not None:
+            mask.apply_(self.model)
+        start = on_cpu(_networks.state(self.model))
+        found = fit(self.model, self.data, config, masks=mask, resume=self.checkpoint(name), progress=False)
+        end = on_cpu(_networks.state(self.model))
+        self.stages.append(Stage(name, "weights", config, mask, start, end, found.history))
+        return found
+
+    def cut(self, mask: Mask) -> None:
+        """Remove weights, for good; the cut is noted with the training before it."""
+        mask.apply_(self.model)
+        self.masks.append(mask)
+        if self.stages:
+            self.stages[-1] = replace(self.stages[-1], cut=mask)
+
+    def end(self, algorithm: str, rewound: State | None = None) -> Pruned:
+        """Evaluate what has become of the network."""
+        on = self.data.to(next(self.model.parameters()).device)
+        (_, train), (_, test) = evaluate(self.model, on, train=True), evaluate(self.model, on)
+        return Pruned(algorithm, self.model, tuple(self.masks), tuple(self.stages), rewound, train, test)
+
+
+def on_cpu(state: State) -> State:
+    """Return a state on the CPU."""
+    return {name: t.cpu() for name, t in state.items()}

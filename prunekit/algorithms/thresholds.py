@@ -1,0 +1,174 @@
+"""The predicted threshold of geometric at every cut of an algorithm, for the weights that are active there.
+
+Section 6 and Figure 4 of the paper hold each cut against T for the network as it is before it: its active weights
+alone are counted, its Hessian is that of the loss in them, and the pruning ratio is the share of them that is kept.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from prunekit import cones
+from prunekit._checks import Floats, Seed
+from prunekit._networks import Loss
+from prunekit.algorithms.results import Pruned, Stage
+from prunekit.limit import Landscape, Tolerance, minibatch_tolerance, network_landscape, predict
+from prunekit.limit.landscape import Negative, treated_spectrum
+from prunekit.limit.networks import training_pairs
+from prunekit.masks import Mask
+from prunekit.nets import Dataset, evaluate
+
+
+@dataclass(frozen=True, eq=False)
+class CutThreshold:
+    """One cut and what was predicted for it.
+
+    Attributes
+    ----------
+    active, kept : int
+        Weights before and after.
+    epsilon : float
+        Tolerance on the loss: the standard deviation of the training loss over minibatches before the cut.
+    limit : float
+        The least share of the active weights with p ≥ T(p), the smallest magnitudes being removed.
+    threshold : float
+        T at what was removed in fact: 1 - (1/D) Σ r_i²/(R² + r_i²) with R the norm of the removed weights.
+    rise : float
+        Training loss after the cut, nothing re-trained, less that before.
+    shares : (m,) array
+        Shares of the active weights kept.
+    by_magnitude, at_random : (m,) array
+        T at these shares where the smallest weights are removed, and where random ones are (R² at its expectation).
+    """
+
+    active: int
+    kept: int
+    epsilon: float
+    limit: float
+    threshold: float
+    rise: float
+    shares: Floats = field(repr=False)
+    by_magnitude: Floats = field(repr=False)
+    at_random: Floats = field(repr=False)
+
+    @property
+    def ratio(self) -> float:
+        """The share of the active weights that the cut kept: the paper's pruning ratio."""
+        return self.kept / self.active
+
+    @property
+    def margin(self) -> float:
+        """Ratio less threshold: above 0 where the cut kept more than is predicted to be needed."""
+        return self.ratio - self.threshold
+
+
+def cut_thresholds(
+    result: Pruned,
+    data: Dataset,
+    *,
+    loss: Loss = nn.functional.cross_entropy,
+    shares: Sequence[float] = (),
+    negative: Negative = "absolute",
+    dense: bool | None = None,
+    steps: int = 100,
+    probes: int = 4,
+    storage: Literal["float64", "float32"] = "float64",
+    batch_size: int = 128,
+    shuffles: int = 1,
+    seed: Seed = 0,
+) -> list[CutThreshold]:
+    """Return the predicted threshold at each cut of an algorithm.
+
+    Parameters
+    ----------
+    result : Pruned
+        Whose stages were followed by cuts: iterative magnitude pruning, one-shot pruning, rare gems. For rare gems
+        the weights are those the network computes with, 0 where a score rounds to 0; all that are not removed count.
+    data : Dataset
+        What it was trained on.
+    loss : callable
+        (outputs, labels) -> mean over the samples.
+    shares : sequence of float
+        Where to evaluate T for magnitude and random order.
+    negative, dense, steps, probes, storage, seed
+        As for `prunekit.limit.network_landscape` and `predict`.
+    batch_size, shuffles : int
+        As for `prunekit.limit.minibatch_tolerance`, whose ε is taken.
+
+    Raises
+    ------
+    ValueError
+        If there is no cut after a training, or all active weights are 0.
+
+    Notes
+    -----
+    Source: geometric, Section 6 and Figure 4; T: equation (18). The paper does not say how it takes ε, R and the
+    Hessian there.
+    """
+    stages = [stage for stage in result.stages if stage.cut is not None]
+    if not stages:
+        raise ValueError("result has no cut after a training: give one of an algorithm that trains first")
+    grid = np.asarray(shares, dtype=float)
+    model = copy.deepcopy(result.model)
+    found = []
+    for stage in stages:
+        model.load_state_dict(dict(stage.end))
+        landscape = network_landscape(
+            model, data, loss, dense=dense, steps=steps, probes=probes, storage=storage, seed=seed
+        )
+        epsilon = minibatch_tolerance(
+            model, training_pairs(data), loss, batch_size=batch_size, shuffles=shuffles, seed=seed
+        )
+        found.append(_at_cut(stage, model, data, landscape, epsilon, grid, negative))
+    return found
+
+
+def _at_cut(
+    stage: Stage,
+    model: nn.Module,
+    data: Dataset,
+    landscape: Landscape,
+    epsilon: Tolerance,
+    shares: Floats,
+    negative: Negative,
+) -> CutThreshold:
+    """Return the threshold at one cut; the model is left as it is after it."""
+    assert stage.cut is not None
+    there = np.ones(landscape.dimension, dtype=bool) if stage.mask is None else positions(stage.mask)
+    active = landscape if there.all() else landscape.restricted(there)
+    gone = active.weights[~positions(stage.cut)[there]]
+    before, _ = evaluate(model, data, train=True)
+    stage.cut.apply_(model)
+    after, _ = evaluate(model, data, train=True)
+    counts = [max(1, round(share * active.dimension)) for share in shares]
+    whole = active.distance(0) ** 2
+    distances = {
+        "magnitude": [active.distance(k) for k in counts],
+        "random": [math.sqrt(whole * (1 - k / active.dimension)) for k in counts],
+        "cut": [float(np.linalg.norm(gone))],
+    }
+    T = {name: np.array([_published(active, epsilon.value, R, negative) for R in d]) for name, d in distances.items()}
+    limit = predict(active, epsilon, negative=negative).fraction
+    return CutThreshold(
+        active.dimension, stage.cut.kept, epsilon.value, limit, float(T["cut"][0]), after - before,
+        np.array(counts) / active.dimension, T["magnitude"], T["random"],
+    )  # fmt: skip
+
+
+def _published(landscape: Landscape, epsilon: float, distance: float, negative: Negative) -> float:
+    """Return T of equation (18) at a distance R."""
+    spectrum = treated_spectrum(landscape.spectrum, negative)
+    return 1.0 - cones.dimension_as_published(spectrum, epsilon, distance).value / landscape.dimension
+
+
+def positions(mask: Mask) -> np.ndarray:
+    """Return a mask as one bool vector (D,), in the order of the model's prunable weights."""
+    return torch.cat([kept.flatten() for kept in mask.values()]).numpy()
