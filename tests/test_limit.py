@@ -16,9 +16,10 @@ from prunekit import limit
 from prunekit.curvature import Matrix, program, spectrum
 from prunekit.limit import METHODS, Landscape, PruningCurve, Tolerance, measured_limit, predict, pruning_limit
 from prunekit.limit.landscape import treated
+from prunekit.limit.networks import program_zero_share
 from prunekit.masks import Mask
 from prunekit.nets import Dataset, evaluate
-from prunekit.nets.models import fcn
+from prunekit.nets.models import cnn, fcn
 from prunekit.scores import magnitude
 from prunekit.spectrum import Measure
 
@@ -408,6 +409,31 @@ def test_program_takes_the_nearest_step_with_a_rounded_distance():
         width = np.sum(smooth.weights * 2 * EPSILON / (2 * EPSILON + R**2 * np.abs(smooth.nodes))) / smooth.total
         gaps.append(abs(width - i / 1000))
     assert limit.program_limit(L, EPSILON) == pytest.approx(1 - int(np.argmin(gaps)) / 1000)
+
+
+def test_zeros_are_counted_for_convolutions_alone():
+    """A filter whose outputs nothing reads: its rows and those of the weights that would read it are 0."""
+    model, data = linear_problem()
+    assert program_zero_share(model, limit.network_landscape(model, data)) == 0
+    images = torch.randn(20, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(20) % 3
+    small = Dataset("noise", images, labels, images, labels, 3, torch.zeros(1), torch.ones(1))
+    network = cnn((1, 4, 4), [4, "M"], 3, seed=0)
+    with torch.no_grad():
+        network.get_parameter("features.0.weight")[0] = -10.0  # mostly dead on
+        network.get_parameter("features.0.weight")[1] = 0.0
+        network.get_parameter("output.weight")[:, 4:8] = 0.0
+    L = limit.network_landscape(network, small)
+    dead = np.mean(np.abs(L.hessian).sum(axis=1) < 1e-7)
+    assert dead >= (9 + 12) / L.dimension
+    assert program_zero_share(network, L) == pytest.approx(dead, abs=0.1)
+    same = L.scaled(weights=50, curvature=1 / 2500)  # so that rounding R hides nothing
+    with_zeros, without = (predict(same, 0.01, method="program", zero_share=z).fraction for z in (dead, 0.0))
+    assert with_zeros < without
+    counted = program_zero_share(network, L)
+    assert pruning_limit(network, small, epsilon=0.01, method="program", landscape=L).fraction == (
+        predict(L, 0.01, method="program", zero_share=counted).fraction
+    )
 
 
 # ---------------------------------------------------------------- measured limits

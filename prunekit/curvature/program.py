@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from prunekit.spectrum import Measure, Spectrum
 BATCH = 128  # the program's batch size, its configuration files'
 STEPS = 1000  # pruned shares that it tries, 0 to 0.999
 _BINS, _VARIANCE, _MARGIN = 100_000, 1e-10, 0.01  # of the smoothed density
+_UNDERFLOW = 39.0  # widths from its middle, beyond which a Gaussian is 0 in double precision
 _ROWS, _ZERO = 100, 1e-7  # rows that are read, and the norm below which one counts as zero
 
 
@@ -102,10 +103,12 @@ def smoothed(
     high = float(np.mean([probe.nodes[-1] for probe in spectrum.probes])) + frame
     grid = np.linspace(low, high, count)
     spread = width * max(1.0, high - low)
+    reach = _UNDERFLOW * math.sqrt(spread)
     density = np.zeros(count)
     pooled = spectrum.pooled
     for node, weight in zip(pooled.nodes, pooled.weights, strict=True):
-        density += weight * np.exp(-((grid - node) ** 2) / (2 * spread))
+        near = slice(*np.searchsorted(grid, (node - reach, node + reach)))
+        density[near] += weight * np.exp(-((grid[near] - node) ** 2) / (2 * spread))
     there = density > 0
     if not there.any():
         raise FloatingPointError("the smoothed density is 0 everywhere on the grid: every node lies between its points")
@@ -113,7 +116,8 @@ def smoothed(
     return Spectrum((Measure(grid[there], readings),), exact=True)
 
 
-class ZeroRows(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class ZeroRows:
     """What the program reads off a hundred rows.
 
     Attributes

@@ -13,8 +13,9 @@ from prunekit._checks import Floats
 from prunekit._networks import Loss, Names
 from prunekit.limit.landscape import Landscape
 from prunekit.limit.measured import RULES, MeasuredLimit, PruningCurve, measured_limit, pruning_curve
-from prunekit.limit.networks import network_landscape, training_pairs
+from prunekit.limit.networks import network_landscape, program_zero_share, training_pairs
 from prunekit.limit.prediction import METHODS, Method, PruningLimit, predict
+from prunekit.limit.program import LANCZOS_STEPS
 from prunekit.limit.tolerance import Tolerance, minibatch_tolerance
 from prunekit.limit.upper import upper_gap
 from prunekit.nets import Dataset
@@ -82,8 +83,9 @@ def compare_limits(
     shares: Sequence[float] | Floats | None = None,
     drop: float = 0.01,
     curvature_data: Any = None,
-    zero_share: float = 0.0,
+    zero_share: float | None = None,
     resolution: float = 1e-4,
+    program_steps: int = LANCZOS_STEPS,
     seed: int = 0,
     parameters: Names | None = None,
     **options: Any,
@@ -102,8 +104,10 @@ def compare_limits(
         As for `pruning_curve` and `measured_limit`.
     curvature_data : (inputs, labels) or an iterable of them, optional
         What the Hessian is averaged over; by default all training images.
-    zero_share, resolution
+    resolution, program_steps
         As for `predict`.
+    zero_share : float, optional
+        As for `pruning_limit`.
     seed : int
         Of minibatches, probes and bootstrap.
     **options
@@ -115,9 +119,18 @@ def compare_limits(
     found = network_landscape(
         model, pairs if curvature_data is None else curvature_data, loss, seed=seed, parameters=parameters, **options
     )
+    if zero_share is None:
+        zero_share = program_zero_share(model, found) if "program" in methods else 0.0
     tolerance = epsilon if isinstance(epsilon, Tolerance) else Tolerance(epsilon)
     predicted: dict[str, PruningLimit] = {
-        method: predict(found, tolerance, method=method, resolution=resolution, zero_share=zero_share)
+        method: predict(
+            found,
+            tolerance,
+            method=method,
+            resolution=resolution,
+            zero_share=zero_share,
+            program_steps=program_steps,
+        )
         for method in methods
         if method != "re-optimized" or found.hessian is not None
     }

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from prunekit import _checks
 from prunekit._checks import Floats, Seed
-from prunekit.cones import kept_order, removed
+from prunekit.cones import kept_order
 from prunekit.limit.sources import Dense, Lanczos, Scaled, Source
 from prunekit.spectrum import Measure, Spectrum
 
@@ -120,6 +120,11 @@ class Landscape:
         return self._source.name
 
     @property
+    def operator(self) -> Any:
+        """The Hessian as an operator, something with `dimension` and `product`; a scaled landscape has none."""
+        return self._source.operator
+
+    @property
     def hessian(self) -> Floats | None:
         """The matrix (D, D), where it is known entry by entry."""
         return getattr(self._source, "matrix", None)
@@ -177,7 +182,10 @@ class Landscape:
 
     def removed(self, k: int) -> Floats:
         """Return c = w* - w^k (D,)."""
-        return removed(self.weights, k)
+        c = np.zeros_like(self.weights)  # `cones.removed` would sort anew
+        gone = self.order[_checks.count("k", k, 0, self.dimension) :]
+        c[gone] = self.weights[gone]
+        return c
 
     def probed(self, steps: int, seed: Seed = 0) -> Spectrum:
         """Return the counting measure by Lanczos from one random start, whatever is known of H; kept as well."""
@@ -192,10 +200,9 @@ class Landscape:
         ValueError
             If c is 0.
         """
-        c = self.removed(k)
-        if not c.any():
+        if self.distance(k) == 0:
             raise ValueError(f"k is {k}, and what that removes is 0 already: give a smaller k")
-        found: Measure = self.remembered(("direction", k), lambda: self._source.along(c, k))
+        found: Measure = self.remembered(("direction", k), lambda: self._source.along(self.removed(k), k))
         return found
 
     def block(self, k: int) -> Spectrum:

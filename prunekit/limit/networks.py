@@ -6,9 +6,11 @@ from typing import Literal
 
 import torch
 from torch import nn
+from torch.nn.modules.conv import _ConvNd
 
 from prunekit._checks import Seed
 from prunekit._networks import Data, Loss, Names
+from prunekit.curvature import program
 from prunekit.importance import hessian_matrix
 from prunekit.limit.landscape import Landscape, Negative
 from prunekit.limit.prediction import Method, PruningLimit, predict
@@ -86,7 +88,7 @@ def pruning_limit(
     probes: int = 8,
     seed: Seed = 0,
     resolution: float = 1e-4,
-    zero_share: float = 0.0,
+    zero_share: float | None = None,
     parameters: Names | None = None,
 ) -> PruningLimit:
     """Return the predicted pruning limit of a trained network.
@@ -98,8 +100,10 @@ def pruning_limit(
     epsilon : float, Tolerance or "minibatch"
         Tolerance on the training loss; "minibatch" is the rule of the authors' program, `minibatch_tolerance` with
         its batches of 128, shuffled by `seed`.
-    method, negative, resolution, zero_share
+    method, negative, resolution
         As for `predict`.
+    zero_share : float, optional
+        For "program": by default as the program has it, `program_zero_share`.
     landscape : Landscape, optional
         One that was found before, for this network and these data: several methods share it.
 
@@ -119,4 +123,18 @@ def pruning_limit(
     found = sum(p.numel() for p in prunable(model, parameters).values())
     if landscape.dimension != found:
         raise ValueError(f"landscape has {landscape.dimension} weights: the network has {found} to prune")
+    if zero_share is None:
+        zero_share = program_zero_share(model, landscape) if method == "program" else 0.0
     return predict(landscape, epsilon, method=method, negative=negative, resolution=resolution, zero_share=zero_share)
+
+
+def program_zero_share(model: nn.Module, landscape: Landscape) -> float:
+    """Return the share of eigenvalues that the authors' program takes for 0.
+
+    For a network with a convolution, what `curvature.program.sampled_zero_rows` counts in a hundred rows; 0 for others.
+    Source: geometric/erratum-17g.
+    """
+    if not any(isinstance(part, _ConvNd) for part in model.modules()):
+        return 0.0
+    rows = min(100, landscape.dimension)
+    return program.sampled_zero_rows(landscape.operator, landscape.weights, rows=rows).share.value

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 from prunekit import _checks, cones
 from prunekit.estimates import Estimate
 from prunekit.limit.landscape import Landscape, Negative, treated, treated_spectrum
-from prunekit.limit.program import program_limit
+from prunekit.limit.program import LANCZOS_STEPS, program_limit
 from prunekit.limit.quadratic import one_shot_costs, reoptimized_costs, within_from
 from prunekit.limit.tolerance import Tolerance
 
@@ -124,6 +124,7 @@ def predict(
     negative: Negative = "absolute",
     resolution: float = 1e-4,
     zero_share: float = 0.0,
+    program_steps: int = LANCZOS_STEPS,
 ) -> PruningLimit:
     """Return the predicted limit of a landscape.
 
@@ -143,6 +144,8 @@ def predict(
         In shares: k is bisected to within so many times D, or to one weight. Dense quadratic methods look at every k.
     zero_share : float
         For "program": the share of eigenvalues that it takes for 0, besides those in the spectrum.
+    program_steps : int
+        For "program": the steps of its own Lanczos run.
 
     Returns
     -------
@@ -163,7 +166,7 @@ def predict(
     if method == "program":
         if negative != "absolute":
             raise ValueError(f"negative is {negative!r}, and the program takes absolute values: give 'absolute'")
-        fraction = program_limit(landscape, epsilon.value, zero_share=zero_share)
+        fraction = program_limit(landscape, epsilon.value, zero_share=zero_share, steps=program_steps)
         kept, error = math.floor(fraction * landscape.dimension + 1e-9), math.inf
     elif method in ("one-shot", "re-optimized"):
         kept = _quadratic(landscape, epsilon.value, method, negative, resolution)

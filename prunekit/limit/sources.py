@@ -19,6 +19,10 @@ class Source(Protocol):
 
     name: str
 
+    @property
+    def operator(self) -> Any:
+        """H as something with `dimension` and `product`."""
+
     def spectrum(self) -> Spectrum:
         """Return the counting measure of H."""
 
@@ -41,6 +45,13 @@ class Dense:
         self.matrix = matrix
 
     @cached_property
+    def operator(self) -> Any:
+        """The matrix as an operator."""
+        from prunekit.curvature import Matrix
+
+        return Matrix(self.matrix)
+
+    @cached_property
     def eigen(self) -> tuple[Floats, Floats]:
         """Eigenvalues, increasing, and eigenvectors in columns."""
         values, vectors = np.linalg.eigh(self.matrix)
@@ -52,9 +63,9 @@ class Dense:
 
     def probed(self, steps: int, seed: Seed) -> Spectrum:
         """Return the counting measure of H by Lanczos from one random start."""
-        from prunekit.curvature import Matrix, spectrum
+        from prunekit.curvature import spectrum
 
-        return spectrum(Matrix(self.matrix), steps=steps, probes=1, seed=seed, progress=False)
+        return spectrum(self.operator, steps=steps, probes=1, seed=seed, progress=False)
 
     def along(self, c: Floats, k: int) -> Measure:
         """Return the measure of c = w* - w^k."""
@@ -109,6 +120,11 @@ class Scaled:
     def __init__(self, of: Landscape, weights: float, curvature: float) -> None:
         self.of, self.weights, self.curvature = of, weights, curvature
         self.name = of.method
+
+    @property
+    def operator(self) -> Any:
+        """There is none."""
+        raise ValueError("a scaled landscape has no operator: ask the one that it was made from")
 
     @property
     def eigen(self) -> tuple[Floats, Floats]:
