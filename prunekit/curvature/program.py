@@ -74,8 +74,8 @@ def smoothed(
     A Gaussian bump stands for each node, with the variance `variance` times the larger of 1 and the grid's extent, and
     is read at `bins` equally spaced places; the readings are scaled to the total. The grid of extent L has the spacing
     L / bins and the bumps the width √(variance L): with the program's numbers a bump is narrower than the spacing as
-    soon as L > 1, and a node loses weight by its distance from the grid: midway, where two places read it, the factor is
-    2 exp(-L / 8).
+    soon as L > 1, and a node loses weight with its distance from the grid: midway, where two places read it, the factor
+    is 2 exp(-L / 8).
 
     Parameters
     ----------
