@@ -199,6 +199,11 @@ def pruned_share(
     steps : int
         Shares that are tried.
 
+    Raises
+    ------
+    ValueError, TypeError
+        For an argument out of its range, or a distance that is no finite number of at least 0.
+
     Notes
     -----
     Source: Corollary 1, equation (18), with r² = 2ε/|h|.
@@ -208,7 +213,7 @@ def pruned_share(
     if z > 1:
         raise ValueError(f"zero_share is {z}: give a share from 0 to 1")
     shares = np.arange(_checks.count("steps", steps)) / steps
-    distances = np.array([distance(float(s)) for s in shares])
+    distances = _checks.nonnegative_vector("distance", [distance(float(s)) for s in shares])
     if rounded:
         distances = np.rint(distances)
     measure = spectrum.pooled
