@@ -66,14 +66,19 @@ class Measure:
         return float(self.weights.sum())
 
     def integrate(self, f: Callable[[Floats], Floats]) -> float:
-        """Return Σ weight f(node); `f` takes the nodes (m,) and answers (m,).
+        """Return Σ weight f(node); `f` takes the nodes (m,) and answers (m,), or one number for all.
 
         Raises
         ------
+        ValueError
+            If `f` answers another shape, which numpy would broadcast to a wrong sum.
         FloatingPointError
             If the sum is not finite.
         """
-        return float(_checks.finite("the integral", np.sum(self.weights * f(self.nodes))))
+        found = np.asarray(f(self.nodes))
+        if found.shape not in ((), self.nodes.shape):
+            raise ValueError(f"f answers shape {found.shape} for nodes {self.nodes.shape}: give one number a node")
+        return float(_checks.finite("the integral", np.sum(self.weights * found)))
 
     def mapped(self, f: Callable[[Floats], Floats]) -> Measure:
         """Return the measure with its nodes moved by `f`: np.abs, for example, as the authors of geometric do."""
@@ -93,15 +98,20 @@ class Spectrum:
 
     Raises
     ------
-    ValueError
-        If there is no probe, totals differ, or an exact spectrum has several.
+    ValueError, TypeError
+        If there is no probe, one is no `Measure`, totals differ, or an exact spectrum has several.
     """
 
     probes: tuple[Measure, ...]
     exact: bool = False
 
     def __post_init__(self) -> None:
+        if isinstance(self.probes, Measure):
+            raise TypeError("probes is a Measure: give a tuple of them")
         object.__setattr__(self, "probes", tuple(self.probes))
+        for probe in self.probes:
+            if not isinstance(probe, Measure):
+                raise TypeError(f"probes holds a {type(probe).__name__}: give Measures")
         if not self.probes:
             raise ValueError("probes is empty: give at least one measure")
         if self.exact and len(self.probes) > 1:
@@ -164,6 +174,6 @@ class Spectrum:
         least = min(float(probe.nodes[0]) for probe in self.probes)
         if least + moved <= 0:
             raise ValueError(
-                f"shift is {moved:.6g}, and the least node is {least:.6g}: give a shift above {-least:.6g}"
+                f"shift is {moved:.6g}, and the least node is {least:.6g}: give a shift above {abs(least):.6g}"
             )
         return self.integrate(lambda h: np.log(h + moved))

@@ -85,6 +85,8 @@ def test_a_logarithm_needs_a_positive_definite_matrix():
     with pytest.raises(ValueError, match="shift is 2, and the least node is -2: give a shift above 2"):
         spectrum.log_determinant(2.0)
     assert spectrum.log_determinant(3.0).value == pytest.approx(math.log(4.0))
+    with pytest.raises(ValueError, match=r"shift is 0, and the least node is 0: give a shift above 0$"):
+        Spectrum.of_eigenvalues([0.0, 1.0]).log_determinant()
 
 
 @pytest.mark.parametrize(
@@ -109,6 +111,17 @@ def test_what_is_no_spectrum_is_refused():
         Spectrum((one, other))
     with pytest.raises(ValueError, match="probes are 2: an exact spectrum has one"):
         Spectrum((one, one), exact=True)
+    with pytest.raises(TypeError, match="probes is a Measure: give a tuple of them"):
+        Spectrum(one)
+    with pytest.raises(TypeError, match="probes holds a ndarray: give Measures"):
+        Spectrum((np.ones(3),))
+
+
+def test_a_function_answers_one_number_a_node_or_one_for_all():
+    measure = Measure([1.0, 2.0], [3.0, 4.0])
+    assert measure.integrate(lambda h: 2.0) == 14
+    with pytest.raises(ValueError, match=r"f answers shape \(2, 1\) for nodes \(2,\): give one number a node"):
+        measure.integrate(lambda h: h[:, None])
 
 
 @pytest.mark.filterwarnings("ignore:divide by zero")

@@ -32,7 +32,8 @@ def radii(eigenvalues: ArrayLike, epsilon: float) -> Floats:
 
 def ellipsoid_width_as_published(radii: ArrayLike) -> float:
     """Return √(Σ r_i²), geometric's Gaussian width of an ellipsoid: an upper bound. Source: Lemma 1, equation (15)."""
-    return float(np.linalg.norm(_checks.nonnegative_vector("radii", radii)))
+    longest, squares = _relative("radii", radii)
+    return longest * math.sqrt(float(squares.sum()))
 
 
 def sampled_ellipsoid_width(radii: ArrayLike, draws: int, *, seed: Seed) -> Estimate:
@@ -49,14 +50,22 @@ def sampled_ellipsoid_width(radii: ArrayLike, draws: int, *, seed: Seed) -> Esti
     seed : int, SeedSequence or Generator
         Of the Gaussian vectors.
     """
-    squares = _checks.nonnegative_vector("radii", radii) ** 2
+    longest, squares = _relative("radii", radii)
     draws, rng = _checks.count("draws", draws), _checks.generator(seed)
     size = max(1, ENTRIES // squares.size)
     parts = [
         np.sqrt(rng.standard_normal((min(size, draws - start), squares.size)) ** 2 @ squares)
         for start in range(0, draws, size)
     ]
-    return estimates.mean(np.concatenate(parts))
+    found = estimates.mean(np.concatenate(parts))
+    return Estimate(longest * found.value, longest * found.error if longest else 0.0)
+
+
+def _relative(name: str, radii: ArrayLike) -> tuple[float, Floats]:
+    """Return the longest radius, and the squares of all over its own, which neither overflow nor all underflow."""
+    found = _checks.nonnegative_vector(name, radii)
+    longest = float(found.max())
+    return longest, (found / longest if longest else found) ** 2
 
 
 def ellipsoid_width(radii: ArrayLike) -> float:
@@ -70,7 +79,7 @@ def ellipsoid_width(radii: ArrayLike) -> float:
     radii : (D,) array
         Each at least 0.
     """
-    squares = _checks.nonnegative_vector("radii", radii) ** 2
+    longest, squares = _relative("radii", radii)
     total = float(squares.sum())
     if total == 0:
         return 0.0
@@ -78,7 +87,7 @@ def ellipsoid_width(radii: ArrayLike) -> float:
     log_t = np.arange(-60.0, 60.0, step)
     exponents = np.array([np.log1p(2 * t * squares / total).sum() for t in np.exp(log_t)])
     integral = step * float(np.sum(-np.expm1(-exponents / 2) * np.exp(-log_t / 2)))
-    return math.sqrt(total / (4 * math.pi)) * integral
+    return longest * math.sqrt(total / (4 * math.pi)) * integral
 
 
 @dataclass(frozen=True, eq=False)

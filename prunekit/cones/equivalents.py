@@ -74,7 +74,7 @@ def width_as_published(spectrum: Spectrum | Measure, epsilon: float, distance: f
     """
     squared = dimension_as_published(spectrum, epsilon, distance)
     width = math.sqrt(squared.value)
-    return Estimate(width, squared.error / (2 * width))
+    return Estimate(width, squared.error / (2 * width) if squared.error else 0.0)
 
 
 def cone_dimension(spectrum: Spectrum | Measure, direction: Measure, epsilon: float) -> Estimate:

@@ -83,10 +83,7 @@ class CircularCone:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ambient", _checks.count("ambient", self.ambient, 2))
-        angle = _checks.scalar("angle", self.angle, positive=True)
-        if angle >= math.pi / 2:
-            raise ValueError(f"angle is {angle}: give one below π/2")
-        object.__setattr__(self, "angle", angle)
+        object.__setattr__(self, "angle", volumes.acute(self.angle))
 
     def project(self, points: Floats) -> Floats:
         """Return the nearest points (n, D) of the cone, in closed form."""

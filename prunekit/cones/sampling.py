@@ -170,10 +170,12 @@ def random_subspace(ambient: int, k: int, *, seed: Seed) -> Floats:
 
 
 def as_basis(basis: Floats, ambient: int) -> Floats:
-    """Return a basis (D, k) as it is, refusing one of another space. k may be 0."""
+    """Return a basis (D, k) as it is, refusing one of another space or with entries that are not finite. k may be 0."""
     found = np.asarray(basis, dtype=float)
     if found.ndim != 2 or found.shape[0] != ambient:
         raise ValueError(f"basis has shape {found.shape}: give columns in R^{ambient}, shape ({ambient}, k)")
+    if not np.isfinite(found).all():
+        raise ValueError("basis holds entries that are not finite: give finite numbers")
     return found
 
 

@@ -35,13 +35,26 @@ def circular(ambient: int, angle: float) -> Floats:
         D ≥ 2.
     angle : float
         In radians, above 0 and below π/2.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is out of its range.
     """
-    D = _checks.count("ambient", ambient, 2)
+    D, angle = _checks.count("ambient", ambient, 2), acute(angle)
     sine, cosine = math.sin(angle), math.cos(angle)
     j = np.arange(1.0, D)
     inner = _log_binomial((D - 2) / 2, (j - 1) / 2) + (j - 1) * math.log(sine) + (D - j - 1) * math.log(cosine)
     ends = [special.betainc((D - 1) / 2, 0.5, x**2) / 2 for x in (cosine, sine)]
     return np.concatenate([[ends[0]], np.exp(inner) / 2, [ends[1]]])
+
+
+def acute(angle: float) -> float:
+    """Return an angle in radians, refusing one that is not between 0 and π/2."""
+    found = _checks.scalar("angle", angle, positive=True)
+    if found >= math.pi / 2:
+        raise ValueError(f"angle is {found}: give one below π/2")
+    return found
 
 
 def _log_binomial(n: float, k: Floats) -> Floats:

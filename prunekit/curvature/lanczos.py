@@ -70,10 +70,18 @@ class Run:
         return self.basis[len(self.alphas)].double()
 
     def take(self, w: Tensor) -> None:
-        """Take one step with the product w (D,) of the operator and `last`."""
+        """Take one step with the product w (D,) of the operator and `last`.
+
+        Raises
+        ------
+        FloatingPointError
+            If the product is not finite.
+        """
         j = len(self.alphas)
         w = w.to(self.basis.device, torch.float64)
         size, alpha = float(w.norm()), float(self.last @ w)
+        if not math.isfinite(size):
+            raise FloatingPointError(f"operator's product {j + 1} has the length {size}: give a finite operator")
         found = self.basis[: j + 1]
         for _ in range(2):  # once leaves an error of the size of what was removed; twice is enough (Kahan, Parlett)
             w = w - _combine(found, _coordinates(found, w))

@@ -74,7 +74,8 @@ def smoothed(
     A Gaussian bump stands for each node, with the variance `variance` times the larger of 1 and the grid's extent, and
     is read at `bins` equally spaced places; the readings are scaled to the total. The grid of extent L has the spacing
     L / bins and the bumps the width √(variance L): with the program's numbers a bump is narrower than the spacing as
-    soon as L > 1, and a node between two grid points loses weight, by up to a factor exp(-L / 8).
+    soon as L > 1, and a node loses weight with its distance from the grid: midway, where two places read it, the factor
+    is 2 exp(-L / 8).
 
     Parameters
     ----------
@@ -198,6 +199,11 @@ def pruned_share(
     steps : int
         Shares that are tried.
 
+    Raises
+    ------
+    ValueError, TypeError
+        For an argument out of its range, or a distance that is no finite number of at least 0.
+
     Notes
     -----
     Source: Corollary 1, equation (18), with r² = 2ε/|h|.
@@ -207,7 +213,7 @@ def pruned_share(
     if z > 1:
         raise ValueError(f"zero_share is {z}: give a share from 0 to 1")
     shares = np.arange(_checks.count("steps", steps)) / steps
-    distances = np.array([distance(float(s)) for s in shares])
+    distances = _checks.nonnegative_vector("distance", [distance(float(s)) for s in shares])
     if rounded:
         distances = np.rint(distances)
     measure = spectrum.pooled

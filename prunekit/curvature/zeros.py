@@ -24,6 +24,7 @@ from prunekit.estimates import Estimate
 from prunekit.nets import checkpoint
 from prunekit.spectrum import Measure, Spectrum
 
+_BYTES = 2**28  # of unit vectors that are multiplied at once
 _SIGHTINGS = 2  # random vectors: one misses a row of a size below rounding in its own product
 
 
@@ -91,7 +92,8 @@ def row_norms(operator: Operator, rows: ArrayLike) -> Floats:
     D = operator.dimension
     wanted = _checks.indices("rows", rows, D)
     norms = []
-    for part in np.array_split(wanted, -(-wanted.size // 32)):
+    together = max(1, min(32, _BYTES // (8 * D)))
+    for part in np.array_split(wanted, -(-wanted.size // together)):
         units = torch.zeros(D, part.size, dtype=torch.float64, device=getattr(operator, "device", "cpu"))
         units[torch.from_numpy(part), torch.arange(part.size)] = 1.0
         norms.append(operator.product(units).abs().sum(0).cpu().numpy())

@@ -32,6 +32,17 @@ def test_width_of_a_ball_is_the_mean_of_chi():
     assert ellipsoid_width(np.zeros(3)) == 0
 
 
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
+def test_widths_scale_with_radii_whose_squares_leave_double_precision(unit):
+    shape = np.array([3.0, 1.0, 0.0, 2.0])
+
+    def sampled(r):
+        return sampled_ellipsoid_width(r, 50, seed=0).value
+
+    for width in (ellipsoid_width, ellipsoid_width_as_published, sampled):
+        assert width(unit * shape) == pytest.approx(unit * width(shape), rel=1e-12)
+
+
 def test_uneven_radii_of_the_erratum():
     shape = np.append(10.0, np.full(99, 0.1))
     assert ellipsoid_width(shape) == pytest.approx(8.12, abs=0.005)

@@ -179,6 +179,10 @@ def test_errors_across_probes():
     assert np.isinf(cone_dimension(single, direction, epsilon).error)
 
 
+def test_an_ellipsoid_too_far_away_to_be_seen_has_width_0():
+    assert width_as_published(Spectrum.of_eigenvalues([1e300, 1e300]), 1e-300, 1.0) == (0, 0)
+
+
 def test_negative_eigenvalues_are_refused_unless_they_are_rounding():
     c = Measure([1.0, 2.0], [1.0, 1.0])
     negative = Measure([-0.1, 2.0], [1.0, 1.0])

@@ -18,6 +18,7 @@ from prunekit.cones import (
     projected_norms,
     random_subspace,
     statistical_dimension,
+    volumes,
 )
 from prunekit.cones.families import _positive_part, _positive_part_squared
 
@@ -185,6 +186,9 @@ def test_nothing_meets_zero_and_everything_meets_the_whole_space(name):
     [
         (lambda: Orthant(0), "ambient is 0"),
         (lambda: CircularCone(5, 1.6), "angle is 1.6: give one below π/2"),
+        (lambda: volumes.circular(5, 4.0), "angle is 4.0: give one below π/2"),
+        (lambda: volumes.circular(5, -0.1), "angle is -0.1: give a finite number above 0"),
+        (lambda: CircularCone(3, 0.5).meets(np.full((3, 1), np.nan)), "basis holds entries that are not finite"),
         (lambda: Subspace(np.ones((3, 2))), "basis has shape .3, 2. and a lower rank"),
         (lambda: DescentCone(np.zeros(3)), "point is 0"),
         (lambda: DescentCone.of_sparsity(5, 6), "s is 6: give an integer from 1 to 5"),

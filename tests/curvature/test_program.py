@@ -133,4 +133,6 @@ def test_shares_and_tolerances_that_make_no_sense_are_refused():
         program.pruned_share(spectrum, 0, lambda s: s)
     with pytest.raises(ValueError, match="zero_share is 2"):
         program.pruned_share(spectrum, 1, lambda s: s, zero_share=2)
+    with pytest.raises(ValueError, match=r"distance holds nan at index \(0,\): give finite"):
+        program.pruned_share(spectrum, 1, lambda s: math.nan)
     assert program.pruned_share(spectrum, 1, lambda s: 0.0) == 0.999  # no distance: everything goes

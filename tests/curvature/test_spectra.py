@@ -263,6 +263,17 @@ def test_what_makes_no_sense_is_refused(change, message):
         spectrum(Matrix(np.eye(3)), **change)
 
 
+def test_products_that_are_not_finite_are_refused():
+    class Broken:
+        dimension = 3
+
+        def product(self, v):
+            return v * math.nan
+
+    with pytest.raises(FloatingPointError, match="operator's product 1 has the length nan: give a finite operator"):
+        spectrum(Broken(), probes=2, progress=False)
+
+
 @pytest.mark.parametrize("c", [np.zeros(3), np.ones(4), [1.0, math.nan, 0.0], torch.tensor([1.0, math.inf, 0.0])])
 def test_vectors_that_have_no_measure_are_refused(c):
     with pytest.raises(ValueError, match=r"c is 0|c has shape|c holds"):
