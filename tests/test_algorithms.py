@@ -502,6 +502,12 @@ def test_thresholds_at_the_cuts_are_equation_18_of_the_active_block(road):
             assert at.threshold == pytest.approx(T(small_first[: (~kept).sum()].sum()), abs=1e-6)
 
 
+def test_thresholds_count_the_weights_that_were_to_be_pruned_alone():
+    found = global_one_shot(net(), DATA, CONFIG, 50, parameters="input.weight")
+    (at,) = cut_thresholds(found, DATA, batch_size=20)
+    assert (at.active, at.kept) == (192, 50)
+
+
 def test_thresholds_need_a_cut_after_a_training():
     with pytest.raises(ValueError, match="no cut after a training"):
         cut_thresholds(train_masked(net(), DATA, CONFIG, random_mask(net(), 50, 0)), DATA, batch_size=20)

@@ -14,7 +14,7 @@ from prunekit.algorithms.lottery import iterative_magnitude_pruning
 from prunekit.algorithms.one_shot import global_one_shot
 from prunekit.algorithms.results import Pruned
 from prunekit.masks import Keep
-from prunekit.nets import Config, Dataset, fit
+from prunekit.nets import Config, Dataset, evaluate, fit
 from prunekit.scores import prunable
 
 
@@ -117,11 +117,11 @@ def run_algorithm(
         raise ValueError(f"algorithm is {algorithm!r}: give one of {', '.join((*ALGORITHMS, *LONGER))}")
     if algorithm == "dense":
         model = build()
-        last = fit(model, data, config, progress=False).history.rows[-1]
+        fit(model, data, config, progress=False)
+        on = data.to(next(model.parameters()).device)
+        (_, train), (_, test) = evaluate(model, on, train=True), evaluate(model, on)
         weights = sum(p.numel() for p in prunable(model).values())
-        return Outcome(
-            algorithm, float(last["test_accuracy"] or 0), float(last["train_accuracy"] or 0), weights, config.epochs
-        )
+        return Outcome(algorithm, test, train, weights, config.epochs)
     found = _pruned(algorithm, build(), data, config, keep, knobs)
     return Outcome(algorithm, found.test_accuracy, found.train_accuracy, found.mask.kept, found.epochs)
 

@@ -122,8 +122,9 @@ def cut_thresholds(
     for stage in stages:
         model.load_state_dict(dict(stage.end))
         landscape = network_landscape(
-            model, data, loss, dense=dense, steps=steps, probes=probes, storage=storage, seed=seed
-        )
+            model, data, loss, dense=dense, steps=steps, probes=probes, storage=storage, seed=seed,
+            parameters=list(result.mask),
+        )  # fmt: skip
         epsilon = minibatch_tolerance(
             model, training_pairs(data), loss, batch_size=batch_size, shuffles=shuffles, seed=seed
         )

@@ -112,9 +112,18 @@ def compare_limits(
         Of minibatches, probes and bootstrap.
     **options
         `dense`, `steps`, `probes`, `direction_steps`, `storage` of `network_landscape`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described.
     """
+    if "published" not in methods:
+        raise ValueError(f"methods is {tuple(methods)}: give 'published' among them, at whose limit the gap is taken")
     pairs = training_pairs(data)
     if isinstance(epsilon, str):
+        if epsilon != "minibatch":
+            raise ValueError(f"epsilon is {epsilon!r}: give a number, a Tolerance or 'minibatch'")
         epsilon = minibatch_tolerance(model, pairs, loss, seed=seed)
     found = network_landscape(
         model, pairs if curvature_data is None else curvature_data, loss, seed=seed, parameters=parameters, **options

@@ -186,7 +186,7 @@ class Landscape:
         return c
 
     def probed(self, steps: int, seed: Seed = 0) -> Spectrum:
-        """Return the counting measure by Lanczos from one random start, whatever is known of H; kept as well."""
+        """Return the counting measure by Lanczos from one start of random signs, whatever is known of H; kept."""
         found: Spectrum = self.remembered(("probed", steps, str(seed)), lambda: self._source.probed(steps, seed))
         return found
 

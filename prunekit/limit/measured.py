@@ -71,7 +71,9 @@ class PruningCurve:
             Accuracy of guessing.
         """
         accuracy = self.held_accuracy
-        floor = accuracy[-1] - _checks.scalar("lost", lost) * max(accuracy[-1] - chance, 0.0)
+        if _checks.scalar("lost", lost) > 1:
+            raise ValueError(f"lost is {lost}: give a share from 0 to 1")
+        floor = accuracy[-1] - lost * max(accuracy[-1] - chance, 0.0)
         return float(self.shares[_first_of_tail(accuracy >= floor - 1e-12)])
 
 
@@ -239,6 +241,8 @@ def measured_limit(
         at = _first_of_tail(curve.train_loss <= curve.train_loss[-1] + bound)
         return _limit(curve, at, 0.0, f"training loss at most the dense one plus {bound:.4g}", curve.train_loss[-1])
     drop = _checks.scalar("drop", drop)
+    if drop > 1:
+        raise ValueError(f"drop is {drop}: give a loss of accuracy from 0 to 1")
     find = _exceeds if rule == "program" else _holds(drop)
     accuracy = curve.held_accuracy
     draws = _bootstrap(curve, find, _checks.count("repetitions", repetitions, 2), seed)

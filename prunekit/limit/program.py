@@ -1,7 +1,7 @@
 """The published threshold as the program of geometric's authors computes it, deviations from the text included.
 
 `prunekit.curvature.program` has the pieces, each by itself; here they are put together as the program does: eigenvalues
-are Lanczos nodes from one random start, smoothed to a density on a coarse grid; absolute values are taken; for
+are Lanczos nodes from one start of random signs, smoothed to a density on a coarse grid; absolute values are taken; for
 convolutional networks a share of them is declared to be 0; R is rounded to an integer; and among the shares removed 0,
 0.1%, …, 99.9% the one is taken at which the squared width over D is nearest to the share itself.
 """
@@ -47,6 +47,7 @@ def program_limit(
     Notes
     -----
     See geometric/erratum-17d, 17f and 17g. The program ranks and prunes the smallest ⌈share · D⌉ weights, at least one.
+    Not followed: its Hessian has rows for biases too, which are never pruned; here rows are the landscape's weights.
     """
     from prunekit.curvature import program
 

@@ -65,8 +65,10 @@ class PaperNetwork:
 
         Notes
         -----
-        Source: the program's configuration files (geometric, Appendix A). Warm-up and cosine go by epochs here; the
-        program steps the cosine once a batch, with a period of 200 batches.
+        Source: the configuration files of the authors' program (github.com/QiaozheZhang/Global-One-shot-Pruning,
+        configs). Warm-up and cosine go by epochs here, and a training that is too short for the warm-up has a shorter
+        one. The program steps its cosine once a batch, so that the rate falls for 200 batches and rises for the next
+        200, and AlexNet's milestones, 60, 120 and 160 steps, pass unseen during the warm-up.
         """
         return Config(
             epochs=epochs,
@@ -74,7 +76,7 @@ class PaperNetwork:
             lr=self.lr if lr is None else lr,
             momentum=MOMENTUM,
             schedule=self.schedule,
-            warmup=self.warmup,
+            warmup=min(self.warmup, epochs - 1),
             l1=self.l1 if l1 is None else l1,
             penalize="all",
             crop=4 if augment else 0,
@@ -92,8 +94,8 @@ def _resnet(lr: float, l1: float, build: Callable[..., nn.Module]) -> PaperNetwo
 PAPER: Mapping[str, PaperNetwork] = {
     "fc5": PaperNetwork(lambda d, seed: models.fc5(d.inputs, d.classes, seed=seed), "cifar10", 0.01, 5e-5),
     "fc12": PaperNetwork(lambda d, seed: models.fc12(d.inputs, d.classes, seed=seed), "cifar10", 0.01, 5e-5),
-    "alexnet": PaperNetwork(lambda d, seed: models.alexnet(d.classes, seed=seed), "cifar10", 0.01, 3e-5),
-    "vgg16": PaperNetwork(lambda d, seed: models.vgg16_bn(d.classes, seed=seed), "cifar10", 0.01, 1e-4),
+    "alexnet": PaperNetwork(lambda d, seed: models.alexnet(d.classes, seed=seed), "cifar10", 0.01, 3e-5, warmup=5),
+    "vgg16": PaperNetwork(lambda d, seed: models.vgg16_bn(d.classes, seed=seed), "cifar10", 0.01, 1e-4, warmup=5),
     "resnet18": _resnet(0.1, 5e-5, models.resnet18),
     "resnet50": _resnet(0.1, 2e-5, models.resnet50),
 }

@@ -65,7 +65,7 @@ class Dense:
         """Return the counting measure of H by Lanczos from one random start."""
         from prunekit.curvature import spectrum
 
-        return spectrum(self.operator, steps=steps, probes=1, seed=seed, progress=False)
+        return spectrum(self.operator, steps=steps, probes=1, seed=seed, distribution="rademacher", progress=False)
 
     def along(self, c: Floats, k: int) -> Measure:
         """Return the measure of c = w* - w^k."""
@@ -96,8 +96,8 @@ class Lanczos:
         return self._spectrum(self.operator, self.steps, self.probes, self.seed)
 
     def probed(self, steps: int, seed: Seed) -> Spectrum:
-        """Return the counting measure of H by Lanczos from one random start."""
-        return self._spectrum(self.operator, steps, 1, seed)
+        """Return the counting measure of H by Lanczos from one start of random signs."""
+        return self._spectrum(self.operator, steps, 1, seed, distribution="rademacher")
 
     def along(self, c: Floats, k: int) -> Measure:
         """Return the measure of c = w* - w^k."""
@@ -113,10 +113,10 @@ class Lanczos:
         inside[removed] = True
         return self._spectrum(Restricted(self.operator, inside), self.steps, self.probes, self.seed)
 
-    def _spectrum(self, operator: Any, steps: int, probes: int, seed: Seed) -> Spectrum:
+    def _spectrum(self, operator: Any, steps: int, probes: int, seed: Seed, **options: Any) -> Spectrum:
         from prunekit.curvature import spectrum
 
-        return spectrum(operator, steps=steps, probes=probes, seed=seed, **self.how)
+        return spectrum(operator, steps=steps, probes=probes, seed=seed, **self.how, **options)
 
 
 class Scaled:

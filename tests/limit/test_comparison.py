@@ -21,6 +21,12 @@ def test_the_papers_path_is_kept_by_a_shorter_training():
         limit.l1_path(limit.PAPER["resnet18"].config(), 50_000)
 
 
+@pytest.mark.parametrize("name", ["alexnet", "vgg16", "resnet18", "resnet50"])
+def test_convolutional_networks_warm_up_as_far_as_a_training_goes(name):
+    assert limit.PAPER[name].config().warmup == 5
+    assert limit.PAPER[name].config(epochs=1).warmup == 0
+
+
 @pytest.mark.parametrize(("name", "size"), [("fc5", 3_885_010), ("fc12", 7_269_610)])
 def test_the_papers_networks_are_built_for_the_data(name, size):
     images = torch.zeros(2, 3, 32, 32)

@@ -26,7 +26,7 @@ def test_published_threshold_is_equation_18():
 
 
 def test_trace_orders_two_networks_the_wrong_way():
-    """Traces 500 and 1000 with T = .333 and .001, at R = 1: THEORY, erratum 15."""
+    """Traces 500 and 1000 with T = .333 and .001, at R = 1: geometric/erratum-15."""
     D, w = 1000, np.full(1000, 1 / math.sqrt(1000))  # R = 1 at k = 0
     even = Landscape.of_matrix(w, 0.5 * np.eye(D))
     spike = Landscape.of_matrix(w, np.diag(np.r_[1000.0, np.zeros(D - 1)]))
@@ -35,7 +35,7 @@ def test_trace_orders_two_networks_the_wrong_way():
 
 
 def test_published_threshold_is_above_one_half_where_the_pruned_point_is_feasible():
-    """100 sharp and 900 flat directions, w* - w^k along the flat ones: THEORY, erratum 13b."""
+    """100 sharp and 900 flat directions, w* - w^k along the flat ones: geometric/erratum-13b."""
     h = np.r_[np.full(100, 1e4), np.full(900, 1e-3)]
     w = np.r_[np.full(100, 10.0), np.full(900, 1.0)]
     L = Landscape.of_matrix(w, np.diag(h))

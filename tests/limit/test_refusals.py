@@ -43,6 +43,22 @@ def bad_calls():
         "no curve": (lambda: measured_limit(None, None), ValueError, "give both, or a curve"),
         "no epsilon": (lambda: measured_limit(model, data, rule="training loss"), ValueError, "needs a tolerance"),
         "shares": (lambda: limit.pruning_curve(model, data, [0.5, 1.5]), ValueError, "shares is 1.5"),
+        "comparison": (
+            lambda: limit.compare_limits(model, data, epsilon="best"),
+            ValueError,
+            "a Tolerance or 'minibatch'",
+        ),
+        "no published": (
+            lambda: limit.compare_limits(model, data, epsilon=1.0, methods=("cone",)),
+            ValueError,
+            "give 'published' among them",
+        ),
+        "drop": (
+            lambda: measured_limit(None, None, drop=2, curve=curve([1.0])),
+            ValueError,
+            "drop is 2.0: give a loss",
+        ),
+        "lost": (lambda: curve([1.0]).share_where_lost(2.0, 0.1), ValueError, "lost is 2.0: give a share from 0 to 1"),
         "one batch": (lambda: pruning_limit(model, data), ValueError, "batch_size is 128"),
     }
 
