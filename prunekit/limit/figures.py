@@ -57,7 +57,7 @@ def scatter(palette: Palette, limits: Columns) -> Figure:
     Parameters
     ----------
     palette, limits
-        As for `curves`; every row is drawn.
+        As for `curves`; every row is drawn. The panel of a method without a column stays empty.
     """
     import matplotlib.pyplot as plt
 
@@ -65,7 +65,8 @@ def scatter(palette: Palette, limits: Columns) -> Figure:
     names = list(dict.fromkeys(limits["network"]))
     for axes, method in zip(grid.flat, METHODS, strict=True):
         key = f"predicted {method}"
-        for k, name in enumerate(names):
+        axes.set(title=method)
+        for k, name in enumerate(names if key in limits else []):
             x, y, error = (_of(limits, c, network=name) for c in ("measured training loss", key, f"{key}, error"))
             there = np.array([v is not None for v in y])
             if not there.any():
@@ -77,7 +78,7 @@ def scatter(palette: Palette, limits: Columns) -> Figure:
             )  # fmt: skip
         ends = [0.8 * min(limits["predicted cone"]), 1.0]
         axes.plot(ends, ends, color=palette.muted, linewidth=1)
-        axes.set(xscale="log", yscale="log", title=method)
+        axes.set(xscale="log", yscale="log")
     for axes in grid[1]:
         axes.set(xlabel="share kept, training loss")
     for axes in grid[:, 0]:

@@ -50,6 +50,13 @@ def test_a_method_that_is_missing_for_some_is_drawn_for_the_others():
     plt.close(figure)
 
 
+def test_a_method_that_is_missing_for_all_has_an_empty_panel():
+    columns = {k: v for k, v in limits(["A", "B"]).items() if "re-optimized" not in k}
+    figure = figures.scatter(LIGHT, columns)
+    assert [len(axes.containers) for axes in figure.axes] == [2, 2, 2, 2, 2, 0]
+    plt.close(figure)
+
+
 def test_the_upper_map_is_drawn_in_points():
     found = {"network": ["A", "A"], "p": [0.1, 0.2], "gap": [0.3, 0.1], "R_squared": [2.0, 1.0], "T": [0.15, 0.15]}
     figure = figures.upper(LIGHT, found)
