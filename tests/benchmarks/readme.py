@@ -51,11 +51,12 @@ def _machine(record: dict[str, Any]) -> str:
 
 def _row(result: dict[str, Any]) -> str:
     ours, unit = _amount(result["ours"], result["unit"]), result["unit"]
+    apart = f" ({result['measured'][:10]}, commit {result['commit']})" if "measured" in result else ""
     if result.get("ratio") is None:
         limit = result["target"]
         words = limit if isinstance(limit, str) else f"at most {limit:g} {unit}"
-        return f"| {result['name']} | {ours} | | {ours} | {words} |"
-    name = result["name"] + (f", to {result['standard_error']}" if "standard_error" in result else "")
+        return f"| {result['name']}{apart} | {ours} | | {ours} | {words} |"
+    name = result["name"] + (f", to {result['standard_error']}" if "standard_error" in result else "") + apart
     met = "" if result["ratio"] >= result["target"] else " (missed)"
     slow = _amount(result["baseline"], unit) + (" (extrapolated)" if result.get("extrapolated") else "")
     if "peak_gib" in result:
