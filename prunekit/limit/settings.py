@@ -1,4 +1,4 @@
-"""The networks of geometric's Tables 1 and 2, and how its authors train them."""
+"""The networks of geometric's eight tasks (Tables 1 and 2), and how its authors train them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PaperNetwork:
     build : callable
         (data, seed) -> network.
     data : str
-        The data set it is trained on first; `prunekit.nets.load` knows the name.
+        The data set it is trained on; `prunekit.nets.load` knows the name.
     lr, l1 : float
         Learning rate, and weight of the ℓ1 penalty.
     warmup : int
@@ -68,7 +68,8 @@ class PaperNetwork:
         Source: the configuration files of the authors' program (github.com/QiaozheZhang/Global-One-shot-Pruning,
         configs). Warm-up and cosine go by epochs here, and a training that is too short for the warm-up has a shorter
         one. The program steps its cosine once a batch, so that the rate falls for 200 batches and rises for the next
-        200, and AlexNet's milestones, 60, 120 and 160 steps, pass unseen during the warm-up.
+        200, and AlexNet's milestones, 60, 120 and 160 steps, pass unseen during the warm-up. There is no file for
+        TinyImageNet: what is there for CIFAR-100 is taken for it.
         """
         return Config(
             epochs=epochs,
@@ -87,8 +88,8 @@ class PaperNetwork:
         )
 
 
-def _resnet(lr: float, l1: float, build: Callable[..., nn.Module]) -> PaperNetwork:
-    return PaperNetwork(lambda d, seed: build(d.classes, seed=seed), "cifar100", lr, l1, warmup=5, schedule="cosine")
+def _resnet(data: str, lr: float, l1: float, build: Callable[..., nn.Module]) -> PaperNetwork:
+    return PaperNetwork(lambda d, seed: build(d.classes, seed=seed), data, lr, l1, warmup=5, schedule="cosine")
 
 
 PAPER: Mapping[str, PaperNetwork] = {
@@ -96,8 +97,10 @@ PAPER: Mapping[str, PaperNetwork] = {
     "fc12": PaperNetwork(lambda d, seed: models.fc12(d.inputs, d.classes, seed=seed), "cifar10", 0.01, 5e-5),
     "alexnet": PaperNetwork(lambda d, seed: models.alexnet(d.classes, seed=seed), "cifar10", 0.01, 3e-5, warmup=5),
     "vgg16": PaperNetwork(lambda d, seed: models.vgg16_bn(d.classes, seed=seed), "cifar10", 0.01, 1e-4, warmup=5),
-    "resnet18": _resnet(0.1, 5e-5, models.resnet18),
-    "resnet50": _resnet(0.1, 2e-5, models.resnet50),
+    "resnet18": _resnet("cifar100", 0.1, 5e-5, models.resnet18),
+    "resnet50": _resnet("cifar100", 0.1, 2e-5, models.resnet50),
+    "resnet18-tiny-imagenet": _resnet("tiny-imagenet", 0.1, 5e-5, models.resnet18),
+    "resnet50-tiny-imagenet": _resnet("tiny-imagenet", 0.1, 2e-5, models.resnet50),
 }
 
 

@@ -21,7 +21,14 @@ def test_the_papers_path_is_kept_by_a_shorter_training():
         limit.l1_path(limit.PAPER["resnet18"].config(), 50_000)
 
 
-@pytest.mark.parametrize("name", ["alexnet", "vgg16", "resnet18", "resnet50"])
+def test_there_are_the_papers_eight_tasks():
+    tasks = {name: each.data for name, each in limit.PAPER.items()}
+    assert [*tasks.values()].count("cifar10") == 4  # Table 2: FC5, FC12, AlexNet, VGG16
+    for data in ("cifar100", "tiny-imagenet"):  # and two residual networks on each of two further sets
+        assert [name.split("-")[0] for name, d in tasks.items() if d == data] == ["resnet18", "resnet50"]
+
+
+@pytest.mark.parametrize("name", ["alexnet", "vgg16", "resnet18", "resnet50", "resnet50-tiny-imagenet"])
 def test_convolutional_networks_warm_up_as_far_as_a_training_goes(name):
     assert limit.PAPER[name].config().warmup == 5
     assert limit.PAPER[name].config(epochs=1).warmup == 0
