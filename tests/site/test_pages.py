@@ -34,9 +34,14 @@ def listed(node: Any) -> list[str]:
     return [name for item in node for name in listed(item)] if isinstance(node, list) else []
 
 
+def alone(document: str) -> Any:
+    """Return a parameter whose tests stay on one worker: a page is opened once for all tests that look at it."""
+    return pytest.param(document, marks=pytest.mark.xdist_group(document))
+
+
 PAGES = [*listed(yaml.safe_load(paths.TOC.read_text(encoding="utf-8"))), *BESIDES]
-every_page = pytest.mark.parametrize("document", PAGES)
-every_chapter = pytest.mark.parametrize("document", CHAPTERS)
+every_page = pytest.mark.parametrize("document", [alone(document) for document in PAGES])
+every_chapter = pytest.mark.parametrize("document", [alone(document) for document in CHAPTERS])
 both_themes = pytest.mark.parametrize("theme", THEMES)
 Opening = Callable[[str, str], "Seen"]
 
