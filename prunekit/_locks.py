@@ -11,6 +11,7 @@ import contextlib
 import errno
 import multiprocessing
 import os
+import secrets
 import sys
 import time
 from collections.abc import Iterator
@@ -113,7 +114,7 @@ def held(path: Path) -> bool:
 
 def probe(folder: Path) -> None:
     """Say it now, rather than in the middle, if the file system of a folder has no locks."""
-    with locked(folder / f".{_owners.me().mark}.probe", "looks whether there are locks"):
+    with locked(folder / f".{_owners.me().mark}.{secrets.token_hex(4)}.probe", "looks whether there are locks"):
         pass
 
 
