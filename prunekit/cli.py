@@ -22,7 +22,7 @@ from prunekit.runs.seal import DamagedRun
 from prunekit.scales import SCALES
 
 if TYPE_CHECKING:
-    from prunekit.runs.batch import Bar
+    from prunekit.runs.batch import Bar, Progress
     from prunekit.runs.execution import Job
     from prunekit.runs.store import Run
 
@@ -163,13 +163,14 @@ def _dry_run(jobs: list[Job]) -> None:
     click.echo(f"{len(jobs)} runs in {jobs[0].folder}; nothing was executed")
 
 
-def _execute(jobs: list[Job], workers: int, label: Callable[[Job], str]) -> list[Run]:
+def _execute(jobs: list[Job], workers: int, label: Callable[[Job], str], also: Progress | None = None) -> list[Run]:
+    """Have the runs of some jobs under a progress bar; `also` is told what the bar is told."""
     from prunekit.runs import batch
     from prunekit.runs.workers import Workers
 
     bar: Bar = batch.Bar(len({j.key for j in jobs}), label)
     with batch.ending_at_once(), Workers(min(workers, len(jobs))) as executor:
-        runs = batch.run_all(jobs, executor, bar)
+        runs = batch.run_all(jobs, executor, batch.telling(bar, also) if also else bar)
     bar.close()
     return runs
 
@@ -330,23 +331,35 @@ def record_run(folder: Path, label: str) -> None:
 @click.option(
     "--scale", type=click.Choice(SCALES), default="laptop", show_default=True, help="Size of the experiments."
 )
-@workers_option
+@click.option(
+    "--workers",
+    "--jobs",
+    "workers",
+    type=click.IntRange(min=1),
+    help="Pages to execute at a time; each kernel is single-threaded.  [default: one for each core]",
+)
 @click.option("--page", help="Only this page, e.g. overparameterization/linear-gaussian.")
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the site  [default: _build/html]"
 )
 @refusing
-def build(scale: str, workers: int, page: str | None, out: Path | None) -> None:
+def build(scale: str, workers: int | None, page: str | None, out: Path | None) -> None:
     """Execute every chapter that changed and build the static site."""
     if not paths.in_checkout():
         raise click.UsageError(f"no book here: {paths.ROOT} has no _toc.yml; build it in a checkout")
     from prunekit.runs import batch
     from prunekit.site.build import build_book
+    from prunekit.site.costs import workers_here
 
     target = out or (paths.HTML if page is None else paths.BUILD / "page")
+    count = workers or workers_here(scale)
     with batch.ending_at_once():
         status = build_book(
-            scale=scale, page=page, target=target, execute=lambda jobs: _execute(jobs, workers, lambda j: j.name)
+            scale=scale,
+            page=page,
+            target=target,
+            execute=lambda jobs, also: _execute(jobs, count, lambda j: j.name, also),
+            workers=count,
         )
     sys.exit(status)
 

@@ -72,9 +72,7 @@ def smoke_build(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     with FileLock(shared / "smoke-build.lock", timeout=SITE_SECONDS):
         if not ended.exists():
             command = [sys.executable, "-m", "prunekit", "build", "--scale", "smoke", "--out", str(SITE)]
-            done = subprocess.run(
-                command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=SITE_SECONDS
-            )
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=SITE_SECONDS)
             ended.write_text(json.dumps({"status": done.returncode, "output": done.stdout + done.stderr}))
     return json.loads(ended.read_text())
 

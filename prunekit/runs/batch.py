@@ -135,6 +135,16 @@ def _tell(
         progress([j for f, (j, _) in waiting.items() if f.running()], one, run)
 
 
+def telling(*listeners: Progress) -> Progress:
+    """Return a progress that tells several."""
+
+    def tell(running: Sequence[Job], one: Job | None, run: Run | None) -> None:
+        for listener in listeners:
+            listener(running, one, run)
+
+    return tell
+
+
 def _lost(one: Job, error: BaseException) -> Run:
     """Record the failure of a run whose worker did not live to do so."""
     words = f"WorkerDied: the worker process was killed {ATTEMPTS} times (out of memory?)"

@@ -98,17 +98,24 @@ def execute(job: Job) -> Run:
         published = job.store.finished(job.key)
         if published:
             return published
-        started, clock = datetime.now(UTC), time.perf_counter()
+        started, clock, cpu = datetime.now(UTC), time.perf_counter(), cpu_time()
         with PeakMemory() as memory:
             error, trace = _papermill(job, folder)
         record = describe(job, started) | {
             "status": "failed" if error else "finished",
             "wall_time_s": round(time.perf_counter() - clock, 3),
+            "cpu_time_s": round(cpu_time() - cpu, 3),
             "peak_memory_bytes": memory.peak,
         }
         if error:
             return job.store.fail(folder, record | {"error": error}, trace)
         return job.store.publish(folder, record)
+
+
+def cpu_time() -> float:
+    """Return the CPU seconds of this process and of its children that have ended, kernels among them."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
 
 
 def _papermill(job: Job, folder: Path) -> tuple[str, str]:

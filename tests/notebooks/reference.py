@@ -1,8 +1,8 @@
 """Write the reference notebooks that runs are compared with: ``python -m tests.notebooks.reference``.
 
-A reference is a chapter as it runs at smoke scale, with the outputs of the cells tagged `CHECKED` and no others. The tag
-is nbval's, which can execute a reference by itself; the suite compares the runs of its smoke book, so that no chapter is
-executed twice.
+A reference is a chapter as it runs at smoke scale, with the outputs of the cells tagged `CHECKED` and no others. The
+tag is nbval's, which can execute a reference by itself; the suite compares the runs of its smoke book, so that no
+chapter is executed twice.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def tags(cell: Any) -> list[str]:
 def reduced(executed: Any) -> Any:
     """Return an executed notebook's code cells, with the outputs of the checked ones alone.
 
-    Cells with outputs have execution counts, as nbval wants them; everything that differs between two runs of the same code
-    (ids, times, paths, versions) is left out, so that a reference changes only when its numbers do.
+    Cells with outputs have execution counts, as nbval wants them; everything that differs between two runs of the same
+    code (ids, times, paths, versions) is left out, so that a reference changes only when its numbers do.
     """
     code = [cell for cell in executed.cells if cell.cell_type == "code"]
     cells = [_reduced_cell(cell, index) for index, cell in enumerate(code)]
