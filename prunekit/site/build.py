@@ -220,4 +220,4 @@ def _refuse_unwritable(target: Path) -> None:
         if not there.is_dir():
             raise Refused(f"{words}: {there} is a file; name a folder")
         if not os.access(there, os.W_OK | os.X_OK):
-            raise Refused(f"{words} cannot be written: {there} is not writable; a build needs both")
+            raise Refused(f"{words} cannot be written: {there} is not writable")

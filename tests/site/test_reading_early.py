@@ -56,7 +56,8 @@ class Build:
 
     def compiling(self) -> list[psutil.Process]:
         """Return the processes that make the site."""
-        return [p for p in descendants(self.process.pid) if "prunekit.site.compiler" in " ".join(p.cmdline())]
+        below = alive(descendants(self.process.pid))
+        return [p for p in below if "prunekit.site.compiler" in (p.as_dict(["cmdline"])["cmdline"] or [])]
 
 
 def copied(folder: Path) -> Path:
