@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -20,7 +20,7 @@ from prunekit.runs.notebooks import Refused
 from prunekit.scales import SCALES
 
 if TYPE_CHECKING:
-    from prunekit.runs.batch import Bar
+    from prunekit.runs.engines import Choice, EngineLost
     from prunekit.runs.execution import Job
     from prunekit.runs.store import Run
 
@@ -34,6 +34,48 @@ workers_option = click.option(
     show_default=True,
     help="Notebooks to execute at a time; each kernel is single-threaded.",
 )
+
+
+def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a command choose who executes its runs; it gets one `prunekit.runs.engines.Choice` as ``engine``."""
+
+    @wraps(command)
+    def chosen(
+        *args: Any,
+        engine: str,
+        workers: int,
+        scheduler: str | None,
+        scheduler_file: Path | None,
+        detach: bool,
+        **kwargs: Any,
+    ) -> Any:
+        from prunekit.runs.engines import Choice
+
+        source = click.get_current_context().get_parameter_source("workers")
+        own = workers if source != click.core.ParameterSource.DEFAULT or not (scheduler or scheduler_file) else None
+        choice = Choice(engine, own, scheduler, scheduler_file, detach)
+        return command(*args, engine=choice, **kwargs)
+
+    options = [
+        click.option(
+            "--engine",
+            type=click.Choice(["processes", "dask"]),
+            default="processes",
+            show_default=True,
+            help="Who executes: processes of this machine, or Dask (prunekit[cluster]).",
+        ),
+        workers_option,
+        click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers execute, tcp://HOST:PORT."),
+        click.option(
+            "--scheduler-file",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="File in which a Dask scheduler wrote its address.",
+        ),
+        click.option("--detach", is_flag=True, help="Leave the runs with the scheduler and return at once."),
+    ]
+    for option in reversed(options):
+        chosen = option(chosen)
+    return chosen
 
 
 def refusing(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -77,7 +119,6 @@ def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
 @click.option(
     "--grid", "axes", multiple=True, metavar="NAME=V1,V2,…", help="Sweep a parameter over values; repeatable."
 )
-@workers_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -85,8 +126,9 @@ def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
 )
 @click.option("--dry-run", is_flag=True, help="Say what would run, and run nothing.")
 @refusing
+@engine_options
 def run(
-    notebook: Path, given: tuple[str, ...], axes: tuple[str, ...], workers: int, out: Path | None, dry_run: bool
+    notebook: Path, given: tuple[str, ...], axes: tuple[str, ...], engine: Choice, out: Path | None, dry_run: bool
 ) -> None:
     r"""Execute NOTEBOOK (.md or .ipynb), once or over every combination of the grids.
 
@@ -96,6 +138,7 @@ def run(
     \b
     prunekit run chapters/overparameterization/linear-gaussian.md -p seed=1
     prunekit run linear-gaussian.ipynb --grid seed=0,1,2 --grid noise_variance=0.1,1 --workers 2 --out sweep
+    prunekit run linear-gaussian.ipynb --grid seed=0,1,2 --engine dask --scheduler tcp://HOST:8786 --out /shared/sweep
     """
     from prunekit.runs import batch
     from prunekit.runs.notebooks import parse_value, parse_values, read
@@ -115,7 +158,7 @@ def run(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise click.UsageError(f"--out {folder} cannot be made: {error}") from error
-    runs = _execute(jobs, workers, lambda j: _label(j, list(grid)))
+    runs = _execute(jobs, engine, lambda j: _label(j, list(grid)))
     table = batch.write_table(runs, folder / "results.csv")
     click.echo(f"{sum(r.finished for r in runs)} of {len(runs)} runs finished; their numbers: {table}")
     for r in runs if len(runs) == 1 else []:
@@ -140,15 +183,49 @@ def _dry_run(jobs: list[Job]) -> None:
     click.echo(f"{len(jobs)} runs in {jobs[0].folder}; nothing was executed")
 
 
-def _execute(jobs: list[Job], workers: int, label: Callable[[Job], str]) -> list[Run]:
-    from prunekit.runs import batch
-    from prunekit.runs.workers import Workers
+def _execute(jobs: list[Job], choice: Choice, label: Callable[[Job], str]) -> list[Run]:
+    """Have the runs of some jobs; end the command where they are left to others, or the engine is lost."""
+    from prunekit.runs import batch, notes
+    from prunekit.runs.engines import EngineLost, opened
+    from prunekit.runs.progress import Bar
 
-    bar: Bar = batch.Bar(len({j.key for j in jobs}), label)
-    with batch.ending_at_once(), Workers(min(workers, len(jobs))) as executor:
-        runs = batch.run_all(jobs, executor, bar)
-    bar.close()
+    wanted = {j.key: j for j in jobs}
+    pending = [j for j in wanted.values() if not j.store.finished(j.key)]
+    with batch.ending_at_once():
+        try:
+            with opened(choice, pending, label) as engine:
+                for warning in getattr(engine, "warnings", []):
+                    click.echo(warning, err=True)
+                if choice.detach and pending:
+                    engine.detach(pending)  # type: ignore[attr-defined]
+                    _end_detached(pending, engine.address)  # type: ignore[attr-defined]
+                bar = Bar(len(wanted), label)
+                runs = batch.run_all(jobs, engine, bar)
+                bar.close()
+        except EngineLost as error:
+            _end_lost(len(wanted), error)
+    for folder in {j.folder for j in jobs}:
+        notes.settle(folder)
     return runs
+
+
+def _end_detached(jobs: list[Job], address: str) -> NoReturn:
+    click.echo(f"left {len(jobs)} runs with the scheduler at {address}; how far they are:")
+    for folder in dict.fromkeys(j.folder for j in jobs):
+        click.echo(f"  prunekit runs progress {folder}")
+    click.echo("repeat the command without --detach for their results")
+    sys.exit(0)
+
+
+def _end_lost(total: int, error: EngineLost) -> NoReturn:
+    click.echo(f"\n{error}", err=True)
+    finished = sum(r.finished for r in error.runs)
+    click.echo(
+        f"{finished} of {total} runs are finished and kept, {len(error.runs) - finished} failed. To go on, start a "
+        "scheduler and workers again, or choose another engine, and repeat the command",
+        err=True,
+    )
+    sys.exit(1)
 
 
 def _end_with_failures(runs: list[Run]) -> None:
@@ -199,11 +276,27 @@ def list_runs(folder: Path | None = None, failed: bool = False) -> None:
 
 @runs.command()
 @folder_argument
+@refusing
+def progress(folder: Path | None) -> None:
+    """Say how far the batches are that were left with a scheduler, below FOLDER."""
+    from prunekit.runs import notes
+
+    there = notes.found(_store(folder).folder)
+    for note in there:
+        for line in notes.lines(note):
+            click.echo(line)
+    if not there:
+        click.echo("no batch in flight")
+
+
+@runs.command()
+@folder_argument
 @workers_option
 @refusing
 def retry(folder: Path | None, workers: int) -> None:
     """Execute the failed runs below FOLDER again, with the notebooks as they are now."""
     from prunekit.runs import batch
+    from prunekit.runs.engines import Choice
     from prunekit.runs.notebooks import read
 
     failures, jobs = [], []
@@ -218,7 +311,7 @@ def retry(folder: Path | None, workers: int) -> None:
     if not jobs:
         click.echo("no failed run")
         return
-    done = _execute(jobs, workers, lambda j: j.name)
+    done = _execute(jobs, Choice(workers=workers), lambda j: j.name)
     for old, job in zip(failures, jobs, strict=True):  # the notebook has changed: its old failure is history
         if old.key != job.key:
             from prunekit.runs.store import remove
@@ -236,11 +329,13 @@ def retry(folder: Path | None, workers: int) -> None:
 @click.option("--all", "everything", is_flag=True, help="Remove every run.")
 def clean(folder: Path | None, failed: bool, everything: bool) -> None:
     """Remove what killed runs left below FOLDER; runs in flight are left alone."""
+    from prunekit.runs import notes
     from prunekit.runs.store import remove
 
     store = _store(folder)
     gone = store.leftovers()
     gone += [r.folder for r in store.runs() if everything or (failed and not r.finished)]
+    gone += notes.ended(store.folder)
     for path in gone:
         remove(path)
         click.echo(f"removed {path}")
@@ -274,13 +369,13 @@ def record_run(folder: Path, label: str) -> None:
 @click.option(
     "--scale", type=click.Choice(SCALES), default="laptop", show_default=True, help="Size of the experiments."
 )
-@workers_option
 @click.option("--page", help="Only this page, e.g. overparameterization/linear-gaussian.")
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the site  [default: _build/html]"
 )
 @refusing
-def build(scale: str, workers: int, page: str | None, out: Path | None) -> None:
+@engine_options
+def build(scale: str, engine: Choice, page: str | None, out: Path | None) -> None:
     """Execute every chapter that changed and build the static site."""
     if not paths.in_checkout():
         raise click.UsageError(f"no book here: {paths.ROOT} has no _toc.yml; build it in a checkout")
@@ -290,7 +385,7 @@ def build(scale: str, workers: int, page: str | None, out: Path | None) -> None:
     target = out or (paths.HTML if page is None else paths.BUILD / "page")
     with batch.ending_at_once():
         status = build_book(
-            scale=scale, page=page, target=target, execute=lambda jobs: _execute(jobs, workers, lambda j: j.name)
+            scale=scale, page=page, target=target, execute=lambda jobs: _execute(jobs, engine, lambda j: j.name)
         )
     sys.exit(status)
 

@@ -12,10 +12,13 @@ import multiprocessing
 import os
 import platform
 import signal
+import socket
 import subprocess
 import threading
 import time
 import traceback
+from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,8 +50,8 @@ class Job:
         The content address of the run.
     folder
         The store's folder.
-    data
-        Checksums of the data files that the run may read.
+    parts
+        `prunekit.runs.keys.fingerprint_parts` where the job was made; ``parts["data"]`` has the checksums of the data.
     """
 
     name: str
@@ -58,7 +61,7 @@ class Job:
     overrides: Parameters
     key: str
     folder: Path
-    data: dict[str, str]
+    parts: dict[str, Any]
 
     @property
     def store(self) -> Store:
@@ -66,8 +69,38 @@ class Job:
         return Store(self.folder)
 
 
-def prepare_worker() -> None:
+@dataclass(frozen=True)
+class Place:
+    """Where a run is executed, for its record.
+
+    Attributes
+    ----------
+    engine
+        ``processes`` (`prunekit.runs.workers`), ``dask`` (`prunekit.runs.cluster`), or ``executor`` for another one.
+    worker
+        The engine's name of the worker.
+    """
+
+    engine: str
+    worker: str
+
+
+_place: ContextVar[Place | None] = ContextVar("place", default=None)
+
+
+@contextlib.contextmanager
+def at(place: Place) -> Iterator[None]:
+    """Let the records of the runs executed within name `place`."""
+    token = _place.set(place)
+    try:
+        yield
+    finally:
+        _place.reset(token)
+
+
+def prepare_worker(name: str) -> None:
     """Make this process end with its parent, leave Ctrl-C to the parent, and keep kernels single-threaded."""
+    _place.set(Place("processes", name))
     os.environ.update(SINGLE_THREADED)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -202,6 +235,7 @@ def _high_water(pid: int) -> int:
 
 def describe(job: Job, started: datetime) -> dict[str, Any]:
     """Return what a run's record says besides its outcome."""
+    place = _place.get() or Place("executor", f"process {os.getpid()}")
     return {
         "key": job.key,
         "notebook": job.name,
@@ -212,7 +246,10 @@ def describe(job: Job, started: datetime) -> dict[str, Any]:
         "commit": commit(),
         "versions": {"python": platform.python_version(), **installed_versions()},
         "device": device(job.parameters.get("device", "cpu")),
-        "data": job.data,
+        "data": job.parts["data"],
+        "engine": place.engine,
+        "host": socket.gethostname(),
+        "worker": place.worker,
     }
 
 

@@ -41,18 +41,20 @@ def run_key(notebook: Notebook, parameters: Parameters) -> str:
     str
         16 hexadecimal digits.
     """
-    parts = {
-        "format": FORMAT,
-        "code": notebook.code,
-        "parameters": parameters,
+    parts = {"format": FORMAT, "code": notebook.code, "parameters": parameters, **fingerprint_parts(notebook)}
+    text = json.dumps(parts, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def fingerprint_parts(notebook: Notebook) -> dict[str, Any]:
+    """Return what of a key belongs to the machine and not to the notebook: a worker elsewhere must have the same."""
+    return {
         "library": library_fingerprint(),
         "data": data_checksums(notebook),
         "recorded": recorded_checksums(notebook),
         "versions": versions_fingerprint(),
         "python": list(sys.version_info[:2]),
     }
-    text = json.dumps(parts, sort_keys=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @functools.cache
@@ -122,6 +124,12 @@ def versions_fingerprint() -> str:
     if paths.in_checkout() and paths.REQUIREMENTS.exists():
         return _sha256(paths.REQUIREMENTS)
     return hashlib.sha256(json.dumps(installed_versions()).encode()).hexdigest()
+
+
+def forget() -> None:
+    """Compute the fingerprints anew when they are next asked for: a long-lived process outlives an edit."""
+    for cached in (library_fingerprint, versions_fingerprint, installed_versions):
+        cached.cache_clear()
 
 
 @functools.cache
