@@ -7,7 +7,6 @@ the workers' own words say what runs where.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import threading
@@ -15,7 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +52,9 @@ def connected(choice: Choice, count: int) -> Iterator[Cluster]:
                 memory_limit=0,  # it would see the worker and not its kernel
             ) as local,
             distributed.Client(local, set_as_default=False) as client,
+            Cluster(client) as cluster,
         ):
-            with Cluster(client) as cluster:
-                yield cluster
+            yield cluster
         return
     address = choice.scheduler or _address(choice.scheduler_file)
     client = _client(address)
@@ -293,7 +292,7 @@ def unfollow(client: Any, folders: Sequence[Path]) -> None:
     """Hear no more of some stores: the scheduler would go on telling a client that has gone."""
     if client.status == "running":
         for topic in ("all", *map(at_worker.topic, folders)):
-            with contextlib.suppress(ValueError):  # not followed
+            with suppress(ValueError):  # not followed
                 client.unsubscribe_topic(topic)
 
 
