@@ -140,8 +140,8 @@ def execute(job: Job) -> Run:
             "peak_memory_bytes": memory.peak,
         }
         if error:
-            return job.store.fail(job.key, record | {"error": error}, trace)
-        return job.store.publish(job.key, record)
+            return job.store.fail(folder, record | {"error": error}, trace)
+        return job.store.publish(folder, record)
 
 
 def _papermill(job: Job, folder: Path) -> tuple[str, str]:
