@@ -24,7 +24,7 @@ from typing import Any
 
 from prunekit import claims
 from prunekit.runs.execution import Job, describe, execute
-from prunekit.runs.keys import data_checksums, run_key
+from prunekit.runs.keys import address, fingerprint_parts
 from prunekit.runs.notebooks import Notebook, coerce
 from prunekit.runs.store import Run, remove
 
@@ -33,8 +33,8 @@ RESERVED = ("status", "wall_time_s", "run")  # the table's own columns
 ATTEMPTS = 2  # a worker killed once may have been bad luck; killed twice, the run itself is to blame
 
 
-def job(notebook: Notebook, given: Mapping[str, Any], folder: Path) -> Job:
-    """Make the job of one run.
+def job(notebook: Notebook, given: Mapping[str, Any], folder: Path, *, force: bool = False) -> Job:
+    """Make the job of one run; with `force` it is executed although it is there.
 
     Raises
     ------
@@ -44,15 +44,17 @@ def job(notebook: Notebook, given: Mapping[str, Any], folder: Path) -> Job:
     import nbformat
 
     parameters = coerce(notebook, given)
+    parts = fingerprint_parts(notebook, parameters)
     return Job(
         name=notebook.name,
-        path=str(notebook.path),
+        path=str(notebook.path.absolute()),
         source=nbformat.writes(notebook.node),
         parameters=parameters,
         overrides={k: v for k, v in parameters.items() if repr(v) != repr(notebook.defaults[k])},
-        key=run_key(notebook, parameters),
+        key=address(parts),
         folder=folder.resolve(),
-        data=data_checksums(notebook),
+        parts=parts,
+        force=force,
     )
 
 
@@ -82,7 +84,7 @@ def run_all(jobs: Iterable[Job], executor: Executor, progress: Progress | None =
     runs: dict[str, Run] = {}
     waiting: dict[Future[Run], tuple[Job, int]] = {}
     for one in {j.key: j for j in jobs}.values():
-        published = one.store.finished(one.key)
+        published = None if one.force else one.store.finished(one.key)
         if published:
             runs[one.key] = published
             _tell(progress, waiting, one, published)

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from prunekit import paths
+from prunekit.runs.beside import ChangedFile, brought
 from prunekit.runs.keys import installed_versions
 from prunekit.runs.notebooks import Parameters
 from prunekit.runs.store import NOTEBOOK, Run, Store
@@ -47,8 +48,11 @@ class Job:
         The content address of the run.
     folder
         The store's folder.
-    data
-        Checksums of the data files that the run may read.
+    parts
+        What is in the key, as `prunekit.runs.keys.fingerprint_parts` returned it; ``parts["data"]`` has the checksums
+        of the data files that the run may read.
+    force
+        Whether the run is executed although a published one is there, which it then replaces.
     """
 
     name: str
@@ -58,7 +62,8 @@ class Job:
     overrides: Parameters
     key: str
     folder: Path
-    data: dict[str, str]
+    parts: dict[str, Any]
+    force: bool = False
 
     @property
     def store(self) -> Store:
@@ -95,12 +100,12 @@ def execute(job: Job) -> Run:
         Finished or failed; a failing notebook raises nothing here.
     """
     with job.store.partial(job.key) as folder:
-        published = job.store.finished(job.key)
+        published = None if job.force else job.store.finished(job.key)
         if published:
             return published
         started, clock = datetime.now(UTC), time.perf_counter()
         with PeakMemory() as memory:
-            error, trace = _papermill(job, folder)
+            error, trace = _with_its_files(job, folder)
         record = describe(job, started) | {
             "status": "failed" if error else "finished",
             "wall_time_s": round(time.perf_counter() - clock, 3),
@@ -109,6 +114,15 @@ def execute(job: Job) -> Run:
         if error:
             return job.store.fail(job.key, record | {"error": error}, trace)
         return job.store.publish(job.key, record)
+
+
+def _with_its_files(job: Job, folder: Path) -> tuple[str, str]:
+    """Run the notebook with the files that it names in its front matter; see `_papermill`."""
+    try:
+        with brought(Path(job.path).parent, job.parts["files"], folder):
+            return _papermill(job, folder)
+    except (OSError, ChangedFile) as error:
+        return _first_line(f"{type(error).__name__}: {error}"), traceback.format_exc()
 
 
 def _papermill(job: Job, folder: Path) -> tuple[str, str]:
@@ -212,7 +226,8 @@ def describe(job: Job, started: datetime) -> dict[str, Any]:
         "commit": commit(),
         "versions": {"python": platform.python_version(), **installed_versions()},
         "device": device(job.parameters.get("device", "cpu")),
-        "data": job.data,
+        "data": job.parts["data"],
+        "inputs": job.parts,
     }
 
 
