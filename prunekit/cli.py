@@ -12,78 +12,27 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from prunekit import __version__, paths
+from prunekit.runs import command
+from prunekit.runs.command import engine_options, workers_option
 from prunekit.runs.notebooks import Refused
 from prunekit.runs.seal import DamagedRun
 from prunekit.scales import SCALES
 
 if TYPE_CHECKING:
-    from prunekit.runs.engines import Choice, EngineLost
+    from prunekit.runs.engines import Choice
     from prunekit.runs.execution import Job
     from prunekit.runs.store import Run
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-workers_option = click.option(
-    "--workers",
-    "--jobs",
-    "workers",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Notebooks to execute at a time; each kernel is single-threaded.",
-)
-
-
 _DISK = (
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ENAMETOOLONG,
     errno.EBUSY,
 )  # fmt: skip
-
-
-def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a command choose who executes its runs; it gets one `prunekit.runs.engines.Choice` as ``engine``."""
-
-    @wraps(command)
-    def chosen(
-        *args: Any,
-        engine: str,
-        workers: int,
-        scheduler: str | None,
-        scheduler_file: Path | None,
-        detach: bool,
-        **kwargs: Any,
-    ) -> Any:
-        from prunekit.runs.engines import Choice
-
-        source = click.get_current_context().get_parameter_source("workers")
-        own = workers if source != click.core.ParameterSource.DEFAULT or not (scheduler or scheduler_file) else None
-        choice = Choice(engine, own, scheduler, scheduler_file, detach)
-        return command(*args, engine=choice, **kwargs)
-
-    options = [
-        click.option(
-            "--engine",
-            type=click.Choice(["processes", "dask"]),
-            default="processes",
-            show_default=True,
-            help="Who executes: processes of this machine, or Dask (prunekit[cluster]).",
-        ),
-        workers_option,
-        click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers execute, tcp://HOST:PORT."),
-        click.option(
-            "--scheduler-file",
-            type=click.Path(path_type=Path, dir_okay=False),
-            help="File in which a Dask scheduler wrote its address.",
-        ),
-        click.option("--detach", is_flag=True, help="Leave the runs with the scheduler and return at once."),
-    ]
-    for option in reversed(options):
-        chosen = option(chosen)
-    return chosen
 
 
 def refusing(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -173,7 +122,7 @@ def run(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise click.UsageError(f"--out {folder} cannot be made: {error}") from error
-    runs = _execute(jobs, engine, lambda j: _label(j, list(grid)))
+    runs = command.execute(jobs, engine, lambda j: _label(j, list(grid)))
     done = f"{sum(r.finished for r in runs)} of {len(runs)} runs finished"
     try:
         table = batch.write_table(runs, folder / "results.csv")
@@ -204,51 +153,6 @@ def _dry_run(jobs: list[Job]) -> None:
         state = "finished" if job.store.finished(job.key) else "to run"
         click.echo(f"{job.key}  {state:8}  {json.dumps(job.parameters, ensure_ascii=False)}")
     click.echo(f"{len(jobs)} runs in {jobs[0].folder}; nothing was executed")
-
-
-def _execute(jobs: list[Job], choice: Choice, label: Callable[[Job], str]) -> list[Run]:
-    """Have the runs of some jobs; end the command where they are left to others, or the engine is lost."""
-    from prunekit.runs import batch, notes
-    from prunekit.runs.engines import EngineLost, opened
-    from prunekit.runs.progress import Bar
-
-    wanted = {j.key: j for j in jobs}
-    pending = [j for j in wanted.values() if not j.store.finished(j.key)]
-    with batch.ending_at_once():
-        try:
-            with opened(choice, pending, label) as engine:
-                for warning in getattr(engine, "warnings", []):
-                    click.echo(warning, err=True)
-                if choice.detach and pending:
-                    engine.detach(pending)  # type: ignore[attr-defined]
-                    _end_detached(pending, engine.address)  # type: ignore[attr-defined]
-                bar = Bar(len(wanted), label)
-                runs = batch.run_all(jobs, engine, bar)
-                bar.close()
-        except EngineLost as error:
-            _end_lost(len(wanted), error)
-    for folder in {j.folder for j in jobs}:
-        notes.settle(folder)
-    return runs
-
-
-def _end_detached(jobs: list[Job], address: str) -> NoReturn:
-    click.echo(f"left {len(jobs)} runs with the scheduler at {address}; how far they are:")
-    for folder in dict.fromkeys(j.folder for j in jobs):
-        click.echo(f"  prunekit runs progress {folder}")
-    click.echo("repeat the command without --detach for their results")
-    sys.exit(0)
-
-
-def _end_lost(total: int, error: EngineLost) -> NoReturn:
-    click.echo(f"\n{error}", err=True)
-    finished = sum(r.finished for r in error.runs)
-    click.echo(
-        f"{finished} of {total} runs are finished and kept, {len(error.runs) - finished} failed. To go on, start a "
-        "scheduler and workers again, or choose another engine, and repeat the command",
-        err=True,
-    )
-    sys.exit(1)
 
 
 def _end_with_failures(runs: list[Run]) -> None:
@@ -348,7 +252,7 @@ def retry(folder: Path | None, workers: int) -> None:
     if not jobs:
         click.echo("no failed run")
         return
-    done = _execute(jobs, Choice(workers=workers), lambda j: j.name)
+    done = command.execute(jobs, Choice(workers=workers), lambda j: j.name)
     for old, job in zip(failures, jobs, strict=True):  # the notebook has changed: its old failure is history
         if old.key != job.key:
             from prunekit.runs.store import remove
@@ -441,7 +345,7 @@ def build(scale: str, engine: Choice, page: str | None, out: Path | None) -> Non
     target = out or (paths.HTML if page is None else paths.BUILD / "page")
     with batch.ending_at_once():
         status = build_book(
-            scale=scale, page=page, target=target, execute=lambda jobs: _execute(jobs, engine, lambda j: j.name)
+            scale=scale, page=page, target=target, execute=lambda jobs: command.execute(jobs, engine, lambda j: j.name)
         )
     sys.exit(status)
 

@@ -7,7 +7,10 @@ executes one run at a time, whatever its number of threads.
 
 from __future__ import annotations
 
+import functools
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -19,14 +22,21 @@ from prunekit.runs import keys
 from prunekit.runs.batch import lost
 from prunekit.runs.engines import ATTEMPTS, WorkerDied
 from prunekit.runs.execution import Job, Place, at
-from prunekit.runs.notebooks import Notebook
+from prunekit.runs.notebooks import Notebook, Refused
 from prunekit.runs.store import Run
 
 PAUSE = 1.0  # seconds before a run that this worker does not take is offered again
-WORDS = {"library": "the library", "versions": "the pinned versions", "python": "Python", "data": "the data"}
+WORDS = {
+    "library": "the library",
+    "versions": "the pinned versions",
+    "python": "Python",
+    "data": "the data",
+    "files": "the files beside the notebook",
+    "named": "the files that the notebook names",
+    "recorded": "the recordings",
+}
 
 _alone = threading.Lock()
-_seen: dict[str, Any] = {}
 
 
 def topic(folder: Path) -> str:
@@ -121,37 +131,38 @@ def refusal(job: Job, note: str) -> str:
         return f"it does not see {job.folder}: choose --out on a file system that all workers share"
     import nbformat
 
-    _forget_what_was_edited()
     notebook = Notebook(Path(job.path), job.name, nbformat.reads(job.source, as_version=4), {})
-    here = keys.fingerprint_parts(notebook)
-    if here == job.parts:
-        return "" if keys.run_key(notebook, job.parameters) == job.key else "it computes another key for this notebook"
-    return "; ".join(
-        _difference(WORDS.get(part, f"the {part} files"), here.get(part), job.parts.get(part))
-        for part in {**here, **job.parts}
-        if here.get(part) != job.parts.get(part)
-    )
+    try:
+        here = keys.fingerprint_parts(notebook, job.parameters)
+    except Refused as error:
+        return str(error)
+    differing = [part for part in {**here, **job.parts} if here.get(part) != job.parts.get(part)]
+    if differing:
+        return "; ".join(_difference(WORDS.get(p, p), here.get(p), job.parts.get(p)) for p in differing)
+    imported = kernels_package()
+    if imported != paths.PACKAGE:
+        return f"its kernels import prunekit from {imported}, and it is itself from {paths.PACKAGE}"
+    return ""
+
+
+@functools.cache
+def kernels_package() -> Path:
+    """Return the folder from which a kernel imports prunekit: not ours where we were found in the working directory."""
+    code = "import importlib.util; print(importlib.util.find_spec('prunekit').origin)"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
+    return Path(done.stdout.strip()).resolve().parent
 
 
 def _difference(what: str, here: Any, there: Any) -> str:
+    """Name a part of a key that differs, with both values: this worker's and the job's."""
     if isinstance(here, dict) and isinstance(there, dict):
-        files = sorted(f for f in {**here, **there} if here.get(f) != there.get(f))
-        name = f"{what} ({files[0]}" + (f" and {len(files) - 1} more)" if len(files) > 1 else ")")
-        return f"{name} differ: {_digest(here.get(files[0]))} there, {_digest(there.get(files[0]))} here"
-    return f"{what} differ{'' if what.endswith('s') else 's'}: {_digest(here)} there, {_digest(there)} here"
+        names = sorted(name for name in {**here, **there} if here.get(name) != there.get(name))
+        what += f" ({names[0]}" + (f" and {len(names) - 1} more)" if len(names) > 1 else ")")
+        here, there = here.get(names[0]), there.get(names[0])
+    return f"{what}: {_digest(here)} there, {_digest(there)} here"
 
 
 def _digest(value: Any) -> str:
     if isinstance(value, list):
         return ".".join(map(str, value))
-    return str(value)[:8] if value else "none"
-
-
-def _forget_what_was_edited() -> None:
-    """Let the fingerprints be computed anew when a file that they are made from has changed since the last time."""
-    files = [*paths.PACKAGE.rglob("*.py"), *([paths.REQUIREMENTS] if paths.REQUIREMENTS.exists() else [])]
-    now = {str(f): (s.st_mtime_ns, s.st_size) for f in files for s in [f.stat()]}
-    if _seen != now:
-        keys.forget()
-        _seen.clear()
-        _seen.update(now)
+    return str(value)[:12] if value else "none"

@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -23,7 +24,7 @@ from typing import Any
 from prunekit import _files, claims
 from prunekit.runs.engines import ATTEMPTS, EngineLost, WorkerDied
 from prunekit.runs.execution import Job, describe, execute
-from prunekit.runs.keys import fingerprint_parts, run_key
+from prunekit.runs.keys import address, fingerprint_parts
 from prunekit.runs.notebooks import Notebook, Refused, coerce
 from prunekit.runs.store import Run, Store, remove
 
@@ -31,8 +32,8 @@ Progress = Callable[[Sequence[tuple[Job, str]], Job | None, Run | None], None]
 RESERVED = ("status", "wall_time_s", "run")  # the table's own columns
 
 
-def job(notebook: Notebook, given: Mapping[str, Any], folder: Path) -> Job:
-    """Make the job of one run.
+def job(notebook: Notebook, given: Mapping[str, Any], folder: Path, *, force: bool = False) -> Job:
+    """Make the job of one run; with `force` it is executed although it is there.
 
     Raises
     ------
@@ -42,15 +43,17 @@ def job(notebook: Notebook, given: Mapping[str, Any], folder: Path) -> Job:
     import nbformat
 
     parameters = coerce(notebook, given)
+    parts = fingerprint_parts(notebook, parameters)
     return Job(
         name=notebook.name,
-        path=str(notebook.path),
+        path=str(notebook.path.absolute()),
         source=nbformat.writes(notebook.node),
         parameters=parameters,
         overrides={k: v for k, v in parameters.items() if repr(v) != repr(notebook.defaults[k])},
-        key=run_key(notebook, parameters),
+        key=address(parts),
         folder=folder.resolve(),
-        parts=fingerprint_parts(notebook),
+        parts=parts,
+        force=force,
     )
 
 
@@ -84,7 +87,7 @@ def run_all(jobs: Iterable[Job], executor: Executor, progress: Progress | None =
         If there is something to execute and the store's folder cannot be written.
     """
     jobs = list(jobs)
-    found = {j.key: (j, j.store.finished(j.key)) for j in {j.key: j for j in jobs}.values()}
+    found = {j.key: (j, None if j.force else j.store.finished(j.key)) for j in {j.key: j for j in jobs}.values()}
     _prepare([one for one, published in found.values() if not published])
     runs: dict[str, Run] = {}
     waiting: dict[Future[Run], tuple[Job, int]] = {}

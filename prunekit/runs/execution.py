@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from prunekit import paths
+from prunekit.runs.beside import ChangedFile, brought
 from prunekit.runs.keys import installed_versions
 from prunekit.runs.notebooks import Parameters
 from prunekit.runs.store import NOTEBOOK, Run, Store
@@ -51,7 +52,10 @@ class Job:
     folder
         The store's folder.
     parts
-        `prunekit.runs.keys.fingerprint_parts` where the job was made; ``parts["data"]`` has the checksums of the data.
+        What is in the key, as `prunekit.runs.keys.fingerprint_parts` returned it; ``parts["data"]`` has the checksums
+        of the data files that the run may read.
+    force
+        Whether the run is executed although a published one is there, which it then replaces.
     """
 
     name: str
@@ -62,6 +66,7 @@ class Job:
     key: str
     folder: Path
     parts: dict[str, Any]
+    force: bool = False
 
     @property
     def store(self) -> Store:
@@ -128,12 +133,12 @@ def execute(job: Job) -> Run:
         Finished or failed; a failing notebook raises nothing here.
     """
     with job.store.partial(job.key) as folder:
-        published = job.store.finished(job.key)
+        published = None if job.force else job.store.finished(job.key)
         if published:
             return published
         started, clock = datetime.now(UTC), time.perf_counter()
         with PeakMemory() as memory:
-            error, trace = _papermill(job, folder)
+            error, trace = _with_its_files(job, folder)
         record = describe(job, started) | {
             "status": "failed" if error else "finished",
             "wall_time_s": round(time.perf_counter() - clock, 3),
@@ -142,6 +147,15 @@ def execute(job: Job) -> Run:
         if error:
             return job.store.fail(folder, record | {"error": error}, trace)
         return job.store.publish(folder, record)
+
+
+def _with_its_files(job: Job, folder: Path) -> tuple[str, str]:
+    """Run the notebook with the files that it names in its front matter; see `_papermill`."""
+    try:
+        with brought(Path(job.path).parent, job.parts["files"], folder):
+            return _papermill(job, folder)
+    except (OSError, ChangedFile) as error:
+        return _first_line(f"{type(error).__name__}: {error}"), traceback.format_exc()
 
 
 def _papermill(job: Job, folder: Path) -> tuple[str, str]:
@@ -250,6 +264,7 @@ def describe(job: Job, started: datetime) -> dict[str, Any]:
         "engine": place.engine,
         "host": socket.gethostname(),
         "worker": place.worker,
+        "inputs": job.parts,
     }
 
 
