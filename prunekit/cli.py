@@ -34,6 +34,10 @@ _DISK = (
     errno.EBUSY,
 )  # fmt: skip
 
+force_option = click.option(
+    "--force", is_flag=True, help="Execute again what is there; a new run replaces the old one when it has finished."
+)
+
 
 def refusing(command: Callable[..., Any]) -> Callable[..., Any]:
     """Turn a refused request into a usage error, status 2; what a disk refuses or has damaged, into status 1."""
@@ -88,16 +92,23 @@ def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of the runs and results.csv  [default: _build/runs/NAME]",
 )
+@force_option
 @click.option("--dry-run", is_flag=True, help="Say what would run, and run nothing.")
 @refusing
 @engine_options
 def run(
-    notebook: Path, given: tuple[str, ...], axes: tuple[str, ...], engine: Choice, out: Path | None, dry_run: bool
+    notebook: Path,
+    given: tuple[str, ...],
+    axes: tuple[str, ...],
+    engine: Choice,
+    out: Path | None,
+    force: bool,
+    dry_run: bool,
 ) -> None:
     r"""Execute NOTEBOOK (.md or .ipynb), once or over every combination of the grids.
 
-    Repeating the command resumes it: what is finished is not run again. Every combination's parameters and all
-    numbers that the notebook reports end up in one table, results.csv.
+    Repeating the command resumes it: what is finished is not run again, unless --force is given. Every combination's
+    parameters and all numbers that the notebook reports end up in one table, results.csv.
 
     \b
     prunekit run chapters/overparameterization/linear-gaussian.md -p seed=1
@@ -114,7 +125,7 @@ def run(
     if both:
         raise click.UsageError(f"{', '.join(sorted(both))}: given by -p and by --grid; choose one")
     folder = out or default_folder(book.name)
-    jobs = [batch.job(book, c, folder) for c in batch.combinations(fixed, grid)]
+    jobs = [batch.job(book, c, folder, force=force) for c in batch.combinations(fixed, grid)]
     if dry_run:
         _dry_run(jobs)
         return
@@ -122,7 +133,10 @@ def run(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise click.UsageError(f"--out {folder} cannot be made: {error}") from error
+    there = [j for j in jobs if not force and j.store.finished(j.key)]
     runs = command.execute(jobs, engine, lambda j: _label(j, list(grid)))
+    if there:
+        click.echo(f"unchanged: {len(there)} of {len(jobs)}, not run again (--force runs them)")
     done = f"{sum(r.finished for r in runs)} of {len(runs)} runs finished"
     try:
         table = batch.write_table(runs, folder / "results.csv")
@@ -150,7 +164,7 @@ def _label(job: Job, axes: list[str]) -> str:
 
 def _dry_run(jobs: list[Job]) -> None:
     for job in jobs:
-        state = "finished" if job.store.finished(job.key) else "to run"
+        state = "finished" if not job.force and job.store.finished(job.key) else "to run"
         click.echo(f"{job.key}  {state:8}  {json.dumps(job.parameters, ensure_ascii=False)}")
     click.echo(f"{len(jobs)} runs in {jobs[0].folder}; nothing was executed")
 
@@ -333,9 +347,10 @@ def record_run(folder: Path, label: str) -> None:
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the site  [default: _build/html]"
 )
+@force_option
 @refusing
 @engine_options
-def build(scale: str, engine: Choice, page: str | None, out: Path | None) -> None:
+def build(scale: str, engine: Choice, page: str | None, out: Path | None, force: bool) -> None:
     """Execute every chapter that changed and build the static site."""
     if not paths.in_checkout():
         raise click.UsageError(f"no book here: {paths.ROOT} has no _toc.yml; build it in a checkout")
@@ -345,9 +360,59 @@ def build(scale: str, engine: Choice, page: str | None, out: Path | None) -> Non
     target = out or (paths.HTML if page is None else paths.BUILD / "page")
     with batch.ending_at_once():
         status = build_book(
-            scale=scale, page=page, target=target, execute=lambda jobs: command.execute(jobs, engine, lambda j: j.name)
+            scale=scale,
+            page=page,
+            target=target,
+            force=force,
+            execute=lambda jobs: command.execute(jobs, engine, lambda j: j.name),
         )
     sys.exit(status)
+
+
+@main.command()
+@click.argument("page")
+@click.option("--scale", type=click.Choice(SCALES), help="The page's scale  [default: the notebook's own]")
+@click.option("-p", "--parameter", "given", multiple=True, metavar="NAME=VALUE", help="Set one parameter.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the runs  [default: _build/runs/NAME]",
+)
+@refusing
+def why(page: str, scale: str | None, given: tuple[str, ...], out: Path | None) -> None:
+    r"""Say what is in the key of PAGE, and what changed since its last run.
+
+    PAGE is a page of the book or a notebook (.md or .ipynb). A page is executed again when its key has changed.
+
+    \b
+    prunekit why matrix-sensing/pruning
+    prunekit why sweep.md -p seed=3 --out sweep
+    """
+    from prunekit.runs import batch, keys
+    from prunekit.runs.notebooks import parse_value, read
+    from prunekit.runs.why import changes, contents, last_run
+
+    inside = paths.CHAPTERS / f"{page.removeprefix('chapters/').removesuffix('.md')}.md"
+    book = read(Path(page) if Path(page).is_file() or not paths.in_checkout() else inside)
+    pairs = _pairs(given, "-p")
+    if scale and "scale" in pairs:
+        raise click.UsageError("scale is given by -p and by --scale; choose one")
+    pairs |= {"scale": scale} if scale else {}
+    job = batch.job(book, {n: parse_value(book, n, t) for n, t in pairs.items()}, out or default_folder(book.name))
+    click.echo(f"{book.name}: key {job.key}")
+    for line in contents(job, keys.reachable(book)):
+        click.echo(f"  {line}")
+    before = last_run(job)
+    if before is None:
+        click.echo(f"no earlier run of it is kept in {job.folder}")
+        return
+    changed = changes(before, job)
+    ended = f"{before.record['status']} {before.record['finished']}, key {before.key}"
+    click.echo(f"{'changed' if changed else 'nothing changed'} since its last run ({ended})")
+    for line in changed:
+        click.echo(f"  {line}")
+    if job.store.finished(job.key):
+        click.echo("a run of this key is there: it is not executed again")
 
 
 @main.command()

@@ -41,7 +41,7 @@ def read_words(cells: Iterable[str], parameters: Mapping[str, Any]) -> set[str]:
         The values that the code's names of parameters have.
     """
     words, written = _words(tuple(cells))
-    return words | {word for name, value in parameters.items() if name not in written for word in _strings(value)}
+    return {*words} | {word for name, value in parameters.items() if name not in written for word in _strings(value)}
 
 
 @functools.lru_cache(maxsize=256)
@@ -66,8 +66,8 @@ def _words(cells: tuple[str, ...]) -> tuple[frozenset[str], frozenset[str]]:
         uses = names.get(name, [])
         return name not in seen and bool(uses) and all(only_written(use, seen | {name}) for use in uses)
 
-    literals = [n for n in parents if isinstance(n, ast.Constant) and isinstance(n.value, str)]
-    words = frozenset(n.value for n in literals if not only_written(n))
+    strings = {n: n.value for n in parents if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+    words = frozenset(word for node, word in strings.items() if not only_written(node))
     return words, frozenset(name for name in names if every_use(name))
 
 

@@ -29,7 +29,11 @@ FOREIGN |= {"sympy", "networkx", "h5py", "tqdm", "yaml", "psutil", "tensorflow",
 # Modules that run or load code which is not in the notebook.
 OPAQUE_MODULES = {"subprocess", "runpy", "pkgutil", "imp", "zipimport", "pickle", "dill", "cloudpickle", "joblib"}
 OPAQUE_NAMES = {"exec", "eval", "compile", "__import__", "get_ipython"}
-OPAQUE_ATTRIBUTES = {("sys", "modules"), ("sys", "meta_path"), ("os", "system"), ("os", "popen")}
+OPAQUE_ATTRIBUTES = {
+    "sys": {"modules", "meta_path", "path_hooks"},
+    "os": {"system", "popen", "execv", "execve", "execvp", "spawnv", "spawnl", "posix_spawn"},
+    "builtins": OPAQUE_NAMES,
+}
 QUIET_MAGICS = {"matplotlib", "config", "precision"}
 PLAIN_IMPORTLIB = {"metadata", "resources"}  # read files, import nothing
 
@@ -97,10 +101,21 @@ class Source:
         return found
 
     @cached_property
-    def getattr_(self) -> ast.FunctionDef | None:
-        """The module's ``__getattr__``, where it has one."""
+    def fetches(self) -> bool:
+        """Whether the module has a ``__getattr__`` of its own."""
         body = self.tree.body if self.tree else []
-        return next((s for s in body if isinstance(s, ast.FunctionDef) and s.name == "__getattr__"), None)
+        defined = any(isinstance(s, ast.FunctionDef) and s.name == "__getattr__" for s in body)
+        named = any(isinstance(n, ast.Name) and n.id == "__getattr__" for n in self.walked[0])
+        return defined or named or "__getattr__" in self.bindings
+
+    @cached_property
+    def fetching_call(self) -> ast.Call | None:
+        """The one call of ``import_module`` in the module's ``__getattr__``; None where it is not so simple."""
+        body = self.tree.body if self.tree else []
+        defined = [s for s in body if isinstance(s, ast.FunctionDef) and s.name == "__getattr__"]
+        calls = [n for s in defined for n in ast.walk(s) if isinstance(n, ast.Call) and _called(n) == "import_module"]
+        simple = len(defined) == len(calls) == 1 and len(calls[0].args) == 1 and not calls[0].keywords
+        return calls[0] if simple else None
 
     @cached_property
     def fetched(self) -> dict[str, str] | None:
@@ -108,13 +123,10 @@ class Source:
 
         Read is ``import_module(f"package.{TABLE[name]}")`` with a literal table of the module.
         """
-        if self.getattr_ is None:
-            return {}
-        calls = [n for n in ast.walk(self.getattr_) if isinstance(n, ast.Call) and _called(n) == "import_module"]
-        if len(calls) != 1 or len(calls[0].args) != 1 or self.tree is None:
-            return None
+        if self.fetching_call is None or self.tree is None:
+            return None if self.fetches else {}
         try:
-            return _evaluated(calls[0].args[0], self.name, self.tree)
+            return _evaluated(self.fetching_call.args[0], self.name, self.tree)
         except (ValueError, KeyError):
             return None
 
@@ -305,7 +317,7 @@ class Library:
         source = self.source(module)
         if name in source.bindings:
             return Uses(), _bound(self, source, name)
-        if source.getattr_ is None or name.startswith("__"):
+        if not source.fetches or name.startswith("__"):
             return Uses(), None
         if source.fetched is None:
             return Uses(opaque=[f"the names that {module} fetches when asked cannot be read off it"]), None
@@ -314,7 +326,7 @@ class Library:
     def fetching(self, module: str, seen: frozenset[str] = frozenset()) -> bool:
         """Tell whether something that a module holds imports further modules when it is asked for a name."""
         source = self.source(module)
-        if source.getattr_ is not None:
+        if source.fetches:
             return True
         held = {_bound(self, source, name) for name in source.bindings} - {None, module, *seen}
         return any(self.fetching(m, seen | {module}) for m in held if m)
@@ -389,6 +401,7 @@ class _Reader:
         self.modules: dict[str, set[str]] = {}  # names bound to modules of the library
         self.importers: set[str] = set()  # names of importlib.import_module
         self.importlibs: set[str] = set()
+        self.system: dict[str, str] = {}  # names of sys, os and builtins
 
     def uses(self) -> Uses:
         """Return what the source uses."""
@@ -398,8 +411,8 @@ class _Reader:
                 self._import(node)
             elif isinstance(node, ast.ImportFrom):
                 self._import_from(node)
-        lazy = self.source.getattr_ if self.source.fetched else None
-        within = set(ast.walk(lazy)) if lazy else set()
+        understood = self.source.fetching_call if self.source.fetched else None
+        within = set(ast.walk(understood)) if understood else set()
         for node in nodes:
             if isinstance(node, ast.Name) and node not in within:
                 self._name(node, parents)
@@ -433,6 +446,8 @@ class _Reader:
                 self.modules.setdefault(name, set()).add(module)
             if module == "importlib":
                 self.importlibs.add(name)
+            if module in OPAQUE_ATTRIBUTES:
+                self.system[name] = module
 
     def _import_from(self, node: ast.ImportFrom) -> None:
         origin = _absolute(self.source, node)
@@ -443,7 +458,7 @@ class _Reader:
                 self.importers.add(name)
             elif origin == "importlib" and alias.name not in PLAIN_IMPORTLIB:
                 self._opaque(f"takes {alias.name} from importlib")
-            elif (origin, alias.name) in OPAQUE_ATTRIBUTES:
+            elif alias.name in OPAQUE_ATTRIBUTES.get(origin, ()):
                 self._opaque(f"takes {alias.name} from {origin}")
             elif origin in self.library.paths and alias.name == "*":
                 self._star(origin)
@@ -474,7 +489,7 @@ class _Reader:
         if node.id in OPAQUE_NAMES:
             if not (node.id == "get_ipython" and _quiet(parents, node)):
                 self._opaque(f"uses {node.id}")
-        elif (node.id, attribute) in OPAQUE_ATTRIBUTES:
+        elif attribute in OPAQUE_ATTRIBUTES.get(self.system.get(node.id, ""), ()):
             self._opaque(f"uses {node.id}.{attribute}")
         elif node.id in self.importers:
             self._importing(parent if called else None)
