@@ -8,7 +8,6 @@ executes one run at a time, whatever its number of threads.
 from __future__ import annotations
 
 import functools
-import socket
 import subprocess
 import sys
 import threading
@@ -17,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from prunekit import paths
+from prunekit import _owners, paths
 from prunekit.runs import keys
 from prunekit.runs.batch import lost
 from prunekit.runs.engines import ATTEMPTS, WorkerDied
@@ -66,12 +65,12 @@ def work(fn: Callable[[Job], Run], job: Job, batch: str, note: str) -> Run:
     from distributed import Reschedule, get_worker
 
     worker = get_worker()
-    host, name = socket.gethostname(), str(worker.name)
+    host, name = _owners.host_name(), str(worker.name)
     event = {"key": job.key, "worker": worker.address, "where": f"{_short(name)} on {host}"}
     reason = refusal(job, note)
     if reason:
         worker.log_event(topic(job.folder), event | {"what": "refused", "reason": reason})
-        time.sleep(PAUSE)
+        _step_aside(worker)
         raise Reschedule
     if not _alone.acquire(timeout=PAUSE):
         raise Reschedule
@@ -89,6 +88,24 @@ def work(fn: Callable[[Job], Run], job: Job, batch: str, note: str) -> Run:
             attempts.end()
     finally:
         _alone.release()
+
+
+def _step_aside(worker: Any) -> None:
+    """Take no task for a moment, so that the scheduler gives the one that we refuse to another worker."""
+    from distributed.core import Status
+    from distributed.utils import sync
+
+    def resume() -> None:
+        if worker.status == Status.paused:
+            worker.status = Status.running
+
+    async def pause() -> None:
+        if worker.status == Status.running:
+            worker.status = Status.paused
+            worker.loop.call_later(PAUSE, resume)
+
+    time.sleep(PAUSE / 10)  # a worker that has much memory in use wakes itself up at once
+    sync(worker.loop, pause)
 
 
 def _short(name: str) -> str:

@@ -12,7 +12,6 @@ import multiprocessing
 import os
 import platform
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -24,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from prunekit import paths
+from prunekit import _owners, paths
 from prunekit.runs.beside import ChangedFile, brought
 from prunekit.runs.keys import installed_versions
 from prunekit.runs.notebooks import Parameters
@@ -262,7 +261,7 @@ def describe(job: Job, started: datetime) -> dict[str, Any]:
         "device": device(job.parameters.get("device", "cpu")),
         "data": job.parts["data"],
         "engine": place.engine,
-        "host": socket.gethostname(),
+        "host": _owners.host_name(),
         "worker": place.worker,
         "inputs": job.parts,
     }

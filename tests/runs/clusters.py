@@ -34,7 +34,9 @@ class Processes:
         """The scheduler's address."""
         return json.loads(self.file.read_text())["address"]
 
-    def start_worker(self, name: str, threads: int = 1, **environment: str) -> subprocess.Popen:
+    def start_worker(
+        self, name: str, threads: int = 1, folder: Path | None = None, **environment: str
+    ) -> subprocess.Popen:
         """Start a worker that is not restarted when it is killed, and wait until the scheduler has it."""
         scratch = self.folder / f"scratch-{name}"
         log = self.folder / f"{name}.log"
@@ -42,18 +44,26 @@ class Processes:
             *("worker", self.address, "--name", name, "--nthreads", str(threads), "--no-nanny"),
             *("--local-directory", str(scratch)),
             log=log,
+            folder=folder,
             **environment,
         )
         wait_for(lambda: "Starting established connection" in log.read_text() or self.workers[name].poll() is not None)
         assert self.workers[name].poll() is None, log.read_text()
         return self.workers[name]
 
-    def _start(self, what: str, *arguments: str, log: Path | None = None, **environment: str) -> subprocess.Popen:
+    def _start(
+        self, what: str, *arguments: str, log: Path | None = None, folder: Path | None = None, **environment: str
+    ):  # type: ignore[no-untyped-def]
         log = log or self.folder / f"{what}-{len(self._started)}.log"
         command = [sys.executable, "-m", "dask", what, *arguments, "--host", "127.0.0.1", "--dashboard-address", ":0"]
         with log.open("w") as stream:
             process = subprocess.Popen(
-                command, stdout=stream, stderr=stream, env={**os.environ, **environment}, start_new_session=True
+                command,
+                stdout=stream,
+                stderr=stream,
+                cwd=folder or self.folder,  # `python -m` imports from there first
+                env={**os.environ, **environment},
+                start_new_session=True,
             )
         self._started.append(process)
         return process
@@ -84,5 +94,5 @@ def other_checkout(folder: Path) -> Path:
     with (folder / "prunekit" / "claims.py").open("a") as stream:
         stream.write("\nANOTHER = 1\n")
     pins = paths.REQUIREMENTS.read_text()
-    (folder / "requirements.txt").write_text(pins + "# others\n")
+    (folder / "requirements.txt").write_text(pins + "another==1.0\n")
     return folder

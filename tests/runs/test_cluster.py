@@ -9,12 +9,14 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from prunekit import paths
 from tests.runs.clusters import Processes, kill, other_checkout
 from tests.runs.helpers import (
     alive,
@@ -168,16 +170,28 @@ def test_a_worker_with_another_library_refuses_and_names_what_differs(processes:
     processes.start_worker("foreign", PYTHONPATH=str(other_checkout(tmp_path / "other")))
     done = prunekit(*grid(notebook, out, "--scheduler", processes.address))
     assert done.returncode == 2, done.stderr
-    assert "foreign" in done.stderr or "tcp://127.0.0.1" in done.stderr
-    for what in ("the library", "the pinned versions"):
-        assert what in done.stderr
+    assert re.search(
+        r"worker tcp://127.0.0.1:\d+ refuses: the library \(prunekit.claims\): \w+ there, \w+ here", done.stderr
+    )
+    assert "the pinned versions (another): 1.0 there, none here" in done.stderr
     assert not starts(log) and not list(out.glob(".*"))
     processes.start_worker("own")
     done = prunekit(*grid(notebook, out, "--scheduler", processes.address))
     assert done.returncode == 0, done.stderr
-    assert "refuses: the library differs" in done.stderr
+    assert "refuses: the library (prunekit.claims)" in done.stderr  # said, and the other has done the work
     assert {r["worker"] for r in records(out)} == {"own"}
     complete(out, log, seeds=SEEDS, repeated=0)
+
+
+def test_a_worker_whose_kernels_import_another_library_refuses(processes: Processes, tmp_path: Path) -> None:
+    """A worker started in a checkout imports that one; its kernels do not start there."""
+    log, out = tmp_path / "log", tmp_path / "out"
+    notebook = counting_notebook(tmp_path / "counting.md", log)
+    other = other_checkout(tmp_path / "other")
+    processes.start_worker("split", folder=paths.ROOT, PYTHONPATH=str(other))
+    done = prunekit(*grid(notebook, out, "--scheduler", processes.address))
+    assert done.returncode == 2, done.stderr
+    assert f"its kernels import prunekit from {other / 'prunekit'}" in done.stderr and not starts(log)
 
 
 def test_a_lost_scheduler_ends_the_command_with_what_is_done(processes: Processes, tmp_path: Path) -> None:
