@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import threading
 import time
 import uuid
@@ -41,6 +42,7 @@ def connected(choice: Choice, count: int) -> Iterator[Cluster]:
         import distributed
     except ImportError as error:
         raise Refused(f"{MISSING} ({error})") from error
+    _quiet()
     if not choice.elsewhere:
         with (
             distributed.LocalCluster(
@@ -65,6 +67,13 @@ def connected(choice: Choice, count: int) -> Iterator[Cluster]:
         client.close(timeout=2)
 
 
+def _quiet() -> None:
+    """Keep the library's warnings from the terminal: what they mean for the batch is said in our words."""
+    for name in list(logging.root.manager.loggerDict):
+        if name.split(".")[0] in ("distributed", "tornado"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
 def _address(file: Path | None) -> str:
     """Read a scheduler's address from the file that ``dask scheduler --scheduler-file`` writes."""
     try:
@@ -78,6 +87,7 @@ def _address(file: Path | None) -> str:
 def _client(address: str, patience: float = PATIENCE) -> Any:
     import distributed
 
+    _quiet()
     try:
         return distributed.Client(address, timeout=patience, set_as_default=False)
     except (OSError, ValueError) as error:

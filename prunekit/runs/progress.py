@@ -81,6 +81,7 @@ class Bar:
         self._since: dict[tuple[str, str], float] = {}
         self._started: set[str] = set()
         self._quiet: float | None = time.monotonic()
+        self._told = False
         self._bar = tqdm(
             total=total,
             disable=None if sys.stderr.isatty() else True,
@@ -96,7 +97,8 @@ class Bar:
         now = ", ".join(self._named(j, where) for j, where in running)
         if self._silent(bool(running)):
             now = "no worker is at it: waiting for one"
-            if self._bar.disable:
+            if self._bar.disable and not self._told:
+                self._told = True
                 print(f"{now}; {self._words()}", file=sys.stderr, flush=True)
         if not self._bar.disable:
             self._bar.set_postfix_str(f"{self._words()}: {now}"[:200])
@@ -128,13 +130,9 @@ class Bar:
         return standing(self._total, self._ended, [now - t for t in self._since.values()])
 
     def _silent(self, anything: bool) -> bool:
-        """Tell, once in a while, that no worker has been at anything for long."""
-        now = time.monotonic()
+        """Tell whether no worker has been at anything for long."""
         if anything or len(self._ended) == self._total:
-            self._quiet = None
+            self._quiet, self._told = None, False
         elif self._quiet is None:
-            self._quiet = now
-        if self._quiet is None or now - self._quiet < SILENCE:
-            return False
-        self._quiet = None if self._bar.disable else self._quiet
-        return True
+            self._quiet = time.monotonic()
+        return self._quiet is not None and time.monotonic() - self._quiet >= SILENCE

@@ -120,7 +120,7 @@ def test_the_bar_says_when_no_worker_is_at_anything(
     for _ in range(4):
         bar([], None, None)
     bar.close()
-    assert capsys.readouterr().err.splitlines()[0] == "no worker is at it: waiting for one; 0 of 4 done"
+    assert capsys.readouterr().err == "no worker is at it: waiting for one; 0 of 4 done\n"
 
 
 def test_a_worker_refuses_what_it_would_publish_under_a_key_that_is_not_its_own(jobs: list) -> None:
