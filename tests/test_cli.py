@@ -178,7 +178,8 @@ def test_what_changes_a_run_changes_its_key_and_prose_does_not(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["run"], ["runs"], ["runs", "list"], ["runs", "retry"], ["runs", "clean"], ["build"], ["claims"], ["why"]]
+    "arguments",
+    [[], ["run"], ["runs"], ["runs", "list"], ["runs", "retry"], ["runs", "clean"], ["build"], ["claims"], ["why"]],
 )
 def test_help_is_helpful(arguments: list[str]) -> None:
     shown = CliRunner().invoke(main, [*arguments, "--help"])

@@ -22,7 +22,7 @@ from prunekit import paths
 from prunekit.runs import keys
 from prunekit.runs.notebooks import Notebook, read
 from prunekit.runs.reach import Library
-from prunekit.site.evidence import chapters, wanted
+from prunekit.site.evidence import chapters
 
 LAZY = """
 from importlib import import_module
@@ -214,7 +214,10 @@ def unguarded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_modulefinder_comes_to_the_same_modules(unguarded: Path, tmp_path: Path) -> None:
+def test_modulefinder_comes_to_the_same_modules(
+    unguarded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(modulefinder, "compile", functools.cache(compile), raising=False)  # once, not for each page
     carriers = keys.library().left_out
     for notebook in book():
         script = tmp_path / "page.py"
