@@ -6,6 +6,7 @@ anything ran, 130 after Ctrl-C.
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import click
 
 from prunekit import __version__, paths
 from prunekit.runs.notebooks import Refused
+from prunekit.runs.seal import DamagedRun
 from prunekit.scales import SCALES
 
 if TYPE_CHECKING:
@@ -40,8 +42,14 @@ force_option = click.option(
 )
 
 
+_DISK = (
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ENAMETOOLONG,
+    errno.EBUSY,
+)  # fmt: skip
+
+
 def refusing(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn a refused request into a usage error, status 2."""
+    """Turn a refused request into a usage error, status 2; what a disk refuses or has damaged, into status 1."""
 
     @wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -49,6 +57,13 @@ def refusing(command: Callable[..., Any]) -> Callable[..., Any]:
             return command(*args, **kwargs)
         except Refused as error:
             raise click.UsageError(str(error)) from error
+        except DamagedRun as error:
+            raise click.ClickException(f"{error}: repeat the command, which executes it again") from error
+        except OSError as error:
+            if error.errno not in _DISK:
+                raise
+            where = error.filename2 or error.filename
+            raise click.ClickException(f"{error.strerror}{f': {where}' if where else ''}") from error
 
     return wrapped
 
@@ -130,10 +145,18 @@ def run(
     runs = _execute(jobs, workers, lambda j: _label(j, list(grid)))
     if there:
         click.echo(f"unchanged: {len(there)} of {len(jobs)}, not run again (--force runs them)")
-    table = batch.write_table(runs, folder / "results.csv")
-    click.echo(f"{sum(r.finished for r in runs)} of {len(runs)} runs finished; their numbers: {table}")
+    done = f"{sum(r.finished for r in runs)} of {len(runs)} runs finished"
+    try:
+        table = batch.write_table(runs, folder / "results.csv")
+    except (OSError, DamagedRun) as error:
+        why = getattr(error, "strerror", None) or error
+        click.echo(f"{done}; {folder / 'results.csv'} was not written ({why}): repeat the command for it", err=True)
+        _say_failures(runs)
+        sys.exit(1)
+    click.echo(f"{done}; their numbers: {table}")
     for r in runs if len(runs) == 1 else []:
-        click.echo(f"executed notebook: {r.folder / 'notebook.ipynb'}")
+        if (r.folder / "notebook.ipynb").is_file():
+            click.echo(f"executed notebook: {r.folder / 'notebook.ipynb'}")
     _end_with_failures(runs)
 
 
@@ -166,12 +189,16 @@ def _execute(jobs: list[Job], workers: int, label: Callable[[Job], str]) -> list
 
 
 def _end_with_failures(runs: list[Run]) -> None:
-    failed = [r for r in runs if not r.finished]
-    for r in failed:
-        click.echo(f"failed: {r.record['notebook']} {_parameters(r)}\n  {r.error}", err=True)
-        click.echo(f"  partial notebook and traceback: {r.folder}", err=True)
-    if failed:
+    _say_failures(runs)
+    if not all(r.finished for r in runs):
         sys.exit(1)
+
+
+def _say_failures(runs: list[Run]) -> None:
+    for r in [r for r in runs if not r.finished]:
+        click.echo(f"failed: {r.record['notebook']} {_parameters(r)}\n  {r.error}", err=True)
+        if r.folder.is_dir():
+            click.echo(f"  partial notebook and traceback: {r.folder}", err=True)
 
 
 def _parameters(r: Run) -> str:
@@ -201,14 +228,17 @@ def _store(folder: Path | None) -> Any:
 @folder_argument
 @click.option("--failed", is_flag=True, help="Only failed runs.")
 def list_runs(folder: Path | None = None, failed: bool = False) -> None:
-    """List the runs below FOLDER, failed ones with their error."""
-    for r in _store(folder).runs():
+    """List the runs below FOLDER, failed ones with their error, damaged ones with what is wrong."""
+    kept, damaged = _store(folder).kept()
+    for r in kept:
         if failed and r.finished:
             continue
         line = f"{r.key}  {r.record['status']:8}  {r.record['finished']}  {r.record['wall_time_s']:8.1f} s  "
         click.echo(line + f"{r.record['notebook']}  {_parameters(r)}")
         if not r.finished:
             click.echo(f"{'':18}{r.error}\n{'':18}{r.folder}")
+    for d in damaged:
+        click.echo(f"{d.folder.name}  damaged   {d.why}\n{'':18}{d.folder}")
 
 
 @runs.command()
@@ -216,16 +246,23 @@ def list_runs(folder: Path | None = None, failed: bool = False) -> None:
 @workers_option
 @refusing
 def retry(folder: Path | None, workers: int) -> None:
-    """Execute the failed runs below FOLDER again, with the notebooks as they are now."""
+    """Execute the failed and the damaged runs below FOLDER again, with the notebooks as they are now."""
     from prunekit.runs import batch
     from prunekit.runs.notebooks import read
+    from prunekit.runs.store import Run
 
+    kept, damaged = _store(folder).kept()
+    again = [r for r in kept if not r.finished] + [Run(d.folder, d.record) for d in damaged if d.record]
+    for d in damaged:
+        if not d.record:
+            click.echo(f"skipped {d.folder}: {d.why}, so what ran is not known; repeat its command", err=True)
     failures, jobs = [], []
-    for r in [r for r in _store(folder).runs() if not r.finished]:
+    for r in again:
         path = Path(r.record["path"])
         path = path if path.is_absolute() or not paths.in_checkout() else paths.ROOT / path
         try:
-            jobs.append(batch.job(read(path), r.record["parameters"], r.folder.parent.parent))
+            store = r.folder.parent if r.finished else r.folder.parent.parent
+            jobs.append(batch.job(read(path), r.record["parameters"], store))
             failures.append(r)
         except Refused as error:
             click.echo(f"skipped {r.folder}: {error}", err=True)
@@ -246,19 +283,36 @@ def retry(folder: Path | None, workers: int) -> None:
 
 @runs.command()
 @folder_argument
-@click.option("--failed", is_flag=True, help="Remove failed runs too.")
+@click.option("--failed", is_flag=True, help="Remove failed and damaged runs too.")
 @click.option("--all", "everything", is_flag=True, help="Remove every run.")
+@refusing
 def clean(folder: Path | None, failed: bool, everything: bool) -> None:
-    """Remove what killed runs left below FOLDER; runs in flight are left alone."""
+    """Remove what killed runs left below FOLDER; runs in flight are left alone, on other machines too."""
     from prunekit.runs.store import remove
 
     store = _store(folder)
     gone = store.leftovers()
-    gone += [r.folder for r in store.runs() if everything or (failed and not r.finished)]
+    kept, damaged = store.kept()
+    gone += [r.folder for r in kept if everything or (failed and not r.finished)]
+    gone += [d.folder for d in damaged if everything or failed]
     for path in gone:
         remove(path)
         click.echo(f"removed {path}")
     click.echo(f"{len(gone)} removed")
+    if damaged and not (everything or failed):
+        click.echo(f"{len(damaged)} damaged: --failed removes them, `prunekit runs list` names them", err=True)
+
+
+@runs.command()
+@folder_argument
+def verify(folder: Path | None) -> None:
+    """Compare every file of every run below FOLDER with its checksum; status 1 if a run is damaged."""
+    kept, damaged = _store(folder).kept()
+    for d in damaged:
+        click.echo(f"{d.folder}: {d.why}")
+    click.echo(f"{len(kept) + len(damaged)} runs, {len(damaged)} damaged")
+    if damaged:
+        sys.exit(1)
 
 
 @runs.command("record")
@@ -273,10 +327,12 @@ def record_run(folder: Path, label: str) -> None:
     prunekit runs record _build/runs/hessian-bias/initialization/KEY mnist
     """
     from prunekit.runs.record import record
-    from prunekit.runs.store import Store
+    from prunekit.runs.store import Damaged, Run, load
 
-    found = Store(folder.resolve().parent).finished(folder.resolve().name)
-    if found is None:
+    found = load(folder.resolve())
+    if isinstance(found, Damaged) and (found.folder / "run.json").exists():
+        raise click.UsageError(f"{folder} is damaged ({found.why}): repeat the command that ran it")
+    if not isinstance(found, Run) or not found.finished:
         raise click.UsageError(f"{folder} holds no finished run: name the folder that `prunekit run` printed")
     kept = record(found, label)
     click.echo(f"recorded: {kept} ({sum(f.stat().st_size for f in kept.iterdir()) / 1e3:.0f} kB)")
@@ -376,7 +432,11 @@ def claims(scale: str, as_json: bool, paper: str | None) -> None:
     known = ledger().papers
     if paper and paper not in known:
         raise click.UsageError(f"paper {paper!r} is not in the ledger; it has: {', '.join(known)}")
-    rows = [row for row in collect(scale).rows() if not paper or row["paper"] == paper]
+    evidence = collect(scale)
+    for page in evidence.pages:
+        if not page.run and (why := page.job.store.damage(page.job.key)):
+            click.echo(f"run {page.job.key} of {page.name} is damaged ({why}): build the book again", err=True)
+    rows = [row for row in evidence.rows() if not paper or row["paper"] == paper]
     if as_json:
         click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
         return

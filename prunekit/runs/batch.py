@@ -16,17 +16,17 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from prunekit import claims
+from prunekit import _files, claims
 from prunekit.runs.execution import Job, describe, execute
 from prunekit.runs.keys import address, fingerprint_parts
-from prunekit.runs.notebooks import Notebook, coerce
-from prunekit.runs.store import Run, remove
+from prunekit.runs.notebooks import Notebook, Refused, coerce
+from prunekit.runs.store import Run, Store, remove
 
 Progress = Callable[[Sequence[Job], Job | None, Run | None], None]
 RESERVED = ("status", "wall_time_s", "run")  # the table's own columns
@@ -79,12 +79,18 @@ def run_all(jobs: Iterable[Job], executor: Executor, progress: Progress | None =
     -------
     list of Run
         One for each job, in order, finished or failed.
+
+    Raises
+    ------
+    Refused
+        If there is something to execute and the store's folder cannot be written.
     """
     jobs = list(jobs)
+    found = {j.key: (j, None if j.force else j.store.finished(j.key)) for j in {j.key: j for j in jobs}.values()}
+    _prepare([one for one, published in found.values() if not published])
     runs: dict[str, Run] = {}
     waiting: dict[Future[Run], tuple[Job, int]] = {}
-    for one in {j.key: j for j in jobs}.values():
-        published = None if one.force else one.store.finished(one.key)
+    for one, published in found.values():
         if published:
             runs[one.key] = published
             _tell(progress, waiting, one, published)
@@ -102,9 +108,23 @@ def run_all(jobs: Iterable[Job], executor: Executor, progress: Progress | None =
             _tell(progress, waiting, one, runs[one.key])
         _tell(progress, waiting)
     for store in {j.folder: j.store for j in jobs}.values():
-        for path in store.leftovers():  # of runs that a kill cut off, or cut off from their last line
-            remove(path)
+        with suppress(OSError):  # another process cleans up too, or the folder is not ours to clean
+            for path in store.leftovers():  # of runs that a kill cut off, or cut off from their last line
+                remove(path)
     return [runs[j.key] for j in jobs]
+
+
+def _prepare(missing: Sequence[Job]) -> None:
+    """See that the stores take what is to be executed, and name what is executed because it is damaged."""
+    for folder in dict.fromkeys(one.folder for one in missing):
+        try:
+            Store(folder).prepare()
+        except OSError as error:
+            raise Refused(f"{folder} takes no runs ({error.strerror}): name another folder, or mend it") from None
+    for one in missing:
+        why = one.store.damage(one.key)
+        if why:
+            print(f"run {one.key} of {one.name} is damaged ({why}): executed again", file=sys.stderr, flush=True)
 
 
 def _tell(
@@ -122,9 +142,13 @@ def _lost(one: Job, error: BaseException) -> Run:
     words = f"WorkerDied: the worker process was killed {ATTEMPTS} times (out of memory?)"
     if not isinstance(error, BrokenProcessPool):
         words = f"{type(error).__name__}: {error}"
-    with one.store.partial(one.key, keep=True):
-        record = describe(one, datetime.now(UTC)) | {"status": "failed", "error": words}
-        return one.store.fail(one.key, record | {"wall_time_s": 0.0, "peak_memory_bytes": 0}, f"{words}\n{error!r}\n")
+    record = describe(one, datetime.now(UTC)) | {"wall_time_s": 0.0, "peak_memory_bytes": 0, "status": "failed"}
+    try:
+        with one.store.partial(one.key, keep=True) as folder:
+            return one.store.fail(folder, record | {"error": words}, f"{words}\n{error!r}\n", replace=one.force)
+    except OSError as reason:  # what ended the run, a full disk say, keeps its record from being written too
+        words += f"; no record of it could be kept ({reason.strerror})"
+        return Run(one.folder / "failed" / one.key, record | {"error": words})
 
 
 @contextmanager
@@ -193,7 +217,15 @@ def table(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 
 def write_table(runs: Sequence[Run], path: Path) -> Path:
-    """Write `table` as CSV, atomically."""
+    """Write `table` as CSV, in one piece.
+
+    Raises
+    ------
+    OSError
+        If the disk does not take it; an older table is then as it was.
+    DamagedRun
+        If a run's notebook was changed since the run was looked at.
+    """
     rows = table(runs)
     columns = [*dict.fromkeys(c for row in rows for c in row if c not in RESERVED), *RESERVED]
     text = io.StringIO()
@@ -201,7 +233,5 @@ def write_table(runs: Sequence[Run], path: Path) -> Path:
     writer.writeheader()
     writer.writerows({k: json.dumps(v) if isinstance(v, (list, dict)) else v for k, v in r.items()} for r in rows)
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text.getvalue(), encoding="utf-8")
-    draft.replace(path)
+    _files.write(path, text.getvalue())
     return path

@@ -112,8 +112,8 @@ def execute(job: Job) -> Run:
             "peak_memory_bytes": memory.peak,
         }
         if error:
-            return job.store.fail(job.key, record | {"error": error}, trace)
-        return job.store.publish(job.key, record)
+            return job.store.fail(folder, record | {"error": error}, trace, replace=job.force)
+        return job.store.publish(folder, record, replace=job.force)
 
 
 def _with_its_files(job: Job, folder: Path) -> tuple[str, str]:

@@ -13,9 +13,10 @@ from pathlib import Path
 import click
 
 from prunekit import paths
+from prunekit._locks import locked
 from prunekit.runs.execution import Job
 from prunekit.runs.notebooks import Refused
-from prunekit.runs.store import Run, locked
+from prunekit.runs.store import Run
 from prunekit.site.evidence import Evidence, Page, wanted
 from prunekit.site.stage import stage
 from prunekit.site.words import duration
@@ -57,7 +58,7 @@ def build_book(
     _say_times(pages, before)
     evidence = Evidence(scale, pages)
     paths.BUILD.mkdir(exist_ok=True)
-    with locked(paths.BUILD / ".site.lock") as lock:  # two builds at once would share the stage
+    with locked(paths.BUILD / ".site.lock", "builds the site") as lock:  # two builds at once would share the stage
         built = _site(evidence, target, lock, whole=page is None)
     if built:
         where = INDEX if page is None else f"{pages[0].document}.html"
