@@ -152,7 +152,7 @@ def lost(one: Job, error: BaseException) -> Run:
     record = describe(one, datetime.now(UTC)) | {"wall_time_s": 0.0, "peak_memory_bytes": 0, "status": "failed"}
     try:
         with one.store.partial(one.key, keep=True) as folder:
-            return one.store.fail(folder, record | {"error": words}, f"{words}\n{error!r}\n")
+            return one.store.fail(folder, record | {"error": words}, f"{words}\n{error!r}\n", replace=one.force)
     except OSError as reason:  # what ended the run, a full disk say, keeps its record from being written too
         words += f"; no record of it could be kept ({reason.strerror})"
         return Run(one.folder / "failed" / one.key, record | {"error": words})

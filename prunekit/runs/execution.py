@@ -144,8 +144,8 @@ def execute(job: Job) -> Run:
             "peak_memory_bytes": memory.peak,
         }
         if error:
-            return job.store.fail(folder, record | {"error": error}, trace)
-        return job.store.publish(folder, record)
+            return job.store.fail(folder, record | {"error": error}, trace, replace=job.force)
+        return job.store.publish(folder, record, replace=job.force)
 
 
 def _with_its_files(job: Job, folder: Path) -> tuple[str, str]:

@@ -472,6 +472,7 @@ class _Reader:
         """Follow ``from origin import *``: it may import every submodule that ``__all__`` lists."""
         if self.library.fetching(origin):
             self._opaque(f"imports everything from {origin}")
+            return
         source = self.library.source(origin)
         for name in [*source.bindings, *(m.rpartition(".")[2] for m in self.library.paths if _within(m, origin))]:
             uses, module = self.library.attribute(origin, name)
