@@ -293,7 +293,7 @@ def clean(folder: Path | None, failed: bool, everything: bool) -> None:
     kept, damaged = store.kept()
     gone += [r.folder for r in kept if everything or (failed and not r.finished)]
     gone += [d.folder for d in damaged if everything or failed]
-    gone += notes.ended(store.folder)
+    gone += [note.path for note in notes.found(store.folder)] if everything else notes.ended(store.folder)
     for path in gone:
         remove(path)
         click.echo(f"removed {path}")

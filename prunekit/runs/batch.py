@@ -82,7 +82,7 @@ def run_all(jobs: Iterable[Job], executor: Executor, progress: Progress | None =
     Raises
     ------
     EngineLost
-        If nothing can be executed any more; ``runs`` of the exception are those that ended.
+        If nothing can be executed any more; what has ended is kept.
     Refused
         If there is something to execute and the store's folder cannot be written.
     """
@@ -103,7 +103,6 @@ def run_all(jobs: Iterable[Job], executor: Executor, progress: Progress | None =
             one, attempt = waiting.pop(future)
             error = future.exception()
             if isinstance(error, EngineLost):
-                error.runs = [runs[j.key] for j in jobs if j.key in runs]
                 raise error
             if isinstance(error, (BrokenProcessPool, WorkerDied)) and attempt < ATTEMPTS:
                 waiting[executor.submit(execute, one)] = (one, attempt + 1)

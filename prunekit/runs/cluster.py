@@ -132,7 +132,10 @@ class Cluster(Executor):
         for folder in self._notes:
             follow(self._client, self._watch, folder)
         samples = list({j.name: j for j in jobs}.values())
-        answers = self._client.run(at_worker.check, samples, self._notes, on_error="return")
+        try:
+            answers = self._client.run(at_worker.check, samples, self._notes, on_error="return")
+        except OSError as error:
+            raise EngineLost(f"the scheduler at {self.address} is gone ({_line(error)})") from error
         refusals = {worker: _refusals(answer, samples) for worker, answer in answers.items()}
         for job in samples:
             if answers and all(job.key in refused for refused in refusals.values()):
@@ -262,6 +265,7 @@ class Watch:
             self.keep(self._workers - {said["worker"]})
         elif said.get("what") == "started":
             self._running[said["key"]] = said
+            self._refused.pop(said["key"], None)
         elif said.get("what") == "ended":
             self._running.pop(said["key"], None)
         elif said.get("what") == "refused":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn
@@ -79,11 +81,10 @@ def execute(jobs: list[Job], choice: Choice, label: Callable[[Job], str]) -> lis
                 if choice.detach and pending:
                     engine.detach(pending)  # type: ignore[attr-defined]
                     _end_detached(pending, engine.address)  # type: ignore[attr-defined]
-                bar = Bar(len(wanted), label)
-                runs = batch.run_all(jobs, engine, bar)
-                bar.close()
+                with closing(Bar(len(wanted), label)) as bar:
+                    runs = batch.run_all(jobs, engine, bar)
         except EngineLost as error:
-            _end_lost(len(wanted), error)
+            _end_lost(list(wanted.values()), error)
     for folder in {j.folder for j in jobs}:
         notes.settle(folder)
     return runs
@@ -91,18 +92,16 @@ def execute(jobs: list[Job], choice: Choice, label: Callable[[Job], str]) -> lis
 
 def _end_detached(jobs: list[Job], address: str) -> NoReturn:
     click.echo(f"left {len(jobs)} runs with the scheduler at {address}; how far they are:")
-    for folder in dict.fromkeys(j.folder for j in jobs):
-        click.echo(f"  prunekit runs progress {folder}")
+    click.echo(f"  prunekit runs progress {os.path.commonpath([j.folder for j in jobs])}")
     click.echo("repeat the command without --detach for their results")
     sys.exit(0)
 
 
-def _end_lost(total: int, error: EngineLost) -> NoReturn:
-    click.echo(f"\n{error}", err=True)
-    finished = sum(r.finished for r in error.runs)
+def _end_lost(jobs: list[Job], error: EngineLost) -> NoReturn:
+    finished = sum(j.store.finished(j.key) is not None for j in jobs)
     click.echo(
-        f"{finished} of {total} runs are finished and kept, {len(error.runs) - finished} failed. To go on, start a "
-        "scheduler and workers again, or choose another engine, and repeat the command",
+        f"\n{error}\n{finished} of {len(jobs)} runs are finished and kept. To go on, start a scheduler and workers "
+        "again, or choose another engine, and repeat the command",
         err=True,
     )
     sys.exit(1)

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from prunekit.runs.execution import Job
 from prunekit.runs.notebooks import Refused
-from prunekit.runs.store import Run
 from prunekit.runs.workers import Workers
 
 ENGINES = ("processes", "dask")
@@ -31,15 +30,7 @@ class WorkerRefused(RuntimeError):
 
 
 class EngineLost(RuntimeError):
-    """The engine can execute nothing any more; what it published is kept.
-
-    Attributes
-    ----------
-    runs
-        The batch's runs that ended before.
-    """
-
-    runs: Sequence[Run] = ()
+    """The engine can execute nothing any more; what it published is kept."""
 
 
 @dataclass(frozen=True)

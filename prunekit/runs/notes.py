@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from prunekit import _files
 from prunekit.runs.execution import Job
 from prunekit.runs.notebooks import Refused
 from prunekit.runs.progress import duration, standing
@@ -68,17 +68,19 @@ def write(jobs: Sequence[Job], label: Callable[[Job], str], scheduler: str) -> d
         note = {"scheduler": scheduler, "began": datetime.now(UTC).isoformat(timespec="seconds"), "runs": runs}
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / name(list(runs))
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        draft.write_text(json.dumps(note, ensure_ascii=False), encoding="utf-8")
-        draft.replace(path)
+        _files.write(path, json.dumps(note, ensure_ascii=False))
         names[folder] = path.name
     return names
 
 
 def found(folder: Path) -> list[Note]:
     """Return the notes of the batches in flight below a folder, damaged ones left out."""
+    return _read(sorted(folder.rglob(".batch-*.json")))
+
+
+def _read(paths: Iterable[Path]) -> list[Note]:
     notes = []
-    for path in sorted(folder.rglob(".batch-*.json")):
+    for path in paths:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             notes.append(Note(path, dict(content["runs"]), str(content["scheduler"]), str(content["began"])))
@@ -93,9 +95,10 @@ def ended(folder: Path) -> list[Path]:
 
 
 def settle(folder: Path) -> None:
-    """Remove the notes of the batches that have ended, whoever executed their last run."""
-    for path in ended(folder):
-        path.unlink(missing_ok=True)
+    """Remove a store's notes of the batches that have ended, whoever executed their last run."""
+    for note in _read(folder.glob(".batch-*.json")):
+        if len(note.ends()) == len(note.runs):
+            note.path.unlink(missing_ok=True)
 
 
 def lines(note: Note) -> list[str]:
