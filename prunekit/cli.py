@@ -10,6 +10,7 @@ import errno
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,31 +18,26 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prunekit import __version__, paths
+from prunekit.runs import command
+from prunekit.runs.command import engine_options, workers_option
 from prunekit.runs.notebooks import Refused
 from prunekit.runs.seal import DamagedRun
 from prunekit.scales import SCALES
 
 if TYPE_CHECKING:
-    from prunekit.runs.batch import Bar, Progress
+    from prunekit.runs.engines import Choice
     from prunekit.runs.execution import Job
     from prunekit.runs.store import Run
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-workers_option = click.option(
-    "--workers",
-    "--jobs",
-    "workers",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Notebooks to execute at a time; each kernel is single-threaded.",
-)
-
-
 _DISK = (
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ENAMETOOLONG,
     errno.EBUSY,
 )  # fmt: skip
+
+force_option = click.option(
+    "--force", is_flag=True, help="Execute again what is there; a new run replaces the old one when it has finished."
+)
 
 
 def refusing(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -92,25 +88,33 @@ def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
 @click.option(
     "--grid", "axes", multiple=True, metavar="NAME=V1,V2,…", help="Sweep a parameter over values; repeatable."
 )
-@workers_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of the runs and results.csv  [default: _build/runs/NAME]",
 )
+@force_option
 @click.option("--dry-run", is_flag=True, help="Say what would run, and run nothing.")
 @refusing
+@engine_options()
 def run(
-    notebook: Path, given: tuple[str, ...], axes: tuple[str, ...], workers: int, out: Path | None, dry_run: bool
+    notebook: Path,
+    given: tuple[str, ...],
+    axes: tuple[str, ...],
+    engine: Choice,
+    out: Path | None,
+    force: bool,
+    dry_run: bool,
 ) -> None:
     r"""Execute NOTEBOOK (.md or .ipynb), once or over every combination of the grids.
 
-    Repeating the command resumes it: what is finished is not run again. Every combination's parameters and all
-    numbers that the notebook reports end up in one table, results.csv.
+    Repeating the command resumes it: what is finished is not run again, unless --force is given. Every combination's
+    parameters and all numbers that the notebook reports end up in one table, results.csv.
 
     \b
     prunekit run chapters/overparameterization/linear-gaussian.md -p seed=1
     prunekit run linear-gaussian.ipynb --grid seed=0,1,2 --grid noise_variance=0.1,1 --workers 2 --out sweep
+    prunekit run linear-gaussian.ipynb --grid seed=0,1,2 --engine dask --scheduler tcp://HOST:8786 --out /shared/sweep
     """
     from prunekit.runs import batch
     from prunekit.runs.notebooks import parse_value, parse_values, read
@@ -122,7 +126,7 @@ def run(
     if both:
         raise click.UsageError(f"{', '.join(sorted(both))}: given by -p and by --grid; choose one")
     folder = out or default_folder(book.name)
-    jobs = [batch.job(book, c, folder) for c in batch.combinations(fixed, grid)]
+    jobs = [batch.job(book, c, folder, force=force) for c in batch.combinations(fixed, grid)]
     if dry_run:
         _dry_run(jobs)
         return
@@ -130,7 +134,10 @@ def run(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise click.UsageError(f"--out {folder} cannot be made: {error}") from error
-    runs = _execute(jobs, workers, lambda j: _label(j, list(grid)))
+    there = [j for j in jobs if not force and j.store.finished(j.key)]
+    runs = command.execute(jobs, engine, lambda j: _label(j, list(grid)))
+    if there:
+        click.echo(f"unchanged: {len(there)} of {len(jobs)}, not run again (--force runs them)")
     done = f"{sum(r.finished for r in runs)} of {len(runs)} runs finished"
     try:
         table = batch.write_table(runs, folder / "results.csv")
@@ -158,21 +165,9 @@ def _label(job: Job, axes: list[str]) -> str:
 
 def _dry_run(jobs: list[Job]) -> None:
     for job in jobs:
-        state = "finished" if job.store.finished(job.key) else "to run"
+        state = "finished" if not job.force and job.store.finished(job.key) else "to run"
         click.echo(f"{job.key}  {state:8}  {json.dumps(job.parameters, ensure_ascii=False)}")
     click.echo(f"{len(jobs)} runs in {jobs[0].folder}; nothing was executed")
-
-
-def _execute(jobs: list[Job], workers: int, label: Callable[[Job], str], also: Progress | None = None) -> list[Run]:
-    """Have the runs of some jobs under a progress bar; `also` is told what the bar is told."""
-    from prunekit.runs import batch
-    from prunekit.runs.workers import Workers
-
-    bar: Bar = batch.Bar(len({j.key for j in jobs}), label)
-    with batch.ending_at_once(), Workers(min(workers, len(jobs))) as executor:
-        runs = batch.run_all(jobs, executor, batch.telling(bar, also) if also else bar)
-    bar.close()
-    return runs
 
 
 def _end_with_failures(runs: list[Run]) -> None:
@@ -230,11 +225,27 @@ def list_runs(folder: Path | None = None, failed: bool = False) -> None:
 
 @runs.command()
 @folder_argument
+@refusing
+def progress(folder: Path | None) -> None:
+    """Say how far the batches are that were left with a scheduler, below FOLDER."""
+    from prunekit.runs import notes
+
+    there = notes.found(_store(folder).folder)
+    for note in there:
+        for line in notes.lines(note):
+            click.echo(line)
+    if not there:
+        click.echo("no batch in flight")
+
+
+@runs.command()
+@folder_argument
 @workers_option
 @refusing
 def retry(folder: Path | None, workers: int) -> None:
     """Execute the failed and the damaged runs below FOLDER again, with the notebooks as they are now."""
     from prunekit.runs import batch
+    from prunekit.runs.engines import Choice
     from prunekit.runs.notebooks import read
     from prunekit.runs.store import Run
 
@@ -256,7 +267,7 @@ def retry(folder: Path | None, workers: int) -> None:
     if not jobs:
         click.echo("no failed run")
         return
-    done = _execute(jobs, workers, lambda j: j.name)
+    done = command.execute(jobs, Choice(workers=workers), lambda j: j.name)
     for old, job in zip(failures, jobs, strict=True):  # the notebook has changed: its old failure is history
         if old.key != job.key:
             from prunekit.runs.store import remove
@@ -275,6 +286,7 @@ def retry(folder: Path | None, workers: int) -> None:
 @refusing
 def clean(folder: Path | None, failed: bool, everything: bool) -> None:
     """Remove what killed runs left below FOLDER; runs in flight are left alone, on other machines too."""
+    from prunekit.runs import notes
     from prunekit.runs.store import remove
 
     store = _store(folder)
@@ -282,6 +294,7 @@ def clean(folder: Path | None, failed: bool, everything: bool) -> None:
     kept, damaged = store.kept()
     gone += [r.folder for r in kept if everything or (failed and not r.finished)]
     gone += [d.folder for d in damaged if everything or failed]
+    gone += [note.path for note in notes.found(store.folder)] if everything else notes.ended(store.folder)
     for path in gone:
         remove(path)
         click.echo(f"removed {path}")
@@ -331,19 +344,14 @@ def record_run(folder: Path, label: str) -> None:
 @click.option(
     "--scale", type=click.Choice(SCALES), default="laptop", show_default=True, help="Size of the experiments."
 )
-@click.option(
-    "--workers",
-    "--jobs",
-    "workers",
-    type=click.IntRange(min=1),
-    help="Pages to execute at a time; each kernel is single-threaded.  [default: one for each core]",
-)
 @click.option("--page", help="Only this page, e.g. overparameterization/linear-gaussian.")
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the site  [default: _build/html]"
 )
+@force_option
 @refusing
-def build(scale: str, workers: int | None, page: str | None, out: Path | None) -> None:
+@engine_options(every_core=True)
+def build(scale: str, engine: Choice, page: str | None, out: Path | None, force: bool) -> None:
     """Execute every chapter that changed and build the static site."""
     if not paths.in_checkout():
         raise click.UsageError(f"no book here: {paths.ROOT} has no _toc.yml; build it in a checkout")
@@ -352,16 +360,64 @@ def build(scale: str, workers: int | None, page: str | None, out: Path | None) -
     from prunekit.site.costs import workers_here
 
     target = out or (paths.HTML if page is None else paths.BUILD / "page")
-    count = workers or workers_here(scale)
+    if engine.workers is None and not engine.elsewhere:
+        engine = replace(engine, workers=workers_here(scale))
     with batch.ending_at_once():
         status = build_book(
             scale=scale,
             page=page,
             target=target,
-            execute=lambda jobs, also: _execute(jobs, count, lambda j: j.name, also),
-            workers=count,
+            force=force,
+            execute=lambda jobs, also: command.execute(jobs, engine, lambda j: j.name, also),
+            workers=engine.workers,
         )
     sys.exit(status)
+
+
+@main.command()
+@click.argument("page")
+@click.option("--scale", type=click.Choice(SCALES), help="The page's scale  [default: the notebook's own]")
+@click.option("-p", "--parameter", "given", multiple=True, metavar="NAME=VALUE", help="Set one parameter.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the runs  [default: _build/runs/NAME]",
+)
+@refusing
+def why(page: str, scale: str | None, given: tuple[str, ...], out: Path | None) -> None:
+    r"""Say what is in the key of PAGE, and what changed since its last run.
+
+    PAGE is a page of the book or a notebook (.md or .ipynb). A page is executed again when its key has changed.
+
+    \b
+    prunekit why matrix-sensing/pruning
+    prunekit why sweep.md -p seed=3 --out sweep
+    """
+    from prunekit.runs import batch, keys
+    from prunekit.runs.notebooks import parse_value, read
+    from prunekit.runs.why import changes, contents, last_run
+
+    inside = paths.CHAPTERS / f"{page.removeprefix('chapters/').removesuffix('.md')}.md"
+    book = read(Path(page) if Path(page).is_file() or not paths.in_checkout() else inside)
+    pairs = _pairs(given, "-p")
+    if scale and "scale" in pairs:
+        raise click.UsageError("scale is given by -p and by --scale; choose one")
+    pairs |= {"scale": scale} if scale else {}
+    job = batch.job(book, {n: parse_value(book, n, t) for n, t in pairs.items()}, out or default_folder(book.name))
+    click.echo(f"{book.name}: key {job.key}")
+    for line in contents(job, keys.reachable(book)):
+        click.echo(f"  {line}")
+    before = last_run(job)
+    if before is None:
+        click.echo(f"no earlier run of it is kept in {job.folder}")
+        return
+    changed = changes(before, job)
+    ended = f"{before.record['status']} {before.record['finished']}, key {before.key}"
+    click.echo(f"{'changed' if changed else 'nothing changed'} since its last run ({ended})")
+    for line in changed:
+        click.echo(f"  {line}")
+    if job.store.finished(job.key):
+        click.echo("a run of this key is there: it is not executed again")
 
 
 @main.command()

@@ -16,12 +16,15 @@ import subprocess
 import threading
 import time
 import traceback
+from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from prunekit import paths
+from prunekit import _owners, paths
+from prunekit.runs.beside import ChangedFile, brought
 from prunekit.runs.keys import installed_versions
 from prunekit.runs.notebooks import Parameters
 from prunekit.runs.store import NOTEBOOK, Run, Store
@@ -47,8 +50,11 @@ class Job:
         The content address of the run.
     folder
         The store's folder.
-    data
-        Checksums of the data files that the run may read.
+    parts
+        What is in the key, as `prunekit.runs.keys.fingerprint_parts` returned it; ``parts["data"]`` has the checksums
+        of the data files that the run may read.
+    force
+        Whether the run is executed although a published one is there, which it then replaces.
     """
 
     name: str
@@ -58,7 +64,8 @@ class Job:
     overrides: Parameters
     key: str
     folder: Path
-    data: dict[str, str]
+    parts: dict[str, Any]
+    force: bool = False
 
     @property
     def store(self) -> Store:
@@ -66,8 +73,38 @@ class Job:
         return Store(self.folder)
 
 
-def prepare_worker() -> None:
+@dataclass(frozen=True)
+class Place:
+    """Where a run is executed, for its record.
+
+    Attributes
+    ----------
+    engine
+        ``processes`` (`prunekit.runs.workers`), ``dask`` (`prunekit.runs.cluster`), or ``executor`` for another one.
+    worker
+        The engine's name of the worker.
+    """
+
+    engine: str
+    worker: str
+
+
+_place: ContextVar[Place | None] = ContextVar("place", default=None)
+
+
+@contextlib.contextmanager
+def at(place: Place) -> Iterator[None]:
+    """Let the records of the runs executed within name `place`."""
+    token = _place.set(place)
+    try:
+        yield
+    finally:
+        _place.reset(token)
+
+
+def prepare_worker(name: str) -> None:
     """Make this process end with its parent, leave Ctrl-C to the parent, and keep kernels single-threaded."""
+    _place.set(Place("processes", name))
     os.environ.update(SINGLE_THREADED)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -95,12 +132,12 @@ def execute(job: Job) -> Run:
         Finished or failed; a failing notebook raises nothing here.
     """
     with job.store.partial(job.key) as folder:
-        published = job.store.finished(job.key)
+        published = None if job.force else job.store.finished(job.key)
         if published:
             return published
         started, clock, cpu = datetime.now(UTC), time.perf_counter(), cpu_time()
         with PeakMemory() as memory:
-            error, trace = _papermill(job, folder)
+            error, trace = _with_its_files(job, folder)
         record = describe(job, started) | {
             "status": "failed" if error else "finished",
             "wall_time_s": round(time.perf_counter() - clock, 3),
@@ -108,8 +145,17 @@ def execute(job: Job) -> Run:
             "peak_memory_bytes": memory.peak,
         }
         if error:
-            return job.store.fail(folder, record | {"error": error}, trace)
-        return job.store.publish(folder, record)
+            return job.store.fail(folder, record | {"error": error}, trace, replace=job.force)
+        return job.store.publish(folder, record, replace=job.force)
+
+
+def _with_its_files(job: Job, folder: Path) -> tuple[str, str]:
+    """Run the notebook with the files that it names in its front matter; see `_papermill`."""
+    try:
+        with brought(Path(job.path).parent, job.parts["files"], folder):
+            return _papermill(job, folder)
+    except (OSError, ChangedFile) as error:
+        return _first_line(f"{type(error).__name__}: {error}"), traceback.format_exc()
 
 
 def cpu_time() -> float:
@@ -209,6 +255,7 @@ def _high_water(pid: int) -> int:
 
 def describe(job: Job, started: datetime) -> dict[str, Any]:
     """Return what a run's record says besides its outcome."""
+    place = _place.get() or Place("executor", f"process {os.getpid()}")
     return {
         "key": job.key,
         "notebook": job.name,
@@ -219,7 +266,11 @@ def describe(job: Job, started: datetime) -> dict[str, Any]:
         "commit": commit(),
         "versions": {"python": platform.python_version(), **installed_versions()},
         "device": device(job.parameters.get("device", "cpu")),
-        "data": job.data,
+        "data": job.parts["data"],
+        "engine": place.engine,
+        "host": _owners.host_name(),
+        "worker": place.worker,
+        "inputs": job.parts,
     }
 
 

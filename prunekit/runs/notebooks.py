@@ -52,7 +52,7 @@ class Notebook:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """The notebook's own ``prunekit`` front matter (``paper``, ``reads``)."""
+        """The notebook's own ``prunekit`` front matter (``paper``, ``reads``, ``files``)."""
         return self.node.metadata.get("prunekit", {})
 
 
@@ -81,6 +81,7 @@ def read(path: Path | str) -> Notebook:
         raise Refused(
             f"notebook {str(path)!r}: write its front matter as prunekit: {{paper: …, reads: [relative globs]}}"
         )
+    _check_files(settings.get("files", []), path)
     for index, cell in enumerate(node.cells):  # jupytext's ids are random: two readings must agree
         cell["id"] = f"cell-{index}"
         if cell.cell_type == "code":
@@ -88,6 +89,20 @@ def read(path: Path | str) -> Notebook:
     node.cells = [c for c in node.cells if "injected-parameters" not in c.metadata.get("tags", [])]
     node.metadata.setdefault("kernelspec", {"name": "python3", "display_name": "Python 3", "language": "python"})
     return Notebook(path=path, name=page_name(path), node=node, defaults=_defaults(node, path))
+
+
+def _check_files(files: Any, path: Path) -> None:
+    """Refuse a front matter whose ``files`` are not paths of files below the notebook's folder."""
+    ours = {"notebook.ipynb", "run.json", "traceback.txt"}  # what a run's own folder holds
+    for name in files if isinstance(files, list) else [files]:
+        parts = Path(name).parts if isinstance(name, str) and "\0" not in name else ()
+        if not isinstance(files, list) or not parts or Path(name).is_absolute() or ".." in parts:
+            raise Refused(
+                f"notebook {str(path)!r}: its front matter names {name!r} among its files; "
+                "write prunekit: {files: [paths from the notebook's folder to files in or below it]}"
+            )
+        if parts[0] in ours:
+            raise Refused(f"notebook {str(path)!r}: its front matter names {name!r}, as a run names its own; rename it")
 
 
 def page_name(path: Path) -> str:

@@ -179,8 +179,11 @@ class Store:
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def publish(self, partial: Path, record: dict[str, Any]) -> Run:
+    def publish(self, partial: Path, record: dict[str, Any], *, replace: bool = False) -> Run:
         """Turn a partial directory into a published run, atomically.
+
+        With `replace` it takes the place of a published run of its key, by two renames: a kill between them costs
+        both, and the run is executed once more.
 
         Returns
         -------
@@ -193,13 +196,15 @@ class Store:
             If the disk does not take it; nothing is published then.
         """
         sealed = self._seal(partial, record)
-        run = self._place(partial, self.folder / sealed["key"], sealed)
+        run = self._place(partial, self.folder / sealed["key"], sealed, replace)
         with contextlib.suppress(OSError):  # the failure before it is history
             remove(self.folder / "failed" / run.key)
         return run
 
-    def fail(self, partial: Path, record: dict[str, Any], traceback: str) -> Run:
+    def fail(self, partial: Path, record: dict[str, Any], traceback: str, *, replace: bool = False) -> Run:
         """Keep a partial directory as the last failure of its key.
+
+        With `replace` it was to replace a published run of its key, which stays.
 
         Returns
         -------
@@ -215,7 +220,7 @@ class Store:
         sealed = self._seal(partial, record)
         target = self.folder / "failed" / sealed["key"]
         target.parent.mkdir(exist_ok=True)
-        return self._place(partial, target, sealed)
+        return self._place(partial, target, sealed, replace)
 
     def leftovers(self) -> list[Path]:
         """Return what the dead left below the folder: partial directories, locks, drafts, half-deleted runs."""
@@ -243,11 +248,11 @@ class Store:
         _files.sync_tree(partial)
         return sealed
 
-    def _place(self, partial: Path, target: Path, record: dict[str, Any]) -> Run:
-        """Rename a sealed directory to its place, unless a finished run of its key is there."""
+    def _place(self, partial: Path, target: Path, record: dict[str, Any], replace: bool) -> Run:
+        """Rename a sealed directory to its place, unless a finished run of its key is there and not to be replaced."""
         aside: list[Path] = []
         for _ in range(_ATTEMPTS):
-            published = self.finished(record["key"])
+            published = None if replace else self.finished(record["key"])
             if published:
                 break
             try:
@@ -257,10 +262,13 @@ class Store:
                 break
             except OSError as error:
                 there = load(target)  # a server that repeats a rename may call its own success a failure
-                if isinstance(there, Run) and (there.finished or there.record == record):
+                if isinstance(there, Run) and ((there.finished and not replace) or there.record == record):
                     published = there
                     break
                 if error.errno not in _TAKEN:
+                    for path in aside[-1:]:  # better than nothing
+                        with contextlib.suppress(OSError):
+                            path.rename(target)
                     raise
             with contextlib.suppress(FileNotFoundError):  # a damaged run, or the failure before this one
                 aside.append(target.rename(_gone(target)))

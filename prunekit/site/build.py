@@ -33,7 +33,9 @@ INDEX = "book/introduction.html"
 Execute = Callable[[list[Job], Progress | None], list[Run]]
 
 
-def build_book(*, scale: str, page: str | None, target: Path, execute: Execute, workers: int) -> int:
+def build_book(
+    *, scale: str, page: str | None, target: Path, execute: Execute, workers: int | None, force: bool = False
+) -> int:
     """Execute what changed, build the site into `target`, and say how it went.
 
     Parameters
@@ -49,7 +51,9 @@ def build_book(*, scale: str, page: str | None, target: Path, execute: Execute, 
         Has the runs of some jobs, finished or failed, in the order of the jobs; its second argument is told of each
         run that ends.
     workers
-        How many pages `execute` executes at a time.
+        How many pages `execute` executes at a time; None where that is not known beforehand.
+    force
+        Whether pages are executed although they did not change.
 
     Returns
     -------
@@ -67,6 +71,8 @@ def build_book(*, scale: str, page: str | None, target: Path, execute: Execute, 
     _refuse_unwritable(target)
     _files.recover(target)
     pages = wanted(scale, page)
+    if force:
+        pages = [replace(p, job=replace(p.job, force=True), run=None) for p in pages]
     before = {p.job.key for p in pages if p.run}
     runs = _execute(pages, scale, target, execute, workers, whole=page is None)
     pages = [replace(p, run=runs[p.job.key]) for p in pages]
@@ -81,16 +87,16 @@ def build_book(*, scale: str, page: str | None, target: Path, execute: Execute, 
 
 
 def _execute(
-    pages: list[Page], scale: str, target: Path, execute: Execute, workers: int, *, whole: bool
+    pages: list[Page], scale: str, target: Path, execute: Execute, workers: int | None, *, whole: bool
 ) -> dict[str, Run]:
     """Have the pages' runs, by key: the longest first, and where the wait is long, with a site of what is finished."""
     missing = [p for p in pages if not p.run]
     known = costs.here(missing, scale)
     missing.sort(key=lambda p: -known.seconds[p.name])
     seconds = [known.seconds[p.name] for p in missing]
-    wait = costs.forecast(seconds, workers)
+    wait = costs.forecast(seconds, workers) if workers else 0.0
     early = None
-    if missing:
+    if missing and workers:
         _say_plan(pages, missing, wait, known, workers)
     if wait >= WORTH_IT and whole:
         if _is_whole(target):
@@ -120,6 +126,8 @@ def _say_times(pages: Sequence[Page], before: set[str]) -> None:
         assert p.run is not None
         state = "unchanged, not run" if p.job.key in before else p.run.record["status"]
         click.echo(f"{p.name:44} {duration(p.run.record['wall_time_s']):>9}  {state}")
+    if before:
+        click.echo(f"unchanged: {len(before)} of {len(pages)}, not run again (--force runs them)")
 
 
 def _address(target: Path, page: Page | None = None) -> str:

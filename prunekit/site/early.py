@@ -34,7 +34,7 @@ class EarlySites:
         self._next = 0.0
         self._thread: threading.Thread | None = None
 
-    def __call__(self, running: Sequence[Job], one: Job | None, run: Run | None) -> None:
+    def __call__(self, running: Sequence[tuple[Job, str]], one: Job | None, run: Run | None) -> None:
         """Take note of a run that ended, and build the site when it is time and there is something new to read."""
         if one and run:
             self._pages = [replace(p, run=run) if p.job.key == one.key else p for p in self._pages]

@@ -37,7 +37,7 @@ def site(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(build, "wanted", lambda scale, page: [])
     monkeypatch.setattr(build, "stage", stage)
     monkeypatch.setattr(build, "_sphinx", sphinx)
-    monkeypatch.setattr(cli, "_execute", lambda *_: [])
+    monkeypatch.setattr(cli.command, "execute", lambda *_: [])
     target = tmp_path / "_build" / "html"
     target.mkdir(parents=True)
     (target / build.SEAL).write_text("of an earlier build")
@@ -112,7 +112,7 @@ def test_what_else_fails_under_jupyter_book_is_shown_and_its_stage_kept(
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_runs(
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "_execute", lambda *_: pytest.fail("nothing may be executed"))
+    monkeypatch.setattr(cli.command, "execute", lambda *_: pytest.fail("nothing may be executed"))
     monkeypatch.setattr(build.os, "access", lambda path, mode: Path(path) != site.parent)
     status, said = ask(site)
     assert status == 2
