@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SITE = ROOT / "_build" / "smoke"  # kept: a site that is up to date is not built again
 SITE_SECONDS = 3600.0  # for building it on a slow machine; a test's own limit does not count what it waits for
 FIRST = ("tests/notebooks/test_reference.py",)  # builds the smoke book, on which the site's tests wait
+APART = ("tests/runs/test_kills.py",)  # share nothing, and wait long
 LAST = ("tests/site/test_pages.py",)  # many small groups: no core is idle at the end
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 NO_CHROMIUM = (
@@ -40,7 +41,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "prunekit")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a module together, and put them in an order that leaves no core idle."""
     for item in items:
-        if item.get_closest_marker("xdist_group") is None:
+        if item.get_closest_marker("xdist_group") is None and _module(item) not in APART:
             item.add_marker(pytest.mark.xdist_group(_module(item)))
     items.sort(key=lambda item: (_module(item) not in FIRST) + (_module(item) in LAST))
 

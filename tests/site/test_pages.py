@@ -16,7 +16,7 @@ import yaml
 
 from prunekit import paths
 from prunekit.site.evidence import chapters
-from tests.site.browsing import CONTRASTS, IMAGES, PHONE, RAW_TEX, Visit, a_browser
+from tests.site.browsing import CONTRASTS, IMAGES, PHONE, RAW_TEX, RUNNING, Visit, a_browser
 
 pytestmark = pytest.mark.browser
 
@@ -58,6 +58,7 @@ class Seen:
         self.raw = visit.measure(RAW_TEX)
         self.images = visit.measure(IMAGES)
         self.contrasts = visit.measure(CONTRASTS)
+        self.running = visit.measure(RUNNING)
         page.set_viewport_size(PHONE)
         self.phone = page.evaluate("({page: document.documentElement.scrollWidth, screen: innerWidth})")
         self.figures = page.evaluate(
@@ -257,12 +258,10 @@ def test_the_theme_switch_changes_the_page_and_its_figures(open_page):
 
 
 @every_chapter
-def test_commands_can_be_copied(open_page, document):
-    page = open_page(document)
-    block = page.locator("#run-it-yourself div.highlight-bash").first
-    assert block.locator("button.copybtn").count() == 1
-    target = block.locator("button.copybtn").get_attribute("data-clipboard-target")
-    assert "prunekit run" in page.locator(target).inner_text()
+def test_commands_can_be_copied(seen, document):
+    running = seen(document, "light").running
+    assert running["buttons"] == 1
+    assert "prunekit run" in running["copied"]
 
 
 def decode(link: str) -> str:
@@ -292,10 +291,10 @@ def test_the_numbers_of_every_figure_can_be_had(open_page, document, tmp_path):
 
 
 @every_chapter
-def test_the_notebook_can_be_had_without_outputs(open_page, smoke_site, document):
-    link = open_page(document).locator("#run-it-yourself a.download")
-    file = (smoke_site / f"{document}.html").parent / link.get_attribute("href")
-    assert link.get_attribute("download") is not None
+def test_the_notebook_can_be_had_without_outputs(seen, smoke_site, document):
+    running = seen(document, "light").running
+    file = (smoke_site / f"{document}.html").parent / running["notebook"]
+    assert running["download"]
     assert file.name == document.removeprefix("chapters/").replace("/", "-") + ".ipynb"
     notebook = nbformat.read(file, as_version=4)
     nbformat.validate(notebook)
