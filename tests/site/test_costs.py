@@ -13,7 +13,7 @@ import pytest
 from prunekit import paths
 from prunekit.runs.store import Run
 from prunekit.site import build, costs, probe
-from prunekit.site.evidence import Page
+from prunekit.site.evidence import Page, chapters
 
 MEMORY = {"peak_memory_bytes": 10**8}
 
@@ -115,3 +115,10 @@ def test_the_longest_page_begins_and_each_page_keeps_its_run(
     assert began == ["key of b", "key of c", "key of a"]
     assert {key: str(run.folder) for key, run in runs.items()} == {key: key for key in began}
     assert "3 of 3 pages to execute, 2 at a time, the longest first: about 80.0 s" in capsys.readouterr().out
+
+
+def test_what_is_recorded_is_of_pages_of_the_book() -> None:
+    names = {path.relative_to(paths.CHAPTERS).with_suffix("").as_posix() for path in chapters()}
+    for pages in costs.recorded().get("scales", {}).values():
+        assert set(pages) <= names
+        assert all(cost[costs.CPU] > 0 and cost[costs.MEMORY] > 0 for cost in pages.values())
