@@ -368,7 +368,7 @@ def build(scale: str, engine: Choice, page: str | None, out: Path | None, force:
             page=page,
             target=target,
             force=force,
-            execute=lambda jobs, also: command.execute(jobs, engine, lambda j: j.name, also),
+            execute=lambda jobs, *told: command.execute(jobs, engine, lambda j: j.name, *told),
             workers=engine.workers,
         )
     sys.exit(status)

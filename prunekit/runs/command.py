@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import wraps
 from pathlib import Path
@@ -86,11 +86,15 @@ def _with_engine(command: Callable[..., Any], how_many: Callable[..., Any]) -> C
 
 
 def execute(
-    jobs: list[Job], choice: Choice, label: Callable[[Job], str], also: batch.Progress | None = None
+    jobs: list[Job],
+    choice: Choice,
+    label: Callable[[Job], str],
+    also: batch.Progress | None = None,
+    expected: Mapping[str, float] | None = None,
 ) -> list[Run]:
     """Have the runs of some jobs; end the command where they are left to others, or the engine is lost.
 
-    `also` is told what the progress bar is told.
+    `also` is told what the progress bar is told; `expected` is what the bar is told of how long runs take, by key.
     """
     wanted = {j.key: j for j in jobs}
     pending = [j for j in wanted.values() if j.force or not j.store.finished(j.key)]
@@ -102,7 +106,7 @@ def execute(
                 if choice.detach and pending:
                     engine.detach(pending)  # type: ignore[attr-defined]
                     _end_detached(pending, engine.address)  # type: ignore[attr-defined]
-                with closing(Bar(len(wanted), label)) as bar:
+                with closing(Bar(len(wanted), label, expected)) as bar:
                     runs = batch.run_all(jobs, engine, batch.telling(bar, also) if also else bar)
         except EngineLost as error:
             _end_lost(list(wanted.values()), error)

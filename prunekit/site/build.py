@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,7 +30,7 @@ SEAL = ".built-from"  # the checksum of the staged book that a site was built fr
 EARLY = "early"  # stands in the seal of a site that some pages are missing from
 WORTH_IT = 120.0  # seconds of waiting from which on a site is built early
 INDEX = "book/introduction.html"
-Execute = Callable[[list[Job], Progress | None], list[Run]]
+Execute = Callable[[list[Job], Progress | None, Mapping[str, float]], list[Run]]
 
 
 def build_book(
@@ -49,7 +49,7 @@ def build_book(
         long, it gets the pages that are finished meanwhile.
     execute
         Has the runs of some jobs, finished or failed, in the order of the jobs; its second argument is told of each
-        run that ends.
+        run that ends, its third says how many seconds runs take, by key, as far as that is known.
     workers
         How many pages `execute` executes at a time; None where that is not known beforehand.
     force
@@ -105,8 +105,9 @@ def _execute(
             click.echo(f"finished pages can be read before that, the first in about {duration(min(seconds[:workers]))}")
             early = EarlySites(pages, lambda there: _early_site(Evidence(scale, there), target))
     jobs = [p.job for p in [*(p for p in pages if p.run), *missing]]
+    expected = {p.job.key: known.seconds[p.name] for p in missing if p.name not in known.guessed}
     try:
-        return {job.key: run for job, run in zip(jobs, execute(jobs, early), strict=True)}
+        return {job.key: run for job, run in zip(jobs, execute(jobs, early, expected), strict=True)}
     finally:
         if early:
             early.close()

@@ -107,7 +107,8 @@ def test_the_longest_page_begins_and_each_page_keeps_its_run(
     there = [page("a"), page("b"), page("c", {"wall_time_s": 60.0})]
     began: list[str] = []
 
-    def execute(jobs: list[Any], also: Any) -> list[Run]:
+    def execute(jobs: list[Any], also: Any, expected: dict[str, float]) -> list[Run]:
+        assert expected == {"key of a": 20.0, "key of b": 80.0, "key of c": 60.0}
         began.extend(job.key for job in jobs)
         return [Run(Path(job.key), {}) for job in jobs]
 
