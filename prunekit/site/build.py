@@ -28,7 +28,7 @@ from prunekit.site.words import duration
 
 SEAL = ".built-from"  # the checksum of the staged book that a site was built from
 EARLY = "early"  # stands in the seal of a site that some pages are missing from
-WORTH_IT = 120.0  # seconds of waiting from which on a site is built early
+WORTH_IT = 180.0  # seconds of waiting from which on a site is built early; less is not worth a run of Sphinx
 INDEX = "book/introduction.html"
 Execute = Callable[[list[Job], Progress | None, Mapping[str, float]], list[Run]]
 
