@@ -1,9 +1,9 @@
 """The content address of a run: what could change its result, and nothing else.
 
-A key is the SHA-256 of the notebook's code cells, its complete parameters, the library's syntax trees without
-docstrings and comments, the data and recorded files that it may read, and the pinned versions. Prose is not in
-it, so editing a sentence runs nothing. Nor are the modules that only carry runs about (`CARRIERS`): no notebook
-computes with them, which a test holds them to.
+A key is the SHA-256 of the notebook's code cells (with the tags that change their execution, where there are any),
+its complete parameters, the library's syntax trees without docstrings and comments, the data and recorded files that
+it may read, and the pinned versions. Prose is not in it, so editing a sentence runs nothing. Nor are the modules that
+only carry runs about (`CARRIERS`): no notebook computes with them, which a test holds them to.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ def run_key(notebook: Notebook, parameters: Parameters) -> str:
         "versions": versions_fingerprint(),
         "python": list(sys.version_info[:2]),
     }
+    if notebook.directives:  # most notebooks give none, and keep their keys
+        parts["directives"] = notebook.directives
     text = json.dumps(parts, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
