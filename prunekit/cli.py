@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,16 @@ workers_option = click.option(
     show_default=True,
     help="Notebooks to execute at a time; each kernel is single-threaded.",
 )
+
+
+SECONDS = click.FloatRange(min=0, min_open=True)
+
+
+def limited(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the limits of time of its runs."""
+    whole = click.option("--timeout", type=SECONDS, metavar="SECONDS", help="End a run that takes longer, as failed.")
+    cell = click.option("--cell-timeout", type=SECONDS, metavar="SECONDS", help="The same for each cell of a run.")
+    return whole(cell(command))
 
 
 def refusing(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -83,10 +94,18 @@ def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of the runs and results.csv  [default: _build/runs/NAME]",
 )
+@limited
 @click.option("--dry-run", is_flag=True, help="Say what would run, and run nothing.")
 @refusing
 def run(
-    notebook: Path, given: tuple[str, ...], axes: tuple[str, ...], workers: int, out: Path | None, dry_run: bool
+    notebook: Path,
+    given: tuple[str, ...],
+    axes: tuple[str, ...],
+    workers: int,
+    out: Path | None,
+    timeout: float | None,
+    cell_timeout: float | None,
+    dry_run: bool,
 ) -> None:
     r"""Execute NOTEBOOK (.md or .ipynb), once or over every combination of the grids.
 
@@ -115,7 +134,7 @@ def run(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise click.UsageError(f"--out {folder} cannot be made: {error}") from error
-    runs = _execute(jobs, workers, lambda j: _label(j, list(grid)))
+    runs = _execute(_within(jobs, timeout, cell_timeout), workers, lambda j: _label(j, list(grid)))
     table = batch.write_table(runs, folder / "results.csv")
     click.echo(f"{sum(r.finished for r in runs)} of {len(runs)} runs finished; their numbers: {table}")
     for r in runs if len(runs) == 1 else []:
@@ -138,6 +157,11 @@ def _dry_run(jobs: list[Job]) -> None:
         state = "finished" if job.store.finished(job.key) else "to run"
         click.echo(f"{job.key}  {state:8}  {json.dumps(job.parameters, ensure_ascii=False)}")
     click.echo(f"{len(jobs)} runs in {jobs[0].folder}; nothing was executed")
+
+
+def _within(jobs: list[Job], timeout: float | None, cell_timeout: float | None) -> list[Job]:
+    """Return the jobs with limits of time, which are in no key."""
+    return [replace(job, timeout=timeout, cell_timeout=cell_timeout) for job in jobs]
 
 
 def _execute(jobs: list[Job], workers: int, label: Callable[[Job], str]) -> list[Run]:
@@ -200,8 +224,9 @@ def list_runs(folder: Path | None = None, failed: bool = False) -> None:
 @runs.command()
 @folder_argument
 @workers_option
+@limited
 @refusing
-def retry(folder: Path | None, workers: int) -> None:
+def retry(folder: Path | None, workers: int, timeout: float | None, cell_timeout: float | None) -> None:
     """Execute the failed runs below FOLDER again, with the notebooks as they are now."""
     from prunekit.runs import batch
     from prunekit.runs.notebooks import read
@@ -218,7 +243,7 @@ def retry(folder: Path | None, workers: int) -> None:
     if not jobs:
         click.echo("no failed run")
         return
-    done = _execute(jobs, workers, lambda j: j.name)
+    done = _execute(_within(jobs, timeout, cell_timeout), workers, lambda j: j.name)
     for old, job in zip(failures, jobs, strict=True):  # the notebook has changed: its old failure is history
         if old.key != job.key:
             from prunekit.runs.store import remove
@@ -279,8 +304,11 @@ def record_run(folder: Path, label: str) -> None:
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the site  [default: _build/html]"
 )
+@limited
 @refusing
-def build(scale: str, workers: int, page: str | None, out: Path | None) -> None:
+def build(
+    scale: str, workers: int, page: str | None, out: Path | None, timeout: float | None, cell_timeout: float | None
+) -> None:
     """Execute every chapter that changed and build the static site."""
     if not paths.in_checkout():
         raise click.UsageError(f"no book here: {paths.ROOT} has no _toc.yml; build it in a checkout")
@@ -290,7 +318,10 @@ def build(scale: str, workers: int, page: str | None, out: Path | None) -> None:
     target = out or (paths.HTML if page is None else paths.BUILD / "page")
     with batch.ending_at_once():
         status = build_book(
-            scale=scale, page=page, target=target, execute=lambda jobs: _execute(jobs, workers, lambda j: j.name)
+            scale=scale,
+            page=page,
+            target=target,
+            execute=lambda jobs: _execute(_within(jobs, timeout, cell_timeout), workers, lambda j: j.name),
         )
     sys.exit(status)
 
