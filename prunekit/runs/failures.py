@@ -43,7 +43,7 @@ class RunFailed(Exception):
 
     def __init__(self, error: str, details: str = "") -> None:
         super().__init__(error)
-        self.error = one_line(error)
+        self.error = one_line(error, 1000)
         self.details = details or error
 
 
@@ -72,6 +72,8 @@ def died(where: str, status: int | None, last_words: str) -> RunFailed:
         name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
         why = _SIGNALS.get(number)  # type: ignore[call-overload]
         error = f"KernelDied: the kernel was ended by {name} in {where}" + (f" ({why})" if why else "")
+    elif "MemoryError" in last_words:
+        error = f"MemoryError: the kernel got no more memory in {where}, and ended with status {status}"
     else:
         by = f"os._exit({status})" if status else f"os._exit(0), {SHUTDOWN}"
         error = f"KernelExited: the kernel ended itself with status {status} in {where} ({by}, or compiled code did)"
@@ -105,8 +107,9 @@ def raised(where: str, name: str, value: str, traceback: Sequence[str], beside: 
     elif name == "MemoryError":
         error = f"MemoryError: the kernel got no more memory in {where}" + (f": {one_line(value)}" if value else "")
     else:
-        error = one_line(f"{name}: {value}".rstrip(": ")) + f"; in {where}" + _hint(name, value, beside)
-    return RunFailed(error, "\n".join(traceback) or error)
+        said = one_line(value)
+        error = (f"{name}: {said}" if said else name) + f"; in {where}" + _hint(name, value, beside)
+    return RunFailed(error, _ANSI.sub("", "\n".join(traceback)) or error)
 
 
 def _hint(name: str, value: str, beside: Path) -> str:
