@@ -12,4 +12,14 @@ workers
     A `concurrent.futures.Executor` of spawned processes that die with their parent.
 batch
     Many runs, resumed by asking again; the table of what they reported.
+engines
+    Who executes a batch: processes of this machine, or a Dask cluster.
+cluster, at_worker
+    Dask: the client's side and the worker's.
+notes
+    Which batch is in flight in a store.
+progress
+    What runs where, what is done, and how long the rest will take.
+command
+    What the commands that execute runs have in common.
 """
