@@ -16,13 +16,16 @@ import subprocess
 import threading
 import time
 import traceback
+from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from prunekit import paths
+from prunekit import _owners, paths
 from prunekit.runs import tags
+from prunekit.runs.beside import brought
 from prunekit.runs.failures import RunFailed, one_line, place
 from prunekit.runs.kernel import SINGLE_THREADED, kernel
 from prunekit.runs.keys import installed_versions
@@ -48,8 +51,11 @@ class Job:
         The content address of the run.
     folder
         The store's folder.
-    data
-        Checksums of the data files that the run may read.
+    parts
+        What is in the key, as `prunekit.runs.keys.fingerprint_parts` returned it; ``parts["data"]`` has the checksums
+        of the data files that the run may read.
+    force
+        Whether the run is executed although a published one is there, which it then replaces.
     timeout, cell_timeout
         Seconds that the run and each of its cells may take, or None. They are in no key: a finished run kept them.
     """
@@ -61,7 +67,8 @@ class Job:
     overrides: Parameters
     key: str
     folder: Path
-    data: dict[str, str]
+    parts: dict[str, Any]
+    force: bool = False
     timeout: float | None = None
     cell_timeout: float | None = None
 
@@ -71,8 +78,38 @@ class Job:
         return Store(self.folder)
 
 
-def prepare_worker() -> None:
+@dataclass(frozen=True)
+class Place:
+    """Where a run is executed, for its record.
+
+    Attributes
+    ----------
+    engine
+        ``processes`` (`prunekit.runs.workers`), ``dask`` (`prunekit.runs.cluster`), or ``executor`` for another one.
+    worker
+        The engine's name of the worker.
+    """
+
+    engine: str
+    worker: str
+
+
+_place: ContextVar[Place | None] = ContextVar("place", default=None)
+
+
+@contextlib.contextmanager
+def at(place: Place) -> Iterator[None]:
+    """Let the records of the runs executed within name `place`."""
+    token = _place.set(place)
+    try:
+        yield
+    finally:
+        _place.reset(token)
+
+
+def prepare_worker(name: str) -> None:
     """Make this process end with its parent, leave Ctrl-C to the parent, and keep kernels single-threaded."""
+    _place.set(Place("processes", name))
     os.environ.update(SINGLE_THREADED)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -100,7 +137,7 @@ def execute(job: Job) -> Run:
         Finished or failed; a failing notebook raises nothing here.
     """
     with job.store.partial(job.key) as folder:
-        published = job.store.finished(job.key)
+        published = None if job.force else job.store.finished(job.key)
         if published:
             return published
         started, clock = datetime.now(UTC), time.perf_counter()
@@ -111,8 +148,8 @@ def execute(job: Job) -> Run:
             "peak_memory_bytes": done.peak,
         }
         if done.error:
-            return job.store.fail(job.key, record | {"error": done.error}, done.trace)
-        return job.store.publish(job.key, record)
+            return job.store.fail(folder, record | {"error": done.error}, done.trace, replace=job.force)
+        return job.store.publish(folder, record, replace=job.force)
 
 
 @dataclass(frozen=True)
@@ -144,7 +181,7 @@ def perform(job: Job, folder: Path) -> Done:
         node = _parameterized(job)
         saved = Saved(node, folder / NOTEBOOK)
         limits = Limits(job.timeout, job.cell_timeout)
-        with kernel() as own:
+        with brought(Path(job.path).parent, job.parts["files"], folder), kernel() as own:
             client = Client(
                 saved, own, limits, tags.directives(node), Path(job.path).absolute().parent, [*installed_versions()]
             )
@@ -196,6 +233,7 @@ def describe(job: Job, started: datetime, facts: dict[str, Any] | None = None) -
     """
     said = facts or {}
     commit, why = checkout_commit()
+    at_work = _place.get() or Place("executor", f"process {os.getpid()}")
     return {
         "key": job.key,
         "notebook": job.name,
@@ -207,7 +245,11 @@ def describe(job: Job, started: datetime, facts: dict[str, Any] | None = None) -
         **({"no_commit": why} if why else {}),
         "versions": said.get("versions") or {"python": platform.python_version(), **installed_versions()},
         "device": device(job.parameters.get("device", "cpu"), said),
-        "data": job.data,
+        "data": job.parts["data"],
+        "engine": at_work.engine,
+        "host": _owners.host_name(),
+        "worker": at_work.worker,
+        "inputs": job.parts,
     }
 
 

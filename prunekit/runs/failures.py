@@ -27,6 +27,7 @@ _SIGNALS = {
 }
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _QUOTED = re.compile(r"""['"]([^'"]+)['"]""")
+_DECLARE = "name it in the front matter, prunekit: {{files: [{}]}}"
 FOLDER = "a run works in a folder of its own, not beside its notebook"
 
 
@@ -117,16 +118,19 @@ def _hint(name: str, value: str, beside: Path) -> str:
     if name == "ModuleNotFoundError":
         module = next(iter(_QUOTED.findall(value)), "").partition(".")[0]
         found = next((p for p in (beside / f"{module}.py", beside / module) if module and p.exists()), None)
-        return f"; {found.name} is beside the notebook, and {FOLDER}: install it as a package" if found else ""
+        if found is None:
+            return ""
+        declare = f"{_DECLARE.format(found.name)}, or " if found.is_file() else ""
+        return f"; {found.name} is beside the notebook, and {FOLDER}: {declare}install it"
     if name != "FileNotFoundError" and "No such file or directory" not in value:
         return ""
-    relative = [p for p in _QUOTED.findall(value) if not Path(p).is_absolute()] or ([""] if "/" not in value else [])
+    relative = [p for p in _QUOTED.findall(value) if not Path(p).is_absolute()]
     if not relative:
-        return ""
-    known = relative[0] and (beside / relative[0]).exists()
-    return f"; {FOLDER}: give {'its' if known else 'the'} absolute path" + (
-        f", {(beside / relative[0]).resolve()}" if known else ""
-    )
+        return "" if "/" in value else f"; {FOLDER}: give the absolute path"
+    path = beside / relative[0]
+    if not path.exists():
+        return f"; {FOLDER}: give the absolute path"
+    return f"; {FOLDER}: {_DECLARE.format(relative[0])}, or give its absolute path, {path.resolve()}"
 
 
 def asked_to_exit(where: str) -> RunFailed:

@@ -55,7 +55,7 @@ class Notebook:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """The notebook's own ``prunekit`` front matter (``paper``, ``reads``)."""
+        """The notebook's own ``prunekit`` front matter (``paper``, ``reads``, ``files``)."""
         return self.node.metadata.get("prunekit", {})
 
     @property
@@ -91,7 +91,22 @@ def read(path: Path | str) -> Notebook:
         )
     if not isinstance(settings.get("paper", ""), str):
         raise Refused(f"notebook {str(path)!r}: its front matter's paper is {settings['paper']!r}; name one paper")
+    _check_files(settings.get("files", []), path)
     return Notebook(path=path, name=page_name(path), node=node, defaults=_defaults(node, path))
+
+
+def _check_files(files: Any, path: Path) -> None:
+    """Refuse a front matter whose ``files`` are not paths of files below the notebook's folder."""
+    ours = {"notebook.ipynb", "run.json", "traceback.txt"}  # what a run's own folder holds
+    for name in files if isinstance(files, list) else [files]:
+        parts = Path(name).parts if isinstance(name, str) and "\0" not in name else ()
+        if not isinstance(files, list) or not parts or Path(name).is_absolute() or ".." in parts:
+            raise Refused(
+                f"notebook {str(path)!r}: its front matter names {name!r} among its files; "
+                "write prunekit: {files: [paths from the notebook's folder to files in or below it]}"
+            )
+        if parts[0] in ours:
+            raise Refused(f"notebook {str(path)!r}: its front matter names {name!r}, as a run names its own; rename it")
 
 
 def page_name(path: Path) -> str:

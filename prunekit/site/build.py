@@ -13,9 +13,10 @@ from pathlib import Path
 import click
 
 from prunekit import paths
+from prunekit._locks import locked
 from prunekit.runs.execution import Job
 from prunekit.runs.notebooks import Refused
-from prunekit.runs.store import Run, locked
+from prunekit.runs.store import Run
 from prunekit.site.evidence import Evidence, Page, wanted
 from prunekit.site.stage import stage
 from prunekit.site.words import duration
@@ -24,7 +25,9 @@ SEAL = ".built-from"  # the checksum of the staged book that a site was built fr
 INDEX = "book/introduction.html"
 
 
-def build_book(*, scale: str, page: str | None, target: Path, execute: Callable[[list[Job]], list[Run]]) -> int:
+def build_book(
+    *, scale: str, page: str | None, target: Path, execute: Callable[[list[Job]], list[Run]], force: bool = False
+) -> int:
     """Execute what changed, build the site into `target`, and say how it went.
 
     Parameters
@@ -37,6 +40,8 @@ def build_book(*, scale: str, page: str | None, target: Path, execute: Callable[
         The site's folder; replaced in one step when the new site is complete.
     execute
         Has the runs of some jobs, finished or failed.
+    force
+        Whether pages are executed although they did not change.
 
     Returns
     -------
@@ -45,13 +50,15 @@ def build_book(*, scale: str, page: str | None, target: Path, execute: Callable[
     """
     _refuse_foreign(target)
     pages = wanted(scale, page)
+    if force:
+        pages = [replace(p, job=replace(p.job, force=True), run=None) for p in pages]
     before = {p.job.key for p in pages if p.run}
     runs = execute([p.job for p in pages])
     pages = [replace(p, run=run) for p, run in zip(pages, runs, strict=True)]
     _say_times(pages, before)
     evidence = Evidence(scale, pages)
     paths.BUILD.mkdir(exist_ok=True)
-    with locked(paths.BUILD / ".site.lock") as lock:  # two builds at once would share the stage
+    with locked(paths.BUILD / ".site.lock", "builds the site") as lock:  # two builds at once would share the stage
         built = _site(evidence, target, lock, whole=page is None)
     if built:
         where = INDEX if page is None else f"{pages[0].document}.html"
@@ -67,6 +74,8 @@ def _say_times(pages: Sequence[Page], before: set[str]) -> None:
         assert p.run is not None
         state = "unchanged, not run" if p.job.key in before else p.run.record["status"]
         click.echo(f"{p.name:44} {duration(p.run.record['wall_time_s']):>9}  {state}")
+    if before:
+        click.echo(f"unchanged: {len(before)} of {len(pages)}, not run again (--force runs them)")
 
 
 def _site(evidence: Evidence, target: Path, lock: int, *, whole: bool) -> bool:

@@ -307,7 +307,7 @@ def test_a_notebooks_own_limit_for_a_cell_holds_and_the_command_lines_goes_befor
         (["import ctypes\nctypes.string_at(0)"], {}, "SIGSEGV in code cell 2 (import ctypes) (a fault in compiled"),
         (["input('name? ')"], {}, "InputAsked: code cell 2 (input('name? ')) asks for input"),
         (["raise MemoryError"], {}, "MemoryError: the kernel got no more memory in code cell 2"),
-        (["open('beside.txt')"], {}, "a run works in a folder of its own, not beside its notebook: give its absolute"),
+        (["open('beside.txt')"], {}, "a run works in a folder of its own, not beside its notebook: name it in"),
         (["import beside_module"], {}, "beside_module.py is beside the notebook"),
         (["while True:\n    pass"], {"cell_timeout": 0.5}, "TimedOut: the cell took longer than 0.5 s"),
         (["while True:\n    print(1, flush=True)"], {"cell_timeout": 1.0}, "(--cell-timeout), in code cell 2 (while"),
@@ -423,7 +423,10 @@ def test_a_sentence(failure: failures.RunFailed, said: str) -> None:
     ("value", "hint"),
     [
         ("[Errno 2] No such file or directory: 'data/a.csv'", "give the absolute path"),
-        ("[Errno 2] No such file or directory: 'beside.csv'", "give its absolute path, "),
+        (
+            "[Errno 2] No such file or directory: 'beside.csv'",
+            "prunekit: {files: [beside.csv]}, or give its absolute path, ",
+        ),
         ("beside.csv not found.", "give the absolute path"),
         ("[Errno 2] No such file or directory: '/data/a.csv'", ""),
     ],
