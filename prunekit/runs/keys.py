@@ -1,11 +1,12 @@
 """The content address of a run: what could change its result, and nothing else.
 
-A key is the SHA-256 of the notebook's code cells, its complete parameters, the syntax trees (without docstrings and
-comments) of the library's modules that it can reach (`prunekit.runs.reach`), the data files that it declares, the
-files that its front matter or its code names, the recordings that it may read, and the pinned versions. Prose is not
-in it, so editing a sentence runs nothing. Nor are the modules that only carry runs about (`CARRIERS`), unless a
-notebook imports one itself: no page of the book does, which a test holds them to. Nor is the ledger: a check only asks
-it whether the claim's name is there, and verdicts are computed from records when they are shown.
+A key is the SHA-256 of the notebook's code cells and of the tags that change their execution, its complete parameters,
+the syntax trees (without docstrings and comments) of the library's modules that it can reach (`prunekit.runs.reach`),
+the data files that it declares, the files that its front matter or its code names, the recordings that it may read, and
+the pinned versions. Prose is not in it, so editing a sentence runs nothing. Nor are the modules that only carry runs
+about (`CARRIERS`), unless a notebook imports one itself: no page of the book does, which a test holds them to. Nor is
+the ledger: a check only asks it whether the claim's name is there, and verdicts are computed from records when they are
+shown.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ def fingerprint_parts(notebook: Notebook, parameters: Parameters) -> dict[str, A
     return {
         "format": FORMAT,
         "cells": [short(cell.encode()) for cell in notebook.code],
+        "directives": notebook.directives,
         "parameters": parameters,
         "library": {name: known.source(name).digest for name in reached.modules},
         "data": data_checksums(notebook),

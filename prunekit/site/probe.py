@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from prunekit.runs.execution import SINGLE_THREADED
+from prunekit.runs.kernel import SINGLE_THREADED
 
 ROUNDS = 3  # the quickest counts: a core shared with others is slower, and never faster
 

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from prunekit import paths
-from prunekit.runs.execution import commit, device
+from prunekit.runs.execution import checkout_commit, device
 
 RESULTS = Path(__file__).with_name("road.json")
 INSTALL = "install from scratch, uv"
@@ -95,7 +95,8 @@ def main(*only: str) -> None:
                 kept |= found
                 for name, seconds in found.items():
                     print(f"{name:52} {seconds:8.1f} s", flush=True)
-    record = {"measured": datetime.now(UTC).isoformat(timespec="seconds"), "commit": commit(), "device": device()}
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    record = {"measured": now, "commit": checkout_commit()[0], "device": device()}
     RESULTS.write_text(json.dumps(record | {"seconds": kept}, indent=1) + "\n", encoding="utf-8")
 
 

@@ -242,6 +242,9 @@ def test_a_detached_batch_is_executed_without_us(processes: Processes, tmp_path:
     wait_for(lambda: bool(starts(log)))
     said = prunekit("runs", "progress", out).stdout
     assert "0 of 3 done" in said and "running seed=0 on one on " in said, said
+    assert "no failed run" in prunekit("runs", "retry", out).stdout
+    assert prunekit("runs", "clean", out).stdout == "0 removed\n"  # the run in flight and the note are not litter
+    assert prunekit("runs", "list", out).stdout == ""
     gate.touch()
     wait_for(lambda: len(records(out)) == 3)
     assert "3 of 3 done" in prunekit("runs", "progress", out).stdout
