@@ -140,11 +140,12 @@ def execute(job: Job) -> Run:
         published = None if job.force else job.store.finished(job.key)
         if published:
             return published
-        started, clock = datetime.now(UTC), time.perf_counter()
+        started, clock, cpu = datetime.now(UTC), time.perf_counter(), cpu_time()
         done = perform(job, folder)
         record = describe(job, started, done.facts) | {
             "status": "failed" if done.error else "finished",
             "wall_time_s": round(time.perf_counter() - clock, 3),
+            "cpu_time_s": round(cpu_time() - cpu, 3),
             "peak_memory_bytes": done.peak,
         }
         if done.error:
@@ -196,6 +197,12 @@ def perform(job: Job, folder: Path) -> Done:
     except BaseException as failure:  # SystemExit must not end the worker
         error, trace = one_line(f"{type(failure).__name__}: {failure}"), traceback.format_exc()
     return Done(error, trace, facts, peak)
+
+
+def cpu_time() -> float:
+    """Return the CPU seconds of this process and of its children that have ended, kernels among them."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
 
 
 def _parameterized(job: Job) -> Any:
