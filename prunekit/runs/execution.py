@@ -213,6 +213,8 @@ def _parameterized(job: Job) -> Any:
     node = nbformat.reads(job.source, as_version=4)
     node.metadata["papermill"] = nbformat.from_dict({"parameters": {}})
     if job.overrides:
+        for cell in node.cells:  # papermill looks for them in every cell
+            cell.metadata.setdefault("tags", [])
         node = parameterize_notebook(node, job.overrides, kernel_name="python3", language="python")
         for cell in node.cells:
             if tags.has(cell, tags.INJECTED):
