@@ -205,6 +205,12 @@ def perform(job: Job, folder: Path) -> Done:
     return Done(error, trace, facts, peak)
 
 
+def cpu_time() -> float:
+    """Return the CPU seconds of this process and of its children that have ended, kernels among them."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
+
+
 def _parameterized(job: Job) -> Any:
     """Return the job's notebook with a cell that sets what differs from its defaults."""
     import nbformat
@@ -213,6 +219,8 @@ def _parameterized(job: Job) -> Any:
     node = nbformat.reads(job.source, as_version=4)
     node.metadata["papermill"] = nbformat.from_dict({"parameters": {}})
     if job.overrides:
+        for cell in node.cells:  # papermill looks for them in every cell
+            cell.metadata.setdefault("tags", [])
         node = parameterize_notebook(node, job.overrides, kernel_name="python3", language="python")
         for cell in node.cells:
             if tags.has(cell, tags.INJECTED):
