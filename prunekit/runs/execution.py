@@ -205,12 +205,6 @@ def perform(job: Job, folder: Path) -> Done:
     return Done(error, trace, facts, peak)
 
 
-def cpu_time() -> float:
-    """Return the CPU seconds of this process and of its children that have ended, kernels among them."""
-    spent = os.times()
-    return spent.user + spent.system + spent.children_user + spent.children_system
-
-
 def _parameterized(job: Job) -> Any:
     """Return the job's notebook with a cell that sets what differs from its defaults."""
     import nbformat
