@@ -206,6 +206,8 @@ def _parameterized(job: Job) -> Any:
     node = nbformat.reads(job.source, as_version=4)
     node.metadata["papermill"] = nbformat.from_dict({"parameters": {}})
     if job.overrides:
+        for cell in node.cells:
+            cell.metadata.setdefault("tags", [])  # papermill looks there
         node = parameterize_notebook(node, job.overrides, kernel_name="python3", language="python")
         for cell in node.cells:
             if tags.has(cell, tags.INJECTED):
