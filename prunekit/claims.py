@@ -96,8 +96,8 @@ def ledger() -> Ledger:
 
     Raises
     ------
-    LedgerError
-        If ``claims.yml`` is not of its form; the place is named.
+    ValueError
+        If ``claims.yml`` is not of its form; the place and what belongs there are named.
     """
     raw = parse(paths.ledger().read_text(encoding="utf-8"))
     claims = [Claim(c["id"], c["paper"], c["place"], c["statement"].strip(), c["kind"]) for c in raw["claims"]]

@@ -107,7 +107,7 @@ def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
 @limited
 @click.option("--dry-run", is_flag=True, help="Say what would run, and run nothing.")
 @refusing
-@engine_options
+@engine_options()
 def run(
     notebook: Path,
     given: tuple[str, ...],
@@ -370,7 +370,7 @@ def record_run(folder: Path, label: str) -> None:
 @force_option
 @limited
 @refusing
-@engine_options
+@engine_options(every_core=True)
 def build(
     scale: str,
     engine: Choice,
@@ -385,15 +385,21 @@ def build(
         raise click.UsageError(f"no book here: {paths.ROOT} has no _toc.yml; build it in a checkout")
     from prunekit.runs import batch
     from prunekit.site.build import build_book
+    from prunekit.site.costs import workers_here
 
     target = out or (paths.HTML if page is None else paths.BUILD / "page")
+    if engine.workers is None and not engine.elsewhere:
+        engine = replace(engine, workers=workers_here(scale))
     with batch.ending_at_once():
         status = build_book(
             scale=scale,
             page=page,
             target=target,
             force=force,
-            execute=lambda jobs: command.execute(_within(jobs, timeout, cell_timeout), engine, lambda j: j.name),
+            execute=lambda jobs, *told: command.execute(
+                _within(jobs, timeout, cell_timeout), engine, lambda j: j.name, *told
+            ),
+            workers=engine.workers,
         )
     sys.exit(status)
 

@@ -232,6 +232,8 @@ def test_a_recording_is_part_of_its_page_s_key(run: Run, package: Path) -> None:
     recorder.record(run, "full")
     names = ("SHA256SUMS", "fig-1.csv", "records.json", "run.json")
     assert set(recorded_checksums(page)) == {f"page/full/{name}" for name in names}
+    shutil.copytree(package / "page" / "full", package / "page" / ".full.old")  # a kill left it
+    assert set(recorded_checksums(page)) == {f"page/full/{name}" for name in names}
 
 
 @pytest.mark.parametrize(("page", "label"), recordings.available())

@@ -8,6 +8,8 @@ keys
     The content address of a run.
 store
     A folder in which a run appears whole or not at all.
+seal
+    The checksums of a run, by which a damaged one is told.
 execution
     One run, in a worker process.
 kernel, launcher, client

@@ -143,6 +143,16 @@ def _tell(
         progress([(j, place) for j, place in places if place is not None], one, run)
 
 
+def telling(*listeners: Progress) -> Progress:
+    """Return a progress that tells several."""
+
+    def tell(running: Sequence[tuple[Job, str]], one: Job | None, run: Run | None) -> None:
+        for listener in listeners:
+            listener(running, one, run)
+
+    return tell
+
+
 def lost(one: Job, error: BaseException) -> Run:
     """Record the failure of a run whose worker did not live to do so."""
     words = f"{type(error).__name__}: {error}"

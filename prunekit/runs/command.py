@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import wraps
 from pathlib import Path
@@ -29,14 +29,30 @@ workers_option = click.option(
 )
 
 
-def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a command choose who executes its runs; it gets one `prunekit.runs.engines.Choice` as ``engine``."""
+every_core_option = click.option(
+    "--workers",
+    "--jobs",
+    "workers",
+    type=click.IntRange(min=1),
+    help="Pages to execute at a time; each kernel is single-threaded.  [default: one for each core]",
+)
 
+
+def engine_options(*, every_core: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Let a command choose who executes its runs; it gets one `prunekit.runs.engines.Choice` as ``engine``.
+
+    With `every_core` the choice has no number of workers where the user gave none: the command then takes as many as
+    fit this machine.
+    """
+    return lambda command: _with_engine(command, every_core_option if every_core else workers_option)
+
+
+def _with_engine(command: Callable[..., Any], how_many: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(command)
     def chosen(
         *args: Any,
         engine: str,
-        workers: int,
+        workers: int | None,
         scheduler: str | None,
         scheduler_file: Path | None,
         detach: bool,
@@ -55,7 +71,7 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
             show_default=True,
             help="Who executes: processes of this machine, or Dask (prunekit[cluster]).",
         ),
-        workers_option,
+        how_many,
         click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers execute, tcp://HOST:PORT."),
         click.option(
             "--scheduler-file",
@@ -69,8 +85,17 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return chosen
 
 
-def execute(jobs: list[Job], choice: Choice, label: Callable[[Job], str]) -> list[Run]:
-    """Have the runs of some jobs; end the command where they are left to others, or the engine is lost."""
+def execute(
+    jobs: list[Job],
+    choice: Choice,
+    label: Callable[[Job], str],
+    also: batch.Progress | None = None,
+    expected: Mapping[str, float] | None = None,
+) -> list[Run]:
+    """Have the runs of some jobs; end the command where they are left to others, or the engine is lost.
+
+    `also` is told what the progress bar is told; `expected` is what the bar is told of how long runs take, by key.
+    """
     wanted = {j.key: j for j in jobs}
     pending = [j for j in wanted.values() if j.force or not j.store.finished(j.key)]
     with batch.ending_at_once():
@@ -81,8 +106,8 @@ def execute(jobs: list[Job], choice: Choice, label: Callable[[Job], str]) -> lis
                 if choice.detach and pending:
                     engine.detach(pending)  # type: ignore[attr-defined]
                     _end_detached(pending, engine.address)  # type: ignore[attr-defined]
-                with closing(Bar(len(wanted), label)) as bar:
-                    runs = batch.run_all(jobs, engine, bar)
+                with closing(Bar(len(wanted), label, expected)) as bar:
+                    runs = batch.run_all(jobs, engine, batch.telling(bar, also) if also else bar)
         except EngineLost as error:
             _end_lost(list(wanted.values()), error)
     for folder in {j.folder for j in jobs}:

@@ -140,11 +140,12 @@ def execute(job: Job) -> Run:
         published = None if job.force else job.store.finished(job.key)
         if published:
             return published
-        started, clock = datetime.now(UTC), time.perf_counter()
+        started, clock, cpu = datetime.now(UTC), time.perf_counter(), cpu_time()
         done = perform(job, folder)
         record = describe(job, started, done.facts) | {
             "status": "failed" if done.error else "finished",
             "wall_time_s": round(time.perf_counter() - clock, 3),
+            "cpu_time_s": round(cpu_time() - cpu, 3),
             "peak_memory_bytes": done.peak,
         }
         if done.error:
@@ -198,6 +199,12 @@ def perform(job: Job, folder: Path) -> Done:
     return Done(error, trace, facts, peak)
 
 
+def cpu_time() -> float:
+    """Return the CPU seconds of this process and of its children that have ended, kernels among them."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
+
+
 def _parameterized(job: Job) -> Any:
     """Return the job's notebook with a cell that sets what differs from its defaults."""
     import nbformat
@@ -206,8 +213,8 @@ def _parameterized(job: Job) -> Any:
     node = nbformat.reads(job.source, as_version=4)
     node.metadata["papermill"] = nbformat.from_dict({"parameters": {}})
     if job.overrides:
-        for cell in node.cells:
-            cell.metadata.setdefault("tags", [])  # papermill looks there
+        for cell in node.cells:  # papermill looks for them in every cell
+            cell.metadata.setdefault("tags", [])
         node = parameterize_notebook(node, job.overrides, kernel_name="python3", language="python")
         for cell in node.cells:
             if tags.has(cell, tags.INJECTED):

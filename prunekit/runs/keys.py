@@ -153,7 +153,9 @@ def recorded_checksums(notebook: Notebook, modules: tuple[str, ...] = ()) -> dic
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    yield from (f for f in sorted(folder.rglob("*")) if f.is_file())
+    """Yield a page's recorded files, without what a kill left hidden beside them."""
+    found = (f for f in sorted(folder.rglob("*")) if f.is_file())
+    yield from (f for f in found if not any(part.startswith(".") for part in f.relative_to(folder).parts))
 
 
 def _sha256(path: Path) -> str:

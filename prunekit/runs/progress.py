@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from prunekit.runs.execution import Job
 from prunekit.runs.store import Run
@@ -35,6 +35,26 @@ def time_left(walls: Sequence[float], remaining: int, at_work: Sequence[float]) 
     return max(0.0, mean * remaining - sum(min(mean, t) for t in at_work)) / len(at_work)
 
 
+def time_left_of(expected: Mapping[str, float], at_work: Mapping[str, float]) -> float | None:
+    """Estimate how long runs of known cost will take.
+
+    Parameters
+    ----------
+    expected
+        Seconds that each run takes which has not ended, by its key.
+    at_work
+        How long each run now being executed has been at it, by its key.
+
+    Returns
+    -------
+    float or None
+        Seconds, with as many workers as are at work now, and no less than the longest run still needs; None while none
+        is at work.
+    """
+    left = [max(0.0, seconds - at_work.get(key, 0.0)) for key, seconds in expected.items()]
+    return max(sum(left) / len(at_work), *left) if at_work and left else None
+
+
 def duration(seconds: float) -> str:
     """Write a time as ``12 s``, ``3 min`` or ``2.5 h``."""
     if seconds < 100:
@@ -42,7 +62,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-def standing(total: int, ended: Sequence[Run], at_work: Sequence[float]) -> str:
+def standing(total: int, ended: Sequence[Run], at_work: Sequence[float], left: float | None = None) -> str:
     """Say how a batch stands.
 
     Parameters
@@ -53,11 +73,17 @@ def standing(total: int, ended: Sequence[Run], at_work: Sequence[float]) -> str:
         The runs that finished or failed.
     at_work
         How long each run being executed has been at it, in seconds.
+    left
+        Seconds that the rest will take, where that is known better than from the runs that ended.
     """
     failed = sum(not run.finished for run in ended)
     parts = [f"{len(ended)} of {total} done"]
     parts += [f"{failed} failed"] if failed else []
-    left = time_left([run.record["wall_time_s"] for run in ended], total - len(ended), at_work)
+    left = (
+        left
+        if left is not None
+        else time_left([run.record["wall_time_s"] for run in ended], total - len(ended), at_work)
+    )
     parts += [f"about {duration(left)} left"] if left is not None and len(ended) < total else []
     return ", ".join(parts)
 
@@ -71,12 +97,15 @@ class Bar:
         Number of runs.
     label
         What the user calls a run.
+    expected
+        Seconds that runs take, by key, as far as that is known beforehand.
     """
 
-    def __init__(self, total: int, label: Callable[[Job], str]) -> None:
+    def __init__(self, total: int, label: Callable[[Job], str], expected: Mapping[str, float] | None = None) -> None:
         from tqdm import tqdm
 
         self._label, self._total = label, total
+        self._expected = dict(expected or {})
         self._ended: list[Run] = []
         self._since: dict[tuple[str, str], float] = {}
         self._started: set[str] = set()
@@ -119,6 +148,7 @@ class Bar:
 
     def _end(self, job: Job, run: Run) -> None:
         self._ended.append(run)
+        self._expected.pop(job.key, None)
         self._bar.update()
         if not run.finished:
             self._bar.write(f"failed  {self._label(job)}: {run.error}\n        {run.folder}", file=sys.stderr)
@@ -127,7 +157,9 @@ class Bar:
 
     def _words(self) -> str:
         now = time.monotonic()
-        return standing(self._total, self._ended, [now - t for t in self._since.values()])
+        at_work = {key: now - t for (key, _), t in self._since.items()}
+        left = time_left_of(self._expected, at_work)
+        return standing(self._total, self._ended, list(at_work.values()), left)
 
     def _silent(self, anything: bool) -> bool:
         """Tell whether no worker has been at anything for long."""

@@ -61,6 +61,18 @@ def failure(run: Run) -> str:
     )
 
 
+def waiting() -> str:
+    """Return the box that tells a reader that this page has not been executed yet."""
+    return "\n".join(
+        [
+            "```{warning}",
+            "**This page is being computed.** Its code has not run yet, so it shows no figure and judges no claim. "
+            "It is shown whole when the build has ended: load it again then.",
+            "```",
+        ]
+    )
+
+
 def tail(page: Page, run: Run) -> str:
     """Return the section on running, sweeping, citing and downloading the page."""
     source = f"chapters/{page.name}.md"
