@@ -132,7 +132,7 @@ class Client(PapermillNotebookClient):
         except (RuntimeError, OSError) as error:
             self._kernel.look()
             if self._passed():
-                raise failures.too_long("the kernel's start", self._limits.seconds or 0, of_cell=False) from None
+                raise failures.too_long("the kernel's start", self._limits.seconds or 0) from None
             raise failures.not_started(self._kernel.last_words(), str(error)) from error
         finally:
             self.nb_man.notebook_complete()
@@ -196,9 +196,10 @@ class Client(PapermillNotebookClient):
         return max(min(waits), 0.001) if waits else None
 
     def _time_is_up(self) -> RunFailed:
-        of_cell = not self._passed()
-        limit = self._cell_seconds if of_cell else self._limits.seconds
-        return failures.too_long(self._place, limit or 0, of_cell=of_cell)
+        if self._passed():
+            return failures.too_long(self._place, self._limits.seconds or 0)
+        said_by = "--cell-timeout" if self._limits.cell_seconds else "its front matter"
+        return failures.too_long(self._place, self._cell_seconds or 0, said_by)
 
     async def _async_handle_timeout(self, timeout: int, cell: Any = None) -> None:
         raise self._time_is_up()

@@ -138,10 +138,10 @@ def asked_to_exit(where: str) -> RunFailed:
     return RunFailed(f"KernelExited: {SHUTDOWN} in {where}; a run has finished when its last cell has")
 
 
-def too_long(where: str, limit: float, *, of_cell: bool) -> RunFailed:
-    """Tell which limit of time was passed, and where."""
-    whose, option = ("the cell", "--cell-timeout") if of_cell else ("the run", "--timeout")
-    return RunFailed(f"TimedOut: {whose} took longer than {limit:g} s ({option}), in {where}")
+def too_long(where: str, limit: float, said_by: str = "--timeout") -> RunFailed:
+    """Tell which limit of time was passed, by whom it was set, and where the run was."""
+    whose = "run" if said_by == "--timeout" else "cell"
+    return RunFailed(f"TimedOut: the {whose} took longer than {limit:g} s ({said_by}), in {where}")
 
 
 def too_much(where: str, amount: int, limit: int) -> RunFailed:

@@ -14,6 +14,7 @@ import os
 import secrets
 import shutil
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -34,7 +35,7 @@ SINGLE_THREADED = {
         "NUMEXPR_NUM_THREADS",
     )
 }
-SAME_EVERYWHERE = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
+SAME_EVERYWHERE = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1"}
 LEFT_BEHIND = (
     "PYTHONSTARTUP",
     "PYTHONINSPECT",
@@ -240,7 +241,8 @@ def end_all(one: Kernel) -> int:
                 peak = max(peak, high_water(process.pid))
                 process.kill()
     if one._process is not None:
-        one._process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # stuck in the system: nothing more can be done
+            one._process.wait(timeout=10)
     return peak
 
 

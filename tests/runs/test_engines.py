@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -155,6 +156,19 @@ def test_a_worker_sees_an_edit_made_since_it_started(
         assert at_worker.refusal(jobs[0], note) == f"the pinned versions (zzz): {version} there, none here"
     pins.write_text(own)
     assert at_worker.refusal(jobs[0], note) == ""
+
+
+def test_a_worker_sees_its_library_edited_since_it_started(
+    jobs: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = notes.write(jobs, lambda j: j.name, "tcp://a:1")[jobs[0].folder]
+    copy = tmp_path / "prunekit"
+    shutil.copytree(paths.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "recorded"))
+    monkeypatch.setattr("prunekit.paths.PACKAGE", copy)
+    assert at_worker.refusal(jobs[0], note).startswith("its kernels import prunekit from")  # the same, elsewhere
+    with (copy / "claims.py").open("a") as stream:
+        stream.write("\nANOTHER = 1\n")
+    assert at_worker.refusal(jobs[0], note).startswith("the library (prunekit.claims): ")
 
 
 def test_a_note_goes_with_its_batch_and_counts_no_older_failure(jobs: list, tmp_path: Path) -> None:

@@ -10,10 +10,12 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -293,7 +295,7 @@ def test_a_notebook_may_allow_every_error(tmp_path: Path, head: str) -> None:
 def test_a_notebooks_own_limit_for_a_cell_holds_and_the_command_lines_goes_before_it(tmp_path: Path) -> None:
     head = "execution:\n  timeout: 1\n"
     one = run(tmp_path, "import time\ntime.sleep(600)", head=head)
-    assert one.error.startswith("TimedOut: the cell took longer than 1 s")
+    assert one.error.startswith("TimedOut: the cell took longer than 1 s (its front matter), in code cell 2")
     assert run(tmp_path, "import time\ntime.sleep(1.5)", head=head, cell_timeout=60.0).finished
 
 
@@ -331,7 +333,16 @@ def test_a_fault_in_compiled_code_names_the_python_line(tmp_path: Path) -> None:
     assert "line 2 in <module>" in (one.folder / "traceback.txt").read_text()
 
 
-def test_long_output_arrives_whole(tmp_path: Path) -> None:
+def test_long_output_arrives_whole_however_late_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep, waited = client.Client._keep, []
+
+    def late(self: client.Client, *arguments: Any) -> Any:
+        if not waited:
+            waited.append(True)
+            time.sleep(5)  # what comes meanwhile has to wait in the kernel
+        return keep(self, *arguments)
+
+    monkeypatch.setattr(client.Client, "_keep", late)
     one = run(
         tmp_path,
         "for i in range(5000): print(i, flush=True)",
@@ -492,6 +503,19 @@ def test_a_commit_that_cannot_be_had_says_why(checkout: Path, tmp_path: Path, mo
     assert head is None and "git says: fatal: not a git repository" in why
     monkeypatch.setenv("PATH", str(tmp_path))
     assert execution.checkout_commit() == (None, "git is not installed")
+
+
+def test_what_differs_from_the_defaults_is_set_in_a_cell_of_its_own(tmp_path: Path) -> None:
+    path = page(tmp_path / "n.md", "print(seed, width)", "<skip-execution\nx = 1")
+    given = {"seed": 7, "word": "{braces} 'and' \"quotes\""}
+    (tmp_path / "a{b}").mkdir()  # a name that papermill would take for a place to fill in
+    one = execute(batch.job(read(path), given, tmp_path / "a{b}"))
+    assert one.finished, one.error
+    injected = one.notebook().cells[2]
+    assert injected.metadata.tags == ["injected-parameters"] and "seed = 7" in injected.source
+    assert "width" not in injected.source and printed(one) == "7 1.5\n"
+    failing = page(tmp_path / "m.md", "1 / 0")
+    assert "in code cell 2 (1 / 0)" in execute(batch.job(read(failing), given, tmp_path / "out")).error
 
 
 def test_a_run_in_a_thread_of_its_own_works(tmp_path: Path) -> None:
