@@ -10,6 +10,7 @@ import errno
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,16 @@ _DISK = (
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ENAMETOOLONG,
     errno.EBUSY,
 )  # fmt: skip
+
+
+SECONDS = click.FloatRange(min=0, min_open=True)
+
+
+def limited(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the limits of time of its runs."""
+    whole = click.option("--timeout", type=SECONDS, metavar="SECONDS", help="End a run that takes longer, as failed.")
+    cell = click.option("--cell-timeout", type=SECONDS, metavar="SECONDS", help="The same for each cell of a run.")
+    return whole(cell(command))
 
 
 def refusing(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -103,6 +114,7 @@ def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
     help="Folder of the runs and results.csv  [default: _build/runs/NAME]",
 )
 @force_option
+@limited
 @click.option("--dry-run", is_flag=True, help="Say what would run, and run nothing.")
 @refusing
 def run(
@@ -112,6 +124,8 @@ def run(
     workers: int,
     out: Path | None,
     force: bool,
+    timeout: float | None,
+    cell_timeout: float | None,
     dry_run: bool,
 ) -> None:
     r"""Execute NOTEBOOK (.md or .ipynb), once or over every combination of the grids.
@@ -142,7 +156,7 @@ def run(
     except OSError as error:
         raise click.UsageError(f"--out {folder} cannot be made: {error}") from error
     there = [j for j in jobs if not force and j.store.finished(j.key)]
-    runs = _execute(jobs, workers, lambda j: _label(j, list(grid)))
+    runs = _execute(_within(jobs, timeout, cell_timeout), workers, lambda j: _label(j, list(grid)))
     if there:
         click.echo(f"unchanged: {len(there)} of {len(jobs)}, not run again (--force runs them)")
     done = f"{sum(r.finished for r in runs)} of {len(runs)} runs finished"
@@ -175,6 +189,11 @@ def _dry_run(jobs: list[Job]) -> None:
         state = "finished" if not job.force and job.store.finished(job.key) else "to run"
         click.echo(f"{job.key}  {state:8}  {json.dumps(job.parameters, ensure_ascii=False)}")
     click.echo(f"{len(jobs)} runs in {jobs[0].folder}; nothing was executed")
+
+
+def _within(jobs: list[Job], timeout: float | None, cell_timeout: float | None) -> list[Job]:
+    """Return the jobs with limits of time, which are in no key."""
+    return [replace(job, timeout=timeout, cell_timeout=cell_timeout) for job in jobs]
 
 
 def _execute(jobs: list[Job], workers: int, label: Callable[[Job], str]) -> list[Run]:
@@ -244,8 +263,9 @@ def list_runs(folder: Path | None = None, failed: bool = False) -> None:
 @runs.command()
 @folder_argument
 @workers_option
+@limited
 @refusing
-def retry(folder: Path | None, workers: int) -> None:
+def retry(folder: Path | None, workers: int, timeout: float | None, cell_timeout: float | None) -> None:
     """Execute the failed and the damaged runs below FOLDER again, with the notebooks as they are now."""
     from prunekit.runs import batch
     from prunekit.runs.notebooks import read
@@ -269,7 +289,7 @@ def retry(folder: Path | None, workers: int) -> None:
     if not jobs:
         click.echo("no failed run")
         return
-    done = _execute(jobs, workers, lambda j: j.name)
+    done = _execute(_within(jobs, timeout, cell_timeout), workers, lambda j: j.name)
     for old, job in zip(failures, jobs, strict=True):  # the notebook has changed: its old failure is history
         if old.key != job.key:
             from prunekit.runs.store import remove
@@ -350,8 +370,17 @@ def record_run(folder: Path, label: str) -> None:
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the site  [default: _build/html]"
 )
 @force_option
+@limited
 @refusing
-def build(scale: str, workers: int, page: str | None, out: Path | None, force: bool) -> None:
+def build(
+    scale: str,
+    workers: int,
+    page: str | None,
+    out: Path | None,
+    force: bool,
+    timeout: float | None,
+    cell_timeout: float | None,
+) -> None:
     """Execute every chapter that changed and build the static site."""
     if not paths.in_checkout():
         raise click.UsageError(f"no book here: {paths.ROOT} has no _toc.yml; build it in a checkout")
@@ -365,7 +394,7 @@ def build(scale: str, workers: int, page: str | None, out: Path | None, force: b
             page=page,
             target=target,
             force=force,
-            execute=lambda jobs: _execute(jobs, workers, lambda j: j.name),
+            execute=lambda jobs: _execute(_within(jobs, timeout, cell_timeout), workers, lambda j: j.name),
         )
     sys.exit(status)
 

@@ -1,6 +1,7 @@
 """The content address of a run: what could change its result, and nothing else.
 
-A key is the SHA-256 of the notebook's code cells, its complete parameters, the syntax trees (without docstrings and
+A key is the SHA-256 of the notebook's code cells (with the tags that change their execution, where there are any), its
+complete parameters, the syntax trees (without docstrings and
 comments) of the library's modules that it can reach (`prunekit.runs.reach`), the data files that it declares, the
 files that its front matter or its code names, the recordings that it may read, and the pinned versions. Prose is not
 in it, so editing a sentence runs nothing. Nor are the modules that only carry runs about (`CARRIERS`), unless a
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from prunekit import paths
-from prunekit.runs import cells
+from prunekit.runs import cells, tags
 from prunekit.runs.notebooks import Notebook, Parameters, Refused
 from prunekit.runs.reach import Library, Reached, short
 
@@ -61,7 +62,7 @@ def fingerprint_parts(notebook: Notebook, parameters: Parameters) -> dict[str, A
     """Return what is in a run's key, each part by itself: a run's record keeps them, so that two can be compared."""
     known = library()
     reached = _reached(tuple(notebook.code), known)
-    return {
+    parts = {
         "format": FORMAT,
         "cells": [short(cell.encode()) for cell in notebook.code],
         "parameters": parameters,
@@ -73,6 +74,9 @@ def fingerprint_parts(notebook: Notebook, parameters: Parameters) -> dict[str, A
         "versions": versions(),
         "python": list(sys.version_info[:2]),
     }
+    if notebook.directives:  # most notebooks give none, and keep their keys
+        parts["directives"] = notebook.directives
+    return parts
 
 
 def library() -> Library:
@@ -127,13 +131,9 @@ def file_checksums(notebook: Notebook) -> dict[str, str]:
 
 def named_checksums(notebook: Notebook, parameters: Parameters) -> dict[str, str]:
     """Checksum the files that a notebook's code and parameters name, unless they are only written to."""
-    code = [c.source for c in notebook.node.cells if c.cell_type == "code" and "parameters" not in _tags(c)]
+    code = [c.source for c in notebook.node.cells if c.cell_type == "code" and not tags.has(c, tags.PARAMETERS)]
     words = cells.read_words(code, parameters)
     return {word: _sha256(path) for word, path in cells.named_files(words, notebook.path.parent.resolve()).items()}
-
-
-def _tags(cell: Any) -> list[str]:
-    return list(cell.metadata.get("tags", []))
 
 
 def recorded_checksums(notebook: Notebook, modules: tuple[str, ...] = ()) -> dict[str, str]:

@@ -122,7 +122,7 @@ def _facts(page: Page, run: Run) -> list[str]:
     rows = {
         "parameters": ", ".join(f"{k} = {v!r}" for k, v in record["parameters"].items()),
         "run": record["key"],
-        "commit": record["commit"] or "not in a checkout",
+        "commit": record["commit"] or record.get("no_commit", "not in a checkout"),
         "started, ended": f"{moment(record['started'])}, {moment(record['finished'])}",
         "wall time, peak memory": f"{duration(record['wall_time_s'])}, {memory(record['peak_memory_bytes'])}",
         "device": f"{device['kind']}: {device['name']}, {device['threads']} of {device['cores']} cores, "

@@ -87,8 +87,14 @@ def compose(page: Page, run: Run) -> Any:
         else:
             cells.append(cell)
     node.cells = _with_cards(page, run, cells)
-    node.metadata = {"kernelspec": node.metadata["kernelspec"]}
+    node.metadata = {"kernelspec": node.metadata["kernelspec"]} | _looks(node.metadata)
     return node
+
+
+def _looks(metadata: Any) -> dict[str, Any]:
+    """Return what a page says to MyST-NB about its looks; what it says about execution the run has followed."""
+    kept = {k: v for k, v in metadata.get("mystnb", {}).items() if not k.startswith("execution_")}
+    return {"mystnb": kept} if kept else {}
 
 
 def _without_paths(output: Any) -> Any:
