@@ -22,7 +22,7 @@ from prunekit import paths
 from prunekit.runs import keys
 from prunekit.runs.notebooks import Notebook, read
 from prunekit.runs.reach import Library
-from prunekit.site.evidence import chapters
+from prunekit.site.evidence import chapters, wanted
 
 LAZY = """
 from importlib import import_module
@@ -279,3 +279,12 @@ def test_a_change_in_the_matrix_sensing_library_executes_its_two_pages(copied: P
         path.write_text(altered(path.read_text()))
     moved = {n.name for n in book() if keys.run_key(n, n.defaults) != before[n.name]}
     assert moved == {"matrix-sensing/pruning", "matrix-sensing/regulariser"}
+
+
+def test_no_run_of_the_book_loaded_a_module_that_its_page_is_not_said_to_reach(smoke_site: Path) -> None:
+    carriers = keys.library().left_out
+    for page in wanted("smoke"):
+        assert page.run is not None and page.run.finished, page.name
+        loaded = set(page.run.record["modules"])
+        assert {"prunekit", "prunekit.claims", "prunekit.scales"} <= loaded, page.name
+        assert loaded - carriers <= set(page.run.record["inputs"]["library"]), page.name
