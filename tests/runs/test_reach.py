@@ -43,9 +43,27 @@ FILES = {
     "box/__init__.py": "from .deep import fit\nfrom . import side",
     "box/deep.py": "fit = 1",
     "box/side.py": "from .. import alone\nfrom ..a import solve",
+    "bare/__init__.py": "",
+    "bare/leaf.py": "from lib import alone",
+    "told.py": "from lib import cli\nfrom lib.cli import b",
     "cli.py": "from lib import b",
 }
-EVERYTHING = {"", "a", "b", "c", "_tools", "alone", "tricks", "box", "box.deep", "box.side"}
+EVERYTHING = {"", "a", "b", "c", "_tools", "alone", "tricks", "told"}
+EVERYTHING |= {"bare", "bare.leaf", "box", "box.deep", "box.side"}
+    "",
+    "bare",
+    "bare.leaf",
+    "told",
+    "a",
+    "b",
+    "c",
+    "_tools",
+    "alone",
+    "tricks",
+    "box",
+    "box.deep",
+    "box.side",
+}
 
 
 @pytest.fixture
@@ -78,6 +96,8 @@ BOX = {"", "box", "box.deep", "box.side", "alone", "a", "_tools"}
         ("import lib\nlib.solve(1)", {"", "a", "_tools"}),
         ("import lib as l\ndef f():\n    return l.solve", {"", "a", "_tools"}),
         ("import lib\nlib.alone.x", {"", "alone"}),
+        ("import lib\nlib.bare.leaf", {"", "bare", "bare.leaf", "alone"}),
+        ("from lib import told", {"", "told"}),  # what carries runs about is not followed from the library
         ("from lib import fit", BOX),
         ("from lib.box.deep import fit", BOX),
         ("import lib.box.deep", BOX),
