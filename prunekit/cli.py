@@ -18,35 +18,26 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prunekit import __version__, paths
+from prunekit.runs import command
+from prunekit.runs.command import engine_options, workers_option
 from prunekit.runs.notebooks import Refused
 from prunekit.runs.seal import DamagedRun
 from prunekit.scales import SCALES
 
 if TYPE_CHECKING:
-    from prunekit.runs.batch import Bar
+    from prunekit.runs.engines import Choice
     from prunekit.runs.execution import Job
     from prunekit.runs.store import Run
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-workers_option = click.option(
-    "--workers",
-    "--jobs",
-    "workers",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Notebooks to execute at a time; each kernel is single-threaded.",
-)
-
-force_option = click.option(
-    "--force", is_flag=True, help="Execute again what is there; a new run replaces the old one when it has finished."
-)
-
-
 _DISK = (
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ENAMETOOLONG,
     errno.EBUSY,
 )  # fmt: skip
+
+force_option = click.option(
+    "--force", is_flag=True, help="Execute again what is there; a new run replaces the old one when it has finished."
+)
 
 
 SECONDS = click.FloatRange(min=0, min_open=True)
@@ -107,7 +98,6 @@ def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
 @click.option(
     "--grid", "axes", multiple=True, metavar="NAME=V1,V2,…", help="Sweep a parameter over values; repeatable."
 )
-@workers_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -117,11 +107,12 @@ def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
 @limited
 @click.option("--dry-run", is_flag=True, help="Say what would run, and run nothing.")
 @refusing
+@engine_options
 def run(
     notebook: Path,
     given: tuple[str, ...],
     axes: tuple[str, ...],
-    workers: int,
+    engine: Choice,
     out: Path | None,
     force: bool,
     timeout: float | None,
@@ -136,6 +127,7 @@ def run(
     \b
     prunekit run chapters/overparameterization/linear-gaussian.md -p seed=1
     prunekit run linear-gaussian.ipynb --grid seed=0,1,2 --grid noise_variance=0.1,1 --workers 2 --out sweep
+    prunekit run linear-gaussian.ipynb --grid seed=0,1,2 --engine dask --scheduler tcp://HOST:8786 --out /shared/sweep
     """
     from prunekit.runs import batch
     from prunekit.runs.notebooks import parse_value, parse_values, read
@@ -156,7 +148,7 @@ def run(
     except OSError as error:
         raise click.UsageError(f"--out {folder} cannot be made: {error}") from error
     there = [j for j in jobs if not force and j.store.finished(j.key)]
-    runs = _execute(_within(jobs, timeout, cell_timeout), workers, lambda j: _label(j, list(grid)))
+    runs = command.execute(_within(jobs, timeout, cell_timeout), engine, lambda j: _label(j, list(grid)))
     if there:
         click.echo(f"unchanged: {len(there)} of {len(jobs)}, not run again (--force runs them)")
     done = f"{sum(r.finished for r in runs)} of {len(runs)} runs finished"
@@ -194,17 +186,6 @@ def _dry_run(jobs: list[Job]) -> None:
 def _within(jobs: list[Job], timeout: float | None, cell_timeout: float | None) -> list[Job]:
     """Return the jobs with limits of time, which are in no key."""
     return [replace(job, timeout=timeout, cell_timeout=cell_timeout) for job in jobs]
-
-
-def _execute(jobs: list[Job], workers: int, label: Callable[[Job], str]) -> list[Run]:
-    from prunekit.runs import batch
-    from prunekit.runs.workers import Workers
-
-    bar: Bar = batch.Bar(len({j.key for j in jobs}), label)
-    with batch.ending_at_once(), Workers(min(workers, len(jobs))) as executor:
-        runs = batch.run_all(jobs, executor, bar)
-    bar.close()
-    return runs
 
 
 def _end_with_failures(runs: list[Run]) -> None:
@@ -262,12 +243,28 @@ def list_runs(folder: Path | None = None, failed: bool = False) -> None:
 
 @runs.command()
 @folder_argument
+@refusing
+def progress(folder: Path | None) -> None:
+    """Say how far the batches are that were left with a scheduler, below FOLDER."""
+    from prunekit.runs import notes
+
+    there = notes.found(_store(folder).folder)
+    for note in there:
+        for line in notes.lines(note):
+            click.echo(line)
+    if not there:
+        click.echo("no batch in flight")
+
+
+@runs.command()
+@folder_argument
 @workers_option
 @limited
 @refusing
 def retry(folder: Path | None, workers: int, timeout: float | None, cell_timeout: float | None) -> None:
     """Execute the failed and the damaged runs below FOLDER again, with the notebooks as they are now."""
     from prunekit.runs import batch
+    from prunekit.runs.engines import Choice
     from prunekit.runs.notebooks import read
     from prunekit.runs.store import Run
 
@@ -289,7 +286,7 @@ def retry(folder: Path | None, workers: int, timeout: float | None, cell_timeout
     if not jobs:
         click.echo("no failed run")
         return
-    done = _execute(_within(jobs, timeout, cell_timeout), workers, lambda j: j.name)
+    done = command.execute(_within(jobs, timeout, cell_timeout), Choice(workers=workers), lambda j: j.name)
     for old, job in zip(failures, jobs, strict=True):  # the notebook has changed: its old failure is history
         if old.key != job.key:
             from prunekit.runs.store import remove
@@ -308,6 +305,7 @@ def retry(folder: Path | None, workers: int, timeout: float | None, cell_timeout
 @refusing
 def clean(folder: Path | None, failed: bool, everything: bool) -> None:
     """Remove what killed runs left below FOLDER; runs in flight are left alone, on other machines too."""
+    from prunekit.runs import notes
     from prunekit.runs.store import remove
 
     store = _store(folder)
@@ -315,6 +313,7 @@ def clean(folder: Path | None, failed: bool, everything: bool) -> None:
     kept, damaged = store.kept()
     gone += [r.folder for r in kept if everything or (failed and not r.finished)]
     gone += [d.folder for d in damaged if everything or failed]
+    gone += [note.path for note in notes.found(store.folder)] if everything else notes.ended(store.folder)
     for path in gone:
         remove(path)
         click.echo(f"removed {path}")
@@ -364,7 +363,6 @@ def record_run(folder: Path, label: str) -> None:
 @click.option(
     "--scale", type=click.Choice(SCALES), default="laptop", show_default=True, help="Size of the experiments."
 )
-@workers_option
 @click.option("--page", help="Only this page, e.g. overparameterization/linear-gaussian.")
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the site  [default: _build/html]"
@@ -372,9 +370,10 @@ def record_run(folder: Path, label: str) -> None:
 @force_option
 @limited
 @refusing
+@engine_options
 def build(
     scale: str,
-    workers: int,
+    engine: Choice,
     page: str | None,
     out: Path | None,
     force: bool,
@@ -394,7 +393,7 @@ def build(
             page=page,
             target=target,
             force=force,
-            execute=lambda jobs: _execute(_within(jobs, timeout, cell_timeout), workers, lambda j: j.name),
+            execute=lambda jobs: command.execute(_within(jobs, timeout, cell_timeout), engine, lambda j: j.name),
         )
     sys.exit(status)
 

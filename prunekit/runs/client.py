@@ -146,6 +146,8 @@ class Client(PapermillNotebookClient):
             try:
                 self.nb_man.cell_start(cell, index)
                 self.execute_cell(cell, index)
+                if self._ending:  # its reply had come, and then its output was too much
+                    raise self._ending
             except BaseException as error:
                 self.nb_man.cell_exception(cell, cell_index=index, exception=error)
                 self._kernel.look()

@@ -16,12 +16,14 @@ import subprocess
 import threading
 import time
 import traceback
+from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from prunekit import paths
+from prunekit import _owners, paths
 from prunekit.runs import tags
 from prunekit.runs.beside import brought
 from prunekit.runs.failures import RunFailed, one_line, place
@@ -76,8 +78,38 @@ class Job:
         return Store(self.folder)
 
 
-def prepare_worker() -> None:
+@dataclass(frozen=True)
+class Place:
+    """Where a run is executed, for its record.
+
+    Attributes
+    ----------
+    engine
+        ``processes`` (`prunekit.runs.workers`), ``dask`` (`prunekit.runs.cluster`), or ``executor`` for another one.
+    worker
+        The engine's name of the worker.
+    """
+
+    engine: str
+    worker: str
+
+
+_place: ContextVar[Place | None] = ContextVar("place", default=None)
+
+
+@contextlib.contextmanager
+def at(place: Place) -> Iterator[None]:
+    """Let the records of the runs executed within name `place`."""
+    token = _place.set(place)
+    try:
+        yield
+    finally:
+        _place.reset(token)
+
+
+def prepare_worker(name: str) -> None:
     """Make this process end with its parent, leave Ctrl-C to the parent, and keep kernels single-threaded."""
+    _place.set(Place("processes", name))
     os.environ.update(SINGLE_THREADED)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -202,6 +234,7 @@ def describe(job: Job, started: datetime, facts: dict[str, Any] | None = None) -
     """
     said = facts or {}
     commit, why = checkout_commit()
+    at_work = _place.get() or Place("executor", f"process {os.getpid()}")
     return {
         "key": job.key,
         "notebook": job.name,
@@ -215,6 +248,9 @@ def describe(job: Job, started: datetime, facts: dict[str, Any] | None = None) -
         "device": device(job.parameters.get("device", "cpu"), said),
         "data": job.parts["data"],
         "modules": said.get("modules", []),
+        "engine": at_work.engine,
+        "host": _owners.host_name(),
+        "worker": at_work.worker,
         "inputs": job.parts,
     }
 

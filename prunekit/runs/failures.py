@@ -27,6 +27,7 @@ _SIGNALS = {
 }
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _QUOTED = re.compile(r"""['"]([^'"]+)['"]""")
+_DECLARE = "name it in the front matter, prunekit: {{files: [{}]}}"
 FOLDER = "a run works in a folder of its own, not beside its notebook"
 
 
@@ -43,7 +44,7 @@ class RunFailed(Exception):
 
     def __init__(self, error: str, details: str = "") -> None:
         super().__init__(error)
-        self.error = one_line(error)
+        self.error = one_line(error, 1000)
         self.details = details or error
 
 
@@ -72,6 +73,8 @@ def died(where: str, status: int | None, last_words: str) -> RunFailed:
         name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
         why = _SIGNALS.get(number)  # type: ignore[call-overload]
         error = f"KernelDied: the kernel was ended by {name} in {where}" + (f" ({why})" if why else "")
+    elif "MemoryError" in last_words:
+        error = f"MemoryError: the kernel got no more memory in {where}, and ended with status {status}"
     else:
         by = f"os._exit({status})" if status else f"os._exit(0), {SHUTDOWN}"
         error = f"KernelExited: the kernel ended itself with status {status} in {where} ({by}, or compiled code did)"
@@ -105,8 +108,9 @@ def raised(where: str, name: str, value: str, traceback: Sequence[str], beside: 
     elif name == "MemoryError":
         error = f"MemoryError: the kernel got no more memory in {where}" + (f": {one_line(value)}" if value else "")
     else:
-        error = one_line(f"{name}: {value}".rstrip(": ")) + f"; in {where}" + _hint(name, value, beside)
-    return RunFailed(error, "\n".join(traceback) or error)
+        said = one_line(value)
+        error = (f"{name}: {said}" if said else name) + f"; in {where}" + _hint(name, value, beside)
+    return RunFailed(error, _ANSI.sub("", "\n".join(traceback)) or error)
 
 
 def _hint(name: str, value: str, beside: Path) -> str:
@@ -114,18 +118,19 @@ def _hint(name: str, value: str, beside: Path) -> str:
     if name == "ModuleNotFoundError":
         module = next(iter(_QUOTED.findall(value)), "").partition(".")[0]
         found = next((p for p in (beside / f"{module}.py", beside / module) if module and p.exists()), None)
-        return f"; {found.name} is beside the notebook, and {FOLDER}: install it as a package" if found else ""
+        if found is None:
+            return ""
+        declare = f"{_DECLARE.format(found.name)}, or " if found.is_file() else ""
+        return f"; {found.name} is beside the notebook, and {FOLDER}: {declare}install it"
     if name != "FileNotFoundError" and "No such file or directory" not in value:
         return ""
-    relative = [p for p in _QUOTED.findall(value) if not Path(p).is_absolute()] or ([""] if "/" not in value else [])
+    relative = [p for p in _QUOTED.findall(value) if not Path(p).is_absolute()]
     if not relative:
-        return ""
-    known = relative[0] and (beside / relative[0]).exists()
-    return f"; {FOLDER}: give {'its' if known else 'the'} absolute path" + (
-        f", {(beside / relative[0]).resolve()}, or name it in the front matter (prunekit: {{files: [{relative[0]}]}})"
-        if known and ".." not in relative[0]
-        else ""
-    )
+        return "" if "/" in value else f"; {FOLDER}: give the absolute path"
+    path = beside / relative[0]
+    if not path.exists():
+        return f"; {FOLDER}: give the absolute path"
+    return f"; {FOLDER}: {_DECLARE.format(relative[0])}, or give its absolute path, {path.resolve()}"
 
 
 def asked_to_exit(where: str) -> RunFailed:

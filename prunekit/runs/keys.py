@@ -1,12 +1,12 @@
 """The content address of a run: what could change its result, and nothing else.
 
-A key is the SHA-256 of the notebook's code cells (with the tags that change their execution, where there are any), its
-complete parameters, the syntax trees (without docstrings and
-comments) of the library's modules that it can reach (`prunekit.runs.reach`), the data files that it declares, the
-files that its front matter or its code names, the recordings that it may read, and the pinned versions. Prose is not
-in it, so editing a sentence runs nothing. Nor are the modules that only carry runs about (`CARRIERS`), unless a
-notebook imports one itself: no page of the book does, which a test holds them to. Nor is the ledger: a check only asks
-it whether the claim's name is there, and verdicts are computed from records when they are shown.
+A key is the SHA-256 of the notebook's code cells and of the tags that change their execution, its complete parameters,
+the syntax trees (without docstrings and comments) of the library's modules that it can reach (`prunekit.runs.reach`),
+the data files that it declares, the files that its front matter or its code names, the recordings that it may read, and
+the pinned versions. Prose is not in it, so editing a sentence runs nothing. Nor are the modules that only carry runs
+about (`CARRIERS`), unless a notebook imports one itself: no page of the book does, which a test holds them to. Nor is
+the ledger: a check only asks it whether the claim's name is there, and verdicts are computed from records when they are
+shown.
 """
 
 from __future__ import annotations
@@ -65,9 +65,10 @@ def fingerprint_parts(notebook: Notebook, parameters: Parameters) -> dict[str, A
     code = [c.source for c in notebook.node.cells if c.cell_type == "code" and not tags.has(c, tags.PARAMETERS)]
     words = cells.read_words(code, parameters)
     named = cells.named_files(words, notebook.path.absolute().parent)
-    parts = {
+    return {
         "format": FORMAT,
         "cells": [short(cell.encode()) for cell in notebook.code],
+        "directives": notebook.directives,
         "parameters": parameters,
         "library": {name: known.source(name).digest for name in reached.modules},
         "data": data_checksums(notebook),
@@ -77,9 +78,6 @@ def fingerprint_parts(notebook: Notebook, parameters: Parameters) -> dict[str, A
         "versions": versions(),
         "python": list(sys.version_info[:2]),
     }
-    if notebook.directives:  # most notebooks give none, and keep their keys
-        parts["directives"] = notebook.directives
-    return parts
 
 
 def library() -> Library:

@@ -111,5 +111,7 @@ def main() -> None:
 if __name__ == "__main__":
     del sys.path[0]  # this file's folder: its neighbours are no modules of a notebook
     sys.modules[ALIAS] = sys.modules["__main__"]
-    faulthandler.enable(os.dup(2))  # a fault in compiled code says in which Python line, in the kernel's log
+    faulthandler.enable(
+        os.dup(2), all_threads=False
+    )  # a fault in compiled code says in which Python line, in the kernel's log
     main()

@@ -89,9 +89,9 @@ def read(path: Path | str) -> Notebook:
         raise Refused(
             f"notebook {str(path)!r}: write its front matter as prunekit: {{paper: …, reads: [relative globs]}}"
         )
-    _check_files(settings.get("files", []), path)
     if not isinstance(settings.get("paper", ""), str):
         raise Refused(f"notebook {str(path)!r}: its front matter's paper is {settings['paper']!r}; name one paper")
+    _check_files(settings.get("files", []), path)
     return Notebook(path=path, name=page_name(path), node=node, defaults=_defaults(node, path))
 
 

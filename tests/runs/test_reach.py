@@ -50,20 +50,6 @@ FILES = {
 }
 EVERYTHING = {"", "a", "b", "c", "_tools", "alone", "tricks", "told"}
 EVERYTHING |= {"bare", "bare.leaf", "box", "box.deep", "box.side"}
-    "",
-    "bare",
-    "bare.leaf",
-    "told",
-    "a",
-    "b",
-    "c",
-    "_tools",
-    "alone",
-    "tricks",
-    "box",
-    "box.deep",
-    "box.side",
-}
 
 
 @pytest.fixture
