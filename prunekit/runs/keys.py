@@ -24,7 +24,8 @@ from typing import Any
 from prunekit import paths
 from prunekit.runs import cells, tags
 from prunekit.runs.notebooks import Notebook, Parameters, Refused
-from prunekit.runs.reach import Library, Reached, short
+from prunekit.runs.reach import Library, Reached
+from prunekit.runs.sources import short
 
 CARRIERS = ("runs", "site", "cli.py", "__main__.py", "paths.py")
 FORMAT = 2  # raise it when the meaning of a stored run changes
