@@ -6,6 +6,12 @@ tags
     What a notebook says about its execution, in the words of Jupyter Book.
 keys
     The content address of a run.
+reach, sources, cells
+    What a notebook's code can execute of the library, and which files it names: read off the syntax trees.
+beside
+    The files beside a notebook that its front matter names, brought into the run's folder.
+why
+    What is in a key and what changed since the last run, in words.
 store
     A folder in which a run appears whole or not at all.
 seal

@@ -48,8 +48,7 @@ def read_words(cells: Iterable[str], parameters: Mapping[str, Any]) -> set[str]:
 def _words(cells: tuple[str, ...]) -> tuple[frozenset[str], frozenset[str]]:
     """Return the strings in some code that are not only written to, and the names that are only written to."""
     body = [statement for cell in cells for statement in getattr(parse(cell), "body", [])]
-    tree = ast.Module(body=body, type_ignores=[])
-    parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+    parents = parents_of(ast.Module(body=body, type_ignores=[]))
     names: dict[str, list[ast.AST]] = {}
     for node in parents:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
@@ -69,6 +68,20 @@ def _words(cells: tuple[str, ...]) -> tuple[frozenset[str], frozenset[str]]:
     strings = {n: n.value for n in parents if isinstance(n, ast.Constant) and isinstance(n.value, str)}
     words = frozenset(word for node, word in strings.items() if not only_written(node))
     return words, frozenset(name for name in names if every_use(name))
+
+
+def parents_of(tree: ast.AST) -> dict[ast.AST, ast.AST]:
+    """Return the parent of each node of a tree; contexts, of which there is one of a kind, are left out."""
+    parents: dict[ast.AST, ast.AST] = {}
+    waiting = [tree]
+    for node in waiting:  # grows as it is read
+        for name in node._fields:
+            value = getattr(node, name, None)
+            for child in value if isinstance(value, list) else (value,):
+                if isinstance(child, ast.AST) and name != "ctx":
+                    parents[child] = node
+                    waiting.append(child)
+    return parents
 
 
 def _strings(value: Any) -> set[str]:

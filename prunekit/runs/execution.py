@@ -182,10 +182,9 @@ def perform(job: Job, folder: Path) -> Done:
         node = _parameterized(job)
         saved = Saved(node, folder / NOTEBOOK)
         limits = Limits(job.timeout, job.cell_timeout)
-        with brought(Path(job.path).parent, job.parts["files"], folder), kernel() as own:
-            client = Client(
-                saved, own, limits, tags.directives(node), Path(job.path).absolute().parent, [*installed_versions()]
-            )
+        beside = Path(job.path).absolute().parent
+        with brought(beside, job.parts["files"], folder), kernel() as own:
+            client = Client(saved, own, limits, tags.directives(node), beside, [*installed_versions()])
             try:
                 client.run(folder)
                 error = trace = unfinished(node)
@@ -212,6 +211,8 @@ def _parameterized(job: Job) -> Any:
 
     node = nbformat.reads(job.source, as_version=4)
     node.metadata["papermill"] = nbformat.from_dict({"parameters": {}})
+    for cell in node.cells:
+        cell.metadata.setdefault("tags", [])  # papermill asks every cell for them
     if job.overrides:
         for cell in node.cells:  # papermill looks for them in every cell
             cell.metadata.setdefault("tags", [])
@@ -255,6 +256,7 @@ def describe(job: Job, started: datetime, facts: dict[str, Any] | None = None) -
         "versions": said.get("versions") or {"python": platform.python_version(), **installed_versions()},
         "device": device(job.parameters.get("device", "cpu"), said),
         "data": job.parts["data"],
+        "modules": said.get("modules", []),
         "engine": at_work.engine,
         "host": _owners.host_name(),
         "worker": at_work.worker,

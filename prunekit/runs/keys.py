@@ -16,15 +16,16 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from prunekit import paths
-from prunekit.runs import cells
+from prunekit.runs import cells, tags
 from prunekit.runs.notebooks import Notebook, Parameters, Refused
-from prunekit.runs.reach import Library, Reached, short
+from prunekit.runs.reach import Library, Reached
+from prunekit.runs.sources import short
 
 CARRIERS = ("runs", "site", "cli.py", "__main__.py", "paths.py")
 FORMAT = 2  # raise it when the meaning of a stored run changes
@@ -62,6 +63,9 @@ def fingerprint_parts(notebook: Notebook, parameters: Parameters) -> dict[str, A
     """Return what is in a run's key, each part by itself: a run's record keeps them, so that two can be compared."""
     known = library()
     reached = _reached(tuple(notebook.code), known)
+    code = [c.source for c in notebook.node.cells if c.cell_type == "code" and not tags.has(c, tags.PARAMETERS)]
+    words = cells.read_words(code, parameters)
+    named = cells.named_files(words, notebook.path.absolute().parent)
     return {
         "format": FORMAT,
         "cells": [short(cell.encode()) for cell in notebook.code],
@@ -70,8 +74,8 @@ def fingerprint_parts(notebook: Notebook, parameters: Parameters) -> dict[str, A
         "library": {name: known.source(name).digest for name in reached.modules},
         "data": data_checksums(notebook),
         "files": file_checksums(notebook),
-        "named": named_checksums(notebook, parameters),
-        "recorded": recorded_checksums(notebook, reached.modules),
+        "named": {word: _sha256(path) for word, path in named.items()},
+        "recorded": recorded_checksums(notebook, words, reached.modules),
         "versions": versions(),
         "python": list(sys.version_info[:2]),
     }
@@ -79,7 +83,13 @@ def fingerprint_parts(notebook: Notebook, parameters: Parameters) -> dict[str, A
 
 def library() -> Library:
     """Return the library as it is on disk now."""
-    return Library(paths.PACKAGE, (*CARRIERS, paths.RECORDED.name))
+    return _kept(Library(paths.PACKAGE, (*CARRIERS, paths.RECORDED.name)))
+
+
+@functools.lru_cache(maxsize=4)
+def _kept(known: Library) -> Library:
+    """Return the library that was read before, where nothing has changed since: it remembers what it found out."""
+    return known
 
 
 def reachable(notebook: Notebook) -> Reached:
@@ -127,25 +137,16 @@ def file_checksums(notebook: Notebook) -> dict[str, str]:
     return found
 
 
-def named_checksums(notebook: Notebook, parameters: Parameters) -> dict[str, str]:
-    """Checksum the files that a notebook's code and parameters name, unless they are only written to."""
-    code = [c.source for c in notebook.node.cells if c.cell_type == "code" and "parameters" not in _tags(c)]
-    words = cells.read_words(code, parameters)
-    return {word: _sha256(path) for word, path in cells.named_files(words, notebook.path.parent.resolve()).items()}
-
-
-def _tags(cell: Any) -> list[str]:
-    return list(cell.metadata.get("tags", []))
-
-
-def recorded_checksums(notebook: Notebook, modules: tuple[str, ...] = ()) -> dict[str, str]:
+def recorded_checksums(
+    notebook: Notebook, words: Collection[str] = (), modules: Collection[str] = ()
+) -> dict[str, str]:
     """Checksum the recorded results in the package that a notebook may read.
 
-    They are those of its own page and of each page that its code names; where code that can read recordings names no
-    page with recordings, those of every page.
+    They are those of its own page and of each page that is among its words; where it reaches the module that reads
+    recordings and names no page that has any, those of every page.
     """
     pages = {r.parent.parent.relative_to(paths.RECORDED).as_posix() for r in paths.RECORDED.rglob("run.json")}
-    named = pages & cells.read_words(notebook.code, {})
+    named = pages & set(words)
     if f"{paths.PACKAGE.name}.recordings" in modules and not named:
         named = pages
     folders = [paths.RECORDED / page for page in sorted({*named, notebook.name})]

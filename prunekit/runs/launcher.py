@@ -31,13 +31,14 @@ def facts(names: str) -> str:
     Returns
     -------
     str
-        ``versions`` (Python's first), ``executable``, ``threads`` (the largest pool of the loaded libraries),
-        ``accelerator`` (name, or None) and ``peak_memory_bytes`` (the largest resident set of the kernel, and of any
-        child that it waited for).
+        ``modules`` (those of prunekit that were loaded), ``versions`` (Python's first), ``executable``, ``threads``
+        (the largest pool of the loaded libraries), ``accelerator`` (name, or None) and ``peak_memory_bytes`` (the
+        largest resident set of the kernel, and of any child that it waited for).
     """
     found = {name: _version(name) for name in names.split(",")}
     return json.dumps(
         {
+            "modules": sorted(name for name in sys.modules if name.partition(".")[0] == "prunekit"),
             "versions": {"python": platform.python_version(), **{n: v for n, v in found.items() if v}},
             "executable": sys.executable,
             "threads": _threads(),

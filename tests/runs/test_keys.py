@@ -13,7 +13,7 @@ from prunekit.runs import keys
 from prunekit.runs.beside import ChangedFile, brought
 from prunekit.runs.cells import named_files, read_words
 from prunekit.runs.notebooks import Notebook, Refused, coerce, read
-from prunekit.runs.reach import plain
+from prunekit.runs.sources import plain
 from prunekit.site.evidence import chapters
 from tests.runs.helpers import counting_notebook, prunekit, starts, write_notebook
 

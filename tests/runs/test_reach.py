@@ -22,7 +22,7 @@ from prunekit import paths
 from prunekit.runs import keys
 from prunekit.runs.notebooks import Notebook, read
 from prunekit.runs.reach import Library
-from prunekit.site.evidence import chapters
+from prunekit.site.evidence import chapters, wanted
 
 LAZY = """
 from importlib import import_module
@@ -43,9 +43,13 @@ FILES = {
     "box/__init__.py": "from .deep import fit\nfrom . import side",
     "box/deep.py": "fit = 1",
     "box/side.py": "from .. import alone\nfrom ..a import solve",
+    "bare/__init__.py": "",
+    "bare/leaf.py": "from lib import alone",
+    "told.py": "from lib import cli\nfrom lib.cli import b",
     "cli.py": "from lib import b",
 }
-EVERYTHING = {"", "a", "b", "c", "_tools", "alone", "tricks", "box", "box.deep", "box.side"}
+EVERYTHING = {"", "a", "b", "c", "_tools", "alone", "tricks", "told"}
+EVERYTHING |= {"bare", "bare.leaf", "box", "box.deep", "box.side"}
 
 
 @pytest.fixture
@@ -78,6 +82,8 @@ BOX = {"", "box", "box.deep", "box.side", "alone", "a", "_tools"}
         ("import lib\nlib.solve(1)", {"", "a", "_tools"}),
         ("import lib as l\ndef f():\n    return l.solve", {"", "a", "_tools"}),
         ("import lib\nlib.alone.x", {"", "alone"}),
+        ("import lib\nlib.bare.leaf", {"", "bare", "bare.leaf", "alone"}),
+        ("from lib import told", {"", "told"}),  # what carries runs about is not followed from the library
         ("from lib import fit", BOX),
         ("from lib.box.deep import fit", BOX),
         ("import lib.box.deep", BOX),
@@ -279,3 +285,12 @@ def test_a_change_in_the_matrix_sensing_library_executes_its_two_pages(copied: P
         path.write_text(altered(path.read_text()))
     moved = {n.name for n in book() if keys.run_key(n, n.defaults) != before[n.name]}
     assert moved == {"matrix-sensing/pruning", "matrix-sensing/regulariser"}
+
+
+def test_no_run_of_the_book_loaded_a_module_that_its_page_is_not_said_to_reach(smoke_site: Path) -> None:
+    carriers = keys.library().left_out
+    for page in wanted("smoke"):
+        assert page.run is not None and page.run.finished, page.name
+        loaded = set(page.run.record["modules"])
+        assert {"prunekit", "prunekit.claims", "prunekit.scales"} <= loaded, page.name
+        assert loaded - carriers <= set(page.run.record["inputs"]["library"]), page.name

@@ -367,3 +367,39 @@ def test_hosts_of_one_name_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(_owners, "_place", lambda: "ffffffff")  # another container of the same name
     assert _owners.host() != here and _owners.Owner(here, os.getpid(), 1).lives() is None
     assert store._PARTIAL.fullmatch(f".{KEY}.{_owners.me().mark}.00000000.partial")
+
+
+def test_a_forced_run_replaces_the_published_one(kept: Store) -> None:
+    publish(kept)
+    with kept.partial(KEY) as folder:
+        fill(folder, 2)
+        new = kept.publish(folder, RECORD, replace=True)
+    assert kept.finished(KEY) == new and new.notebook().cells[0].source == "x = 2"
+    assert kept.runs() == [new] and hidden(kept) == []
+
+
+def test_a_forced_run_that_fails_leaves_the_published_one(kept: Store) -> None:
+    old = publish(kept)
+    with kept.partial(KEY) as folder:
+        failure = kept.fail(folder, RECORD | {"status": "failed", "error": "E"}, "trace", replace=True)
+    assert not failure.finished and kept.failed(KEY) == failure
+    assert kept.finished(KEY) == old and hidden(kept) == []
+
+
+def test_a_forced_run_that_cannot_be_put_in_its_place_gives_it_back(
+    kept: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = publish(kept)
+    rename, tried = Path.rename, []
+
+    def refuse(self: Path, target: Path) -> Path:
+        if self.name.endswith(".partial"):
+            tried.append(target)
+            raise OSError(errno.ENOTEMPTY if len(tried) == 1 else errno.EIO, "no", str(self))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OSError, match="no"), kept.partial(KEY) as folder:
+        fill(folder, 2)
+        kept.publish(folder, RECORD, replace=True)
+    assert len(tried) == 2 and kept.finished(KEY) == old and hidden(kept) == []

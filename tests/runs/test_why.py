@@ -124,7 +124,7 @@ def test_the_last_run_is_compared_with_and_forced_runs_replace_it(tmp_path: Path
     assert not list(out.glob(".*"))
     third = prunekit("run", path, "--grid", "seed=0,1,2", "--out", out)
     assert "unchanged: 2 of 3, not run again (--force runs them)" in third.stdout
-    dry = prunekit("run", path, "--force", "--dry-run", "--out", out).stdout
+    dry = CliRunner().invoke(main, ["run", str(path), "--force", "--dry-run", "--out", str(out)]).output
     assert "to run" in dry and "finished" not in dry
 
 
