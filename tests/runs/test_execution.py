@@ -10,10 +10,12 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -331,7 +333,16 @@ def test_a_fault_in_compiled_code_names_the_python_line(tmp_path: Path) -> None:
     assert "line 2 in <module>" in (one.folder / "traceback.txt").read_text()
 
 
-def test_long_output_arrives_whole(tmp_path: Path) -> None:
+def test_long_output_arrives_whole_however_late_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep, waited = client.Client._keep, []
+
+    def late(self: client.Client, *arguments: Any) -> Any:
+        if not waited:
+            waited.append(True)
+            time.sleep(5)  # what comes meanwhile has to wait in the kernel
+        return keep(self, *arguments)
+
+    monkeypatch.setattr(client.Client, "_keep", late)
     one = run(
         tmp_path,
         "for i in range(5000): print(i, flush=True)",
