@@ -179,7 +179,18 @@ def test_what_changes_a_run_changes_its_key_and_prose_does_not(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["run"], ["runs"], ["runs", "list"], ["runs", "retry"], ["runs", "clean"], ["build"], ["claims"], ["why"]],
+    [
+        [],
+        ["run"],
+        ["runs"],
+        ["runs", "list"],
+        ["runs", "retry"],
+        ["runs", "clean"],
+        ["runs", "progress"],
+        ["build"],
+        ["claims"],
+        ["why"],
+    ],
 )
 def test_help_is_helpful(arguments: list[str]) -> None:
     shown = CliRunner().invoke(main, [*arguments, "--help"])

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -224,11 +225,14 @@ def test_a_lost_scheduler_ends_the_command_with_what_is_done(processes: Processe
 def test_a_worker_of_two_threads_executes_one_run_at_a_time(processes: Processes, tmp_path: Path) -> None:
     log, out = tmp_path / "log", tmp_path / "out"
     notebook = counting_notebook(tmp_path / "counting.md", log, seconds=0.3)
-    processes.start_worker("wide", threads=2)
-    done = prunekit(*grid(notebook, out, "--scheduler", processes.address, seeds=4))
-    assert done.returncode == 0, done.stderr
-    words = [line.split()[0] for line in log.read_text().splitlines()]
-    assert words == ["start", "end"] * 4
+    worker = processes.start_worker("wide", threads=2)
+    process = begin(*grid(notebook, out, "--scheduler", processes.address, seeds=4))
+    most = 0
+    while process.poll() is None:
+        most = max(most, len(descendants(worker.pid)))  # a worker's children are its kernels
+        time.sleep(0.02)
+    assert process.returncode == 0, process.stderr.read()
+    assert len(starts(log)) == 4 and most == 1
 
 
 def test_a_detached_batch_is_executed_without_us(processes: Processes, tmp_path: Path) -> None:
