@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from prunekit import _checks, _networks, _twice
+from prunekit._convolutions import surviving
 from prunekit._losses import NOTHING_COUNTS, Mean
 from prunekit._networks import Data, Loss, Names
 from prunekit.curvature import products
@@ -356,7 +357,7 @@ class Curvature:
     def _pass_over(self, tried: bool = False) -> tuple[float, int, float]:
         """Return the mean loss, the number of samples and their weights' total; `tried`: see `Mean.check`."""
         sum_, samples, total = 0.0, 0, 0.0
-        with torch.no_grad():
+        with torch.no_grad(), surviving(self._model):
             for inputs, labels, weight in self._batches():
                 outputs = self._model(*inputs)
                 sum_ += weight * float(self._mean(outputs, labels))
@@ -371,7 +372,9 @@ class Curvature:
     def _refuse_mixing(self, inputs: tuple[Any, ...], labels: Tensor, count: int) -> None:
         """Refuse to cut batches of a network whose outputs for a sample depend on the others beside it."""
         few, _ = self._typed(inputs, labels, slice(0, max(self._batch_size, 4)), count)
-        if all(_is_cut(x, count) for x in inputs) and _networks.mixes(self._model, few):
+        with surviving(self._model):
+            mixed = all(_is_cut(x, count) for x in inputs) and _networks.mixes(self._model, few)
+        if mixed:
             raise ValueError(
                 "model mixes the samples of a batch (batch normalization on batch statistics?), and batches would be "
                 f"cut at batch_size={self._batch_size}: give a larger batch_size, or smaller batches of your own"

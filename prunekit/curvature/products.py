@@ -17,6 +17,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from prunekit._convolutions import surviving
 from prunekit._losses import Mean
 
 Kind = Literal["hessian", "gauss-newton"]
@@ -55,6 +56,12 @@ class Problem:
     total: float
     kind: Kind
 
+    def outputs(self, inputs: tuple[Any, ...]) -> Tensor:
+        """Return the network's outputs."""
+        with surviving(self.model):
+            found: Tensor = self.model(*inputs)
+        return found
+
     def split(self, vector: Tensor) -> list[Tensor]:
         """Return the parts of a vector (D,) in the parameters' shapes."""
         parts = vector.split([p.numel() for p in self.parameters])
@@ -86,7 +93,7 @@ def _hessian(
 ) -> Iterator[list[Tensor]]:
     """Yield a batch's Hessian times each vector: the derivative of <gradient, vector>."""
     theta = problem.parameters
-    slope = derivative([problem.loss(problem.model(*inputs), labels)], theta, None, create_graph=True)
+    slope = derivative([problem.loss(problem.outputs(inputs), labels)], theta, None, create_graph=True)
     for v in vectors:
         yield derivative(slope, theta, v)
 
@@ -95,7 +102,7 @@ def _gauss_newton(
     problem: Problem, inputs: tuple[Any, ...], labels: Tensor, vectors: Sequence[list[Tensor]]
 ) -> Iterator[list[Tensor]]:
     """Yield a batch's Jᵀ H_ℓ J times each vector; Jv is the derivative of Jᵀw in w, which is linear."""
-    theta, outputs = problem.parameters, problem.model(*inputs)
+    theta, outputs = problem.parameters, problem.outputs(inputs)
     w = torch.zeros_like(outputs, requires_grad=True)
     transposed = derivative([outputs], theta, [w], create_graph=True)
     f = outputs.detach().requires_grad_()
@@ -156,7 +163,8 @@ class _Called(nn.Module):
 
     def forward(self, inputs: tuple[Any, ...]) -> Tensor:
         """Return the network's outputs."""
-        found: Tensor = self.model(*inputs[:-1])
+        with surviving(self.model):
+            found: Tensor = self.model(*inputs[:-1])
         return found
 
 
