@@ -23,7 +23,7 @@ MAX_MEMORY = 4 * 2.0**30  # bytes for the basis unless told otherwise
 BUDGET = 512  # products
 ACCURACY = 0.03  # relative error at which an integral is good enough
 _SAVE_EVERY = 10  # steps between checkpoints of a probe that is under way
-_LEVELS = (12, 16, 24, 32, 48, 64)  # steps after which an integral is looked at; doubled beyond
+_LEVELS = (16, 24, 32, 48, 64)  # steps after which an integral is looked at; doubled beyond
 Integrand = Callable[[Floats], Floats]
 
 
@@ -229,7 +229,8 @@ class Probing:
     @property
     def exhausted(self) -> bool:
         """Whether no more steps can be taken: the budget is spent, or everything is found."""
-        whole = bool(self._groups) and all(run.complete for group in self._groups for run in group)
+        steps = self.levels[self._level]
+        whole = bool(self._groups) and all(run.complete and run.done <= steps for g in self._groups for run in g)
         return whole or self._level == len(self.levels) - 1 or len(self._groups) > 1
 
     def refine(self) -> bool:
@@ -239,6 +240,10 @@ class Probing:
         self._level += 1
         self._found = None
         return True
+
+    def restart(self) -> None:
+        """Look at integrals from the first number of steps on again; products that were taken are not lost."""
+        self._level, self._found = 0, None
 
     def whole(self) -> Spectrum:
         """Take all steps there are."""
@@ -286,7 +291,7 @@ class Probing:
             tuple(probe for part in parts for probe in part.probes),
             rules=tuple(rule for part in parts for rule in part.rules),
             gaps=tuple(gap for part in parts for gap in part.gaps),
-            products=self.products,
+            products=sum(part.products for part in parts),
             converged=min(part.converged for part in parts),
         )
 
@@ -407,7 +412,8 @@ def assembled(D: int, runs: Sequence[Run], steps: int) -> Spectrum:
         plain += rules(run, m, float(D), found)
         gap = None if run.complete and m == run.done else Gap.of(Measure(found.values, D * found.weights.mean(1)))
         gaps += [] if gap is None else [gap]
-    return Spectrum(tuple(probes), rules=tuple(plain), gaps=tuple(gaps), converged=converged)
+    products = sum(sum(len(A) for A in run.diagonals[:steps]) for run in runs)
+    return Spectrum(tuple(probes), rules=tuple(plain), gaps=tuple(gaps), products=products, converged=converged)
 
 
 def _once(nodes: Floats, weights: Floats, once: Any, D: int) -> Measure:

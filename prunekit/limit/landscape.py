@@ -72,7 +72,7 @@ class Landscape:
         operator: Any,
         *,
         steps: int | None = None,
-        probes: int = 8,
+        probes: int = 4,
         direction_steps: int | None = None,
         accuracy: float = 0.03,
         budget: int = 512,

@@ -147,18 +147,18 @@ def _root(landscape: Landscape, epsilon: float, k: int, method: str, negative: N
     def enough(measure: Measure) -> bool:
         taken = treated(measure, negative)
         value, change = share(taken), taken.spread(share)
-        return change <= max(landscape.accuracy * value, abs(value - k / landscape.dimension)) / 4
+        return change <= max(landscape.accuracy * value, abs(value - k / landscape.dimension)) / 2
 
     direction = treated(landscape.direction(k, enough), negative)
     return solve(direction, epsilon), direction.spread(share)
 
 
 def _blurred(found: Estimate, change: float) -> Estimate:
-    """Return an estimate with what the steps along c may still change besides, unresolved if that is a tenth of it."""
+    """Return an estimate with what the steps along c may still change besides, unresolved if that is too much of it."""
     if change == 0:
         return found
     resolved = found.resolved and change <= UNSETTLED * abs(found.value)
-    return ProbedEstimate(found.value, found.scatter, math.hypot(found.quadrature, change / 4), resolved)
+    return ProbedEstimate(found.value, found.scatter, math.hypot(found.quadrature, change / 2), resolved)
 
 
 def predict(
@@ -186,8 +186,9 @@ def predict(
     negative : str
         "absolute", as in the authors' program, "zero", or "refuse".
     resolution : float
-        Relative: the limit is bisected to within so many times itself, or to one weight. Dense quadratic methods look
-        at every k.
+        Relative: the limit is found to within so many times itself, or to one weight; where Lanczos estimates the
+        spectrum, to within a fifth of the landscape's `accuracy`, if that is more, which is in the error. Dense
+        quadratic methods look at every k.
     zero_share : float
         For "program": the share of eigenvalues that it takes for 0, besides those in the spectrum.
     program_steps : int
@@ -196,7 +197,7 @@ def predict(
     Returns
     -------
     PruningLimit
-        T decreases in k for "published". For the others the crossing that a bisection from 0 to D finds is given.
+        T decreases in k for "published". For the others the crossing that a search from 0 to D finds is given.
 
     Raises
     ------
@@ -264,7 +265,7 @@ def _quadratic(
 
         direction = treated(landscape.direction(k, enough), negative)
         value, change = energy(direction), direction.spread(energy)
-        seen[k] = ProbedEstimate(value, 0.0, change / 4, change <= UNSETTLED)
+        seen[k] = ProbedEstimate(value, 0.0, change / 2, change <= UNSETTLED)
         return 1 - value
 
     kept, below = crossing(excess, D, resolution)
@@ -283,10 +284,14 @@ def _self_consistent(
     """Return the least k with k/D ≥ T(k), k/D with its error, and where T was evaluated.
 
     The crossing is sought with the spectrum as far as it is known; if T there is not accurate enough, more steps are
-    taken and it is sought again. Where T is off by an error, the crossing with k/D moves by the error over 1 - dT/dp.
+    taken and it is sought again. The published limit, which costs no products along c, comes first: its integrand is
+    the hardest to resolve. Where T is off by an error, the crossing with k/D moves by the error over 1 - dT/dp.
     """
-    D = landscape.dimension
+    D, guess = landscape.dimension, None
     seen: dict[int, Estimate] = {}
+    resolution = max(resolution, landscape.accuracy / 5)
+    if method != "published" and landscape.accuracy:
+        guess = _self_consistent(landscape, epsilon, "published", negative, resolution)[0]
 
     def excess(k: int) -> float:
         """Return k/D - T(k), and keep T(k)."""
@@ -298,7 +303,7 @@ def _self_consistent(
         return k / D - seen[k].value
 
     while True:
-        kept, below = crossing(excess, D, resolution)
+        kept, below = crossing(excess, D, resolution, guess)
         if kept not in seen:
             excess(kept)
         if landscape.good(seen[kept]) or not landscape.refine():
@@ -321,12 +326,12 @@ def _slope(seen: Mapping[int, Estimate], kept: int, D: int) -> float:
     return min((seen[kept].value - seen[other].value) * D / (kept - other), 0.0)
 
 
-def crossing(excess: Callable[[int], float], D: int, resolution: float) -> tuple[int, int]:
+def crossing(excess: Callable[[int], float], D: int, resolution: float, guess: int | None = None) -> tuple[int, int]:
     """Return k with excess(k) ≥ 0 and a smaller one with less (-1: k is 0), nearer than resolution times the first.
 
     As `bisect`, with fewer evaluations of a function that is smooth: false position on the logarithm of k, moved a
     little towards the middle so that the root is enclosed from both sides, and bisection wherever that is slow. The
-    excess of k = D is taken to be positive, 1.
+    excess of k = D is taken to be positive, 1. A guess is tried first.
     """
     at_below = excess(0)
     if at_below >= 0:
@@ -343,6 +348,8 @@ def crossing(excess: Callable[[int], float], D: int, resolution: float) -> tuple
             aim = high - at_above * (high - low) / (at_above - at_below)
             nudge = 0.7 * max(1.0, resolution * above) / (1 + above)
             aim += math.copysign(min(nudge, abs(middle - aim)), middle - aim)
+        if guess is not None:
+            aim, guess = math.log1p(guess), None
         k = min(max(round(math.expm1(aim)), below + 1), above - 1)
         value = excess(k)
         if value >= 0:

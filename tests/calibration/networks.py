@@ -82,7 +82,9 @@ def _made(name: str) -> dict[str, Any]:
 
     build, l1, rate = _builders()[name]
     model, data = build(), load("digits")
-    fit(model, data, Config(epochs=120, batch_size=32, lr=rate, momentum=0.9, l1=l1, evaluate_every=120), progress=False)
+    fit(
+        model, data, Config(epochs=120, batch_size=32, lr=rate, momentum=0.9, l1=l1, evaluate_every=120), progress=False
+    )
     pairs = training_pairs(data)
     theta = prunable(model, None)
     found = hessian_matrix(model, nn.functional.cross_entropy, pairs, parameters=list(theta)).double().cpu().numpy()
