@@ -65,7 +65,7 @@ class ProbedEstimate(Estimate):
         found._scatter, found._quadrature, found._resolved = scatter, quadrature, resolved
         return found
 
-    def __getnewargs__(self) -> tuple[float, float, float, bool]:  # type: ignore[override]
+    def __getnewargs__(self) -> tuple[float, float, float, bool]:
         """Return what a copy is made of."""
         return self.value, self._scatter, self._quadrature, self._resolved
 

@@ -38,7 +38,7 @@ class Ritz:
     values : (n,) array
         Nodes θ, increasing.
     vectors : (n, n) array
-        Eigenvectors of T, in columns.
+        Eigenvectors of T, in columns; empty unless T is that of all steps.
     weights : (n, b) array
         Squared coordinates of the starts, each of length 1.
     residuals : (n,) array
@@ -120,7 +120,7 @@ class Run:
             raise ValueError(
                 f"a start vector has the length {float(lengths[bad][0])}: give one that is finite and not 0"
             )
-        self._filled, self._size = 0, 0.0
+        self._filled, self._size, self._known = 0, 0.0, dict[int, Ritz]()
         self.basis = self._room()
         block, self.first = self._orthonormal(Z / lengths, 1.0)
         self._append(block)
@@ -157,6 +157,7 @@ class Run:
         A = (self.last.T @ W).cpu().numpy()
         self.diagonals.append((A + A.T) / 2)
         self.products += W.shape[1]
+        self._known.pop(self.done - 1, None)  # its vectors would stay, and its residuals are no longer the last
         self._size = max(self._size, size)
         block, coupling = self._orthonormal(W, self._size)
         self.couplings.append(coupling)
@@ -177,6 +178,8 @@ class Run:
     def ritz(self, steps: int | None = None) -> Ritz:
         """Return what the first steps give, all that were taken by default."""
         m = self.done if steps is None else steps
+        if m in self._known:
+            return self._known[m]
         ends = np.cumsum([0, *(len(A) for A in self.diagonals[:m])])
         T = np.zeros((ends[-1], ends[-1]))
         for j, A in enumerate(self.diagonals[:m]):
@@ -186,7 +189,9 @@ class Run:
         values, vectors = np.linalg.eigh(T)  # reads the lower triangle
         weights = (vectors[: len(self.first)].T @ self.first) ** 2
         residuals = np.linalg.norm(self.couplings[m - 1] @ vectors[ends[m - 1] :], axis=0)
-        return Ritz(values, vectors, weights / weights.sum(0), residuals)
+        last = vectors if m == self.done else vectors[:0]  # only those of the whole basis are asked for
+        self._known[m] = Ritz(values, last, weights / weights.sum(0), residuals)
+        return self._known[m]
 
     def vectors(self, of: Floats) -> Tensor:
         """Return combinations (D, q) of the basis, made orthonormal, from their coordinates (n, q)."""

@@ -212,7 +212,7 @@ class Probing:
         self._book = _Book(resume, operator, self.most, storage, self.probes, self.together, shared)
         self._groups: list[list[Run]] = []
         self._level = 0
-        self._found: Spectrum | None = None
+        self._found: dict[int, Spectrum] = {}
 
     @property
     def products(self) -> int:
@@ -222,9 +222,9 @@ class Probing:
     @property
     def spectrum(self) -> Spectrum:
         """What the steps so far give: those of the first level, if there are none."""
-        if self._found is None:
-            self._found = self._assembled(self.levels[self._level])
-        return self._found
+        if self._level not in self._found:
+            self._found[self._level] = self._assembled(self.levels[self._level])
+        return self._found[self._level]
 
     @property
     def exhausted(self) -> bool:
@@ -238,16 +238,15 @@ class Probing:
         if self.exhausted:
             return False
         self._level += 1
-        self._found = None
         return True
 
     def restart(self) -> None:
         """Look at integrals from the first number of steps on again; products that were taken are not lost."""
-        self._level, self._found = 0, None
+        self._level = 0
 
     def whole(self) -> Spectrum:
         """Take all steps there are."""
-        self._level, self._found = len(self.levels) - 1, None
+        self._level = len(self.levels) - 1
         return self.spectrum
 
     def resolve(self, of: Callable[[Spectrum], Estimate], accuracy: float) -> Estimate:

@@ -128,7 +128,8 @@ class ZeroMass:
     rows : int
         Rows that are exactly 0: so many eigenvalues are.
     near : Estimate
-        `rows`, and the mass of the Lanczos nodes within the threshold; its error across probes.
+        `rows`, and the mass of the Lanczos nodes within the threshold; its error across probes alone, since what the
+        quadrature may be off by is what lies between the bounds.
     lower, upper : Estimate
         Bounds by the inequalities of Chebyshev, Markov and Stieltjes, each with its error across probes. The truth
         lies between them but for those errors; a wide gap says that the steps are too few to tell.
@@ -166,7 +167,7 @@ def zero_mass(operator: Operator, threshold: float, *, seed: Seed = 0, **options
         everything = Estimate(float(count), 0.0)
         return ZeroMass(count, everything, everything, everything, Spectrum.of_eigenvalues(np.zeros(count)))
     rest = spectrum(Restricted(operator, ~dead), seed=random, shared=False, **options)  # Gauss rules, for the bounds
-    near = rest.integrate(lambda h: (np.abs(h) <= t).astype(float))
+    near = estimates.few([probe.integrate(lambda h: (np.abs(h) <= t).astype(float)) for probe in rest.probes])
     bounds = np.array([_within(probe, t) for probe in rest.probes])
     lower, upper = (estimates.mean(count + side) for side in bounds.T)
     return ZeroMass(count, Estimate(count + near.value, near.error), lower, upper, rest.with_zeros(count))
