@@ -206,11 +206,13 @@ def test_converged_eigenvalues_are_counted_once_and_exactly():
             assert probe.weights[np.argmin(np.abs(probe.nodes - large))] == 1
             assert np.abs(probe.nodes - large).min() < 1e-3 * large
     truth, values = np.trace(H), np.diag(H)
-    shared = np.array([spectrum(Matrix(H), steps=12, seed=s).trace().value for s in range(20)]) - truth
-    apart = np.array([spectrum(Matrix(H), steps=12, seed=s, shared=False).trace().value for s in range(20)]) - truth
-    assert np.sqrt(np.mean(shared**2)) < np.sqrt(np.mean(apart**2)) / 20
+    off = {
+        shared: np.array([spectrum(Matrix(H), steps=12, shared=shared, seed=s).trace().value for s in range(8)]) - truth
+        for shared in (True, False)
+    }
     spread = np.sqrt(2 * np.sum((values - truth / 400) ** 2) / 4)  # of four Gaussian probes
-    assert np.sqrt(np.mean(apart**2)) == pytest.approx(spread, rel=0.5)
+    assert np.sqrt(np.mean(off[False] ** 2)) == pytest.approx(spread, rel=0.7)
+    assert np.sqrt(np.mean(off[True] ** 2)) < spread / 20
 
 
 @pytest.mark.parametrize("copies", [1, 3, 4, 40])
@@ -239,15 +241,15 @@ def test_the_whole_space_is_exact():
 
 def test_steps_are_taken_until_the_integral_has_converged():
     values = np.concatenate([np.random.default_rng(0).normal(size=500) * 0.1, [5.0, 8.0]])
-    easy, hard = (lambda h, t=t: np.abs(h) / (t + np.abs(h)) for t in (1.0, 0.003))
-    one, other = (spectrum(Matrix(np.diag(values)), integrand=f, budget=400, seed=0) for f in (easy, hard))
+    easy, hard = (lambda h, t=t: t / (t + np.abs(h)) for t in (1.0, 0.05))
+    one, other = (spectrum(Matrix(np.diag(values)), integrand=f, accuracy=0.02, budget=400, seed=0) for f in (easy, hard))
     for f, found in ((easy, one), (hard, other)):
         estimate = found.integrate(f)
         assert estimate.resolved
-        assert estimate.error <= 0.03 * estimate.value
+        assert estimate.error <= 0.02 * estimate.value
         assert abs(estimate.value - f(values).sum()) < 3 * estimate.error
     assert one.products < other.products <= 400
-    both = spectrum(Matrix(np.diag(values)), integrand=(easy, hard), budget=400, seed=0)
+    both = spectrum(Matrix(np.diag(values)), integrand=(easy, hard), accuracy=0.02, budget=400, seed=0)
     assert both.products == other.products
     whole = spectrum(Matrix(np.diag(values)), budget=100, seed=0)
     assert whole.products == 100
