@@ -242,9 +242,8 @@ def test_the_whole_space_is_exact():
 def test_steps_are_taken_until_the_integral_has_converged():
     values = np.concatenate([np.random.default_rng(0).normal(size=500) * 0.1, [5.0, 8.0]])
     easy, hard = (lambda h, t=t: t / (t + np.abs(h)) for t in (1.0, 0.05))
-    one, other = (
-        spectrum(Matrix(np.diag(values)), integrand=f, accuracy=0.006, budget=400, seed=0) for f in (easy, hard)
-    )
+    options = {"accuracy": 0.006, "budget": 400, "seed": 0}
+    one, other = (spectrum(Matrix(np.diag(values)), integrand=f, **options) for f in (easy, hard))
     for f, found in ((easy, one), (hard, other)):
         estimate = found.integrate(f)
         assert estimate.resolved
