@@ -244,6 +244,10 @@ class Probing:
         """Look at integrals from the first number of steps on again; products that were taken are not lost."""
         self._level = 0
 
+    def reach(self, steps: int) -> None:
+        """Go to one of the `levels`, of fewer steps or of more."""
+        self._level = self.levels.index(steps)
+
     def whole(self) -> Spectrum:
         """Take all steps there are."""
         self._level = len(self.levels) - 1
