@@ -20,6 +20,7 @@ from torch.nn.utils import parametrize
 
 from prunekit import _checks
 from prunekit._checks import Seed
+from prunekit._convolutions import surviving
 
 Batch = tuple[Any, Tensor]
 Data = Batch | Iterable[Batch]
@@ -109,7 +110,8 @@ def call(model: nn.Module, values: Mapping[str, Tensor], inputs: tuple[Any, ...]
         if name in values
         for path, _, own_name in spots
     }
-    return functional_call(model, spots, inputs, tie_weights=False)
+    with surviving(model):
+        return functional_call(model, spots, inputs, tie_weights=False)
 
 
 def regions(model: nn.Module, where: Where) -> dict[str, Tensor]:
@@ -206,7 +208,8 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     modes = {part: part.training for part in model.modules()}
     model.eval()
     try:
-        yield
+        with surviving(model):
+            yield
     finally:
         for part, training in modes.items():
             part.training = training

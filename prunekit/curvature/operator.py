@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from prunekit import _checks, _networks
+from prunekit._convolutions import surviving
 from prunekit._networks import Data, Loss, Names
 from prunekit.nets import Dataset, checkpoint
 
@@ -303,7 +304,7 @@ class Curvature:
     def _pass_over(self) -> tuple[float, int]:
         """Return the mean loss and the number of samples."""
         total, samples = 0.0, 0
-        with torch.no_grad():
+        with torch.no_grad(), surviving(self._model):
             for inputs, labels, count in self._batches():
                 total += count * float(_networks.mean_loss(self._loss_function, self._model(*inputs), labels))
                 samples += count
@@ -357,7 +358,8 @@ class _Called(nn.Module):
 
     def forward(self, inputs: tuple[Any, ...]) -> Tensor:
         """Return the network's outputs."""
-        found: Tensor = self.model(*inputs[:-1])
+        with surviving(self.model):
+            found: Tensor = self.model(*inputs[:-1])
         return found
 
 

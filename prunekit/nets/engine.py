@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from prunekit._convolutions import surviving
 from prunekit.nets import steps
 from prunekit.nets.config import Config, learning_rate
 from prunekit.nets.data import Dataset, crop, flip
@@ -39,13 +40,15 @@ class Learner:
         frozen = {n: p.detach() for n, p in model.named_parameters() if not p.requires_grad}
         self.rest: Named = frozen | dict(model.named_buffers())
         self._parameters = [p for p in model.parameters() if p.requires_grad]
+        self._surviving = surviving(model)
         self._forward: Callable[[Tensor], Tensor] = model
         if config.compile:
             self._forward = torch.compile(model)
 
     def scores(self, x: Tensor) -> Tensor:
         """Return the class scores of a batch."""
-        return self._forward(x)
+        with self._surviving:
+            return self._forward(x)
 
     def gradients(self, loss: Tensor) -> Named:
         """Return the gradients of a loss, by name."""
@@ -64,6 +67,7 @@ class Stack(Learner):
         self.weights = {n: laid_out(torch.stack([each.weights[n] for each in learners])) for n in learners[0].weights}
         self.rest = {n: torch.stack([each.rest[n] for each in learners]) for n in learners[0].rest}
         self._spots = _spots(models[0])
+        self._surviving = surviving(models[0])
         self._leaves: Named = {}
 
     def scores(self, x: Tensor) -> Tensor:
@@ -78,7 +82,8 @@ class Stack(Learner):
             named = {spot: own[name] for spot, name in self._spots.items()}
             return functional_call(self.model, named, (x,), tie_weights=False)
 
-        found = torch.func.vmap(one, in_dims=(0, 0, 0 if own else None))(self._leaves, self.rest, x)
+        with self._surviving:
+            found = torch.func.vmap(one, in_dims=(0, 0, 0 if own else None))(self._leaves, self.rest, x)
         assert isinstance(found, Tensor)
         return found
 

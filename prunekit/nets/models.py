@@ -171,15 +171,17 @@ class _Block(nn.Module):
         self.conv2, self.norm2 = _conv(outputs, outputs, 3, 1, bias), nn.BatchNorm2d(outputs)
         self.carry: nn.Module | None = None
         if self.more and shortcut == "projection":
-            self.carry = nn.Sequential(_conv(inputs, outputs, 1, stride, bias), nn.BatchNorm2d(outputs))
+            self.carry = nn.Sequential(_conv(inputs, outputs, 1, 1, bias), nn.BatchNorm2d(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ReLU(carry(x) + the two convolutions of x)."""
         y = self.norm2(self.conv2(torch.relu(self.norm1(self.conv1(x)))))
+        if self.more:  # every second pixel is all that a strided 1×1 kernel reads; see `prunekit._convolutions`
+            x = x[:, :, :: self.stride, :: self.stride]
         if self.carry is not None:
             x = self.carry(x)
-        elif self.more:  # the parameter-free shortcut: take every second pixel, pad the channels with zeros
-            x = nn.functional.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.more))
+        elif self.more:  # the parameter-free shortcut: pad the channels with zeros
+            x = nn.functional.pad(x, (0, 0, 0, 0, 0, self.more))
         return torch.relu(x + y)
 
 
