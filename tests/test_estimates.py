@@ -1,11 +1,13 @@
 """Means and their standard errors."""
 
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
 
-from prunekit.estimates import Estimate, mean
+from prunekit.estimates import Estimate, ProbedEstimate, few, mean
 
 
 def test_the_standard_error_is_the_spread_of_means():
@@ -21,6 +23,36 @@ def test_the_standard_error_is_the_spread_of_means():
 
 def test_one_draw_has_no_finite_error():
     assert mean([2.0]) == Estimate(2.0, math.inf)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_two_errors_of_a_few_draws_cover_as_two_standard_errors_do(count):
+    draws = np.random.default_rng(1).standard_normal((3_000, count))
+    found = [few(row) for row in draws]
+    covered = np.mean([abs(one.value) <= 2 * one.error for one in found])
+    assert abs(covered - 0.9545) < 4 * math.sqrt(0.9545 * 0.0455 / 3_000)
+    assert np.mean([abs(mean(row).value) <= 2 * mean(row).error for row in draws]) < covered  # what it makes up for
+    assert math.isinf(few([2.0]).error)
+
+
+def test_parts_of_an_error_add_as_squares_and_go_through_a_line():
+    found = ProbedEstimate(1.0, 0.3, 0.4)
+    assert found == (1.0, 0.5)
+    assert (found.scatter, found.quadrature, found.resolved) == (0.3, 0.4, True)
+    moved = found.linear(-2.0, 5.0)
+    assert moved == (3.0, 1.0)
+    assert (moved.scatter, moved.quadrature) == (0.6, 0.8)
+    lost = ProbedEstimate(1.0, 0.3, 0.4, resolved=False)
+    assert math.isinf(lost.error)
+    assert not lost.linear(2.0).resolved
+    assert "resolved=False" in repr(lost)
+    for copied in (copy.deepcopy(lost), pickle.loads(pickle.dumps(lost))):
+        assert copied == lost
+        assert (copied.scatter, copied.resolved) == (0.3, False)
+    plain = Estimate(1.0, 0.3)
+    assert (plain.scatter, plain.quadrature, plain.resolved) == (0.3, 0.0, True)
+    assert plain.linear(2.0, 1.0) == (3.0, 0.6)
+    assert ProbedEstimate(1.0, math.inf, 0.0).linear(0.0, 7.0) == (7.0, 0.0)
 
 
 @pytest.mark.parametrize(("draws", "message"), [([], "draws has shape"), ([1.0, math.nan], "draws holds nan")])

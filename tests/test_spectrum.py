@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy import stats
 
-from prunekit.spectrum import Measure, Spectrum
+from prunekit.spectrum import Gap, Measure, Spectrum
 
 FINITE = st.floats(-100, 100)
 
@@ -58,11 +59,52 @@ def test_probes_are_averaged_with_their_standard_error():
     probes = tuple(Measure(np.array([k, k + 1.0]), np.array([2.0, 3.0])) for k in range(4))
     spectrum = Spectrum(probes)
     draws = np.array([5 * k + 3 for k in range(4)], dtype=float)
-    assert spectrum.trace() == pytest.approx((draws.mean(), draws.std(ddof=1) / 2))
+    student = stats.t.ppf(stats.norm.cdf(2), 3) / 2  # two errors cover as two standard errors of many probes do
+    assert spectrum.trace() == pytest.approx((draws.mean(), student * draws.std(ddof=1) / 2))
     assert spectrum.pooled.total == pytest.approx(5)
     assert spectrum.pooled.integrate(lambda h: h) == pytest.approx(draws.mean())
     assert spectrum.mapped(np.negative).trace().value == pytest.approx(-draws.mean())
     assert math.isinf(Spectrum(probes[:1]).trace().error)
+
+
+def rule(nodes, *earlier):
+    """Return a measure of two equal masses whose earlier quadratures had other nodes."""
+    return Measure(nodes, [1.0, 1.0], tuple(Measure(each, [1.0, 1.0]) for each in earlier))
+
+
+def test_what_the_steps_still_change_is_the_quadratures_error():
+    rules = (rule([1.0, 2.0], [0.9, 2.0], [1.0, 2.2]), rule([1.0, 3.0], [1.1, 3.0], [1.0, 3.1]))
+    spectrum = Spectrum(tuple(Measure(r.nodes, r.weights) for r in rules), rules=rules)
+    found = spectrum.trace()
+    # means over the rules: 3.5 now, 3.5 and 3.65 before
+    assert found.quadrature == pytest.approx(0.15 / 2)
+    assert found.error == pytest.approx(math.hypot(found.scatter, found.quadrature))
+    assert found.resolved
+    assert spectrum.mapped(lambda h: 2 * h).trace().quadrature == pytest.approx(0.15)
+    assert spectrum.with_zeros(3).trace().quadrature == pytest.approx(0.15 / 2)
+    assert rules[0].spread(lambda measure: measure.integrate(lambda h: h)) == pytest.approx(0.2)
+    restless = Spectrum((rules[0],) * 2, rules=(rule([1.0, 2.0], [1.0, 3.0]),) * 2).trace()
+    assert not restless.resolved
+    assert math.isinf(restless.error)
+    assert restless.scatter == 0
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-3, 1e-1, 10.0])
+def test_a_kink_between_the_nodes_next_to_zero_is_not_resolved(scale):
+    measure = Measure([-0.1, 0.2, 4.0, 5.0], [30.0, 30.0, 30.0, 30.0])
+    spectrum = Spectrum((measure,) * 2, rules=(measure,) * 2, gaps=(Gap.of(measure),))
+
+    def kinked(h):
+        return np.abs(h) / (scale + np.abs(h))
+
+    found, folded = spectrum.integrate(kinked), spectrum.mapped(np.abs).integrate(kinked)
+    assert found == folded
+    assert found.resolved == (scale > 1)
+    # the deepest point of the gap is 0, the least value at its ends is at -0.1, and 60 may lie there
+    assert spectrum.gaps[0].hidden(kinked) == pytest.approx(60 * 0.1 / (scale + 0.1))
+    assert spectrum.integrate(np.exp).resolved
+    assert Gap.of(Measure([1.0, 2.0], [1.0, 1.0])) is None
+    assert Gap.of(Measure([-1.0, 0.0, 2.0], [1.0, 1.0, 1.0])) is None
 
 
 def test_rows_of_zeros_are_an_atom_at_zero():

@@ -20,11 +20,13 @@ from prunekit import cones
 from prunekit._checks import Floats, Seed
 from prunekit._networks import Loss
 from prunekit.algorithms.results import Pruned, Stage
+from prunekit.estimates import Estimate
 from prunekit.limit import Landscape, Tolerance, minibatch_tolerance, network_landscape, predict
 from prunekit.limit.landscape import Negative, treated_spectrum
 from prunekit.limit.networks import training_pairs
 from prunekit.masks import Mask
 from prunekit.nets import Dataset, evaluate
+from prunekit.spectrum import Spectrum
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +49,8 @@ class CutThreshold:
         Shares of the active weights kept.
     by_magnitude, at_random : (m,) array
         T at these shares where the smallest weights are removed, and where random ones are (R² at its expectation).
+    resolved : bool
+        Whether the quadrature of the spectrum sees all these T; True for a dense Hessian.
     """
 
     active: int
@@ -58,6 +62,7 @@ class CutThreshold:
     shares: Floats = field(repr=False)
     by_magnitude: Floats = field(repr=False)
     at_random: Floats = field(repr=False)
+    resolved: bool = True
 
     @property
     def ratio(self) -> float:
@@ -156,18 +161,24 @@ def _at_cut(
         "random": [math.sqrt(whole * (1 - k / active.dimension)) for k in counts],
         "cut": [float(np.linalg.norm(gone))],
     }
-    T = {name: np.array([_published(active, epsilon.value, R, negative) for R in d]) for name, d in distances.items()}
-    limit = predict(active, epsilon, negative=negative).fraction
+    limit = predict(active, epsilon, negative=negative)
+    found = {name: [_published(active, epsilon.value, R, negative) for R in d] for name, d in distances.items()}
+    T = {name: np.array([each.value for each in many]) for name, many in found.items()}
     return CutThreshold(
-        active.dimension, stage.cut.kept, epsilon.value, limit, float(T["cut"][0]), after - before,
+        active.dimension, stage.cut.kept, epsilon.value, limit.fraction, float(T["cut"][0]), after - before,
         np.array(counts) / active.dimension, T["magnitude"], T["random"],
+        limit.resolved and all(each.resolved for many in found.values() for each in many),
     )  # fmt: skip
 
 
-def _published(landscape: Landscape, epsilon: float, distance: float, negative: Negative) -> float:
+def _published(landscape: Landscape, epsilon: float, distance: float, negative: Negative) -> Estimate:
     """Return T of equation (18) at a distance R."""
-    spectrum = treated_spectrum(landscape.spectrum, negative)
-    return 1.0 - cones.dimension_as_published(spectrum, epsilon, distance).value / landscape.dimension
+
+    def read(spectrum: Spectrum) -> Estimate:
+        found = cones.dimension_as_published(treated_spectrum(spectrum, negative), epsilon, distance)
+        return found.linear(-1 / landscape.dimension, 1.0)
+
+    return landscape.read(read)
 
 
 def positions(mask: Mask) -> np.ndarray:

@@ -74,7 +74,7 @@ def width_as_published(spectrum: Spectrum | Measure, epsilon: float, distance: f
     """
     squared = dimension_as_published(spectrum, epsilon, distance)
     width = math.sqrt(squared.value)
-    return Estimate(width, squared.error / (2 * width) if squared.error else 0.0)
+    return squared.linear(1 / (2 * width), width / 2) if squared.error else Estimate(width, 0.0)
 
 
 def cone_dimension(spectrum: Spectrum | Measure, direction: Measure, epsilon: float) -> Estimate:
@@ -158,7 +158,7 @@ def orthogonal_limit(spectrum: Spectrum | Measure, direction: Measure, epsilon: 
     if math.isinf(nu):
         return Estimate(1.0, 0.0)
     found = spectrum.integrate(lambda h: nu * h / (twice + nu * h))
-    return Estimate(found.value / spectrum.dimension, found.error / spectrum.dimension)
+    return found.linear(1 / spectrum.dimension)
 
 
 def orthogonal_root(direction: Measure, epsilon: float) -> float:
@@ -220,7 +220,9 @@ def counting(spectrum: Spectrum | Measure) -> Spectrum:
         spectrum = Spectrum((spectrum,), exact=True)
     if not isinstance(spectrum, Spectrum):
         raise TypeError(f"spectrum is {type(spectrum).__name__}: give a Spectrum or a Measure")
-    return Spectrum(tuple(nonnegative("spectrum", probe) for probe in spectrum.probes), spectrum.exact)
+    for probe in spectrum.probes:
+        nonnegative("spectrum", probe)
+    return spectrum.mapped(_clipped)
 
 
 def nonnegative(name: str, measure: Measure) -> Measure:

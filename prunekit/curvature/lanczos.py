@@ -1,15 +1,17 @@
-"""Lanczos' method: the measures of an operator's spectrum that a start vector sees.
+"""Lanczos' method, from one start vector or a block of them: the measures of an operator's spectrum that they see.
 
-From a start vector q, m products give the symmetric tridiagonal T whose eigenvalues are the nodes, and the squared
-first components of whose eigenvectors are the weights, of the Gauss quadrature of q's measure: exact for polynomials
-of degree up to 2m - 1 (Golub and Welsch, 1969). Everything is accumulated in double precision, and every new vector
-is made orthogonal to all before it, twice: without that, eigenvalues found once come again as ghosts.
+From starts Z, (D, b), m products with blocks give an orthonormal basis Q of span{Z, HZ, …, H^(m-1) Z} and T = QᵀHQ,
+symmetric and block tridiagonal. T's eigenvalues θ are the nodes of a quadrature for every start at once, zᵀf(H)z =
+Σ f(θ)(uᵀQᵀz)² with T's eigenvectors u: exact for polynomials of degree up to 2m - 1 (Golub and Welsch 1969; Golub and
+Meurant 2010, chapter 4, for blocks). All starts share one basis, so each profits from what the others have found.
+Everything is accumulated in double precision, and every new vector is made orthogonal to all before it, twice: without
+that, eigenvalues found once come again as ghosts.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,121 +20,283 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from prunekit import _checks
+from prunekit._checks import Floats
 from prunekit.curvature.operator import Operator
-from prunekit.spectrum import Measure
 
-_LOST = 1e-13  # of the operator's size: a remainder this small is rounding, and the invariant subspace is complete
+_LOST = 1e-13  # of the operator's size: a remainder this small is rounding, and that part of the space is complete
+_CONVERGED = 1e-2  # of a Ritz value: a pair with a smaller residual is taken for an eigenpair
+_TOGETHER = 1e-8  # of the largest Ritz value: those nearer to each other may be one eigenvalue
 STORAGE = {"float64": torch.float64, "float32": torch.float32}
+
+
+@dataclass(frozen=True, eq=False)
+class Ritz:
+    """Eigenpairs of T, and how the starts lie in them.
+
+    Attributes
+    ----------
+    values : (n,) array
+        Nodes θ, increasing.
+    vectors : (n, n) array
+        Eigenvectors of T, in columns; empty unless T is that of all steps.
+    weights : (n, b) array
+        Squared coordinates of the starts, each of length 1.
+    residuals : (n,) array
+        |Hy - θy| of the Ritz vectors y = Qu.
+    """
+
+    values: Floats
+    vectors: Floats
+    weights: Floats
+    residuals: Floats
+
+    @property
+    def converged(self) -> NDArray[np.bool_]:
+        """Which pairs (n,) are eigenpairs of H that stand for themselves alone.
+
+        The residual is small relative to the value, so that one near 0 must be much better than a large one; and the
+        cluster of values that might be one eigenvalue has fewer members than there are starts: a block of b sees of an
+        eigenvalue of multiplicity M as many copies as the smaller of both, so fewer than b are all of them.
+        """
+        size = float(np.abs(self.values).max())
+        if size == 0:
+            return np.zeros(self.values.size, dtype=bool)
+        small = self.residuals <= _CONVERGED * np.abs(self.values)
+        blur = 10 * self.residuals**2 / np.maximum(np.abs(self.values), 1e-300)
+        near = np.diff(self.values) <= _TOGETHER * size + np.where(small[1:], blur[1:], 0) + np.where(
+            small[:-1], blur[:-1], 0
+        )
+        cluster = np.concatenate([[0], np.cumsum(~near)])
+        return np.asarray(small & (np.bincount(cluster)[cluster] < self.weights.shape[1]))
 
 
 @dataclass
 class Run:
-    """Lanczos' recurrence from one start vector, as far as it has come.
+    """Lanczos' recurrence from a block of start vectors, as far as it has come.
 
     Parameters
     ----------
-    start : (D,) tensor
-        Not 0; on the device where the basis shall be.
+    starts : (D, b) tensor
+        None of them 0; on the device where the basis shall be.
     steps : int
-        Vectors of the basis at the end.
+        The most blocks of the basis.
     storage : str
         "float64" or "float32", the type in which the basis is kept.
+    outside : (D, q) tensor, optional
+        Orthonormal vectors that the basis must stay orthogonal to: the operator is compressed to the rest.
 
     Attributes
     ----------
-    alphas, betas : list of float
-        Diagonal of T, and the entries beside it; the last of `betas` belongs to the next vector.
-    basis : (steps, D) tensor
-        Rows are q_1, q_2, …; those not reached yet are 0.
+    diagonals, couplings : list of arrays
+        T's blocks: (w_j, w_j) on the diagonal; those below it, (w_(j+1), w_j), the last of which belongs to the next
+        block and gives the residuals.
+    first : (w_1, b) array
+        The starts, each of length 1, in the basis.
+    basis : (rows, D) tensor
+        Rows are the vectors in order; those not reached yet are not set.
+    products : int
+        Products taken so far.
     complete : bool
-        Whether nothing is left to do: all steps are done, or the start vector's invariant subspace is found.
+        Whether nothing is left to do: the starts' invariant subspace is found.
     """
 
-    start: Tensor
+    starts: Tensor
     steps: int
     storage: str = "float64"
-    alphas: list[float] = field(default_factory=list)
-    betas: list[float] = field(default_factory=list)
+    outside: Tensor | None = None
+    diagonals: list[Floats] = field(default_factory=list)
+    couplings: list[Floats] = field(default_factory=list)
+    first: Floats = field(init=False)
     basis: Tensor = field(init=False)
+    products: int = 0
     complete: bool = False
 
     def __post_init__(self) -> None:
-        """Make room for the basis and put the start vector in it."""
-        length = float(self.start.norm())
-        if not math.isfinite(length) or length == 0:
-            raise ValueError(f"the start vector has the length {length}: give one that is finite and not 0")
-        self.basis = torch.zeros(self.steps, len(self.start), dtype=STORAGE[self.storage], device=self.start.device)
-        self.basis[0] = (self.start.double() / length).to(self.basis.dtype)
+        """Make room for the basis and put the start vectors in it."""
+        Z = self.starts.double()
+        lengths = Z.norm(dim=0)
+        bad = ~torch.isfinite(lengths) | (lengths == 0)
+        if bool(bad.any()):
+            raise ValueError(
+                f"a start vector has the length {float(lengths[bad][0])}: give one that is finite and not 0"
+            )
+        self._filled, self._size, self._known = 0, 0.0, dict[int, Ritz]()
+        self.basis = self._room()
+        block, self.first = self._orthonormal(Z / lengths, 1.0)
+        self._append(block)
+
+    @property
+    def done(self) -> int:
+        """Steps taken so far."""
+        return len(self.diagonals)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are taken, or there are no more to take."""
+        return self.complete or self.done == self.steps
 
     @property
     def last(self) -> Tensor:
-        """The vector (D,) whose product is wanted next."""
-        return self.basis[len(self.alphas)].double()
+        """The block (D, w) whose product is wanted next."""
+        return self.basis[self._filled - self._width : self._filled].double().T
 
-    def take(self, w: Tensor) -> None:
-        """Take one step with the product w (D,) of the operator and `last`.
+    def take(self, W: Tensor) -> None:
+        """Take one step with the product W (D, w) of the operator and `last`.
 
         Raises
         ------
         FloatingPointError
             If the product is not finite.
         """
-        j = len(self.alphas)
-        w = w.to(self.basis.device, torch.float64)
-        size, alpha = float(w.norm()), float(self.last @ w)
+        W = W.to(self.basis.device, torch.float64)
+        size = float(W.norm(dim=0).max())
         if not math.isfinite(size):
-            raise FloatingPointError(f"operator's product {j + 1} has the length {size}: give a finite operator")
-        found = self.basis[: j + 1]
-        for _ in range(2):  # once leaves an error of the size of what was removed; twice is enough (Kahan, Parlett)
-            w = w - _combine(found, _coordinates(found, w))
-        beta = float(w.norm())
-        self.alphas.append(alpha)
-        self.betas.append(beta)
-        largest = max(size, *map(abs, self.alphas), *self.betas[:-1])
-        if j + 1 == self.steps or beta <= _LOST * largest:
-            self.complete = True
-        else:
-            self.basis[j + 1] = (w / beta).to(self.basis.dtype)
+            raise FloatingPointError(
+                f"operator's product {self.products + 1} has the length {size}: give a finite operator"
+            )
+        A = (self.last.T @ W).cpu().numpy()
+        self.diagonals.append((A + A.T) / 2)
+        self.products += W.shape[1]
+        self._known.pop(self.done - 1, None)  # its vectors would stay, and its residuals are no longer the last
+        self._size = max(self._size, size)
+        block, coupling = self._orthonormal(W, self._size)
+        self.couplings.append(coupling)
+        self.complete = block.shape[1] == 0
+        self._append(block)
 
-    def measure(self, total: float) -> Measure:
-        """Return the start vector's measure, scaled to a total."""
-        nodes, weights = quadrature(self.alphas, self.betas[:-1])
-        return Measure(nodes, total * weights)
+    def extend(self, steps: int) -> None:
+        """Make room for `steps` steps altogether; the basis is copied."""
+        if steps > self.steps:
+            held, self.steps = self.basis[: self._filled], steps
+            self.basis = self._room()
+            self.basis[: self._filled] = held
+
+    def forget(self) -> None:
+        """Give up the basis, and with it further steps."""
+        self.basis, self._filled = self.basis[:0], 0
+
+    def ritz(self, steps: int | None = None) -> Ritz:
+        """Return what the first steps give, all that were taken by default."""
+        m = self.done if steps is None else steps
+        if m in self._known:
+            return self._known[m]
+        ends = np.cumsum([0, *(len(A) for A in self.diagonals[:m])])
+        T = np.zeros((ends[-1], ends[-1]))
+        for j, A in enumerate(self.diagonals[:m]):
+            T[ends[j] : ends[j + 1], ends[j] : ends[j + 1]] = A
+            if j + 1 < m:
+                T[ends[j + 1] : ends[j + 2], ends[j] : ends[j + 1]] = self.couplings[j]
+        values, vectors = np.linalg.eigh(T)  # reads the lower triangle
+        weights = (vectors[: len(self.first)].T @ self.first) ** 2
+        residuals = np.linalg.norm(self.couplings[m - 1] @ vectors[ends[m - 1] :], axis=0)
+        last = vectors if m == self.done else vectors[:0]  # only those of the whole basis are asked for
+        self._known[m] = Ritz(values, last, weights / weights.sum(0), residuals)
+        return self._known[m]
+
+    def vectors(self, of: Floats) -> Tensor:
+        """Return combinations (D, q) of the basis, made orthonormal, from their coordinates (n, q)."""
+        found = _combine(self.basis[: len(of)], torch.from_numpy(np.ascontiguousarray(of)).to(self.basis.device))
+        return torch.linalg.qr(found)[0] if of.shape[1] else found
 
     def state(self) -> dict[str, Tensor]:
-        """Return what is needed to go on, or, where nothing is left to do, to tell the measure: then no basis."""
-        found = {name: torch.tensor(getattr(self, name), dtype=torch.float64) for name in ("alphas", "betas")}
-        return found if self.complete else {**found, "basis": self.basis[: len(self.alphas) + 1]}
+        """Return what is needed to go on, or, where nothing is left to do, to tell the measures: then no basis."""
+        flat = [np.concatenate([np.zeros(0), *map(np.ravel, part)]) for part in (self.diagonals, self.couplings)]
+        found = {
+            "diagonals": torch.from_numpy(flat[0]),
+            "couplings": torch.from_numpy(flat[1]),
+            "widths": torch.tensor([*(len(A) for A in self.diagonals), self._width]),
+            "size": torch.tensor([self._size]),
+        }
+        return found if self.finished else {**found, "basis": self.basis[: self._filled].contiguous()}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Go back to a state."""
-        self.alphas, self.betas = state["alphas"].tolist(), state["betas"].tolist()
-        self.complete = "basis" not in state
-        if not self.complete:
-            self.basis[: len(state["basis"])] = state["basis"].to(self.basis.device)
+        *widths, self._width = (int(w) for w in state["widths"])
+        if not widths:
+            return
+        squares = np.split(state["diagonals"].numpy(), np.cumsum([w * w for w in widths])[:-1])
+        self.diagonals = [part.reshape(w, w) for part, w in zip(squares, widths, strict=True)]
+        below = [*widths[1:], self._width]
+        parts = np.split(
+            state["couplings"].numpy(), np.cumsum([v * w for v, w in zip(below, widths, strict=True)])[:-1]
+        )
+        self.couplings = [part.reshape(v, w) for part, v, w in zip(parts, below, widths, strict=True)]
+        self._size, self.products, self.complete = float(state["size"][0]), sum(widths), self._width == 0
+        if "basis" in state:
+            self._filled = len(state["basis"])
+            self.basis[: self._filled] = state["basis"].to(self.basis.device)
+
+    def _room(self) -> Tensor:
+        """Return an empty basis, with room for all steps and the block after them."""
+        D, b = self.starts.shape
+        return torch.empty(min((self.steps + 1) * b, D), D, dtype=STORAGE[self.storage], device=self.starts.device)
+
+    def _append(self, block: Tensor) -> None:
+        """Put a block (D, w) into the basis."""
+        self._width = block.shape[1]
+        self.basis[self._filled : self._filled + self._width] = block.T.to(self.basis.dtype)
+        self._filled += self._width
+
+    def _orthonormal(self, W: Tensor, size: float) -> tuple[Tensor, Floats]:
+        """Return a block (D, v) orthogonal to the basis, and what it must be multiplied with to give W's new part."""
+        held = self.basis[: self._filled]
+        for _ in range(2):  # once leaves an error of the size of what was removed; twice is enough (Kahan, Parlett)
+            W = self._beside(held, W)
+        block, first = _gram_schmidt(W, _LOST * size)
+        room = W.shape[0] - self._filled - (0 if self.outside is None else self.outside.shape[1])
+        block, first = block[:, :room], first[:room]  # beyond it there is only rounding
+        if block.shape[1] == 0:
+            return block, first
+        block, second = _gram_schmidt(self._beside(held, block), 0.0)  # what a small remainder lost
+        return block, second @ first
+
+    def _beside(self, held: Tensor, W: Tensor) -> Tensor:
+        """Return W less what lies along the basis, and outside of where it shall be."""
+        if self.outside is not None:
+            W = W - self.outside @ (self.outside.T @ W)
+        return W - _combine(held, _coordinates(held, W)) if len(held) else W
 
 
-def advance(runs: Sequence[Run], operator: Operator) -> None:
-    """Take one step of several runs, with one product of the operator and a matrix."""
-    if len(runs) == 1:
-        runs[0].take(operator.product(runs[0].last))
-        return
-    products = operator.product(torch.stack([run.last for run in runs], dim=1))
-    for k, run in enumerate(runs):
-        run.take(products[:, k])
+def _gram_schmidt(W: Tensor, lost: float) -> tuple[Tensor, Floats]:
+    """Return orthonormal columns Q (D, v) and R (v, w) with W = QR, columns of a remainder up to `lost` left out."""
+    columns: list[Tensor] = []
+    R = np.zeros((W.shape[1], W.shape[1]))
+    for i in range(W.shape[1]):
+        rest = W[:, i]
+        for _ in range(2):
+            for k, q in enumerate(columns):
+                along = q @ rest
+                R[k, i] += float(along)
+                rest = rest - along * q
+        length = float(rest.norm())
+        if length > lost:
+            R[len(columns), i] = length
+            columns.append(rest / length)
+    return (torch.stack(columns, dim=1) if columns else W[:, :0]), R[: len(columns)]
 
 
-def _coordinates(basis: Tensor, w: Tensor) -> Tensor:
-    """Return a vector's coordinates (j,) in a basis, multiplied in the basis' own type."""
-    return (basis @ w.to(basis.dtype)).double()
+def advance(run: Run, operator: Operator) -> None:
+    """Take one step of a run, with one product of the operator and a matrix, or a vector."""
+    block = run.last
+    run.take(operator.product(block[:, 0])[:, None] if block.shape[1] == 1 else operator.product(block))
+
+
+def _coordinates(basis: Tensor, W: Tensor) -> Tensor:
+    """Return coordinates (j, w) in a basis, multiplied in the basis' own type."""
+    return (basis @ W.to(basis.dtype)).double()
 
 
 def _combine(basis: Tensor, coordinates: Tensor) -> Tensor:
-    """Return the combination (D,) of a basis' rows."""
-    return (coordinates.to(basis.dtype) @ basis).double()
+    """Return combinations (D, w) of a basis' rows."""
+    return (basis.T @ coordinates.to(basis.dtype)).double()
 
 
-def quadrature(alphas: list[float], betas: list[float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def checkpoints(steps: int) -> list[int]:
+    """Return the steps whose quadratures are held against the last one: from half of them on, at most four."""
+    return sorted({j for j in (math.ceil(steps * k / 8) for k in (4, 5, 6, 7)) if 0 < j < steps})
+
+
+def quadrature(alphas: list[float], betas: list[float]) -> tuple[Floats, Floats]:
     """Return nodes and weights (m,) of the Gauss rule of a tridiagonal matrix; the weights sum to 1.
 
     Parameters

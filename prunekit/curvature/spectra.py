@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from itertools import count
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from prunekit import _checks
-from prunekit._checks import Seed
-from prunekit.curvature.lanczos import Run, advance, fitting
+from prunekit._checks import Floats, Seed
+from prunekit.curvature.lanczos import Ritz, Run, advance, checkpoints, fitting
 from prunekit.curvature.operator import Operator
+from prunekit.estimates import Estimate
 from prunekit.nets import checkpoint
-from prunekit.spectrum import Measure, Spectrum
+from prunekit.spectrum import Gap, Measure, Spectrum
 
 MAX_MEMORY = 4 * 2.0**30  # bytes for the basis unless told otherwise
+BUDGET = 512  # products
+ACCURACY = 0.03  # relative error at which an integral is good enough
 _SAVE_EVERY = 10  # steps between checkpoints of a probe that is under way
+_LEVELS = (16, 24, 32, 48, 64)  # steps after which an integral is looked at; doubled beyond
+Integrand = Callable[[Floats], Floats]
 
 
 def spectrum(
     operator: Operator,
     *,
-    steps: int = 100,
+    steps: int | None = None,
     probes: int = 4,
+    integrand: Integrand | Sequence[Integrand] | None = None,
+    accuracy: float = ACCURACY,
+    budget: int = BUDGET,
+    shared: bool = True,
     seed: Seed = 0,
     distribution: Literal["gaussian", "rademacher"] = "gaussian",
     storage: Literal["float64", "float32"] = "float64",
@@ -37,20 +46,35 @@ def spectrum(
     """Return the operator's counting measure, estimated by Lanczos' method from random start vectors.
 
     Every probe is a quadrature of total D: nodes at the outside of the spectrum are eigenvalues, those inside stand
-    for many. An integral's expectation over the start vectors is the trace of f(H) up to the quadrature's own error,
-    which is 0 for polynomials of degree up to 2 `steps` - 1; `Spectrum.integrate` gives the standard error across
-    probes, which does not contain the quadrature's.
+    for many. All probes share one basis, so each profits from what the others have found, and eigenpairs that have
+    converged are counted once and exactly: the probes estimate the rest only. An integral's expectation over the start
+    vectors is the trace of f(H) up to the quadrature's own error, which is 0 for polynomials of degree up to 2 `steps`
+    - 1; `Spectrum.integrate` gives the scatter between probes, an error of the quadrature, and says where the integrand
+    is not resolved.
 
     Parameters
     ----------
     operator : Curvature, Matrix or alike
         What has `dimension` and `product`.
-    steps : int
-        Products a probe, D of them at most.
+    steps : int, optional
+        Products a probe, D of them at most. By default as many as the budget has, or fewer where an integrand is given
+        and has converged.
     probes : int
-        Start vectors. One gives no error bar.
+        Start vectors. One gives no error bar, and counts no eigenvalue as converged (a single vector does not see
+        whether there are several).
+    integrand : callable or several, optional
+        What will be integrated: steps are taken until its error is at most `accuracy` of its value.
+    accuracy : float
+        Relative error, above 0, which two parts make up: see `Spectrum.integrate`.
+    budget : int
+        Products altogether, where `steps` is not given. Where it ends before the integrand is resolved, `integrate`
+        says so.
+    shared : bool
+        False keeps the probes apart: each is then the Gauss quadrature of its own start vector, to which inequalities
+        such as those of `counting` apply, and no eigenvalue is counted once. It needs several times as many products
+        for the same errors.
     seed : int, SeedSequence or Generator
-        Of the start vectors. The first probes are the same whatever their number.
+        Of the start vectors. The first start vectors are the same whatever their number.
     distribution : str
         Of a start vector's entries before it is normalized: "gaussian", or "rademacher" for random signs. Signs have
         the smaller variance where the matrix is nearly diagonal, and none for the trace of a diagonal one.
@@ -58,8 +82,8 @@ def spectrum(
         Type in which the basis is kept. "float32" takes half the memory and gives nodes to about 1e-7 of the largest
         eigenvalue.
     max_memory : float
-        Bytes that bases may take, D × steps × 8 each. As many probes as fit advance together, which is faster: a
-        product with several vectors costs little more than one with a single one, for a small network.
+        Bytes that bases may take, D × steps × 8 a probe. As many probes as fit advance together and share a basis; a
+        product with several vectors also costs little more than one with a single one, for a small network.
     resume : path, optional
         A file. If it is there, the run goes on from it and must be of the same operator, steps, start vectors and
         storage; if not, it starts. The state is kept there, in one piece, every ten steps, with the bases of probes
@@ -78,24 +102,21 @@ def spectrum(
 
     Notes
     -----
-    Source: Ubaru, Chen and Saad (2017), Algorithm 1; full reorthogonalization. One product and 4 D j operations for
-    step j.
+    Source: Ubaru, Chen and Saad (2017), Algorithm 1, with blocks (Golub and Meurant 2010, chapter 4); eigenvalues that
+    are counted once: variance-reduced quadrature, Bhattacharjee et al. (SODA 2025). Full reorthogonalization: one
+    product and 4 D j operations for the j-th vector of the basis.
     """
-    D = operator.dimension
-    steps = min(_checks.count("steps", steps), D)
-    wanted = _checks.count("probes", probes)
-    together = min(fitting(D, steps, storage, max_memory), wanted)
-    starts = _starts(D, wanted, seed, distribution, getattr(operator, "device", torch.device("cpu")))
-    book = _Book(resume, operator, steps, storage, wanted, together)
-    finished: list[Measure] = []
-    with _bar(wanted * steps, progress) as bar:
-        for first in range(0, wanted, together):
-            runs = {k: Run(next(starts), steps, storage) for k in range(first, min(first + together, wanted))}
-            for k, run in runs.items():
-                book.open(k, run)
-            _finish(operator, runs, book, bar)
-            finished += [run.measure(D) for run in runs.values()]
-    return Spectrum(tuple(finished))
+    wanted = () if integrand is None else (integrand,) if callable(integrand) else tuple(integrand)
+    probing = Probing(
+        operator, steps=steps, probes=probes, budget=budget, shared=shared, seed=seed, distribution=distribution,
+        storage=storage, max_memory=max_memory, resume=resume, progress=progress,
+    )  # fmt: skip
+    tolerance = _checks.scalar("accuracy", accuracy, positive=True)
+    if not wanted:
+        return probing.whole()
+    for f in wanted:
+        probing.resolve(lambda found, f=f: found.integrate(f), tolerance)  # type: ignore[misc]
+    return probing.spectrum
 
 
 def vector_measure(
@@ -122,7 +143,8 @@ def vector_measure(
     -------
     Measure
         Of total |c|²: at most `steps` nodes, whose integrals are exact for polynomials of degree up to 2 `steps` - 1,
-        and for every function if c's invariant subspace has no more dimensions than that.
+        and for every function if c's invariant subspace has no more dimensions than that. `earlier` has what fewer
+        steps gave, and `spread` what that says about an integral's error.
 
     Raises
     ------
@@ -137,29 +159,307 @@ def vector_measure(
         raise ValueError(f"c has shape {tuple(given.shape)}: give one of shape ({D},)")
     if not bool(torch.isfinite(given).all()) or not bool(given.any()):
         raise ValueError("c is 0, or holds entries that are not finite: give a finite vector that is not 0")
-    run = Run(given.to(getattr(operator, "device", "cpu")), steps, storage)
+    run = Run(given.to(getattr(operator, "device", "cpu"))[:, None], steps, storage)
     with _bar(steps, progress) as bar:
-        while not run.complete:
-            advance([run], operator)
+        while not run.finished:
+            advance(run, operator)
             bar.update()
-        bar.update(steps - len(run.alphas))
-    return run.measure(float(given @ given))
+        bar.update(steps - run.done)
+    return rules(run, run.done, float(given @ given))[0]
 
 
-def _finish(operator: Operator, runs: Mapping[int, Run], book: _Book, bar: Any) -> None:
-    """Take all steps of probes that advance together, and keep their state every so often and at the end."""
-    bar.update(sum(len(run.alphas) for run in runs.values()))
-    for step in count(1):
-        active = [run for run in runs.values() if not run.complete]
-        if not active:
-            break
-        advance(active, operator)
-        bar.update(len(active))
-        if step % _SAVE_EVERY == 0:
-            book.save(runs)
-    if step > 1:
-        book.save(runs)
-    bar.update(sum(run.steps - len(run.alphas) for run in runs.values()))  # an invariant subspace spares the rest
+class Probing:
+    """A spectrum under way: start vectors, their bases, and steps that are taken as they are needed.
+
+    Parameters
+    ----------
+    operator, steps, probes, budget, shared, seed, distribution, storage, max_memory, resume, progress
+        As for `spectrum`.
+
+    Attributes
+    ----------
+    spectrum : Spectrum
+        What the steps so far give.
+    """
+
+    def __init__(
+        self,
+        operator: Operator,
+        *,
+        steps: int | None = None,
+        probes: int = 4,
+        budget: int = BUDGET,
+        shared: bool = True,
+        seed: Seed = 0,
+        distribution: Literal["gaussian", "rademacher"] = "gaussian",
+        storage: Literal["float64", "float32"] = "float64",
+        max_memory: float = MAX_MEMORY,
+        resume: str | os.PathLike[str] | None = None,
+        progress: bool | None = False,
+    ) -> None:
+        self.operator, D = operator, operator.dimension
+        self.probes = _checks.count("probes", probes)
+        if steps is None:
+            most = _checks.count("budget", budget, self.probes) // self.probes
+            self.levels = _until(min(most, D))
+        else:
+            self.levels = [min(_checks.count("steps", steps), D)]
+        self.storage, self.shared, self.progress = storage, shared, progress
+        self.most = self.levels[-1]
+        self.together = min(fitting(D, self.most, storage, max_memory), self.probes)
+        device = getattr(operator, "device", torch.device("cpu"))
+        self._starts = _starts(D, self.probes, seed, distribution, device)
+        self._book = _Book(resume, operator, self.most, storage, self.probes, self.together, shared)
+        self._groups: list[list[Run]] = []
+        self._level = 0
+        self._found: dict[int, Spectrum] = {}
+
+    @property
+    def products(self) -> int:
+        """Products taken so far."""
+        return sum(run.products for group in self._groups for run in group)
+
+    @property
+    def spectrum(self) -> Spectrum:
+        """What the steps so far give: those of the first level, if there are none."""
+        if self._level not in self._found:
+            self._found[self._level] = self._assembled(self.levels[self._level])
+        return self._found[self._level]
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether no more steps can be taken: the budget is spent, or everything is found."""
+        steps = self.levels[self._level]
+        whole = bool(self._groups) and all(run.complete and run.done <= steps for g in self._groups for run in g)
+        return whole or self._level == len(self.levels) - 1 or len(self._groups) > 1
+
+    def refine(self) -> bool:
+        """Go on to the next number of steps; answer whether there is one."""
+        if self.exhausted:
+            return False
+        self._level += 1
+        return True
+
+    def restart(self) -> None:
+        """Look at integrals from the first number of steps on again; products that were taken are not lost."""
+        self._level = 0
+
+    def reach(self, steps: int) -> None:
+        """Go to one of the `levels`, of fewer steps or of more."""
+        self._level = self.levels.index(steps)
+
+    def whole(self) -> Spectrum:
+        """Take all steps there are."""
+        self._level = len(self.levels) - 1
+        return self.spectrum
+
+    def resolve(self, of: Callable[[Spectrum], Estimate], accuracy: float) -> Estimate:
+        """Take steps until what is read off the spectrum has at most a relative error, or the budget ends.
+
+        Where not all probes fit into memory together, the first group decides on the steps, by its quadrature alone.
+        """
+        if self.together < self.probes and not self._groups:
+            while not self._good(of(self._first_group()), accuracy, scatter=False) and not self.exhausted:
+                self._level += 1
+        found = of(self.spectrum)
+        while not self._good(found, accuracy) and self.refine():
+            found = of(self.spectrum)
+        return found
+
+    @staticmethod
+    def _good(found: Estimate, accuracy: float, *, scatter: bool = True) -> bool:
+        error = found.error if scatter else 2 * found.quadrature
+        return found.resolved and error <= accuracy * abs(found.value)
+
+    def _first_group(self) -> Spectrum:
+        """Return what the first group gives at the present level."""
+        if not self._groups:
+            self._groups.append(self._opened(0))
+        self._advance(0, self.levels[self._level])
+        return assembled(self.operator.dimension, self._groups[0], self.levels[self._level])
+
+    def _assembled(self, steps: int) -> Spectrum:
+        """Take so many steps with all probes; a group whose bases would not fit beside the others gives them up."""
+        D = self.operator.dimension
+        parts: list[Spectrum] = []
+        for g in range(-(-self.probes // self.together)):
+            if g == len(self._groups):
+                self._groups.append(self._opened(g))
+            self._advance(g, steps)
+            parts.append(assembled(D, self._groups[g], steps))
+            if self.together < self.probes:
+                for run in self._groups[g]:
+                    run.forget()
+        return Spectrum(
+            tuple(probe for part in parts for probe in part.probes),
+            rules=tuple(rule for part in parts for rule in part.rules),
+            gaps=tuple(gap for part in parts for gap in part.gaps),
+            products=sum(part.products for part in parts),
+            converged=min(part.converged for part in parts),
+        )
+
+    def _opened(self, g: int) -> list[Run]:
+        """Return a group's runs at their start, or where the file has them: one block, or one run for each probe."""
+        count = min(self.together, self.probes - g * self.together)
+        starts = torch.stack([next(self._starts) for _ in range(count)], dim=1)
+        blocks = [starts] if self.shared else list(starts.split(1, dim=1))
+        runs = [Run(block, self.most, self.storage) for block in blocks]
+        self._book.open({g * self.probes + i: run for i, run in enumerate(runs)})
+        return runs
+
+    def _advance(self, g: int, steps: int) -> None:
+        """Take steps with a group, and keep its state every so often and at the end."""
+        runs = self._groups[g]
+        taken, goal = 0, sum(run.starts.shape[1] for run in runs) * steps
+        with _bar(goal, self.progress) as bar:
+            bar.update(sum(run.products for run in runs))
+            while active := [run for run in runs if not run.complete and run.done < steps]:
+                bar.update(sum(run.last.shape[1] for run in active))
+                advance_together(active, self.operator)
+                taken += 1
+                if taken % _SAVE_EVERY == 0:
+                    self._book.save({g * self.probes + i: run for i, run in enumerate(runs)})
+            if taken and taken % _SAVE_EVERY:
+                self._book.save({g * self.probes + i: run for i, run in enumerate(runs)})
+            bar.update(goal - bar.n)  # an invariant subspace spares the rest
+
+    def eigenvectors(self, accuracy: float) -> tuple[Floats, Tensor]:
+        """Return eigenvalues (q,) and orthonormal eigenvectors (D, q), those whose residual is small relative to them.
+
+        None where the probes do not share one basis that is still held.
+        """
+        D = self.operator.dimension
+        if not self.spectrum.products or len(self._groups) != 1 or len(self._groups[0]) != 1:
+            return np.zeros(0), torch.zeros(D, 0, dtype=torch.float64)
+        run = self._groups[0][0]
+        found = run.ritz()
+        good = found.residuals <= accuracy * np.abs(found.values)
+        return found.values[good], run.vectors(found.vectors[:, good])
+
+
+class Direction:
+    """The measure of a vector, under way: exact along eigenvectors that are known, by Lanczos in what is left.
+
+    Parameters
+    ----------
+    operator : Operator
+        Of dimension D.
+    c : (D,) array
+        Not 0.
+    steps : int
+        The most products.
+    known : (q,) array, (D, q) tensor
+        Eigenvalues and orthonormal eigenvectors.
+    storage : str
+        As for `spectrum`.
+    """
+
+    def __init__(self, operator: Operator, c: Floats, steps: int, known: tuple[Floats, Tensor], storage: str) -> None:
+        self.operator = operator
+        whole = torch.from_numpy(c).to(getattr(operator, "device", "cpu"), torch.float64)
+        self._values, V = known
+        coordinates = V.T @ whole
+        self._masses = (coordinates**2).cpu().numpy()
+        rest = whole - V @ coordinates
+        rest = rest - V @ (V.T @ rest)
+        self._rest = float(rest @ rest)
+        self._levels = iter(_until(min(steps, operator.dimension)))
+        lost = self._rest <= 1e-24 * float(whole @ whole)
+        self._run = None if lost else Run(rest[:, None], min(steps, operator.dimension), storage, V)
+        self.refine()
+
+    @property
+    def products(self) -> int:
+        """Products taken so far."""
+        return 0 if self._run is None else self._run.products
+
+    @property
+    def finished(self) -> bool:
+        """Whether there are no more steps to take."""
+        return self._run is None or self._run.finished
+
+    def refine(self) -> None:
+        """Go on to the next number of steps."""
+        if self._run is not None and not self.finished:
+            level = next(self._levels)
+            while not self._run.complete and self._run.done < level:
+                advance(self._run, self.operator)
+            if self.finished:
+                self._run.forget()
+
+    @property
+    def measure(self) -> Measure:
+        """What the steps so far give, of total |c|²."""
+        if self._run is None:
+            return Measure(self._values, self._masses)
+        return self._with(rules(self._run, self._run.done, self._rest)[0])
+
+    def _with(self, rest: Measure) -> Measure:
+        """Return a measure of what is left with what is known."""
+        nodes, weights = np.concatenate([self._values, rest.nodes]), np.concatenate([self._masses, rest.weights])
+        return Measure(nodes, weights, tuple(map(self._with, rest.earlier)))
+
+
+def assembled(D: int, runs: Sequence[Run], steps: int) -> Spectrum:
+    """Return the spectrum that runs give after so many steps; those that ended before count as they are."""
+    probes: list[Measure] = []
+    plain: list[Measure] = []
+    gaps: list[Gap] = []
+    converged = 0
+    for run in runs:
+        m = min(steps, run.done)
+        found = run.ritz(m)
+        once = np.ones(D, dtype=bool) if found.values.size == D else found.converged
+        converged = int(once.sum())
+        probes += [_once(found.values, column, once, D) for column in found.weights.T]
+        plain += rules(run, m, float(D), found)
+        gap = None if run.complete and m == run.done else Gap.of(Measure(found.values, D * found.weights.mean(1)))
+        gaps += [] if gap is None else [gap]
+    products = sum(sum(len(A) for A in run.diagonals[:steps]) for run in runs)
+    return Spectrum(tuple(probes), rules=tuple(plain), gaps=tuple(gaps), products=products, converged=converged)
+
+
+def _once(nodes: Floats, weights: Floats, once: Any, D: int) -> Measure:
+    """Return a probe's measure of total D with weight 1 on converged eigenvalues, and the rest in proportion."""
+    rest = float(weights[~once].sum())
+    count = int(once.sum())
+    if count == 0 or (count < D and rest < 1e-12):
+        return Measure(nodes, D * weights)
+    return Measure(nodes, np.where(once, 1.0, weights * ((D - count) / rest if count < D else 0.0)))
+
+
+def rules(run: Run, steps: int, total: float, found: Ritz | None = None) -> list[Measure]:
+    """Return every start's quadrature of a total after so many steps, with those of fewer steps."""
+    now = run.ritz(steps) if found is None else found
+    places = checkpoints(steps)
+    whole = run.complete and steps == run.done
+    then = [now] * max(len(places), 1) if whole else [run.ritz(j) for j in places]
+    measures = []
+    for k in range(now.weights.shape[1]):
+        earlier = tuple(Measure(each.values, total * each.weights[:, k]) for each in then)
+        earlier = earlier or (Measure(np.zeros(1), np.full(1, total)),)  # no step at all: everything lies at 0
+        measures.append(Measure(now.values, total * now.weights[:, k], earlier))
+    return measures
+
+
+def advance_together(runs: Sequence[Run], operator: Operator) -> None:
+    """Take one step of several runs, with one product of the operator and a matrix."""
+    if len(runs) == 1:
+        advance(runs[0], operator)
+        return
+    blocks = [run.last for run in runs]
+    products = operator.product(torch.cat(blocks, dim=1))
+    for run, part in zip(runs, products.split([block.shape[1] for block in blocks], dim=1), strict=True):
+        run.take(part)
+
+
+def _until(most: int) -> list[int]:
+    """Return the numbers of steps after which an integral is looked at, `most` the last."""
+    levels, m = list(_LEVELS), _LEVELS[-1]
+    while m < most:
+        m = m * 3 // 2
+        levels.append(m)
+    return [*(m for m in levels if m < most), most]
 
 
 def _starts(D: int, probes: int, seed: Seed, distribution: str, device: torch.device) -> Iterator[Tensor]:
@@ -182,7 +482,7 @@ def _bar(total: int, progress: bool | None) -> Any:
 
 
 class _Book:
-    """The file in which a spectrum's run is kept: T of every finished probe, and the whole state of one under way."""
+    """The file in which a spectrum's run is kept: T of every finished run, and the whole state of one under way."""
 
     def __init__(
         self,
@@ -192,10 +492,11 @@ class _Book:
         storage: str,
         probes: int,
         together: int,
+        shared: bool,
     ) -> None:
         self.path = None if path is None else Path(path)
         self.tensors: dict[str, Tensor] = {}
-        self.starts: list[str] = []
+        self.starts: dict[str, str] = {}
         if self.path is None:
             return
         identity = getattr(operator, "identity", None)
@@ -208,29 +509,29 @@ class _Book:
             "storage": storage,
             "probes": probes,
             "together": together,
+            "shared": shared,
         }
         if self.path.exists():
             self.tensors, record = checkpoint.read(self.path)
             checkpoint.match(self.path, record["spectrum"], self.settings)
-            self.starts = list(record["starts"])
+            self.starts = dict(record["starts"])
 
-    def open(self, k: int, run: Run) -> None:
-        """Bring a probe to where the file has it."""
+    def open(self, runs: Mapping[int, Run]) -> None:
+        """Bring runs to where the file has them."""
         if self.path is None:
             return
-        name = checkpoint.digest({"start": run.start})
-        if k == len(self.starts):
-            self.starts.append(name)
-        if self.starts[k] != name:
-            raise checkpoint.CheckpointError(
-                f"{self.path} has other start vectors: give its seed and distribution, or another path"
-            )
-        mine = {key.partition(".")[2]: t for key, t in self.tensors.items() if key.partition(".")[0] == str(k)}
-        if mine:
-            run.restore(mine)
+        for k, run in runs.items():
+            name = checkpoint.digest({"start": run.starts})
+            if self.starts.setdefault(str(k), name) != name:
+                raise checkpoint.CheckpointError(
+                    f"{self.path} has other start vectors: give its seed and distribution, or another path"
+                )
+            mine = {key.partition(".")[2]: t for key, t in self.tensors.items() if key.partition(".")[0] == str(k)}
+            if mine:
+                run.restore(mine)
 
     def save(self, runs: Mapping[int, Run]) -> None:
-        """Keep the state of probes; a basis only while it is needed."""
+        """Keep the state of runs; a basis only while it is needed."""
         if self.path is None:
             return
         for k, run in runs.items():

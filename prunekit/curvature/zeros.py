@@ -128,7 +128,8 @@ class ZeroMass:
     rows : int
         Rows that are exactly 0: so many eigenvalues are.
     near : Estimate
-        `rows`, and the mass of the Lanczos nodes within the threshold; its error across probes.
+        `rows`, and the mass of the Lanczos nodes within the threshold; its error across probes alone, since what the
+        quadrature may be off by is what lies between the bounds.
     lower, upper : Estimate
         Bounds by the inequalities of Chebyshev, Markov and Stieltjes, each with its error across probes. The truth
         lies between them but for those errors; a wide gap says that the steps are too few to tell.
@@ -156,7 +157,7 @@ def zero_mass(operator: Operator, threshold: float, *, seed: Seed = 0, **options
     seed : int, SeedSequence or Generator
         Of the random vectors.
     **options
-        As for `spectrum`.
+        As for `spectrum`, but for `shared`: each probe keeps the Gauss quadrature that the bounds need.
     """
     t = _checks.scalar("threshold", threshold, positive=True)
     random = _checks.generator(seed)
@@ -165,8 +166,8 @@ def zero_mass(operator: Operator, threshold: float, *, seed: Seed = 0, **options
     if dead.all():
         everything = Estimate(float(count), 0.0)
         return ZeroMass(count, everything, everything, everything, Spectrum.of_eigenvalues(np.zeros(count)))
-    rest = spectrum(Restricted(operator, ~dead), seed=random, **options)
-    near = rest.integrate(lambda h: (np.abs(h) <= t).astype(float))
+    rest = spectrum(Restricted(operator, ~dead), seed=random, shared=False, **options)  # Gauss rules, for the bounds
+    near = estimates.few([probe.integrate(lambda h: (np.abs(h) <= t).astype(float)) for probe in rest.probes])
     bounds = np.array([_within(probe, t) for probe in rest.probes])
     lower, upper = (estimates.mean(count + side) for side in bounds.T)
     return ZeroMass(count, Estimate(count + near.value, near.error), lower, upper, rest.with_zeros(count))
@@ -177,7 +178,8 @@ def counting(measure: Measure, x: float) -> tuple[float, float]:
 
     Source: the separation theorem of Chebyshev, Markov and Stieltjes: up to a node, the measure lies between the
     weights before it and the weights including it. So these are bounds for one probe's own measure, not for its
-    expectation, and only for a quadrature as Lanczos' method returns it, not for one whose nodes were moved.
+    expectation, and only for a quadrature as Lanczos' method returns it: `spectrum(…, shared=False)` or a vector's,
+    not one whose nodes were moved or that counts converged eigenvalues once.
 
     Parameters
     ----------

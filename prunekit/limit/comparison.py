@@ -49,7 +49,7 @@ class LimitComparison:
     gap: tuple[float, float]
 
     def row(self) -> dict[str, Any]:
-        """Return the numbers as one row of a table; an error that is not known is None."""
+        """Return the numbers as one row of a table; an error that is not known is None, `resolved` 1 or 0."""
         row: dict[str, Any] = {
             "weights": self.landscape.dimension,
             "epsilon": self.epsilon.value,
@@ -65,6 +65,7 @@ class LimitComparison:
         for kind, found in (("predicted", self.predicted), ("measured", self.measured)):
             for name, each in found.items():
                 row[f"{kind} {name}"], row[f"{kind} {name}, error"] = each.fraction, _known(each.error)
+        row |= {f"predicted {name}, resolved": int(found.resolved) for name, found in self.predicted.items()}
         return row
 
     def _negative_share(self) -> float:
@@ -111,7 +112,7 @@ def compare_limits(
     seed : int
         Of minibatches, probes and bootstrap.
     **options
-        `dense`, `steps`, `probes`, `direction_steps`, `storage` of `network_landscape`.
+        `dense`, `steps`, `probes`, `accuracy`, `budget`, `direction_steps`, `storage` of `network_landscape`.
 
     Raises
     ------

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from prunekit import _checks
 from prunekit._checks import Floats, Seed
 from prunekit.cones import kept_order
+from prunekit.estimates import Estimate
 from prunekit.limit.sources import Dense, Lanczos, Scaled, Source
 from prunekit.spectrum import Measure, Spectrum
 
@@ -70,9 +71,11 @@ class Landscape:
         weights: ArrayLike,
         operator: Any,
         *,
-        steps: int = 64,
-        probes: int = 8,
+        steps: int | None = None,
+        probes: int = 4,
         direction_steps: int | None = None,
+        accuracy: float = 0.03,
+        budget: int = 512,
         seed: Seed = 0,
         storage: Literal["float64", "float32"] = "float64",
     ) -> Landscape:
@@ -84,10 +87,17 @@ class Landscape:
             In the order of the operator's rows.
         operator : Curvature, or whatever has `dimension` and `product`
             See `prunekit.curvature`.
-        steps, probes : int
-            Lanczos steps, and random starts; error bars come from the spread over the latter.
+        steps : int, optional
+            Lanczos steps; by default as many as the integral at hand needs for its `accuracy`, within the budget.
+        probes : int
+            Random starts; an error bar's scatter comes from the spread over them.
         direction_steps : int, optional
-            Steps from c, for each measure of c; as many by default.
+            The most steps from c, for each measure of c; as many as a spectrum's by default.
+        accuracy : float
+            Relative error of a predicted share at which no more steps are taken.
+        budget : int
+            Products for each spectrum, that of H or of a block. Where it ends before the integrand is resolved, the
+            result says so and has no error bar. Directions are not counted in; `products` counts everything.
         seed : int
             Of the random starts.
         storage : str
@@ -99,9 +109,12 @@ class Landscape:
             If the operator is of another size than the weights.
         """
         found = _checks.vector("weights", weights, operator.dimension, like=f"operator has {operator.dimension} rows")
-        many = _checks.count("steps", steps)
-        along = many if direction_steps is None else _checks.count("direction_steps", direction_steps)
-        return cls(found, Lanczos(operator, many, _checks.count("probes", probes), along, seed, storage))
+        many = None if steps is None else _checks.count("steps", steps)
+        along = None if direction_steps is None else _checks.count("direction_steps", direction_steps)
+        probes = _checks.count("probes", probes)
+        good = _checks.scalar("accuracy", accuracy, positive=True)
+        most = _checks.count("budget", budget, probes)
+        return cls(found, Lanczos(operator, many, probes, along, good, most, seed, storage))
 
     def __repr__(self) -> str:
         """Describe the landscape in a line."""
@@ -116,6 +129,16 @@ class Landscape:
     def method(self) -> str:
         """How the spectrum was found: "dense", or the numbers of Lanczos steps and probes."""
         return self._source.name
+
+    @property
+    def accuracy(self) -> float:
+        """Relative error of a share at which no more steps are taken; 0 for a dense Hessian."""
+        return self._source.accuracy
+
+    @property
+    def products(self) -> int:
+        """Products with the Hessian so far; 0 for a dense one."""
+        return self._source.products
 
     @property
     def operator(self) -> Any:
@@ -163,10 +186,32 @@ class Landscape:
             self._found[name] = find()
         return self._found[name]
 
-    @cached_property
+    @property
     def spectrum(self) -> Spectrum:
-        """Counting measure of H, negative eigenvalues included."""
-        return self._source.spectrum()
+        """Counting measure of H, negative eigenvalues included, as far as it is known: `read` makes it better."""
+        return self.remembered("spectrum", self._source.spectrum)
+
+    def refine(self) -> bool:
+        """Take more Lanczos steps for the spectrum; answer whether the budget had any left."""
+        better = self._source.refine()
+        if better:
+            self._found.pop("spectrum", None)
+        return better
+
+    def read(self, of: Callable[[Spectrum], Estimate]) -> Estimate:
+        """Return what is read off the spectrum, after as many steps as its `accuracy` needs and the budget has."""
+        found = of(self.spectrum)
+        while not self.good(found) and self.refine():
+            found = of(self.spectrum)
+        return found
+
+    def good(self, found: Estimate) -> bool:
+        """Whether a number is as accurate as it is wanted."""
+        return found.resolved and found.error <= self.accuracy * abs(found.value)
+
+    def read_block(self, k: int, of: Callable[[Spectrum], Estimate]) -> Estimate:
+        """Return what is read off the counting measure of the removed weights' block, as accurate as `read` is."""
+        return of(self.block(k, of))
 
     @cached_property
     def _tails(self) -> Floats:
@@ -190,8 +235,15 @@ class Landscape:
         found: Spectrum = self.remembered(("probed", steps, str(seed)), lambda: self._source.probed(steps, seed))
         return found
 
-    def direction(self, k: int) -> Measure:
+    def direction(self, k: int, enough: Callable[[Measure], bool] | None = None) -> Measure:
         """Return the measure of c = w* - w^k, total R²; kept for the next time.
+
+        Parameters
+        ----------
+        k : int
+            Weights kept.
+        enough : callable, optional
+            Whether a measure is good enough, where Lanczos' steps are not fixed: fewer are taken then.
 
         Raises
         ------
@@ -200,12 +252,24 @@ class Landscape:
         """
         if self.distance(k) == 0:
             raise ValueError(f"k is {k}, and what that removes is 0 already: give a smaller k")
+        if self.accuracy:  # Lanczos, which keeps its runs itself and may have to go on
+            return self._source.along(self.removed(k), k, enough)
         found: Measure = self.remembered(("direction", k), lambda: self._source.along(self.removed(k), k))
         return found
 
-    def block(self, k: int) -> Spectrum:
-        """Return the counting measure of the Hessian of the removed weights, total D - k; kept for the next time."""
+    def block(self, k: int, of: Callable[[Spectrum], Estimate] | None = None) -> Spectrum:
+        """Return the counting measure of the Hessian of the removed weights, total D - k; kept for the next time.
+
+        Parameters
+        ----------
+        k : int
+            Weights kept.
+        of : callable, optional
+            What will be read off it, where Lanczos' steps are not fixed: as many are taken as its accuracy needs.
+        """
         gone = self.order[_checks.count("k", k, 0, self.dimension - 1) :]
+        if self.accuracy:
+            return self._source.block(gone, of)
         found: Spectrum = self.remembered(("block", k), lambda: self._source.block(gone))
         return found
 
@@ -279,5 +343,9 @@ def treated(measure: Measure, negative: Negative) -> Measure:
 
 
 def treated_spectrum(spectrum: Spectrum, negative: Negative) -> Spectrum:
-    """Return a spectrum whose probes are `treated`."""
-    return Spectrum(tuple(treated(probe, negative) for probe in spectrum.probes), spectrum.exact)
+    """Return a spectrum without negative eigenvalues, as `treated` has it."""
+    if negative == "absolute":
+        return spectrum.mapped(np.abs)
+    for probe in spectrum.probes:
+        treated(probe, negative)  # refuses what is to be refused
+    return spectrum.mapped(lambda h: np.maximum(h, 0.0))

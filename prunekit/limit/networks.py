@@ -27,8 +27,10 @@ def network_landscape(
     loss: Loss = nn.functional.cross_entropy,
     *,
     dense: bool | None = None,
-    steps: int = 64,
-    probes: int = 8,
+    steps: int | None = None,
+    probes: int = 4,
+    accuracy: float = 0.03,
+    budget: int = 512,
     direction_steps: int | None = None,
     seed: Seed = 0,
     storage: Literal["float64", "float32"] = "float64",
@@ -46,7 +48,7 @@ def network_landscape(
         (outputs, labels) -> mean over the samples, twice differentiable.
     dense : bool, optional
         Whether the Hessian is computed entry by entry; by default for up to 3000 weights.
-    steps, probes, direction_steps, seed, storage
+    steps, probes, accuracy, budget, direction_steps, seed, storage
         Of Lanczos, where it is not: see `Landscape.of_operator`.
     parameters : names, optional
         What can be pruned; by default the weights of linear and convolutional modules, without biases.
@@ -65,8 +67,9 @@ def network_landscape(
 
     operator = Curvature(model, loss, pairs, parameters=list(theta))
     return Landscape.of_operator(
-        weights, operator, steps=steps, probes=probes, direction_steps=direction_steps, seed=seed, storage=storage
-    )
+        weights, operator, steps=steps, probes=probes, accuracy=accuracy, budget=budget,
+        direction_steps=direction_steps, seed=seed, storage=storage,
+    )  # fmt: skip
 
 
 def training_pairs(data: Data | Dataset) -> Data:
@@ -84,8 +87,10 @@ def pruning_limit(
     negative: Negative = "absolute",
     landscape: Landscape | None = None,
     dense: bool | None = None,
-    steps: int = 64,
-    probes: int = 8,
+    steps: int | None = None,
+    probes: int = 4,
+    accuracy: float = 0.03,
+    budget: int = 512,
     seed: Seed = 0,
     resolution: float = 1e-3,
     zero_share: float | None = None,
@@ -95,7 +100,7 @@ def pruning_limit(
 
     Parameters
     ----------
-    model, data, loss, dense, steps, probes, seed, parameters
+    model, data, loss, dense, steps, probes, accuracy, budget, seed, parameters
         As for `network_landscape`.
     epsilon : float, Tolerance or "minibatch"
         Tolerance on the training loss; "minibatch" is the rule of the authors' program, `minibatch_tolerance` with
@@ -118,8 +123,9 @@ def pruning_limit(
         epsilon = minibatch_tolerance(model, training_pairs(data), loss, seed=seed)
     if landscape is None:
         landscape = network_landscape(
-            model, data, loss, dense=dense, steps=steps, probes=probes, seed=seed, parameters=parameters
-        )
+            model, data, loss, dense=dense, steps=steps, probes=probes, accuracy=accuracy, budget=budget, seed=seed,
+            parameters=parameters,
+        )  # fmt: skip
     found = sum(p.numel() for p in prunable(model, parameters).values())
     if landscape.dimension != found:
         raise ValueError(f"landscape has {landscape.dimension} weights: the network has {found} to prune")

@@ -7,16 +7,17 @@ decides which weights go first, ties by position.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from prunekit import _checks, cones
-from prunekit.estimates import Estimate
+from prunekit.estimates import Estimate, ProbedEstimate
 from prunekit.limit.landscape import Landscape, Negative, treated, treated_spectrum
 from prunekit.limit.program import LANCZOS_STEPS, program_limit
 from prunekit.limit.quadratic import one_shot_costs, reoptimized_costs, within_from
 from prunekit.limit.tolerance import Tolerance
+from prunekit.spectrum import UNSETTLED, Measure, Spectrum
 
 Method = Literal["published", "program", "cone", "orthogonal", "one-shot", "re-optimized"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -31,8 +32,9 @@ class PruningLimit:
     fraction : float
         The share of weights that must be kept, from 0 to 1.
     error : float
-        Its standard error from the probes of the spectrum: 0 for a dense one and for the quadratic methods, infinite
-        for a single probe. The authors' program, which has one probe, has no error bar: infinite.
+        Its standard error, of `scatter` and `quadrature` together: 0 for a dense Hessian and for the quadratic methods,
+        infinite for a single probe and where the budget ended before the integral was resolved. The authors' program,
+        which has one probe, has no error bar: infinite.
     method : str
         Which of `METHODS`.
     epsilon : Tolerance
@@ -48,6 +50,13 @@ class PruningLimit:
     curve : tuple of (float, float)
         Where T was evaluated on the way: share kept and T, in increasing order of the share; empty for the methods
         that have no T.
+    scatter, quadrature : float
+        The error's parts: between the probes of the spectrum, and of the quadratures of the spectrum and of w* - w^k
+        and the search for k, such that two errors hold what they may be off by.
+    resolved : bool
+        Whether the quadratures see the integrand; if not, the error is infinite.
+    products : int
+        Products with the Hessian that the landscape has taken so far.
     """
 
     fraction: float
@@ -60,6 +69,10 @@ class PruningLimit:
     negative: Negative
     spectrum: str
     curve: tuple[tuple[float, float], ...] = field(default=(), repr=False)
+    scatter: float = 0.0
+    quadrature: float = 0.0
+    resolved: bool = True
+    products: int = 0
 
     @property
     def removed(self) -> float:
@@ -89,7 +102,8 @@ def threshold(
     Returns
     -------
     Estimate
-        From 0 to 1, with its standard error across probes; 0 where nothing is removed.
+        From 0 to 1, with its standard error, of probes and quadrature, as accurate as the landscape is asked to be;
+        0 where nothing is removed.
 
     Raises
     ------
@@ -102,18 +116,49 @@ def threshold(
     """
     if method not in ("published", "cone", "orthogonal"):
         raise ValueError(f"method is {method!r}: give 'published', 'cone' or 'orthogonal'")
-    spectrum, D = treated_spectrum(landscape.spectrum, negative), landscape.dimension
-    distance = landscape.distance(k)
-    if distance == 0:
+    epsilon = _checks.scalar("epsilon", epsilon, positive=True)
+    if landscape.distance(k) == 0:
         return Estimate(0.0, 0.0)
+    root, change = _root(landscape, epsilon, k, method, negative)
+    found = landscape.read(lambda spectrum: _share(treated_spectrum(spectrum, negative), root, epsilon))
+    return _blurred(found, change)
+
+
+def _share(spectrum: Spectrum, nu: float, epsilon: float) -> Estimate:
+    """Return (1/D) Σ ν/(r_i² + ν), which is 1 - (1/D) Σ r_i²/(r_i² + ν), of a spectrum without negative eigenvalues."""
+    if nu == 0 or math.isinf(nu):
+        return Estimate(0.0 if nu == 0 else 1.0, 0.0)
+    return spectrum.integrate(lambda h: nu * h / (2 * epsilon + nu * h)).linear(1 / spectrum.dimension)
+
+
+def _root(landscape: Landscape, epsilon: float, k: int, method: str, negative: Negative) -> tuple[float, float]:
+    """Return ν of a method, and by how much the last half of the steps along c changed the share that follows from it.
+
+    The steps go on until that is little, or until it is clear on which side of k/D the share lies.
+    """
     if method == "published":
-        found = cones.dimension_as_published(spectrum, epsilon, distance)
-    else:
-        direction = treated(landscape.direction(k), negative)
-        if method == "orthogonal":
-            return cones.orthogonal_limit(spectrum, direction, epsilon)
-        found = cones.cone_dimension(spectrum, direction, epsilon)
-    return Estimate(1.0 - found.value / D, found.error / D)
+        return landscape.distance(k) ** 2, 0.0
+    solve = cones.cone_root if method == "cone" else cones.orthogonal_root
+    pooled = Spectrum((treated_spectrum(landscape.spectrum, negative).pooled,), exact=True)
+
+    def share(measure: Measure) -> float:
+        return _share(pooled, solve(measure, epsilon), epsilon).value
+
+    def enough(measure: Measure) -> bool:
+        taken = treated(measure, negative)
+        value, change = share(taken), taken.spread(share)
+        return change <= max(landscape.accuracy * value, abs(value - k / landscape.dimension)) / 2
+
+    direction = treated(landscape.direction(k, enough), negative)
+    return solve(direction, epsilon), direction.spread(share)
+
+
+def _blurred(found: Estimate, change: float) -> Estimate:
+    """Return an estimate with what the steps along c may still change besides, unresolved if that is too much of it."""
+    if change == 0:
+        return found
+    resolved = found.resolved and change <= UNSETTLED * abs(found.value)
+    return ProbedEstimate(found.value, found.scatter, math.hypot(found.quadrature, change / 2), resolved)
 
 
 def predict(
@@ -141,8 +186,9 @@ def predict(
     negative : str
         "absolute", as in the authors' program, "zero", or "refuse".
     resolution : float
-        Relative: the limit is bisected to within so many times itself, or to one weight. Dense quadratic methods look
-        at every k.
+        Relative: the limit is found to within so many times itself, or to one weight; where Lanczos estimates the
+        spectrum, to within a fifth of the landscape's `accuracy`, if that is more, which is in the error. Dense
+        quadratic methods look at every k.
     zero_share : float
         For "program": the share of eigenvalues that it takes for 0, besides those in the spectrum.
     program_steps : int
@@ -151,7 +197,7 @@ def predict(
     Returns
     -------
     PruningLimit
-        T decreases in k for "published". For the others the crossing that a bisection from 0 to D finds is given.
+        T decreases in k for "published". For the others the crossing that a search from 0 to D finds is given.
 
     Raises
     ------
@@ -164,15 +210,18 @@ def predict(
         raise ValueError(f"method is {method!r}: give one of {', '.join(map(repr, METHODS))}")
     curve: tuple[tuple[float, float], ...] = ()
     error, fraction = 0.0, None
+    found = Estimate(0.0, 0.0)
     if method == "program":
         if negative != "absolute":
             raise ValueError(f"negative is {negative!r}, and the program takes absolute values: give 'absolute'")
         fraction = program_limit(landscape, epsilon.value, zero_share=zero_share, steps=program_steps)
         kept, error = math.floor(fraction * landscape.dimension + 1e-9), math.inf
     elif method in ("one-shot", "re-optimized"):
-        kept = _quadratic(landscape, epsilon.value, method, negative, resolution)
+        kept, found = _quadratic(landscape, epsilon.value, method, negative, resolution)
+        error = found.error
     else:
-        kept, error, curve = _self_consistent(landscape, epsilon.value, method, negative, resolution)
+        kept, found, curve = _self_consistent(landscape, epsilon.value, method, negative, resolution)
+        error = found.error
     return PruningLimit(
         fraction=kept / landscape.dimension if fraction is None else fraction,
         error=error,
@@ -184,44 +233,130 @@ def predict(
         negative=negative,
         spectrum=landscape.method,
         curve=curve,
+        scatter=found.scatter,
+        quadrature=found.quadrature,
+        resolved=found.resolved,
+        products=landscape.products,
     )
 
 
-def _quadratic(landscape: Landscape, epsilon: float, method: str, negative: Negative, resolution: float) -> int:
-    """Return the least k that the quadratic model allows."""
-    if method == "re-optimized":
-        return within_from(reoptimized_costs(landscape, negative=negative), epsilon)
-    if landscape.hessian is not None:
-        return within_from(one_shot_costs(landscape, negative=negative), epsilon)
+def _quadratic(
+    landscape: Landscape, epsilon: float, method: str, negative: Negative, resolution: float
+) -> tuple[int, Estimate]:
+    """Return the least k that the quadratic model allows, and k/D with its error."""
+    if method == "re-optimized" or landscape.hessian is not None:
+        costs = reoptimized_costs if method == "re-optimized" else one_shot_costs
+        kept = within_from(costs(landscape, negative=negative), epsilon)
+        return kept, Estimate(kept / landscape.dimension, 0.0)
+    D = landscape.dimension
+    seen: dict[int, ProbedEstimate] = {}
 
-    def allowed(k: int) -> bool:
+    def energy(measure: Measure) -> float:
+        return measure.integrate(lambda h: h) / (2 * epsilon)
+
+    def excess(k: int) -> float:
+        """Return 1 - cᵀHc/2ε, and keep cᵀHc/2ε."""
         if landscape.distance(k) == 0:
-            return True
-        return treated(landscape.direction(k), negative).integrate(lambda h: h) <= 2 * epsilon
+            return 1.0
 
-    return bisect(allowed, landscape.dimension, resolution)[0]
+        def enough(measure: Measure) -> bool:
+            taken = treated(measure, negative)
+            return taken.spread(energy) <= abs(1 - energy(taken)) / 4
+
+        direction = treated(landscape.direction(k, enough), negative)
+        value, change = energy(direction), direction.spread(energy)
+        seen[k] = ProbedEstimate(value, 0.0, change / 2, change <= UNSETTLED)
+        return 1 - value
+
+    kept, below = crossing(excess, D, resolution)
+    near = [seen[k] for k in (kept, below) if k in seen]
+    if len(near) < 2:
+        return kept, Estimate(kept / D, 0.0)
+    steepness = max((near[1].value - near[0].value) * D / (kept - below), 1e-300)
+    width = (kept - below) / D
+    quadrature = math.hypot(max(each.quadrature for each in near) / steepness, width / 2)
+    return kept, ProbedEstimate(kept / D, 0.0, quadrature, all(each.resolved for each in near))
 
 
 def _self_consistent(
     landscape: Landscape, epsilon: float, method: Method, negative: Negative, resolution: float
-) -> tuple[int, float, tuple[tuple[float, float], ...]]:
-    """Return the least k with k/D ≥ T(k), the standard error of k/D, and where T was evaluated.
+) -> tuple[int, Estimate, tuple[tuple[float, float], ...]]:
+    """Return the least k with k/D ≥ T(k), k/D with its error, and where T was evaluated.
 
-    Where T is off by an error, the crossing with k/D moves by the error over 1 - dT/dp.
+    The crossing is sought with the spectrum as far as it is known; if T there is not accurate enough, more steps are
+    taken and it is sought again. The published limit, which costs no products along c, comes first: its integrand is
+    the hardest to resolve. Where T is off by an error, the crossing with k/D moves by the error over 1 - dT/dp.
     """
-    D = landscape.dimension
+    D, guess = landscape.dimension, None
     seen: dict[int, Estimate] = {}
+    resolution = max(resolution, landscape.accuracy / 5)
+    if method != "published" and landscape.accuracy:
+        guess = _self_consistent(landscape, epsilon, "published", negative, resolution)[0]
 
-    def allowed(k: int) -> bool:
-        seen[k] = threshold(landscape, epsilon, k, method=method, negative=negative)
-        return k / D >= seen[k].value
+    def excess(k: int) -> float:
+        """Return k/D - T(k), and keep T(k)."""
+        if landscape.distance(k) == 0:
+            seen[k] = Estimate(0.0, 0.0)
+        else:
+            root, change = _root(landscape, epsilon, k, method, negative)
+            seen[k] = _blurred(_share(treated_spectrum(landscape.spectrum, negative), root, epsilon), change)
+        return k / D - seen[k].value
 
-    kept, below = bisect(allowed, D, resolution)
-    if kept not in seen:
-        allowed(kept)
-    slope = 0.0 if below < 0 else min((seen[kept].value - seen[below].value) * D / (kept - below), 0.0)
-    error = max(seen[kept].error, seen[below].error if below >= 0 else 0.0) / (1.0 - slope)
-    return kept, error, tuple((k / D, seen[k].value) for k in sorted(seen))
+    while True:
+        kept, below = crossing(excess, D, resolution, guess)
+        if kept not in seen:
+            excess(kept)
+        if landscape.good(seen[kept]) or not landscape.refine():
+            break
+        seen.clear()
+    worst = max((seen[k] for k in (kept, below) if k >= 0), key=lambda found: found.error)
+    found = worst.linear(1 / (1 - _slope(seen, kept, D)))
+    width = 0.0 if landscape.hessian is not None else (kept - below) / D  # found to within this, two errors of which
+    if width and below >= 0:
+        found = ProbedEstimate(kept / D, found.scatter, math.hypot(found.quadrature, width / 2), found.resolved)
+    return kept, found, tuple((k / D, seen[k].value) for k in sorted(seen))
+
+
+def _slope(seen: Mapping[int, Estimate], kept: int, D: int) -> float:
+    """Return dT/dp at a share, at most 0, from the nearest point that is not so near that rounding decides."""
+    far = [k for k in seen if abs(k - kept) >= max(1, 0.03 * kept)]
+    if not far:
+        return 0.0
+    other = min(far, key=lambda k: abs(k - kept))
+    return min((seen[kept].value - seen[other].value) * D / (kept - other), 0.0)
+
+
+def crossing(excess: Callable[[int], float], D: int, resolution: float, guess: int | None = None) -> tuple[int, int]:
+    """Return k with excess(k) ≥ 0 and a smaller one with less (-1: k is 0), nearer than resolution times the first.
+
+    As `bisect`, with fewer evaluations of a function that is smooth: false position on the logarithm of k, moved a
+    little towards the middle so that the root is enclosed from both sides, and bisection wherever that is slow. The
+    excess of k = D is taken to be positive, 1. A guess is tried first.
+    """
+    at_below = excess(0)
+    if at_below >= 0:
+        return 0, -1
+    below, above, at_above = 0, D, 1.0
+    widths: list[float] = []
+    while above - below > max(1.0, resolution * above):
+        low, high = math.log1p(below), math.log1p(above)
+        widths.append(high - low)
+        middle = (low + high) / 2
+        if len(widths) > 2 and widths[-1] > widths[-3] / 2:
+            aim, widths = middle, []
+        else:
+            aim = high - at_above * (high - low) / (at_above - at_below)
+            nudge = 0.7 * max(1.0, resolution * above) / (1 + above)
+            aim += math.copysign(min(nudge, abs(middle - aim)), middle - aim)
+        if guess is not None:
+            aim, guess = math.log1p(guess), None
+        k = min(max(round(math.expm1(aim)), below + 1), above - 1)
+        value = excess(k)
+        if value >= 0:
+            above, at_above = k, value
+        else:
+            below, at_below = k, value
+    return above, below
 
 
 def bisect(allowed: Callable[[int], bool], D: int, resolution: float) -> tuple[int, int]:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from prunekit._checks import Floats, Integers, Seed
+from prunekit.estimates import Estimate
 from prunekit.spectrum import Measure, Spectrum
 
 if TYPE_CHECKING:
+    from prunekit.curvature.spectra import Direction, Probing
     from prunekit.limit.landscape import Landscape
+
+Enough = Callable[[Measure], bool]
+_EIGEN = 1e-3  # of an eigenvalue: the residual of an eigenvector that is split off a direction
 
 
 class Source(Protocol):
@@ -23,16 +29,27 @@ class Source(Protocol):
     def operator(self) -> Any:
         """H as something with `dimension` and `product`."""
 
+    @property
+    def accuracy(self) -> float:
+        """Relative error at which a share is good enough."""
+
+    @property
+    def products(self) -> int:
+        """Products with H so far."""
+
     def spectrum(self) -> Spectrum:
-        """Return the counting measure of H."""
+        """Return the counting measure of H, as far as it is known."""
+
+    def refine(self) -> bool:
+        """Know more of the spectrum; answer whether there was more to know."""
 
     def probed(self, steps: int, seed: Seed) -> Spectrum:
         """Return the counting measure of H by Lanczos from one random start."""
 
-    def along(self, c: Floats, k: int) -> Measure:
-        """Return the measure of c = w* - w^k."""
+    def along(self, c: Floats, k: int, enough: Enough | None = None) -> Measure:
+        """Return the measure of c = w* - w^k, good enough for what is read off it."""
 
-    def block(self, removed: Integers) -> Spectrum:
+    def block(self, removed: Integers, enough: Callable[[Spectrum], Estimate] | None = None) -> Spectrum:
         """Return the counting measure of the block of the removed weights."""
 
 
@@ -40,6 +57,8 @@ class Dense:
     """H as a matrix."""
 
     name = "dense"
+    accuracy = 0.0
+    products = 0
 
     def __init__(self, matrix: Floats) -> None:
         self.matrix = matrix
@@ -61,62 +80,155 @@ class Dense:
         """Return the counting measure of H."""
         return Spectrum.of_eigenvalues(self.eigen[0])
 
+    def refine(self) -> bool:
+        """There is nothing more to know."""
+        return False
+
     def probed(self, steps: int, seed: Seed) -> Spectrum:
         """Return the counting measure of H by Lanczos from one random start."""
         from prunekit.curvature import spectrum
 
         return spectrum(self.operator, steps=steps, probes=1, seed=seed, distribution="rademacher", progress=False)
 
-    def along(self, c: Floats, k: int) -> Measure:
+    def along(self, c: Floats, k: int, enough: Enough | None = None) -> Measure:
         """Return the measure of c = w* - w^k."""
         values, vectors = self.eigen
         return Measure.of_vector(values, vectors.T @ c)
 
-    def block(self, removed: Integers) -> Spectrum:
+    def block(self, removed: Integers, enough: Callable[[Spectrum], Estimate] | None = None) -> Spectrum:
         """Return the counting measure of the block of the removed weights."""
         return Spectrum.of_eigenvalues(np.linalg.eigvalsh(self.matrix[np.ix_(removed, removed)]))
 
 
 class Lanczos:
-    """H by its products."""
+    """H by its products: bases that are extended as an integral at hand needs it.
 
-    def __init__(self, operator: Any, steps: int, probes: int, direction_steps: int, seed: Seed, storage: str) -> None:
-        self.operator, self.steps, self.probes = operator, steps, probes
-        self.direction_steps, self.seed = direction_steps, seed
-        self.name = f"Lanczos, {steps} steps, {probes} probes"
-        self.how: dict[str, Any] = {"storage": storage, "progress": False}
+    Parameters
+    ----------
+    operator : Curvature or alike
+        What has `dimension` and `product`.
+    steps : int, optional
+        Of every spectrum, where they are fixed.
+    probes : int
+        Random starts.
+    direction_steps : int, optional
+        The most steps from c; as many as a spectrum may have by default.
+    accuracy : float
+        Relative error of a share at which no more steps are taken, where they are not fixed.
+    budget : int
+        Products for each spectrum, where its steps are not fixed.
+    seed, storage
+        As for `prunekit.curvature.spectrum`.
+    """
+
+    def __init__(
+        self,
+        operator: Any,
+        steps: int | None,
+        probes: int,
+        direction_steps: int | None,
+        accuracy: float,
+        budget: int,
+        seed: Seed,
+        storage: str,
+    ) -> None:
+        self.operator, self.accuracy = operator, accuracy
+        self._options: dict[str, Any] = {
+            "steps": steps, "probes": probes, "direction_steps": direction_steps, "accuracy": accuracy,
+            "budget": budget, "seed": seed, "storage": storage,
+        }  # fmt: skip
+        fixed = f"{steps} steps" if steps is not None else f"up to {budget} products"
+        self.name = f"Lanczos, {fixed}, {probes} probes"
+        self._along = direction_steps or steps or max(budget // probes, 1)
+        self._fixed = steps is not None
+        self._blocks: dict[bytes, Probing] = {}
+        self._directions: dict[bytes, Direction] = {}
+        self._eigen: tuple[int, Any] = (0, None)
+        self._spent = 0  # on runs that are not kept
 
     def on(self, operator: Any) -> Lanczos:
         """Return the same for another operator."""
-        storage = self.how["storage"]
-        return Lanczos(operator, self.steps, self.probes, self.direction_steps, self.seed, storage)
+        return Lanczos(operator, **self._options)
+
+    @property
+    def products(self) -> int:
+        """Products so far."""
+        return (
+            self._spent
+            + (self.probing.products if "probing" in self.__dict__ else 0)
+            + sum(each.products for each in self._blocks.values())
+            + sum(each.products for each in self._directions.values())
+        )
+
+    @cached_property
+    def probing(self) -> Probing:
+        """The counting measure of H, under way."""
+        return self._probing(self.operator)
 
     def spectrum(self) -> Spectrum:
-        """Return the counting measure of H."""
-        return self._spectrum(self.operator, self.steps, self.probes, self.seed)
+        """Return the counting measure of H, as far as it is known."""
+        return self.probing.spectrum
+
+    def refine(self) -> bool:
+        """Take more steps; answer whether there were any left."""
+        return self.probing.refine()
 
     def probed(self, steps: int, seed: Seed) -> Spectrum:
         """Return the counting measure of H by Lanczos from one start of random signs."""
-        return self._spectrum(self.operator, steps, 1, seed, distribution="rademacher")
+        from prunekit.curvature import spectrum
 
-    def along(self, c: Floats, k: int) -> Measure:
-        """Return the measure of c = w* - w^k."""
-        from prunekit.curvature import vector_measure
+        found = spectrum(
+            self.operator, steps=steps, probes=1, seed=seed, distribution="rademacher",
+            storage=self._options["storage"], progress=False,
+        )  # fmt: skip
+        self._spent += found.products
+        return found
 
-        return vector_measure(self.operator, c, steps=self.direction_steps, **self.how)
+    def along(self, c: Floats, k: int, enough: Enough | None = None) -> Measure:
+        """Return the measure of c = w* - w^k, from as many steps as it takes until `enough` says so, all by default.
 
-    def block(self, removed: Integers) -> Spectrum:
-        """Return the counting measure of the block of the removed weights."""
+        The eigenvectors that the spectrum's own run has found are split off first: what lies along them is exact, and
+        the steps are for the rest.
+        """
+        from prunekit.curvature.spectra import Direction
+
+        key = c.tobytes()
+        if key not in self._directions:
+            self._directions[key] = Direction(self.operator, c, self._along, self._known(), self._options["storage"])
+        found = self._directions[key]
+        while True:
+            measure = found.measure
+            if found.finished or (not self._fixed and enough is not None and enough(measure)):
+                return measure
+            found.refine()
+
+    def block(self, removed: Integers, enough: Callable[[Spectrum], Estimate] | None = None) -> Spectrum:
+        """Return the counting measure of the block of the removed weights, good enough for what is read off it."""
         from prunekit.curvature import Restricted
 
         inside = np.zeros(self.operator.dimension, dtype=bool)
         inside[removed] = True
-        return self._spectrum(Restricted(self.operator, inside), self.steps, self.probes, self.seed)
+        key = inside.tobytes()
+        if key not in self._blocks:
+            self._blocks[key] = self._probing(Restricted(self.operator, inside))
+        found = self._blocks[key]
+        if enough is None:
+            return found.whole()
+        found.resolve(enough, self.accuracy)
+        return found.spectrum
 
-    def _spectrum(self, operator: Any, steps: int, probes: int, seed: Seed, **options: Any) -> Spectrum:
-        from prunekit.curvature import spectrum
+    def _known(self) -> Any:
+        """Return the eigenpairs that the spectrum's run has found so far."""
+        done = self.probing.spectrum.products
+        if self._eigen[0] != done:
+            self._eigen = done, self.probing.eigenvectors(_EIGEN)
+        return self._eigen[1]
 
-        return spectrum(operator, steps=steps, probes=probes, seed=seed, **self.how, **options)
+    def _probing(self, operator: Any) -> Probing:
+        from prunekit.curvature.spectra import Probing
+
+        wanted = ("steps", "probes", "budget", "seed", "storage")
+        return Probing(operator, **{name: self._options[name] for name in wanted})
 
 
 class Scaled:
@@ -125,6 +237,20 @@ class Scaled:
     def __init__(self, of: Landscape, weights: float, curvature: float) -> None:
         self.of, self.weights, self.curvature = of, weights, curvature
         self.name = of.method
+
+    @property
+    def accuracy(self) -> float:
+        """Relative error at which a share is good enough."""
+        return self.of.accuracy
+
+    @property
+    def products(self) -> int:
+        """Products with H so far, those of the other landscape."""
+        return self.of.products
+
+    def refine(self) -> bool:
+        """Know more of the spectrum; answer whether there was more to know."""
+        return self.of.refine()
 
     @property
     def operator(self) -> Any:
@@ -150,11 +276,17 @@ class Scaled:
         """Return the counting measure of H by Lanczos from one random start."""
         return self.of.probed(steps, seed).mapped(lambda h: self.curvature * h)
 
-    def along(self, c: Floats, k: int) -> Measure:
+    def along(self, c: Floats, k: int, enough: Enough | None = None) -> Measure:
         """Return the measure of c = w* - w^k."""
-        found = self.of.direction(k)
-        return Measure(self.curvature * found.nodes, self.weights**2 * found.weights)
+        judged = None if enough is None else lambda measure: enough(self._scaled(measure))
+        return self._scaled(self.of.direction(k, judged))
 
-    def block(self, removed: Integers) -> Spectrum:
+    def _scaled(self, measure: Measure) -> Measure:
+        earlier = tuple(map(self._scaled, measure.earlier))
+        return Measure(self.curvature * measure.nodes, self.weights**2 * measure.weights, earlier)
+
+    def block(self, removed: Integers, enough: Callable[[Spectrum], Estimate] | None = None) -> Spectrum:
         """Return the counting measure of the block of the removed weights."""
-        return self.of.block(self.of.dimension - removed.size).mapped(lambda h: self.curvature * h)
+        k = self.of.dimension - removed.size
+        judged = None if enough is None else lambda found: enough(found.mapped(lambda h: self.curvature * h))
+        return self.of.block(k, judged).mapped(lambda h: self.curvature * h)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prunekit import _checks
 from prunekit.estimates import Estimate
 from prunekit.limit.landscape import Landscape, Negative, treated_spectrum
+from prunekit.spectrum import Spectrum
 
 
 def upper_map(landscape: Landscape, epsilon: float, k: int, *, negative: Negative = "absolute") -> Estimate:
@@ -34,7 +35,7 @@ def upper_map(landscape: Landscape, epsilon: float, k: int, *, negative: Negativ
         For an argument out of its range, or negative eigenvalues that are refused.
     """
     gap = upper_gap(landscape, epsilon, k, negative=negative)
-    return Estimate(k / landscape.dimension + gap.value, gap.error)
+    return gap.linear(1.0, k / landscape.dimension)
 
 
 def upper_gap(landscape: Landscape, epsilon: float, k: int, *, negative: Negative = "absolute") -> Estimate:
@@ -57,6 +58,9 @@ def upper_gap(landscape: Landscape, epsilon: float, k: int, *, negative: Negativ
     squared = landscape.distance(k) ** 2
     if squared == 0:
         return Estimate(0.0, 0.0)
-    block = treated_spectrum(landscape.block(k), negative)
-    found = block.integrate(lambda h: squared * h / (twice + squared * h))
-    return Estimate(found.value / landscape.dimension, found.error / landscape.dimension)
+
+    def gap(block: Spectrum) -> Estimate:
+        found = treated_spectrum(block, negative).integrate(lambda h: squared * h / (twice + squared * h))
+        return found.linear(1 / landscape.dimension)
+
+    return landscape.read_block(k, gap)

@@ -93,10 +93,11 @@ def _plain(A, steps):
 @pytest.mark.parametrize(("storage", "tolerance"), [("float64", 1e-13), ("float32", 1e-6)])
 def test_the_basis_stays_orthonormal(storage, tolerance):
     operator = Matrix(symmetric(np.geomspace(1e-8, 1, 200)))
-    run = Run(torch.randn(200, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), 150, storage)
-    while not run.complete:
-        advance([run], operator)
-    Q = run.basis.double()
+    starts = torch.randn(200, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    run = Run(starts, 50, storage)
+    while not run.finished:
+        advance(run, operator)
+    Q = run.basis[:150].double()
     assert float((Q @ Q.T - torch.eye(150)).abs().max()) < tolerance
 
 
@@ -112,7 +113,7 @@ def test_float32_costs_nodes_of_seven_digits():
 def test_the_mean_over_probes_is_the_trace_and_the_error_bar_is_right(distribution):
     H = heavy(60)
     truth = float(smooth(np.linalg.eigvalsh(H)).sum())
-    found = spectrum(Matrix(H), steps=60, probes=400, seed=3, distribution=distribution, progress=False)
+    found = spectrum(Matrix(H), steps=60, probes=400, shared=False, seed=3, distribution=distribution, progress=False)
     estimate = found.integrate(smooth)
     assert found.dimension == pytest.approx(60)
     assert abs(estimate.value - truth) < 4.5 * estimate.error
@@ -123,29 +124,31 @@ def test_the_mean_over_probes_is_the_trace_and_the_error_bar_is_right(distributi
 
 def test_signs_have_no_variance_on_the_trace_of_a_diagonal():
     operator = Matrix(np.diag(np.arange(1.0, 21)))
-    signs, normal = (spectrum(operator, steps=5, seed=0, distribution=d) for d in ("rademacher", "gaussian"))
+    signs, normal = (
+        spectrum(operator, steps=5, seed=0, distribution=d, shared=False) for d in ("rademacher", "gaussian")
+    )
     assert signs.trace() == pytest.approx((210.0, 0.0), abs=1e-9)
     assert normal.trace().error > 1
 
 
 def test_same_seed_same_result_and_first_probes_do_not_depend_on_their_number():
     operator = Matrix(heavy())
-    first, again = (spectrum(operator, steps=20, probes=3, seed=5) for _ in range(2))
-    more = spectrum(operator, steps=20, probes=5, seed=5)
-    other = spectrum(operator, steps=20, probes=3, seed=6)
+    first, again = (spectrum(operator, steps=20, probes=3, seed=5, shared=False) for _ in range(2))
+    more = spectrum(operator, steps=20, probes=5, seed=5, shared=False)
+    other = spectrum(operator, steps=20, probes=3, seed=6, shared=False)
     for k in range(3):
         assert np.array_equal(first.probes[k].nodes, again.probes[k].nodes)
         assert np.array_equal(first.probes[k].weights, again.probes[k].weights)
         assert np.allclose(first.probes[k].nodes, more.probes[k].nodes, atol=1e-10)
         assert not np.allclose(first.probes[k].nodes, other.probes[k].nodes, atol=1e-3)
-    from_generator = spectrum(operator, steps=20, probes=3, seed=np.random.default_rng(5))
+    from_generator = spectrum(operator, steps=20, probes=3, seed=np.random.default_rng(5), shared=False)
     assert np.array_equal(first.probes[0].nodes, from_generator.probes[0].nodes)
 
 
 def test_probes_one_at_a_time_are_those_that_advance_together():
     operator = Matrix(heavy())
     one = spectrum(operator, steps=20, probes=3, seed=5, max_memory=need(operator.dimension, 20))
-    together = spectrum(operator, steps=20, probes=3, seed=5)
+    together = spectrum(operator, steps=20, probes=3, seed=5, shared=False)
     for a, b in zip(one.probes, together.probes, strict=True):
         assert np.allclose(a.nodes, b.nodes, atol=1e-10)
 
@@ -165,6 +168,110 @@ def test_too_little_memory_is_refused_with_what_would_fit():
     with pytest.raises(ValueError, match="max_memory") as refusal:
         vector_measure(operator, np.ones(120), steps=50, max_memory=500)
     assert "steps" not in str(refusal.value).partition("give")[2]
+
+
+def test_a_shared_basis_is_block_lanczos_of_dense_algebra():
+    """Quadratic forms of every start are those of H compressed to the Krylov space of all of them."""
+    H, steps, probes = heavy(80, seed=4), 6, 3
+    Z = np.column_stack([rng.standard_normal(80) for rng in np.random.default_rng(9).spawn(probes)])
+    powers = [Z / np.linalg.norm(Z, axis=0)]
+    for _ in range(steps - 1):
+        powers.append(np.linalg.qr(H @ powers[-1])[0])
+    Q = np.linalg.qr(np.column_stack(powers))[0]
+    theta, U = np.linalg.eigh(Q.T @ H @ Q)
+    found = spectrum(Matrix(H), steps=steps, probes=probes, seed=9)
+    assert found.products == steps * probes
+    for k, rule in enumerate(found.rules):
+        weights = (U.T @ (Q.T @ powers[0][:, k])) ** 2
+        assert rule.nodes == pytest.approx(theta, abs=1e-9)
+        assert rule.integrate(smooth) == pytest.approx(80 * weights @ smooth(theta))
+        start = powers[0][:, k]
+        for power in range(2 * steps):
+            moment = 80 * start @ np.linalg.matrix_power(H, power) @ start
+            assert rule.integrate(lambda h, p=power: h**p) == pytest.approx(moment, rel=1e-8, abs=1e-8)
+
+
+def outliers(seed=0, D=400):
+    """Return a diagonal matrix with ten large eigenvalues, a bulk, and zeros."""
+    rng = np.random.default_rng(seed)
+    return np.diag(np.concatenate([np.geomspace(5, 500, 10), rng.normal(size=D - 110) * 0.1, np.zeros(100)]))
+
+
+def test_converged_eigenvalues_are_counted_once_and_exactly():
+    H = outliers()
+    found = spectrum(Matrix(H), steps=12, probes=4, seed=0)
+    for probe in found.probes:
+        assert probe.total == pytest.approx(400)
+        for large in np.geomspace(5, 500, 10):
+            assert probe.weights[np.argmin(np.abs(probe.nodes - large))] == 1
+            assert np.abs(probe.nodes - large).min() < 1e-3 * large
+    truth, values = np.trace(H), np.diag(H)
+    off = {
+        shared: np.array([spectrum(Matrix(H), steps=12, shared=shared, seed=s).trace().value for s in range(8)]) - truth
+        for shared in (True, False)
+    }
+    spread = np.sqrt(2 * np.sum((values - truth / 400) ** 2) / 4)  # of four Gaussian probes
+    assert np.sqrt(np.mean(off[False] ** 2)) == pytest.approx(spread, rel=0.7)
+    assert np.sqrt(np.mean(off[True] ** 2)) < spread / 20
+
+
+@pytest.mark.parametrize("copies", [1, 3, 4, 40])
+def test_an_eigenvalue_of_any_multiplicity_keeps_its_mass(copies):
+    """Four probes see at most four copies; then it must not be counted as four."""
+    values = np.concatenate([np.linspace(-1, 1, 300), np.full(copies, 10.0), np.zeros(50)])
+    found = [spectrum(Matrix(np.diag(values)), steps=10, probes=4, seed=s) for s in range(12)]
+    masses = np.array([[p.weights[p.nodes > 5].sum() for p in one.probes] for one in found])
+    if copies < 4:
+        assert np.allclose(masses, copies)
+    else:
+        assert abs(masses.mean() - copies) < 4 * masses.std() / math.sqrt(48)
+    zeros = [one.integrate(lambda h: (np.abs(h) < 1e-9).astype(float)).value for one in found]
+    assert max(zeros) < 350
+
+
+def test_the_whole_space_is_exact():
+    H = heavy(40)
+    found = spectrum(Matrix(H), steps=40, probes=4, seed=1)
+    assert found.converged == 30  # all but the ten zeros, of which four starts see four copies
+    assert found.products == 34
+    values = np.linalg.eigvalsh(H)
+    for f in (smooth, np.abs, np.exp):
+        assert found.integrate(f) == pytest.approx((f(values).sum(), 0), abs=1e-9)
+
+
+def test_steps_are_taken_until_the_integral_has_converged():
+    values = np.concatenate([np.random.default_rng(0).normal(size=500) * 0.1, [5.0, 8.0]])
+    easy, hard = (lambda h, t=t: t / (t + np.abs(h)) for t in (1.0, 0.05))
+    options = {"accuracy": 0.006, "budget": 400, "seed": 0}
+    one, other = (spectrum(Matrix(np.diag(values)), integrand=f, **options) for f in (easy, hard))
+    for f, found in ((easy, one), (hard, other)):
+        estimate = found.integrate(f)
+        assert estimate.resolved
+        assert estimate.error <= 0.006 * estimate.value or found.products == 400
+        assert abs(estimate.value - f(values).sum()) < 3 * estimate.error
+    assert one.products < other.products <= 400
+    both = spectrum(Matrix(np.diag(values)), integrand=(easy, hard), **options)
+    assert both.products == other.products
+    whole = spectrum(Matrix(np.diag(values)), budget=100, seed=0)
+    assert whole.products == 100
+    same = spectrum(Matrix(np.diag(values)), steps=25, seed=0)
+    assert np.array_equal(whole.probes[1].weights, same.probes[1].weights)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e-5, 1e-8])
+@pytest.mark.parametrize("shared", [True, False])
+def test_where_the_budget_ends_before_the_kink_is_resolved_there_is_no_bar(scale, shared):
+    rng = np.random.default_rng(0)
+    values = np.concatenate([rng.normal(size=600) * 10 ** rng.uniform(-9, 0, 600), [5.0, 8.0]])
+
+    def kinked(h):
+        return np.abs(h) / (scale + np.abs(h))
+
+    found = spectrum(Matrix(np.diag(values)), integrand=kinked, budget=48, shared=shared, seed=0).integrate(kinked)
+    assert abs(found.value - kinked(values).sum()) > 0.1 * kinked(values).sum()
+    assert not found.resolved
+    assert math.isinf(found.error)
+    assert math.isfinite(found.scatter)
 
 
 class Killed(Exception):
@@ -252,6 +359,8 @@ def test_a_bar_counts_products(capsys):
     [
         ({"steps": 0}, "steps is 0"),
         ({"probes": 0}, "probes is 0"),
+        ({"budget": 3}, "budget is 3"),
+        ({"accuracy": 0}, "accuracy is 0"),
         ({"distribution": "uniform"}, "distribution is 'uniform': give one of 'gaussian', 'rademacher'"),
         ({"storage": "float16"}, "storage is 'float16': give one of 'float64', 'float32'"),
         ({"seed": -1}, "seed is -1"),

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from prunekit import limit
 from prunekit.curvature import Matrix
 from prunekit.limit import METHODS, Landscape, predict
+from prunekit.limit.prediction import crossing
 from tests.limit.helpers import EPSILON, WITH_T, brute_removed, problem
 
 
@@ -86,13 +86,61 @@ def test_only_the_product_of_squared_weights_and_curvature_counts(seed, epsilon,
     assert predict(L, epsilon).kept >= predict(L, 2 * epsilon).kept
 
 
-def test_errors_of_the_limit_follow_from_those_of_the_threshold():
-    """Independent Lanczos runs scatter as much as their errors say."""
-    w, H = problem(200, seed=2)
-    runs = [predict(Landscape.of_operator(w, Matrix(H), steps=40, probes=6, seed=s), EPSILON) for s in range(30)]
-    spread = np.std([r.fraction for r in runs], ddof=1)
-    said = np.sqrt(np.mean([r.error**2 for r in runs]))
-    assert stats.chi2.ppf(1e-4, 29) < 29 * (spread / said) ** 2 < stats.chi2.ppf(1 - 1e-4, 29)
+def test_two_errors_of_a_limit_hold_the_truth():
+    """At the steps that the landscape chooses itself, products and accuracy as it promises."""
+    w, H = problem(300, seed=2)
+    dense = Landscape.of_matrix(w, H)
+    for method in WITH_T:
+        truth = predict(dense, EPSILON, method=method, resolution=0).fraction
+        runs = [predict(Landscape.of_operator(w, Matrix(H), seed=s), EPSILON, method=method) for s in range(5)]
+        assert sum(abs(run.fraction - truth) <= 2 * run.error for run in runs) >= 4
+        for run in runs:
+            assert run.resolved
+            assert 0 < run.error <= 0.05 * run.fraction
+            assert run.error == pytest.approx(math.hypot(run.scatter, run.quadrature))
+            assert 0 < run.products < 1000
+
+
+def test_a_budget_that_ends_too_early_leaves_no_bar():
+    rng = np.random.default_rng(0)
+    h = rng.normal(size=400) * 10 ** rng.uniform(-8, 0, 400)
+    w = rng.normal(size=400)
+    truth = predict(Landscape.of_matrix(w, np.diag(h)), 1e-6).fraction
+    short = predict(Landscape.of_operator(w, Matrix(np.diag(h)), budget=40), 1e-6)
+    assert abs(short.fraction - truth) > 0.05
+    assert not short.resolved
+    assert math.isinf(short.error)
+    longer = predict(Landscape.of_operator(w, Matrix(np.diag(h)), budget=400), 1e-6)
+    assert longer.resolved
+    assert abs(longer.fraction - truth) <= 3 * longer.error + 1 / 400
+
+
+@pytest.mark.parametrize("resolution", [0, 1e-2])
+@given(st.integers(2, 3000), st.floats(0, 1), st.floats(0.2, 5), st.integers(0, 3000))
+def test_a_crossing_is_enclosed_with_few_evaluations(resolution, D, root, power, guess):
+    calls = []
+
+    def excess(k):
+        calls.append(k)
+        return (k / D) ** power - root**power
+
+    above, below = crossing(excess, D, resolution, min(max(guess, 1), D))
+    assert below < above <= D
+    assert above == D or excess(above) >= 0
+    assert below == -1 or excess(below) < 0
+    assert above - below <= max(1, resolution * above) or below == -1
+    assert len(calls) <= 2 + 3 * math.log2(D + 1) + 6
+
+
+def test_a_one_shot_limit_by_products_is_the_dense_one_within_its_error():
+    w, H = problem(400, seed=6)
+    h, V = np.linalg.eigh(H)
+    H = (V * (h - 0.02)) @ V.T  # a kink at 0 in what |H| does along c
+    dense = predict(Landscape.of_matrix(w, H), 0.05, method="one-shot")
+    probed = predict(Landscape.of_operator(w, Matrix(H), seed=1), 0.05, method="one-shot")
+    assert 0 < probed.error < 0.05 * probed.fraction
+    assert abs(probed.fraction - dense.fraction) <= 3 * probed.error
+    assert probed.scatter == 0
 
 
 def test_one_probe_has_no_error_bar():

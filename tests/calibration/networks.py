@@ -1,0 +1,94 @@
+"""Six networks on the digits whose whole Hessian is known: what spectra and limits estimated by products are held to.
+
+Each is trained here, its Hessian taken entry by entry in double precision and diagonalized; the results are kept in a
+folder of the system's temporary one, since the largest takes minutes.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prunekit._checks import Floats
+
+FOLDER = Path(tempfile.gettempdir()) / "prunekit-calibration"
+_L1 = 1e-4
+
+
+@dataclass(frozen=True)
+class Network:
+    """A trained network and its Hessian.
+
+    Attributes
+    ----------
+    name : str
+        Kind, number of weights, penalty.
+    weights, gradient_free_epsilon : (D,) array, float
+        w* and ε, the standard deviation of the minibatches' losses.
+    values, vectors : (D,) and (D, D) arrays
+        Eigenvalues, increasing, and eigenvectors in columns.
+    """
+
+    name: str
+    weights: Floats
+    epsilon: float
+    values: Floats
+    vectors: Floats
+
+
+def _builders() -> dict[str, tuple[Callable[[], Any], float, float]]:
+    from prunekit.nets.models import cnn, fcn
+
+    return {
+        "MLP-888-l1": (lambda: fcn(64, [12], 10, seed=0), _L1, 0.05),
+        "MLP-1184": (lambda: fcn(64, [16], 10, seed=1), 0.0, 0.05),
+        "CNN-1416-l1": (lambda: cnn((1, 8, 8), [8, "M", 12, "M"], 10, seed=2), _L1, 0.01),
+        "MLP-2080": (lambda: fcn(64, [24, 16], 10, seed=3), 0.0, 0.05),
+        "MLP-3108-l1": (lambda: fcn(64, [42], 10, seed=4), _L1, 0.05),
+        "MLP-5032-l1": (lambda: fcn(64, [68], 10, seed=5), _L1, 0.05),
+    }
+
+
+NAMES = ("MLP-888-l1", "MLP-1184", "CNN-1416-l1", "MLP-2080", "MLP-3108-l1", "MLP-5032-l1")
+
+
+def network(name: str, folder: Path = FOLDER) -> Network:
+    """Return one of the networks, trained and diagonalized now or read from the folder."""
+    path = folder / f"{name}.npz"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial.npz")
+        np.savez(partial, **_made(name))
+        partial.rename(path)
+    with np.load(path) as found:
+        return Network(name, found["weights"], float(found["epsilon"]), found["values"], found["vectors"])
+
+
+def _made(name: str) -> dict[str, Any]:
+    """Train a network and diagonalize its Hessian."""
+    import torch
+    from torch import nn
+
+    from prunekit.importance import hessian_matrix
+    from prunekit.limit import minibatch_tolerance
+    from prunekit.limit.networks import training_pairs
+    from prunekit.nets import Config, fit, load
+    from prunekit.scores import prunable
+
+    build, l1, rate = _builders()[name]
+    model, data = build(), load("digits")
+    fit(
+        model, data, Config(epochs=120, batch_size=32, lr=rate, momentum=0.9, l1=l1, evaluate_every=120), progress=False
+    )
+    pairs = training_pairs(data)
+    theta = prunable(model, None)
+    found = hessian_matrix(model, nn.functional.cross_entropy, pairs, parameters=list(theta)).double().cpu().numpy()
+    values, vectors = np.linalg.eigh((found + found.T) / 2)
+    weights = torch.cat([p.double().flatten() for p in theta.values()]).detach().numpy()
+    epsilon = minibatch_tolerance(model, pairs, nn.functional.cross_entropy, seed=0).value
+    return {"weights": weights, "epsilon": epsilon, "values": values, "vectors": vectors}

@@ -1,0 +1,56 @@
+"""Error bars of spectra and limits on a matrix of known eigenvalues, in seconds; `spectra.py` has the networks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from prunekit.curvature.spectra import Probing
+from prunekit.limit import Landscape, predict
+from tests.calibration.networks import Network
+from tests.calibration.spectra import METHODS, Diagonal, Known, Turned, integrands, study
+
+SEEDS = 40
+
+
+def small(D=260, seed=0):
+    """Return a network's like: outliers, a power law of both signs, a quarter of zeros."""
+    rng = np.random.default_rng(seed)
+    bulk = rng.choice([-1.0, 1.0], D - 10 - D // 4, p=[0.2, 0.8]) * 10 ** rng.uniform(-6, -1, D - 10 - D // 4)
+    values = np.sort(np.concatenate([np.geomspace(0.3, 8, 10), bulk, np.zeros(D // 4)]))
+    return Network("small", rng.laplace(size=D), 0.05, values, np.linalg.qr(rng.standard_normal((D, D)))[0])
+
+
+def test_two_error_bars_of_an_integral_hold_the_truth():
+    net = small()
+    covered = {name: 0 for name in integrands(1.0)}
+    for seed in range(SEEDS):
+        probing = Probing(Diagonal(net.values), budget=160, seed=seed)
+        for name, f in integrands(3e-3).items():
+            probing.restart()
+            found = probing.resolve(lambda one, f=f: one.integrate(f), 0.03)
+            covered[name] += abs(found.value - f(net.values).sum()) <= 2 * found.error
+            assert not found.resolved or found.error < 0.1 * abs(found.value)
+    # 95% of 40 are 38; fewer than 33 have a chance of 1e-3
+    assert min(covered.values()) >= 33, covered
+    assert sum(covered.values()) >= 0.92 * SEEDS * len(covered), covered
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_two_error_bars_of_a_limit_hold_the_truth(method):
+    net = small()
+    truth = predict(Landscape(net.weights, Known(net.values, net.vectors)), net.epsilon, method=method, resolution=0)
+    covered = 0
+    for seed in range(10):
+        turned = Turned.of_operator(net.weights, Diagonal(net.values), budget=160, seed=seed)
+        turned.vectors = net.vectors
+        found = predict(turned, net.epsilon, method=method)
+        covered += abs(found.fraction - truth.fraction) <= 2 * found.error
+        assert not found.resolved or found.error < 0.1 * found.fraction
+    assert covered >= 8
+
+
+def test_the_table_has_a_row_for_every_quantity_and_way():
+    rows = list(study(small(120), 1))[-1]
+    assert {(row["quantity"], row["way"]) for row in rows} >= {("trace", "apart"), ("limit, cone", "shared")}
+    assert all(np.isfinite(row["value"]) and row["products"] > 0 for row in rows)
