@@ -159,11 +159,14 @@ def _called(call: ast.Call) -> str:
 _NAMED = (ast.Name, ast.Attribute, ast.Call)
 
 
-_WANTED = (ast.Import, ast.ImportFrom, ast.Name, ast.Constant)
+_WANTED = (ast.Import, ast.ImportFrom, ast.Name, ast.Constant, ast.keyword)
 
 
 def _walked(tree: ast.AST, guarded: frozenset[str]) -> tuple[list[ast.AST], dict[ast.AST, ast.AST]]:
-    """Return imports, names and strings of a tree, but for those under ``if TYPE_CHECKING:``, and parents of names."""
+    """Return the parts of a tree that are `_WANTED`, and the parents of names.
+
+    Those under ``if TYPE_CHECKING:`` are left out.
+    """
     waiting: list[ast.AST] = [tree]
     found: list[ast.AST] = []
     parents: dict[ast.AST, ast.AST] = {}

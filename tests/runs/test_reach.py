@@ -65,6 +65,7 @@ def reached(library: Library, *cells: str) -> set[str]:
     return {m.partition(".")[2] for m in library.reached([textwrap.dedent(c) for c in cells]).modules}
 
 
+RUNNERS = ("cProfile", "profile", "doctest", "code", "codeop", "pdb", "trace", "pydoc", "shelve")
 BOX = {"", "box", "box.deep", "box.side", "alone", "a", "_tools"}
 
 
@@ -101,6 +102,9 @@ BOX = {"", "box", "box.deep", "box.side", "alone", "a", "_tools"}
         ("from IPython import get_ipython\nprint(get_ipython() is None)", set()),
         ("model = object()\nmodel.eval()\nimport re\nre.compile('a')", set()),
         ("from lib import alone\ngetattr(alone, 'x')", {"", "alone"}),
+        ("from importlib.metadata import version\nimport importlib.resources as r\nr.files('x')", set()),
+        ("import os, asyncio, torch\nos.path.join('a', 'b')\nasyncio.sleep(1)\ntorch.ones(1)", set()),
+        ("import numpy as np, torch\nnp.load('x', allow_pickle=False)\ntorch.load('x', weights_only=True)", set()),
     ],
 )
 def test_imports_are_followed(library: Library, code: str, modules: set[str]) -> None:
@@ -130,6 +134,28 @@ def test_imports_are_followed(library: Library, code: str, modules: set[str]) ->
         ("import subprocess", "subprocess"),
         ("import pickle", "pickle"),
         ("import helper", "helper"),
+        ("from importlib.util import spec_from_file_location", "importlib.util"),
+        ("import importlib.util as u\nu.find_spec('lib')", "importlib.util"),
+        ("import importlib.util", "importlib.util"),
+        ("from importlib.machinery import SourceFileLoader", "importlib.machinery"),
+        ("import timeit\ntimeit.timeit('solve(1)', setup='from lib import solve')", "timeit"),
+        *((f"import {name}", name) for name in RUNNERS),
+        *((f"import {name} as m", name) for name in ("marshal", "pty", "asyncio.subprocess", "torch.hub")),
+        *(
+            (f"import os\nos.{name}('python')", f"os.{name}")
+            for name in ("execl", "spawnlp", "posix_spawnp", "forkpty")
+        ),
+        ("from os import execvpe", "execvpe"),
+        ("from os import *", "takes * from os"),
+        ("import asyncio as a\nasync def f():\n    await a.create_subprocess_shell('x')", "a.create_subprocess_shell"),
+        ("import torch\ntorch.hub.load('a', 'b')", "torch.hub"),
+        ("import pandas as pd\npd.read_pickle('x')", "pd.read_pickle"),
+        ("__builtins__.exec('import lib')", "__builtins__"),
+        ("globals()['__builtins__']", "__builtins__"),
+        ("import torch\ntorch.load('x', weights_only=False)", "weights_only=False"),
+        ("import torch\nsafe = True\ntorch.load('x', weights_only=safe)", "weights_only=safe"),
+        ("import numpy as np\nnp.load('x', allow_pickle=True)", "allow_pickle=True"),
+        ("import numpy as np\nnp.load('x', **{'allow_pickle': True})", "allow_pickle"),
         ("import lib.tricks", "lib.tricks imports a module by a name that is computed"),
         ("!python -c 'import lib'", "get_ipython"),
         ("%run other.py", "get_ipython"),
