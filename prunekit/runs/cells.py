@@ -9,19 +9,22 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+# What the parser raises: it takes a thousand terms of a sum for so many levels.
+UNPARSED = (SyntaxError, ValueError, RecursionError, MemoryError)
+
 
 @functools.lru_cache(maxsize=4096)
 def parse(cell: str) -> ast.Module | None:
-    """Return a code cell's syntax tree, its magics turned into calls; None where it is no Python."""
+    """Return a code cell's syntax tree, its magics turned into calls; None where it is no Python, or is too deep."""
     try:
         return ast.parse(cell)
-    except (SyntaxError, ValueError):
+    except UNPARSED:
         pass
     from IPython.core.inputtransformer2 import TransformerManager
 
     try:
         return ast.parse(TransformerManager().transform_cell(cell))
-    except (SyntaxError, ValueError):
+    except UNPARSED:
         return None
 
 

@@ -346,7 +346,9 @@ class _Reader:
     def _keyword(self, node: ast.keyword) -> None:
         """Follow an argument that lets a file of data run code: ``weights_only=False``."""
         if node.arg in LOADING and not (isinstance(node.value, ast.Constant) and node.value.value is LOADING[node.arg]):
-            self._opaque(f"calls with {node.arg}={ast.unparse(node.value)}, by which a file can load any code")
+            self._opaque(
+                f"calls with {node.arg} that may be {not LOADING[node.arg]}, by which a file can load any code"
+            )
 
     def _word(self, text: str) -> None:
         """Follow a string that is the dotted name of something in the library, or by which any code is found."""

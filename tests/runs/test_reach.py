@@ -152,15 +152,18 @@ def test_imports_are_followed(library: Library, code: str, modules: set[str]) ->
         ("import pandas as pd\npd.read_pickle('x')", "pd.read_pickle"),
         ("__builtins__.exec('import lib')", "__builtins__"),
         ("globals()['__builtins__']", "__builtins__"),
-        ("import torch\ntorch.load('x', weights_only=False)", "weights_only=False"),
-        ("import torch\nsafe = True\ntorch.load('x', weights_only=safe)", "weights_only=safe"),
-        ("import numpy as np\nnp.load('x', allow_pickle=True)", "allow_pickle=True"),
+        ("import torch\ntorch.load('x', weights_only=False)", "weights_only"),
+        ("import torch\nsafe = True\ntorch.load('x', weights_only=safe)", "weights_only"),
+        ("import numpy as np\nnp.load('x', allow_pickle=True)", "allow_pickle"),
         ("import numpy as np\nnp.load('x', **{'allow_pickle': True})", "allow_pickle"),
         ("import lib.tricks", "lib.tricks imports a module by a name that is computed"),
         ("!python -c 'import lib'", "get_ipython"),
         ("%run other.py", "get_ipython"),
         ("%%time\nimport lib.a", "get_ipython"),
         ("this is no Python", "cell 1 is no Python"),
+        ("+".join("1" * 3000), "cell 1 is no Python"),  # too deep for the parser
+        ("f" + "()" * 3000, "cell 1 is no Python"),
+        ("-" * 9000 + "1", "cell 1 is no Python"),
     ],
 )
 def test_what_cannot_be_followed_counts_as_everything(library: Library, code: str, said: str) -> None:
@@ -198,6 +201,13 @@ def test_a_package_whose_fetching_cannot_be_read_counts_as_everything(library: L
 )
 def test_a_guard_that_is_not_provably_the_type_checkers_is_followed(library: Library, guard: str) -> None:
     assert "alone" in reached(library, f"{guard}\n    import lib.alone")
+
+
+def test_code_that_is_nested_deeply_is_read(library: Library) -> None:
+    deep = "+".join("1" * 1500)
+    guard = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    pass"
+    assert reached(library, f"{guard}\nif {deep}:\n    import lib.alone") == {"", "alone"}
+    assert library.reached([f"load('x', weights_only={deep})"]).opaque
 
 
 def test_a_module_that_is_no_python_counts_as_everything_and_ends_nothing(library: Library) -> None:
