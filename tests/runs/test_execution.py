@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -20,7 +22,7 @@ from typing import Any
 import psutil
 import pytest
 
-from prunekit import paths
+from prunekit import _owners, paths
 from prunekit.runs import batch, client, execution, failures
 from prunekit.runs.execution import Job, execute
 from prunekit.runs.kernel import MARK, kernel
@@ -221,17 +223,41 @@ def test_a_kernel_that_cannot_start_is_told_with_its_last_line(tmp_path: Path, m
     assert "gone" in run(tmp_path, "x = 1").error
 
 
+def kernel_folder(root: Path, host: str, pid: int, age: float = 0.0) -> Path:
+    """Make the private folder of a kernel that a process of some host has started."""
+    digest = hashlib.sha256(host.encode()).hexdigest()[:8]
+    folder = root / f"prunekit-{digest}.{pid}-1.{secrets.token_hex(4)}"
+    folder.mkdir()
+    os.utime(folder, (time.time() - age,) * 2)
+    return folder
+
+
 def test_litter_of_killed_runs_is_swept_and_living_folders_are_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Nodes may share a temporary folder, and no lock between them: another's kernel is told by its heartbeat."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    dead = tmp_path / "prunekit-kernel-dead"
-    dead.mkdir()
-    (dead / "lock").touch()
-    (tmp_path / "prunekit-kernel-new").mkdir()  # made, and not locked yet
+    monkeypatch.setattr("fcntl.flock", lambda *_: None)  # local to a node
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    dead = [kernel_folder(tmp_path, _owners.host(), gone.pid), kernel_folder(tmp_path, "another", 1, age=700)]
+    left = [kernel_folder(tmp_path, "another", 1), tmp_path / "prunekit-other-things"]
+    left[1].mkdir(exist_ok=True)
     with kernel() as living, kernel() as other:
-        assert living.folder.exists() and other.folder.exists() and not dead.exists()
-    assert [p.name for p in tmp_path.iterdir()] == ["prunekit-kernel-new"]
+        assert living.folder.exists() and other.folder.exists()
+        assert not any(folder.exists() for folder in dead)
+    assert {*tmp_path.iterdir()} == {*left}
+
+
+def test_a_kernels_folder_leaves_room_for_its_sockets_and_shows_that_it_is_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRUNEKIT_HOST", "a-node-with-a-name-as-long-as-they-come-0123456789")
+    monkeypatch.setattr(_owners, "BEAT", 0.01)
+    with kernel() as own:
+        assert len(own.folder.name) + len("/s-5") < 55  # of 100: 45 and more are left for the temporary folder's path
+        os.utime(own.folder, (0, 0))
+        wait_for(lambda: own.folder.stat().st_mtime > 0)
 
 
 def test_a_run_ends_what_it_started_and_nothing_else(tmp_path: Path) -> None:
