@@ -474,6 +474,25 @@ def test_a_path_that_is_not_found_gets_a_hint_where_it_is_relative(tmp_path: Pat
     assert hint in error and (failures.FOLDER in error) == bool(hint)
 
 
+def test_text_that_is_no_name_of_a_file_gets_no_hint(tmp_path: Path) -> None:
+    for name, value in [
+        ("FileNotFoundError", f"No such file or directory: '{'a' * 300}'"),
+        ("ModuleNotFoundError", f"No module named '{'a' * 300}'"),
+    ]:
+        assert failures.raised("code cell 1", name, value, [], tmp_path).error.startswith(name)
+
+
+def test_an_error_of_ours_after_the_start_is_not_told_as_a_kernel_that_did_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("prunekit.runs.failures.raised", fail)
+    one = run(tmp_path, "raise ValueError('no')")
+    assert one.error.startswith("OSError: [Errno 5]"), one.error
+
+
 def test_a_module_that_is_nowhere_gets_no_hint(tmp_path: Path) -> None:
     error = failures.raised("here", "ModuleNotFoundError", "No module named 'a.b'", [], tmp_path).error
     assert failures.FOLDER not in error
