@@ -19,7 +19,7 @@ import click
 
 from prunekit import __version__, paths
 from prunekit.runs import command
-from prunekit.runs.command import engine_options, workers_option
+from prunekit.runs.command import engine_options, limited, workers_option
 from prunekit.runs.notebooks import Refused
 from prunekit.runs.seal import DamagedRun
 from prunekit.scales import SCALES
@@ -38,16 +38,6 @@ _DISK = (
 force_option = click.option(
     "--force", is_flag=True, help="Execute again what is there; a new run replaces the old one when it has finished."
 )
-
-
-SECONDS = click.FloatRange(min=0, min_open=True)
-
-
-def limited(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the limits of time of its runs."""
-    whole = click.option("--timeout", type=SECONDS, metavar="SECONDS", help="End a run that takes longer, as failed.")
-    cell = click.option("--cell-timeout", type=SECONDS, metavar="SECONDS", help="The same for each cell of a run.")
-    return whole(cell(command))
 
 
 def refusing(command: Callable[..., Any]) -> Callable[..., Any]:

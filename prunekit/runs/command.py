@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -36,6 +37,27 @@ every_core_option = click.option(
     type=click.IntRange(min=1),
     help="Pages to execute at a time; each kernel is single-threaded.  [default: one for each core]",
 )
+
+
+class Seconds(click.FloatRange):
+    """A positive number of seconds; NaN, which no comparison refuses, is none, and infinity is no limit."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds that a text says."""
+        found = float(super().convert(value, param, ctx))
+        if not math.isfinite(found):
+            self.fail(f"{value} is no finite number; leave the option out for no limit.", param, ctx)
+        return found
+
+
+SECONDS = Seconds(min=0, min_open=True)
+
+
+def limited(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the limits of time of its runs."""
+    whole = click.option("--timeout", type=SECONDS, metavar="SECONDS", help="End a run that takes longer, as failed.")
+    cell = click.option("--cell-timeout", type=SECONDS, metavar="SECONDS", help="The same for each cell of a run.")
+    return whole(cell(command))
 
 
 def engine_options(*, every_core: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

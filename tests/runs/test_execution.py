@@ -138,6 +138,18 @@ def test_nothing_of_a_home_reaches_a_run(tmp_path: Path, a_home_full_of_habits: 
     assert not [name for name in seen["here"] if not name.endswith("notebook.ipynb")]
 
 
+@pytest.mark.parametrize("safe", ["", "1"])
+def test_the_folders_of_pythonpath_reach_a_run_and_the_launchers_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, safe: str
+) -> None:
+    folders = [str(tmp_path / "one"), str(tmp_path / "two")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(folders))
+    monkeypatch.setenv("PYTHONSAFEPATH", safe)  # then no script's folder is put before them
+    seen = printed(run(tmp_path, "import sys\nprint(*sys.path, sep='\\n')")).splitlines()
+    assert [path for path in seen if path in folders] == folders
+    assert str(paths.PACKAGE / "runs") not in seen
+
+
 def test_a_system_wide_start_up_file_is_not_run_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """IPython looks below ``/etc`` and the environment's folder too: the launcher is asked for its class."""
     probe = """
@@ -435,6 +447,9 @@ def test_the_command_line_sets_the_limits(tmp_path: Path) -> None:
     done = prunekit("run", path, "--cell-timeout", "0.5", "--out", tmp_path / "out")
     assert done.returncode == 1 and "TimedOut: the cell took longer than 0.5 s (--cell-timeout)" in done.stderr
     for option in ("--timeout", "--cell-timeout"):
+        for odd in ("nan", "inf"):
+            done = prunekit("run", path, option, odd, "--out", tmp_path / "out")
+            assert done.returncode == 2 and "finite" in done.stderr, done.stderr
         assert prunekit("run", path, option, "0", "--out", tmp_path / "out").returncode == 2
 
 
