@@ -12,7 +12,6 @@ shown.
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import os
 import sys
@@ -21,7 +20,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from prunekit import paths
+from prunekit import _files, paths
 from prunekit.runs import cells, tags
 from prunekit.runs.notebooks import Notebook, Parameters, Refused
 from prunekit.runs.reach import Library, Reached
@@ -165,10 +164,10 @@ def recorded_checksums(
     if f"{paths.PACKAGE.name}.recordings" in modules and not named:
         named = pages
     folders = [paths.RECORDED / page for page in sorted({*named, notebook.name})]
-    return {f.relative_to(paths.RECORDED).as_posix(): _sha256(f) for folder in folders for f in _files(folder)}
+    return {f.relative_to(paths.RECORDED).as_posix(): _sha256(f) for folder in folders for f in _recorded(folder)}
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _recorded(folder: Path) -> Iterator[Path]:
     """Yield a page's recorded files, without what a kill left hidden beside them."""
     found = (f for f in sorted(folder.rglob("*")) if f.is_file())
     yield from (f for f in found if not any(part.startswith(".") for part in f.relative_to(folder).parts))
@@ -186,8 +185,7 @@ def _sha256(path: Path) -> str:
 @functools.lru_cache(maxsize=65536)
 def _content(path: Path, state: object) -> str:
     """Return a file's SHA-256; its state tells one content from the next, so that a grid reads it once."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return _files.sha256(path)
 
 
 def versions() -> dict[str, str]:
