@@ -21,8 +21,10 @@ from typing import Any
 
 import psutil
 import pytest
+from click.testing import CliRunner
 
 from prunekit import _owners, paths
+from prunekit.cli import main
 from prunekit.runs import batch, client, execution, failures
 from prunekit.runs.execution import Job, execute
 from prunekit.runs.kernel import MARK, kernel
@@ -448,8 +450,8 @@ def test_the_command_line_sets_the_limits(tmp_path: Path) -> None:
     assert done.returncode == 1 and "TimedOut: the cell took longer than 0.5 s (--cell-timeout)" in done.stderr
     for option in ("--timeout", "--cell-timeout"):
         for odd in ("nan", "inf"):
-            done = prunekit("run", path, option, odd, "--out", tmp_path / "out")
-            assert done.returncode == 2 and "finite" in done.stderr, done.stderr
+            said = CliRunner().invoke(main, ["run", str(path), option, odd, "--out", str(tmp_path / "out")])
+            assert said.exit_code == 2 and "finite" in said.output, said.output
         assert prunekit("run", path, option, "0", "--out", tmp_path / "out").returncode == 2
 
 
