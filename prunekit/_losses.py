@@ -131,7 +131,8 @@ class Mean:
         tolerance = 10 * float(torch.finfo(outputs.dtype).eps) ** 0.7 * size
         if abs(whole - mean) <= tolerance:
             return ""
-        if abs(whole - added) <= tolerance:
+        summed = min(abs(value) for _, value in parts) > tolerance  # one part of no loss makes any mean its sum
+        if summed and abs(whole - added) <= tolerance:
             raise ValueError(
                 f"loss is a sum: {whole:.6g} on {n} samples, whose parts give {parts[0][1]:.6g} and {parts[1][1]:.6g}. "
                 "Give one that returns the mean over a batch, reduction='mean'"

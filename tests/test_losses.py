@@ -113,6 +113,12 @@ def root(f, y):
     return (f.square().sum(1) + y).mean().sqrt()
 
 
+def masked(f, y):
+    """Mean over labels that are not negative: 0 on a part that has none."""
+    counted = (y >= 0).double()
+    return (F.cross_entropy(f, y.clamp(min=0), reduction="none") * counted).sum() / counted.sum().clamp(min=1)
+
+
 X, Y = sample()
 X = X.double()
 CALLS = {
@@ -146,6 +152,16 @@ def test_other_means_are_taken_for_all_data_at_once_only(call, loss):
     CALLS[call](loss, (X, Y))
     with pytest.raises(ValueError, match=r"loss is no mean over the samples: .* or all data at once"):
         CALLS[call](loss, split(X, Y))
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("kept", [slice(0, 12), slice(12, 24)])
+def test_a_loss_that_is_zero_on_half_the_batch_is_no_sum(call, kept):
+    labels = torch.full_like(Y, -1)
+    labels[kept] = Y[kept]
+    CALLS[call](masked, (X, labels))
+    with pytest.raises(ValueError, match="loss is no mean over the samples"):
+        CALLS[call](masked, split(X, labels, (8, 8, 8)))
 
 
 def test_a_function_with_tensors_of_another_type_says_so():
