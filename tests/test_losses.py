@@ -154,6 +154,24 @@ def test_other_means_are_taken_for_all_data_at_once_only(call, loss):
         CALLS[call](loss, split(X, Y))
 
 
+def by_length(f, y):
+    """For 24 samples only."""
+    return {24: F.cross_entropy}[len(y)](f, y)
+
+
+def asserted(f, y):
+    assert len(y) == 24, "24 samples"
+    return F.cross_entropy(f, y)
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("loss", [by_length, asserted])
+def test_a_loss_may_be_for_one_length_of_batch(call, loss):
+    CALLS[call](loss, (X, Y))
+    with pytest.raises(ValueError, match="it fails on a part of a batch"):
+        CALLS[call](loss, [(X, Y), (X, Y)])
+
+
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("kept", [slice(0, 12), slice(12, 24)])
 def test_a_loss_that_is_zero_on_half_the_batch_is_no_sum(call, kept):
