@@ -19,6 +19,7 @@ from prunekit import _networks
 from prunekit._networks import Data, Loss
 
 _ENTROPIES = (nn.functional.cross_entropy, nn.functional.nll_loss)
+_WEIGHTED = (nn.CrossEntropyLoss, nn.NLLLoss)  # these exactly: a class derived from them may take another mean
 NOTHING_COUNTS = "data have no label that counts: give some that are not ignored, of classes of positive weight"
 _TRIED = 3  # batches that are cut in two to see whether the loss is a mean
 
@@ -160,7 +161,7 @@ def _settings(loss: Loss) -> dict[str, Any]:
     """Return what a loss says of itself: reduction, class weights, ignored label; and whether it weighs labels."""
     if isinstance(loss, nn.Module):
         found = {name: getattr(loss, name) for name in ("reduction", "weight", "ignore_index") if hasattr(loss, name)}
-        return {**found, "weighted": isinstance(loss, nn.CrossEntropyLoss | nn.NLLLoss)}
+        return {**found, "weighted": type(loss) in _WEIGHTED}
     if isinstance(loss, functools.partial):
         return {**_settings(loss.func), **loss.keywords}
     return {"weighted": loss in _ENTROPIES}

@@ -83,6 +83,24 @@ def test_the_mean_over_all_data_does_not_hang_on_how_they_are_cut(name):
         torch.testing.assert_close(sandwiches[0][key], sandwiches[1][key], atol=1e-13, rtol=1e-11)
 
 
+class Focal(nn.CrossEntropyLoss):
+    """A plain mean over all samples, of class weights and ignored labels as its parent's, but not divided by them."""
+
+    def forward(self, f, y):
+        chance = f.softmax(1)[torch.arange(len(y)), y.clamp(min=0)]
+        each = F.cross_entropy(f, y, weight=self.weight, ignore_index=self.ignore_index, reduction="none")
+        return ((1 - chance) ** 2 * each).mean()
+
+
+@pytest.mark.parametrize("loss", [Focal(), Focal(weight=WEIGHTS), Focal(ignore_index=1)])
+def test_a_loss_derived_from_cross_entropy_is_a_mean_of_its_own(loss):
+    X, y = sample()
+    X, model = X.double(), network()
+    whole = hessian_matrix(model, loss, (X, y))
+    torch.testing.assert_close(hessian_matrix(model, loss, split(X, y)), whole, atol=1e-13, rtol=1e-11)
+    torch.testing.assert_close(entries(Curvature(model, loss, split(X, y))), whole, atol=1e-13, rtol=1e-11)
+
+
 def test_a_loss_module_is_left_in_its_own_precision():
     loss = nn.CrossEntropyLoss(weight=WEIGHTS.clone())
     X, y = sample()
