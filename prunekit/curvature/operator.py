@@ -15,7 +15,7 @@ from prunekit import _checks, _networks, _twice
 from prunekit._convolutions import surviving
 from prunekit._losses import NOTHING_COUNTS, Mean
 from prunekit._networks import Data, Loss, Names
-from prunekit.curvature import products
+from prunekit.curvature import _identity, products
 from prunekit.curvature.products import KINDS, LACKS, Kind, Problem, Product, Route
 from prunekit.nets import Dataset, checkpoint
 
@@ -231,21 +231,20 @@ class Curvature:
 
     @cached_property
     def identity(self) -> dict[str, str]:
-        """What tells this operator from another: kind, names, and checksums of weights, buffers and data."""
+        """What tells this operator from another: kind, names, and checksums of weights, buffers, data, loss."""
         state = checkpoint.digest(self._model.state_dict())
         data: dict[str, Tensor] = {}
         for k, (inputs, labels, _) in enumerate(self._batches()):
             tensors = {str(i): x for i, x in enumerate(inputs) if isinstance(x, Tensor)}
             number = int(checkpoint.digest({**tensors, "labels": labels})[:15], 16)
             data[str(k)] = torch.tensor(number)
-        loss = self._loss_function
         return {
             "kind": self.kind,
             "parameters": " ".join(self.names),
             "type": str(self.dtype),
             "model": state,
             "data": checkpoint.digest(data),
-            "loss": getattr(loss, "__qualname__", type(loss).__qualname__),
+            "loss": _identity.of_loss(self._mean.loss),
         }
 
     def product(self, v: Any) -> Any:
