@@ -171,13 +171,20 @@ def check(gap: float, dtype: torch.dtype) -> None:
         raise ValueError(f"model has a Hessian that is asymmetric by {gap:.2g}: {FALSE_HESSIAN}")
 
 
+def is_lack(reason: Exception) -> bool:
+    """Tell whether an error is torch's for a second derivative that it does not have."""
+    words = str(reason)
+    missing = "is not implemented" in words and "derivative" in words
+    return missing or "once_differentiable" in words
+
+
 @contextmanager
 def lacking() -> Iterator[None]:
     """Say in words of ours where torch has no second derivative of some layer: NotImplementedError."""
     try:
         yield
     except (NotImplementedError, RuntimeError) as reason:
-        if "is not implemented" in str(reason) and "derivative" in str(reason):
+        if is_lack(reason):
             raise NotImplementedError(
                 f"model, or loss, has a layer that torch cannot differentiate twice ({reason}): build it of elementary "
                 "operations, or take the Gauss-Newton diagonal"

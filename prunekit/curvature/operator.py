@@ -125,6 +125,8 @@ class Curvature:
         comes out asymmetric by every route: then torch has false derivatives for some layer.
     NotImplementedError
         If torch lacks a derivative that every route needs.
+    RuntimeError
+        If the products fail by every route for another reason; torch.OutOfMemoryError as torch raises it.
     FloatingPointError
         If the loss is not finite.
 
@@ -282,20 +284,28 @@ class Curvature:
     def _symmetric(self) -> tuple[Route, Product]:
         """Return the first route by which the matrix is symmetric."""
         found: list[str] = []
-        lacking: Exception | None = None
+        failed: list[Exception] = []
         routes: tuple[Route, ...] = ("forward", "reverse")
         for route in routes:
             try:
                 by = products.product(self._problem, route)
                 gap = _twice.asymmetry(lambda V, by=by: self._times(V, by), self._free, self.dimension)  # type: ignore[misc]
+            except torch.OutOfMemoryError:  # a RuntimeError, too
+                raise
             except LACKS as reason:
-                lacking = reason
+                failed.append(reason)
                 continue
             if gap <= _twice.tolerance(self.dtype):
                 return route, by
             found.append(f"{gap:.2g}")
         if not found:
-            raise NotImplementedError(f"model, or loss, has a layer that torch cannot differentiate twice: {lacking}")
+            first, last = failed
+            if _twice.is_lack(last):
+                raise NotImplementedError(f"model, or loss, has a layer that torch cannot differentiate twice: {last}")
+            raise RuntimeError(
+                f"products with the {self.kind} matrix fail by both routes: in forward mode: {first}; in reverse mode: "
+                f"{last}"
+            ) from last
         if self.dtype != torch.float64:  # where rounding is all that is amiss, double precision says so
             exact = type(self)(
                 self._model, self._loss_function, self._data, kind=self.kind, parameters=self.names,

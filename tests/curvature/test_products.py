@@ -328,6 +328,54 @@ def test_what_torch_cannot_differentiate_twice_is_said():
             call(Bag().double(), CE, (TOKENS, classes()))
 
 
+class Broken(torch.autograd.Function):
+    """The identity, whose derivative fails with an error of the test's choice."""
+
+    error = RuntimeError("no luck today")
+
+    @staticmethod
+    def forward(ctx, a):
+        return a.clone()
+
+    @staticmethod
+    def backward(ctx, g):
+        raise Broken.error
+
+
+class Fails(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x):
+        return Broken.apply(self.head(x))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), torch.OutOfMemoryError, "^CUDA out of memory"),
+        (RuntimeError("no luck today"), RuntimeError, "products .* fail by both routes: .*reverse mode: no luck today"),
+        (RuntimeError("a function marked with @once_differentiable"), NotImplementedError, "cannot differentiate"),
+    ],
+)
+@pytest.mark.parametrize("matrix", ["hessian", "gauss-newton"])
+def test_what_fails_for_another_reason_is_not_called_a_lack_of_derivatives(error, kind, message, matrix, monkeypatch):
+    monkeypatch.setattr(Broken, "error", error)
+    with pytest.raises(kind, match=message) as caught:
+        Curvature(Fails().double(), CE, (X, classes()), kind=matrix)
+    assert caught.type is kind
+
+
+def test_memory_that_runs_out_in_forward_mode_is_said(monkeypatch):
+    def full(problem):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(products, "_forward", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        Curvature(made("layer norm")[0], CE, (X, classes()))
+
+
 def test_a_hinge_loss_bends_nothing_below_it():
     def hinge(outputs, labels):
         return (1 - outputs[:, 0] * (2.0 * (labels > 0) - 1)).clamp(min=0).mean()
