@@ -129,7 +129,7 @@ class Mean:
         mean = sum(weight * value for weight, value in parts) / total if total else 0.0
         added = sum(value for _, value in parts)
         size = max(abs(whole), *(abs(value) for _, value in parts))
-        tolerance = 10 * float(torch.finfo(outputs.dtype).eps) ** 0.7 * size
+        tolerance = _networks.rounding(outputs, multiplied=False) * size
         if abs(whole - mean) <= tolerance:
             return ""
         summed = min(abs(value) for _, value in parts) > tolerance  # one part of no loss makes any mean its sum

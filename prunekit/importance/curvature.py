@@ -21,7 +21,6 @@ from prunekit.estimates import Estimate
 from prunekit.importance import gauss_newton
 
 _Method = Callable[["_Batch"], tuple[list[Tensor], list[Tensor]]]  # its diagonal and variance, layers last
-_ENTRIES_AT_ONCE = 2**24  # of the largest intermediate tensor: 128 MB in double precision
 _LARGEST_MATRIX = 10_000  # parameters; 800 MB in double precision
 
 
@@ -240,7 +239,7 @@ def _check_symmetry(batch: _Batch, slope: _Slope) -> None:
 
 def _units(count: int, largest: int, like: Tensor) -> Iterator[tuple[int, Tensor]]:
     """Yield the rows of the identity (count, count), so few at once that `largest` numbers a row are not too many."""
-    size = max(1, min(count, _ENTRIES_AT_ONCE // max(largest, count)))
+    size = max(1, min(count, gauss_newton.ENTRIES_AT_ONCE // max(largest, count)))
     for start in range(0, count, size):
         rows = like.new_zeros(min(size, count - start), count)
         rows[:, start:].fill_diagonal_(1.0)
