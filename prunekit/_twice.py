@@ -140,7 +140,8 @@ def freed(held: Mapping[str, Tensor], theta: Mapping[str, Tensor]) -> Tensor:
 def asymmetry(product: Callable[[Tensor], Tensor], like: Tensor, dimension: int) -> float:
     """Return |uᵀHv - vᵀHu| over the length of (Hu, Hv), for two Gaussian vectors of a fixed seed.
 
-    For a matrix of independent errors that is their size relative to the entries', whatever the dimension.
+    For a matrix of independent errors that is their size relative to the entries', whatever the dimension. It is 0
+    only if both products are, which tells nothing of a matrix.
 
     Parameters
     ----------
@@ -157,7 +158,7 @@ def asymmetry(product: Callable[[Tensor], Tensor], like: Tensor, dimension: int)
     vectors = vectors.double()
     size = float(found.norm())
     gap = abs(float(vectors[:, 0] @ found[:, 1] - vectors[:, 1] @ found[:, 0]))
-    return gap / size if size else 0.0
+    return max(gap / size, torch.finfo(torch.float64).tiny) if size else 0.0
 
 
 def tolerance(dtype: torch.dtype) -> float:

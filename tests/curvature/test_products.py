@@ -300,6 +300,58 @@ def test_networks_with_false_derivatives_are_refused(build, inputs, message):
             call(model, CE, data)
 
 
+def test_symmetry_is_tried_on_one_batch():
+    class Counted(list):
+        read = 0
+
+        def __iter__(self):
+            for batch in super().__iter__():
+                self.read += 1
+                yield batch
+
+    model, data = made("running statistics")[0], Counted(zip(X.split(1), classes().split(1), strict=True))
+    operator = Curvature(model, CE, data)
+    assert data.read <= 2 * 12 + 2  # two passes for the mean loss; the first batch, also read by curvlinops
+    close(entries(operator), hessian_matrix(model, CE, (X, classes())), 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("gaps", "route"),
+    [
+        ([1e-12], "forward"),
+        ([5e-9, 1e-12], "forward"),  # in doubt: tried again on all the data
+        ([0.0, 1e-12], "forward"),
+        ([5e-9, 5e-9, 1e-12], "reverse"),
+        ([1e-2, 1e-12], "reverse"),
+    ],
+)
+def test_doubtful_symmetry_is_tried_on_all_the_data(gaps, route, monkeypatch):
+    left = iter(gaps)
+    monkeypatch.setattr("prunekit._twice.asymmetry", lambda *given: next(left))
+    data = list(zip(X.split(6), classes().split(6), strict=True))
+    assert Curvature(made("running statistics")[0], CE, data).route == route
+    assert not list(left)
+
+
+def test_a_first_batch_without_curvature_tells_nothing():
+    def linear(outputs, labels):
+        return (outputs.sum(1) * labels).mean()
+
+    torch.manual_seed(0)
+    data = [(X, torch.zeros(12)), (X, torch.ones(12))]
+    for call in (Curvature, hessian_matrix, hessian_diagonal, functools.partial(hessian_diagonal, method="hutchinson")):
+        with pytest.raises(ValueError, match="asymmetric by"):
+            call(Half().double(), linear, data)
+
+
+def test_hutchinson_tries_symmetry_once(monkeypatch):
+    found = []
+    monkeypatch.setattr("prunekit._twice.asymmetry", lambda *given: found.append(1) or 1e-16)
+    data = list(zip(X.split(3), classes().split(3), strict=True))
+    hessian_diagonal(made("running statistics")[0], CE, data, method="hutchinson", probes=2)
+    assert len(found) == 1
+
+
 def test_weight_norms_leave_other_layers_and_gauss_newton_alone():
     torch.manual_seed(0)
     for normed in (parametrizations.weight_norm(nn.Linear(6, 8)), old_style()):
