@@ -315,8 +315,8 @@ class Curvature:
             if _twice.is_lack(last):
                 raise NotImplementedError(f"model, or loss, has a layer that torch cannot differentiate twice: {last}")
             raise RuntimeError(
-                f"products with the {self.kind} matrix fail by both routes: in forward mode: {forward}; in reverse mode: "
-                f"{last}"
+                f"products with the {self.kind} matrix fail by both routes: in forward mode: {forward}; in reverse "
+                f"mode: {last}"
             ) from last
         if self.dtype != torch.float64:  # where rounding is all that is amiss, double precision says so
             exact = type(self)(
