@@ -19,6 +19,7 @@ from prunekit import _networks
 from prunekit._networks import Data, Loss
 
 _ENTROPIES = (nn.functional.cross_entropy, nn.functional.nll_loss)
+_WEIGHTED = (nn.CrossEntropyLoss, nn.NLLLoss)  # these exactly: a class derived from them may take another mean
 NOTHING_COUNTS = "data have no label that counts: give some that are not ignored, of classes of positive weight"
 _TRIED = 3  # batches that are cut in two to see whether the loss is a mean
 
@@ -121,17 +122,18 @@ class Mean:
             weight = self.weight(labels[part])
             try:
                 value = float(self.loss(outputs[part], labels[part])) if weight else 0.0
-            except (RuntimeError, ValueError, IndexError) as reason:
-                return f"it fails on a part of a batch ({reason})"
+            except Exception as reason:  # whatever a loss of somebody's own raises on data of another length
+                return f"it fails on a part of a batch ({type(reason).__name__}: {reason})"
             parts.append((weight, value))
         total = sum(weight for weight, _ in parts)
         mean = sum(weight * value for weight, value in parts) / total if total else 0.0
         added = sum(value for _, value in parts)
         size = max(abs(whole), *(abs(value) for _, value in parts))
-        tolerance = 10 * float(torch.finfo(outputs.dtype).eps) ** 0.7 * size
+        tolerance = _networks.rounding(outputs, multiplied=False) * size
         if abs(whole - mean) <= tolerance:
             return ""
-        if abs(whole - added) <= tolerance:
+        summed = min(abs(value) for _, value in parts) > tolerance  # one part of no loss makes any mean its sum
+        if summed and abs(whole - added) <= tolerance:
             raise ValueError(
                 f"loss is a sum: {whole:.6g} on {n} samples, whose parts give {parts[0][1]:.6g} and {parts[1][1]:.6g}. "
                 "Give one that returns the mean over a batch, reduction='mean'"
@@ -159,7 +161,7 @@ def _settings(loss: Loss) -> dict[str, Any]:
     """Return what a loss says of itself: reduction, class weights, ignored label; and whether it weighs labels."""
     if isinstance(loss, nn.Module):
         found = {name: getattr(loss, name) for name in ("reduction", "weight", "ignore_index") if hasattr(loss, name)}
-        return {**found, "weighted": isinstance(loss, nn.CrossEntropyLoss | nn.NLLLoss)}
+        return {**found, "weighted": type(loss) in _WEIGHTED}
     if isinstance(loss, functools.partial):
         return {**_settings(loss.func), **loss.keywords}
     return {"weighted": loss in _ENTROPIES}

@@ -201,6 +201,28 @@ def mean_loss(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
     return found.reshape(())
 
 
+def rounding(outputs: Tensor, *, multiplied: bool = True) -> float:
+    """Return by how much two computations of the same outputs may differ, relative to the largest: their rounding.
+
+    Parameters
+    ----------
+    outputs : tensor
+        Of their type and device.
+    multiplied : bool
+        Whether matrices were multiplied on the way: on a GPU that may be in TF32, whose 10 bits leave 1e-3.
+    """
+    if multiplied and outputs.is_cuda and outputs.dtype == torch.float32 and _tensor_cores():
+        return 1e-2
+    return 10 * float(torch.finfo(outputs.dtype).eps) ** 0.7
+
+
+def _tensor_cores() -> bool:
+    """Tell whether torch may multiply, convolve or recur in a shorter type than single precision on a GPU."""
+    cudnn: Any = torch.backends.cudnn  # whose parts torch's own type hints do not know
+    places: tuple[Any, ...] = (torch.backends, torch.backends.cuda.matmul, cudnn, cudnn.conv, cudnn.rnn)
+    return any(place.fp32_precision not in ("none", "ieee") for place in places)
+
+
 def mixes(model: nn.Module, inputs: tuple[Any, ...]) -> bool:
     """Tell whether a sample's outputs depend on the others of its batch, by halves of a batch of at least two.
 
@@ -216,7 +238,7 @@ def mixes(model: nn.Module, inputs: tuple[Any, ...]) -> bool:
     if not isinstance(whole, Tensor) or n < 2:
         return False
     apart = torch.cat(parts)
-    size = float(whole.abs().max()) * 10 * float(torch.finfo(whole.dtype).eps) ** 0.7
+    size = float(whole.abs().max()) * rounding(whole)
     return apart.shape != whole.shape or bool((apart - whole).abs().max() > size)
 
 

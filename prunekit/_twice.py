@@ -140,7 +140,8 @@ def freed(held: Mapping[str, Tensor], theta: Mapping[str, Tensor]) -> Tensor:
 def asymmetry(product: Callable[[Tensor], Tensor], like: Tensor, dimension: int) -> float:
     """Return |uᵀHv - vᵀHu| over the length of (Hu, Hv), for two Gaussian vectors of a fixed seed.
 
-    For a matrix of independent errors that is their size relative to the entries', whatever the dimension.
+    For a matrix of independent errors that is their size relative to the entries', whatever the dimension. It is 0
+    only if both products are, which tells nothing of a matrix.
 
     Parameters
     ----------
@@ -157,7 +158,7 @@ def asymmetry(product: Callable[[Tensor], Tensor], like: Tensor, dimension: int)
     vectors = vectors.double()
     size = float(found.norm())
     gap = abs(float(vectors[:, 0] @ found[:, 1] - vectors[:, 1] @ found[:, 0]))
-    return gap / size if size else 0.0
+    return max(gap / size, torch.finfo(torch.float64).tiny) if size else 0.0
 
 
 def tolerance(dtype: torch.dtype) -> float:
@@ -171,13 +172,20 @@ def check(gap: float, dtype: torch.dtype) -> None:
         raise ValueError(f"model has a Hessian that is asymmetric by {gap:.2g}: {FALSE_HESSIAN}")
 
 
+def is_lack(reason: Exception) -> bool:
+    """Tell whether an error is torch's for a second derivative that it does not have."""
+    words = str(reason)
+    missing = "is not implemented" in words and "derivative" in words
+    return missing or "once_differentiable" in words
+
+
 @contextmanager
 def lacking() -> Iterator[None]:
     """Say in words of ours where torch has no second derivative of some layer: NotImplementedError."""
     try:
         yield
     except (NotImplementedError, RuntimeError) as reason:
-        if "is not implemented" in str(reason) and "derivative" in str(reason):
+        if is_lack(reason):
             raise NotImplementedError(
                 f"model, or loss, has a layer that torch cannot differentiate twice ({reason}): build it of elementary "
                 "operations, or take the Gauss-Newton diagonal"

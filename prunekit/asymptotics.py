@@ -533,7 +533,7 @@ def interval_moments(mean: Any, sd: Any, low: Any, high: Any, about: Any = 0.0) 
     Returns
     -------
     tuple of three arrays
-        The moments of order 0, 1 and 2.
+        The moments of order 0, 1 and 2, of the arguments' common shape; numbers for numbers.
 
     Raises
     ------
@@ -554,13 +554,15 @@ def interval_moments(mean: Any, sd: Any, low: Any, high: Any, about: Any = 0.0) 
         width = (high - low) / sd
         steepness = np.maximum(np.abs(low - mean), np.abs(high - mean)) / sd * width
     narrow = (sd > 0) & (width <= 1) & (steepness <= 20)
-    if not narrow.any():
-        return moments
-    few = _moments_by_quadrature(*(x[narrow] for x in (mean, sd, low, high, about)))
     found = [np.array(np.broadcast_to(moment, narrow.shape)) for moment in moments]
-    for moment, values in zip(found, few, strict=True):
-        moment[narrow] = values
-    return found[0], found[1], found[2]
+    places = np.flatnonzero(narrow)
+    chosen = [np.ravel(x)[places] for x in (mean, sd, low, high, about)]
+    size = _CHUNK // 400  # 40 nodes of each interval, in several arrays
+    for first in range(0, places.size, size):
+        part = slice(first, first + size)
+        for moment, values in zip(found, _moments_by_quadrature(*(x[part] for x in chosen)), strict=True):
+            moment.flat[places[part]] = values
+    return found[0][()], found[1][()], found[2][()]
 
 
 def _moments_by_quadrature(

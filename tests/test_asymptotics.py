@@ -675,3 +675,30 @@ def test_moments_of_narrow_intervals_keep_their_digits(place, width):
             expected = moment(j, about)
             cancelled = float(interval_moments(mean, sd, low, high, about)[0]) * abs(low - about) ** j
             assert found[j][0] == pytest.approx(expected, rel=1e-11, abs=1e-15 * cancelled)
+
+
+def test_moments_of_many_narrow_intervals_take_bounded_memory():
+    import tracemalloc
+
+    mean = np.linspace(-3, 3, 300_000)
+    tracemalloc.start()
+    try:
+        found = interval_moments(mean, 1.0, 0.0, 0.1)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 150e6  # 40 nodes for each in one array are 96 MB; there are several
+    for k in (0, 123_456, 299_999):
+        alone = interval_moments(mean[k], 1.0, 0.0, 0.1)
+        np.testing.assert_allclose([moment[k] for moment in found], alone, rtol=1e-15)
+
+
+@pytest.mark.parametrize("high", [0.1, 5.0, np.inf])
+def test_interval_moments_of_numbers_are_numbers_and_of_arrays_their_broadcast(high):
+    assert all(isinstance(moment, np.float64) for moment in interval_moments(0.0, 1.0, 0.0, high))
+    found = interval_moments(np.zeros((3, 1)), np.ones(2), 0.0, high)
+    assert all(isinstance(moment, np.ndarray) and moment.shape == (3, 2) for moment in found)
+    mean, ends = np.array([[0.0], [0.3], [-0.2]]), np.array([high, np.inf])
+    both = interval_moments(mean, 1.0, 0.0, ends)
+    for i, j in np.ndindex(3, 2):
+        assert [moment[i, j] for moment in both] == pytest.approx(interval_moments(mean[i, 0], 1.0, 0.0, ends[j]))

@@ -83,6 +83,24 @@ def test_the_mean_over_all_data_does_not_hang_on_how_they_are_cut(name):
         torch.testing.assert_close(sandwiches[0][key], sandwiches[1][key], atol=1e-13, rtol=1e-11)
 
 
+class Focal(nn.CrossEntropyLoss):
+    """A plain mean over all samples, of class weights and ignored labels as its parent's, but not divided by them."""
+
+    def forward(self, f, y):
+        chance = f.softmax(1)[torch.arange(len(y)), y.clamp(min=0)]
+        each = F.cross_entropy(f, y, weight=self.weight, ignore_index=self.ignore_index, reduction="none")
+        return ((1 - chance) ** 2 * each).mean()
+
+
+@pytest.mark.parametrize("loss", [Focal(), Focal(weight=WEIGHTS), Focal(ignore_index=1)])
+def test_a_loss_derived_from_cross_entropy_is_a_mean_of_its_own(loss):
+    X, y = sample()
+    X, model = X.double(), network()
+    whole = hessian_matrix(model, loss, (X, y))
+    torch.testing.assert_close(hessian_matrix(model, loss, split(X, y)), whole, atol=1e-13, rtol=1e-11)
+    torch.testing.assert_close(entries(Curvature(model, loss, split(X, y))), whole, atol=1e-13, rtol=1e-11)
+
+
 def test_a_loss_module_is_left_in_its_own_precision():
     loss = nn.CrossEntropyLoss(weight=WEIGHTS.clone())
     X, y = sample()
@@ -111,6 +129,12 @@ def own_weights(f, y):
 
 def root(f, y):
     return (f.square().sum(1) + y).mean().sqrt()
+
+
+def masked(f, y):
+    """Mean over labels that are not negative: 0 on a part that has none."""
+    counted = (y >= 0).double()
+    return (F.cross_entropy(f, y.clamp(min=0), reduction="none") * counted).sum() / counted.sum().clamp(min=1)
 
 
 X, Y = sample()
@@ -146,6 +170,34 @@ def test_other_means_are_taken_for_all_data_at_once_only(call, loss):
     CALLS[call](loss, (X, Y))
     with pytest.raises(ValueError, match=r"loss is no mean over the samples: .* or all data at once"):
         CALLS[call](loss, split(X, Y))
+
+
+def by_length(f, y):
+    """For 24 samples only."""
+    return {24: F.cross_entropy}[len(y)](f, y)
+
+
+def asserted(f, y):
+    assert len(y) == 24, "24 samples"
+    return F.cross_entropy(f, y)
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("loss", [by_length, asserted])
+def test_a_loss_may_be_for_one_length_of_batch(call, loss):
+    CALLS[call](loss, (X, Y))
+    with pytest.raises(ValueError, match="it fails on a part of a batch"):
+        CALLS[call](loss, [(X, Y), (X, Y)])
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("kept", [slice(0, 12), slice(12, 24)])
+def test_a_loss_that_is_zero_on_half_the_batch_is_no_sum(call, kept):
+    labels = torch.full_like(Y, -1)
+    labels[kept] = Y[kept]
+    CALLS[call](masked, (X, labels))
+    with pytest.raises(ValueError, match="loss is no mean over the samples"):
+        CALLS[call](masked, split(X, labels, (8, 8, 8)))
 
 
 def test_a_function_with_tensors_of_another_type_says_so():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -15,7 +16,7 @@ from prunekit import _checks, _networks, _twice
 from prunekit._convolutions import surviving
 from prunekit._losses import NOTHING_COUNTS, Mean
 from prunekit._networks import Data, Loss, Names
-from prunekit.curvature import products
+from prunekit.curvature import _identity, products
 from prunekit.curvature.products import KINDS, LACKS, Kind, Problem, Product, Route
 from prunekit.nets import Dataset, checkpoint
 
@@ -125,15 +126,18 @@ class Curvature:
         comes out asymmetric by every route: then torch has false derivatives for some layer.
     NotImplementedError
         If torch lacks a derivative that every route needs.
+    RuntimeError
+        If the products fail by every route for another reason; torch.OutOfMemoryError as torch raises it.
     FloatingPointError
         If the loss is not finite.
 
     Notes
     -----
     Products are those of curvlinops (forward over reverse differentiation) where they are symmetric: uᵀHv = vᵀHu is
-    tried with one pair of vectors, to 1e-9, or 1e-4 in single precision. Where they are not, or torch cannot form
-    them, the gradient is differentiated in reverse mode again, and tried likewise. At a kink of ReLU the second
-    derivative is 0, as autograd has it.
+    tried with one pair of vectors on the first batch, to 1e-9, or 1e-4 in single precision; on all the data where that
+    batch has no curvature, or misses by less than 100 times. Where they are not, or torch cannot form them, the
+    gradient is differentiated in reverse mode again, and tried likewise. At a kink of ReLU the second derivative is 0,
+    as autograd has it.
     """
 
     def __init__(
@@ -231,21 +235,20 @@ class Curvature:
 
     @cached_property
     def identity(self) -> dict[str, str]:
-        """What tells this operator from another: kind, names, and checksums of weights, buffers and data."""
+        """What tells this operator from another: kind, names, and checksums of weights, buffers, data, loss."""
         state = checkpoint.digest(self._model.state_dict())
         data: dict[str, Tensor] = {}
         for k, (inputs, labels, _) in enumerate(self._batches()):
             tensors = {str(i): x for i, x in enumerate(inputs) if isinstance(x, Tensor)}
             number = int(checkpoint.digest({**tensors, "labels": labels})[:15], 16)
             data[str(k)] = torch.tensor(number)
-        loss = self._loss_function
         return {
             "kind": self.kind,
             "parameters": " ".join(self.names),
             "type": str(self.dtype),
             "model": state,
             "data": checkpoint.digest(data),
-            "loss": getattr(loss, "__qualname__", type(loss).__qualname__),
+            "loss": _identity.of_loss(self._mean.loss),
         }
 
     def product(self, v: Any) -> Any:
@@ -280,23 +283,41 @@ class Curvature:
             found = (by or self._product)(V.clone() * self._free[:, None])
         return found.detach() * self._free[:, None]
 
+    def _gap(self, by: Product) -> float:
+        """Return by how much products are asymmetric."""
+        return _twice.asymmetry(lambda V: self._times(V, by), self._free, self.dimension)
+
     def _symmetric(self) -> tuple[Route, Product]:
         """Return the first route by which the matrix is symmetric."""
         found: list[str] = []
-        lacking: Exception | None = None
+        failed: list[Exception] = []
+        with torch.inference_mode(False):  # or derivatives could not be taken by a copy of the batch
+            batch = next(self._batches())
+        first = replace(self._problem, batches=lambda: iter([batch]), total=batch[2])
+        limit = _twice.tolerance(self.dtype)
         routes: tuple[Route, ...] = ("forward", "reverse")
         for route in routes:
             try:
                 by = products.product(self._problem, route)
-                gap = _twice.asymmetry(lambda V, by=by: self._times(V, by), self._free, self.dimension)  # type: ignore[misc]
+                gap = self._gap(products.product(first, route))
+                if gap == 0 or limit < gap <= 100 * limit:  # no curvature there, or perhaps its rounding alone
+                    gap = self._gap(by)
+            except torch.OutOfMemoryError:  # a RuntimeError, too
+                raise
             except LACKS as reason:
-                lacking = reason
+                failed.append(reason)
                 continue
-            if gap <= _twice.tolerance(self.dtype):
+            if gap <= limit:
                 return route, by
             found.append(f"{gap:.2g}")
         if not found:
-            raise NotImplementedError(f"model, or loss, has a layer that torch cannot differentiate twice: {lacking}")
+            forward, last = failed
+            if _twice.is_lack(last):
+                raise NotImplementedError(f"model, or loss, has a layer that torch cannot differentiate twice: {last}")
+            raise RuntimeError(
+                f"products with the {self.kind} matrix fail by both routes: in forward mode: {forward}; in reverse "
+                f"mode: {last}"
+            ) from last
         if self.dtype != torch.float64:  # where rounding is all that is amiss, double precision says so
             exact = type(self)(
                 self._model, self._loss_function, self._data, kind=self.kind, parameters=self.names,

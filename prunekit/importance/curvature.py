@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -21,7 +20,6 @@ from prunekit.estimates import Estimate
 from prunekit.importance import gauss_newton
 
 _Method = Callable[["_Batch"], tuple[list[Tensor], list[Tensor]]]  # its diagonal and variance, layers last
-_ENTRIES_AT_ONCE = 2**24  # of the largest intermediate tensor: 128 MB in double precision
 _LARGEST_MATRIX = 10_000  # parameters; 800 MB in double precision
 
 
@@ -107,7 +105,7 @@ def hessian_diagonal(
     """
     theta = _networks.parameters(model, parameters)
     _checks.count("probes", probes, 2)
-    hutchinson = partial(_hutchinson, probes=probes, random=_networks.generator(seed))
+    hutchinson = _Hutchinson(probes, _networks.generator(seed))
     methods: dict[str, _Method] = {"exact": _exact, "gauss-newton": _gauss_newton, "hutchinson": hutchinson}
     if method not in methods:
         raise ValueError(f"method is {method!r}: give one of {', '.join(map(repr, methods))}")
@@ -226,8 +224,8 @@ def _product(batch: _Batch, slope: _Slope, vectors: list[Tensor]) -> list[Tensor
     return batch.free(_derivatives(slope.gradient, slope.points, batch.free(vectors), batched=False))
 
 
-def _check_symmetry(batch: _Batch, slope: _Slope) -> None:
-    """Refuse a network whose second derivatives are not symmetric, by one pair of vectors."""
+def _check_symmetry(batch: _Batch, slope: _Slope) -> bool:
+    """Refuse a network whose second derivatives are not symmetric, by one pair of vectors; tell if there are any."""
     sizes = [p.numel() for p in slope.points]
 
     def products(V: Tensor) -> Tensor:
@@ -235,12 +233,14 @@ def _check_symmetry(batch: _Batch, slope: _Slope) -> None:
         return torch.stack([torch.cat([x.reshape(-1) for x in _product(batch, slope, v)]) for v in parts], dim=1)
 
     like = slope.points[0].detach()
-    _twice.check(_twice.asymmetry(products, like, sum(sizes)), like.dtype)
+    gap = _twice.asymmetry(products, like, sum(sizes))
+    _twice.check(gap, like.dtype)
+    return gap > 0
 
 
 def _units(count: int, largest: int, like: Tensor) -> Iterator[tuple[int, Tensor]]:
     """Yield the rows of the identity (count, count), so few at once that `largest` numbers a row are not too many."""
-    size = max(1, min(count, _ENTRIES_AT_ONCE // max(largest, count)))
+    size = max(1, min(count, gauss_newton.ENTRIES_AT_ONCE // max(largest, count)))
     for start in range(0, count, size):
         rows = like.new_zeros(min(size, count - start), count)
         rows[:, start:].fill_diagonal_(1.0)
@@ -261,23 +261,35 @@ def _exact(batch: _Batch) -> tuple[list[Tensor], list[Tensor]]:
     return _exact_result(batch.theta, batch.free(diagonal))
 
 
-def _hutchinson(batch: _Batch, probes: int, random: torch.Generator) -> tuple[list[Tensor], list[Tensor]]:
-    """Return one batch's mean of v ∘ Hv over the probes, and the variance of that mean."""
-    slope = _slope(batch)
-    _check_symmetry(batch, slope)
-    mean: list[Tensor] = []
-    spread: list[Tensor] = []
-    for k in range(1, probes + 1):
-        signs = [(2.0 * torch.randint(2, p.shape, generator=random) - 1.0).to(p.detach()) for p in slope.points]
-        products = _product(batch, slope, signs)
-        draw = _with_layers(batch.theta, [v * hv for v, hv in zip(signs, products, strict=True)])
-        mean = mean or [torch.zeros_like(d) for d in draw]
-        spread = spread or [torch.zeros_like(d) for d in draw]
-        for i, d in enumerate(draw):  # Welford: one pass, no cancellation
-            step = d - mean[i]
-            mean[i] += step / k
-            spread[i] += step * (d - mean[i])
-    return mean, [s / (probes - 1) / probes for s in spread]
+@dataclass
+class _Hutchinson:
+    """Hutchinson's estimator; symmetry is tried on the first batch that has a curvature, at two products' cost."""
+
+    probes: int
+    random: torch.Generator
+    tried: bool = False
+
+    def __call__(self, batch: _Batch) -> tuple[list[Tensor], list[Tensor]]:
+        """Return one batch's mean of v ∘ Hv over the probes, and the variance of that mean."""
+        slope = _slope(batch)
+        self.tried = self.tried or _check_symmetry(batch, slope)
+        mean: list[Tensor] = []
+        spread: list[Tensor] = []
+        for k in range(1, self.probes + 1):
+            signs = [self._signs(p) for p in slope.points]
+            products = _product(batch, slope, signs)
+            draw = _with_layers(batch.theta, [v * hv for v, hv in zip(signs, products, strict=True)])
+            mean = mean or [torch.zeros_like(d) for d in draw]
+            spread = spread or [torch.zeros_like(d) for d in draw]
+            for i, d in enumerate(draw):  # Welford: one pass, no cancellation
+                step = d - mean[i]
+                mean[i] += step / k
+                spread[i] += step * (d - mean[i])
+        return mean, [s / (self.probes - 1) / self.probes for s in spread]
+
+    def _signs(self, p: Tensor) -> Tensor:
+        """Return random signs of a parameter's shape, type and device."""
+        return (2.0 * torch.randint(2, p.shape, generator=self.random) - 1.0).to(p.detach())
 
 
 def hessian_matrix(model: nn.Module, loss: Loss, data: Data, *, parameters: Names | None = None) -> Tensor:

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 from torch.func import jacrev, vmap
 
+from prunekit import _networks
 from prunekit._losses import Mean
 
-_ENTRIES_AT_ONCE = 2**24  # of the largest intermediate tensor: 128 MB in double precision
+ENTRIES_AT_ONCE = 2**24  # of the largest intermediate tensor: 128 MB in double precision
 _Outputs = Callable[[Mapping[str, Tensor], tuple[Any, ...]], Tensor]  # values of θ, inputs -> outputs
 
 
@@ -91,7 +92,7 @@ def _together(
 
     n = len(outputs)
     entries = outputs[0].numel() * sum(p.numel() for p in theta.values())
-    size = max(1, _ENTRIES_AT_ONCE // entries)
+    size = max(1, ENTRIES_AT_ONCE // entries)
     for start in range(0, n, size):
         part = slice(start, start + size)
         x = tuple(given[part] for given in inputs)
@@ -136,7 +137,7 @@ def _rows(f: Tensor, leaves: list[Tensor]) -> list[Tensor]:
 
 def _check_unmixed(found: Tensor, outputs: Tensor) -> None:
     """Raise _Mixed if samples by themselves have other outputs than in their batch, beyond rounding."""
-    size = float(outputs.abs().max()) * 10 * float(torch.finfo(outputs.dtype).eps) ** 0.7
+    size = float(outputs.abs().max()) * _networks.rounding(outputs)
     if not bool(((found.reshape(outputs.shape) - outputs).abs() <= size).all()):
         raise _Mixed
 

@@ -1,5 +1,6 @@
 """Products with the curvature against the dense matrix, double backward, and the definition of Gauss-Newton."""
 
+import functools
 import subprocess
 import sys
 
@@ -12,8 +13,9 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from prunekit import nets
-from prunekit.curvature import Curvature, Matrix
+from prunekit.curvature import Curvature, Matrix, spectrum
 from prunekit.importance import hessian_matrix
+from prunekit.nets.checkpoint import CheckpointError
 
 SIZES = ((20,), (3, 17), (1, 1, 18), (7, 6, 7))
 
@@ -203,6 +205,71 @@ def test_identity_tells_operators_apart():
         Curvature(model, nn.CrossEntropyLoss(label_smoothing=0.1), (X, y)),
     ]
     assert all(other.identity != first for other in others)
+
+
+def weighted(*weights):
+    return lambda f, y: F.cross_entropy(f, y, weight=torch.tensor(weights, dtype=f.dtype))
+
+
+class Tempered:
+    """A loss of an object that is no module."""
+
+    def __init__(self, temperature):
+        self.temperature = temperature
+
+    def __call__(self, f, y):
+        return F.cross_entropy(f / self.temperature, y)
+
+
+LOSSES = {
+    "plain": nn.CrossEntropyLoss,
+    "weights": lambda: nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0, 3.0])),
+    "other weights": lambda: nn.CrossEntropyLoss(weight=torch.tensor([9.0, 2.0, 3.0])),
+    "ignored": lambda: nn.CrossEntropyLoss(ignore_index=1),
+    "smoothed": lambda: nn.CrossEntropyLoss(label_smoothing=0.1),
+    "smoothed more": lambda: nn.CrossEntropyLoss(label_smoothing=0.2),
+    "partial": lambda: functools.partial(F.cross_entropy, label_smoothing=0.1),
+    "other partial": lambda: functools.partial(F.cross_entropy, label_smoothing=0.2),
+    "closure": lambda: weighted(1.0, 2.0, 3.0),
+    "other closure": lambda: weighted(9.0, 2.0, 3.0),
+    "lambda": lambda: lambda f, y: F.cross_entropy(3 * f, y),
+    "other lambda": lambda: lambda f, y: F.cross_entropy(2 * f, y),
+    "object": lambda: Tempered(2.0),
+    "other object": lambda: Tempered(3.0),
+}
+
+
+def test_identity_holds_what_a_loss_computes_with():
+    model, data = network(), sample()
+    found = {name: Curvature(model, make(), data).identity["loss"] for name, make in LOSSES.items()}
+    again = {name: Curvature(model, make(), data).identity["loss"] for name, make in LOSSES.items()}
+    assert found == again
+    assert len(set(found.values())) == len(LOSSES)
+    assert found["weights"].startswith("CrossEntropyLoss ")
+
+
+def test_identity_holds_globals_that_a_loss_reads(monkeypatch):
+    monkeypatch.setitem(globals(), "SCALE", 1.0)
+
+    def scaled(f, y):
+        return SCALE * F.cross_entropy(f, y)  # noqa: F821
+
+    first = Curvature(network(), scaled, sample()).identity
+    assert Curvature(network(), scaled, sample()).identity == first
+    monkeypatch.setitem(globals(), "SCALE", 2.0)
+    assert Curvature(network(), scaled, sample()).identity != first
+
+
+def test_a_spectrum_is_not_gone_on_with_under_other_class_weights(tmp_path):
+    def found(*weights, **options):
+        loss = nn.CrossEntropyLoss(weight=torch.tensor(weights))
+        return spectrum(Curvature(network(), loss, sample()), steps=5, probes=1, **options)
+
+    first = found(1.0, 1.0, 1.0, resume=tmp_path / "kept")
+    again = found(1.0, 1.0, 1.0, resume=tmp_path / "kept")
+    np.testing.assert_array_equal(again.probes[0].nodes, first.probes[0].nodes)
+    with pytest.raises(CheckpointError, match=r"operator\.loss"):
+        found(1.0, 50.0, 1.0, resume=tmp_path / "kept")
 
 
 @pytest.mark.parametrize(

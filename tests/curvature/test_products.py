@@ -300,6 +300,58 @@ def test_networks_with_false_derivatives_are_refused(build, inputs, message):
             call(model, CE, data)
 
 
+def test_symmetry_is_tried_on_one_batch():
+    class Counted(list):
+        read = 0
+
+        def __iter__(self):
+            for batch in super().__iter__():
+                self.read += 1
+                yield batch
+
+    model, data = made("running statistics")[0], Counted(zip(X.split(1), classes().split(1), strict=True))
+    operator = Curvature(model, CE, data)
+    assert data.read <= 2 * 12 + 2  # two passes for the mean loss; the first batch, also read by curvlinops
+    close(entries(operator), hessian_matrix(model, CE, (X, classes())), 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("gaps", "route"),
+    [
+        ([1e-12], "forward"),
+        ([5e-9, 1e-12], "forward"),  # in doubt: tried again on all the data
+        ([0.0, 1e-12], "forward"),
+        ([5e-9, 5e-9, 1e-12], "reverse"),
+        ([1e-2, 1e-12], "reverse"),
+    ],
+)
+def test_doubtful_symmetry_is_tried_on_all_the_data(gaps, route, monkeypatch):
+    left = iter(gaps)
+    monkeypatch.setattr("prunekit._twice.asymmetry", lambda *given: next(left))
+    data = list(zip(X.split(6), classes().split(6), strict=True))
+    assert Curvature(made("running statistics")[0], CE, data).route == route
+    assert not list(left)
+
+
+def test_a_first_batch_without_curvature_tells_nothing():
+    def linear(outputs, labels):
+        return (outputs.sum(1) * labels).mean()
+
+    torch.manual_seed(0)
+    data = [(X, torch.zeros(12)), (X, torch.ones(12))]
+    for call in (Curvature, hessian_matrix, hessian_diagonal, functools.partial(hessian_diagonal, method="hutchinson")):
+        with pytest.raises(ValueError, match="asymmetric by"):
+            call(Half().double(), linear, data)
+
+
+def test_hutchinson_tries_symmetry_once(monkeypatch):
+    found = []
+    monkeypatch.setattr("prunekit._twice.asymmetry", lambda *given: found.append(1) or 1e-16)
+    data = list(zip(X.split(3), classes().split(3), strict=True))
+    hessian_diagonal(made("running statistics")[0], CE, data, method="hutchinson", probes=2)
+    assert len(found) == 1
+
+
 def test_weight_norms_leave_other_layers_and_gauss_newton_alone():
     torch.manual_seed(0)
     for normed in (parametrizations.weight_norm(nn.Linear(6, 8)), old_style()):
@@ -326,6 +378,54 @@ def test_what_torch_cannot_differentiate_twice_is_said():
     for call in (Curvature, hessian_matrix, hessian_diagonal):
         with pytest.raises(NotImplementedError, match="a layer that torch cannot differentiate twice"):
             call(Bag().double(), CE, (TOKENS, classes()))
+
+
+class Broken(torch.autograd.Function):
+    """The identity, whose derivative fails with an error of the test's choice."""
+
+    error = RuntimeError("no luck today")
+
+    @staticmethod
+    def forward(ctx, a):
+        return a.clone()
+
+    @staticmethod
+    def backward(ctx, g):
+        raise Broken.error
+
+
+class Fails(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x):
+        return Broken.apply(self.head(x))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), torch.OutOfMemoryError, "^CUDA out of memory"),
+        (RuntimeError("no luck today"), RuntimeError, "products .* fail by both routes: .*reverse mode: no luck today"),
+        (RuntimeError("a function marked with @once_differentiable"), NotImplementedError, "cannot differentiate"),
+    ],
+)
+@pytest.mark.parametrize("matrix", ["hessian", "gauss-newton"])
+def test_what_fails_for_another_reason_is_not_called_a_lack_of_derivatives(error, kind, message, matrix, monkeypatch):
+    monkeypatch.setattr(Broken, "error", error)
+    with pytest.raises(kind, match=message) as caught:
+        Curvature(Fails().double(), CE, (X, classes()), kind=matrix)
+    assert caught.type is kind
+
+
+def test_memory_that_runs_out_in_forward_mode_is_said(monkeypatch):
+    def full(problem):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(products, "_forward", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        Curvature(made("layer norm")[0], CE, (X, classes()))
 
 
 def test_a_hinge_loss_bends_nothing_below_it():
