@@ -13,7 +13,7 @@ from prunekit.estimates import Estimate
 from prunekit.spectrum import Measure, Spectrum
 
 if TYPE_CHECKING:
-    from prunekit.curvature.spectra import Direction, Probing
+    from prunekit.curvature.probing import Direction, Probing
     from prunekit.limit.landscape import Landscape
 
 Enough = Callable[[Measure], bool]
@@ -190,7 +190,7 @@ class Lanczos:
         The eigenvectors that the spectrum's own run has found are split off first: what lies along them is exact, and
         the steps are for the rest.
         """
-        from prunekit.curvature.spectra import Direction
+        from prunekit.curvature.probing import Direction
 
         key = c.tobytes()
         if key not in self._directions:
@@ -225,7 +225,7 @@ class Lanczos:
         return self._eigen[1]
 
     def _probing(self, operator: Any) -> Probing:
-        from prunekit.curvature.spectra import Probing
+        from prunekit.curvature.probing import Probing
 
         wanted = ("steps", "probes", "budget", "seed", "storage")
         return Probing(operator, **{name: self._options[name] for name in wanted})

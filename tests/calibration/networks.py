@@ -28,8 +28,10 @@ class Network:
     ----------
     name : str
         Kind, number of weights, penalty.
-    weights, gradient_free_epsilon : (D,) array, float
-        w* and ε, the standard deviation of the minibatches' losses.
+    weights : (D,) array
+        w*.
+    epsilon : float
+        ε, the standard deviation of the minibatches' losses.
     values, vectors : (D,) and (D, D) arrays
         Eigenvalues, increasing, and eigenvectors in columns.
     """

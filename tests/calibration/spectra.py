@@ -26,7 +26,7 @@ from torch import Tensor
 from prunekit import estimates
 from prunekit._checks import Floats
 from prunekit.curvature import spectrum
-from prunekit.curvature.spectra import ACCURACY
+from prunekit.curvature.probing import ACCURACY
 from prunekit.estimates import Estimate
 from prunekit.limit import Landscape, predict
 from prunekit.limit.sources import Dense

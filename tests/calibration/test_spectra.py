@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from prunekit.curvature.spectra import Probing
+from prunekit.curvature.probing import Probing
 from prunekit.limit import Landscape, predict
 from tests.calibration.networks import Network
 from tests.calibration.spectra import METHODS, Diagonal, Known, Turned, integrands, study
