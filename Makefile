@@ -1,44 +1,54 @@
 # make book   build the book        make test   the whole test suite       make help   everything else
 PYTHON ?= python3
 SCALE ?= laptop
-JOBS ?= 1
+JOBS ?=
 PAGE ?= overparameterization/linear-gaussian
 BIN := .venv/bin
 READY := .venv/.ready
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+UV = $(BIN)/uv pip install --quiet --python $(BIN)/python
+BUILD = $(BIN)/prunekit build --scale $(SCALE) $(if $(JOBS),--jobs $(JOBS))
 
 .DEFAULT_GOAL := help
-.PHONY: help book page serve test bench lint picture reference clean distclean
+.PHONY: help book page serve test bench lint picture reference costs lock clean distclean
 
 help:
-	@echo 'make book [SCALE=smoke|laptop|paper] [JOBS=n]   execute what changed, build the site under _build/html'
+	@echo 'make book [SCALE=smoke|laptop|paper] [JOBS=n]   execute what changed, build the site under _build/html; JOBS: all cores'
 	@echo 'make page PAGE=chapter/topic [SCALE=...]        execute and build one page, under _build/page'
 	@echo 'make serve                                      serve _build/html and open it'
-	@echo 'make test                                       the whole test suite, site checks included'
+	@echo 'make test [JOBS=n]                              the whole test suite, site checks included; JOBS: all cores'
 	@echo 'make bench                                      speed, as ratios measured in one run'
 	@echo 'make lint                                       ruff and mypy'
 	@echo 'make reference                                  rewrite the reference notebooks under tests/reference'
+	@echo 'make costs                                      record what each page costs, from the runs that are there'
+	@echo 'make lock                                       pin what pyproject.toml asks for, keeping the versions there are'
 	@echo 'make picture                                    copy the README'"'"'s picture out of the book'
 	@echo 'make clean | distclean                          remove what was built | and the virtual environment'
 
-# The stamp is older than the pins when they changed; pip with nothing to do would cost seconds at every call.
+# The stamp is older than the pins when they changed; an installer with nothing to do would cost seconds at every call.
+# uv installs the pins, itself installed from them by pip; where that fails (no wheel of uv for this system, an index that
+# only pip's settings name), pip does it all. Both refuse a file whose checksum is not the pinned one.
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python 3.11 or newer is needed: make PYTHON=python3.11 ...'; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@awk '/^[^ ]/ {own = /^uv==/} own' requirements.txt > .venv/uv.txt
+	@echo 'installing the pinned packages into .venv'
+	@$(PIP) --require-hashes -r .venv/uv.txt && $(UV) --require-hashes -r requirements.txt \
+	  || { echo 'uv cannot install here; pip does, which takes some minutes'; $(PIP) --require-hashes -r requirements.txt; }
+	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 book: $(READY)
-	@$(BIN)/prunekit build --scale $(SCALE) --jobs $(JOBS)
+	@$(BUILD)
 
 page: $(READY)
-	@$(BIN)/prunekit build --scale $(SCALE) --jobs $(JOBS) --page $(PAGE)
+	@$(BUILD) --page $(PAGE)
 
 serve: $(READY)
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000 & server=$$!; trap "kill $$server" EXIT INT; sleep 1; $(BIN)/python -m webbrowser http://127.0.0.1:8000/; wait $$server
 
 test: $(READY)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses $(or $(JOBS),auto)
 
 bench: $(READY)
 	@$(BIN)/python -m tests.benchmarks
@@ -51,6 +61,12 @@ picture: book
 
 reference: $(READY)
 	@$(BIN)/python -m tests.notebooks.reference
+
+costs: $(READY)
+	@$(BIN)/python -m prunekit.site.costs
+
+lock: $(READY)
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --no-annotate --custom-compile-command 'make lock' --output-file requirements.txt pyproject.toml
 
 clean:
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -179,11 +179,16 @@ def batches(data: Data, device: torch.device) -> Iterator[tuple[tuple[Any, ...],
         if labels.ndim == 0 or len(labels) == 0:
             raise ValueError(f"data yields labels of shape {tuple(labels.shape)}: give one row a sample, at least one")
         given = inputs if isinstance(inputs, tuple) else (inputs,)
-        moved = tuple(x.to(device) if isinstance(x, Tensor) else x for x in given)
-        yield moved, labels.to(device), len(labels)
+        moved = tuple(_moved(x, device) if isinstance(x, Tensor) else x for x in given)
+        yield moved, _moved(labels, device), len(labels)
         any_yet = True
     if not any_yet:
         raise ValueError("data is empty: give at least one batch")
+
+
+def _moved(x: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor on a device; one made in inference mode as a copy, by which derivatives can be taken."""
+    return x.to(device).clone() if x.is_inference() else x.to(device)
 
 
 def mean_loss(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
@@ -194,6 +199,25 @@ def mean_loss(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
     if not bool(torch.isfinite(found.detach()).all()):
         raise FloatingPointError(f"loss is {found.item()} on a batch of {len(labels)}: give finite weights and data")
     return found.reshape(())
+
+
+def mixes(model: nn.Module, inputs: tuple[Any, ...]) -> bool:
+    """Tell whether a sample's outputs depend on the others of its batch, by halves of a batch of at least two.
+
+    A network that fails on a half mixes them, too: batch normalization on batch statistics, of a single sample.
+    """
+    n = len(inputs[0])
+    with torch.no_grad():
+        whole = model(*inputs)
+        try:
+            parts = [model(*(x[part] for x in inputs)) for part in (slice(0, n // 2), slice(n // 2, n))]
+        except (ValueError, RuntimeError):
+            return True
+    if not isinstance(whole, Tensor) or n < 2:
+        return False
+    apart = torch.cat(parts)
+    size = float(whole.abs().max()) * 10 * float(torch.finfo(whole.dtype).eps) ** 0.7
+    return apart.shape != whole.shape or bool((apart - whole).abs().max() > size)
 
 
 def finite(name: str, found: Iterable[Tensor]) -> None:

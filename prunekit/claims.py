@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prunekit import paths
+from prunekit._ledger import parse
 from prunekit.scales import known
 
 REPRODUCED = "reproduced"
@@ -91,10 +92,14 @@ class Ledger:
 
 @functools.cache
 def ledger() -> Ledger:
-    """Read the ledger that comes with this prunekit."""
-    import yaml
+    """Read the ledger that comes with this prunekit.
 
-    raw = yaml.safe_load(paths.ledger().read_text(encoding="utf-8"))
+    Raises
+    ------
+    ValueError
+        If ``claims.yml`` is not of its form; the place and what belongs there are named.
+    """
+    raw = parse(paths.ledger().read_text(encoding="utf-8"))
     claims = [Claim(c["id"], c["paper"], c["place"], c["statement"].strip(), c["kind"]) for c in raw["claims"]]
     errata = [
         Claim(e["id"], e["paper"], e["place"], e["says"].strip(), right=e["right"].strip()) for e in raw["errata"]

@@ -6,9 +6,11 @@ anything ran, 130 after Ctrl-C.
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,28 +18,40 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prunekit import __version__, paths
+from prunekit.runs import command
+from prunekit.runs.command import engine_options, workers_option
 from prunekit.runs.notebooks import Refused
+from prunekit.runs.seal import DamagedRun
 from prunekit.scales import SCALES
 
 if TYPE_CHECKING:
-    from prunekit.runs.batch import Bar
+    from prunekit.runs.engines import Choice
     from prunekit.runs.execution import Job
     from prunekit.runs.store import Run
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-workers_option = click.option(
-    "--workers",
-    "--jobs",
-    "workers",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Notebooks to execute at a time; each kernel is single-threaded.",
+_DISK = (
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ENAMETOOLONG,
+    errno.EBUSY,
+)  # fmt: skip
+
+force_option = click.option(
+    "--force", is_flag=True, help="Execute again what is there; a new run replaces the old one when it has finished."
 )
 
 
+SECONDS = click.FloatRange(min=0, min_open=True)
+
+
+def limited(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the limits of time of its runs."""
+    whole = click.option("--timeout", type=SECONDS, metavar="SECONDS", help="End a run that takes longer, as failed.")
+    cell = click.option("--cell-timeout", type=SECONDS, metavar="SECONDS", help="The same for each cell of a run.")
+    return whole(cell(command))
+
+
 def refusing(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn a refused request into a usage error, status 2."""
+    """Turn a refused request into a usage error, status 2; what a disk refuses or has damaged, into status 1."""
 
     @wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -45,6 +59,13 @@ def refusing(command: Callable[..., Any]) -> Callable[..., Any]:
             return command(*args, **kwargs)
         except Refused as error:
             raise click.UsageError(str(error)) from error
+        except DamagedRun as error:
+            raise click.ClickException(f"{error}: repeat the command, which executes it again") from error
+        except OSError as error:
+            if error.errno not in _DISK:
+                raise
+            where = error.filename2 or error.filename
+            raise click.ClickException(f"{error.strerror}{f': {where}' if where else ''}") from error
 
     return wrapped
 
@@ -77,25 +98,36 @@ def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
 @click.option(
     "--grid", "axes", multiple=True, metavar="NAME=V1,V2,…", help="Sweep a parameter over values; repeatable."
 )
-@workers_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of the runs and results.csv  [default: _build/runs/NAME]",
 )
+@force_option
+@limited
 @click.option("--dry-run", is_flag=True, help="Say what would run, and run nothing.")
 @refusing
+@engine_options()
 def run(
-    notebook: Path, given: tuple[str, ...], axes: tuple[str, ...], workers: int, out: Path | None, dry_run: bool
+    notebook: Path,
+    given: tuple[str, ...],
+    axes: tuple[str, ...],
+    engine: Choice,
+    out: Path | None,
+    force: bool,
+    timeout: float | None,
+    cell_timeout: float | None,
+    dry_run: bool,
 ) -> None:
     r"""Execute NOTEBOOK (.md or .ipynb), once or over every combination of the grids.
 
-    Repeating the command resumes it: what is finished is not run again. Every combination's parameters and all
-    numbers that the notebook reports end up in one table, results.csv.
+    Repeating the command resumes it: what is finished is not run again, unless --force is given. Every combination's
+    parameters and all numbers that the notebook reports end up in one table, results.csv.
 
     \b
     prunekit run chapters/overparameterization/linear-gaussian.md -p seed=1
     prunekit run linear-gaussian.ipynb --grid seed=0,1,2 --grid noise_variance=0.1,1 --workers 2 --out sweep
+    prunekit run linear-gaussian.ipynb --grid seed=0,1,2 --engine dask --scheduler tcp://HOST:8786 --out /shared/sweep
     """
     from prunekit.runs import batch
     from prunekit.runs.notebooks import parse_value, parse_values, read
@@ -107,7 +139,7 @@ def run(
     if both:
         raise click.UsageError(f"{', '.join(sorted(both))}: given by -p and by --grid; choose one")
     folder = out or default_folder(book.name)
-    jobs = [batch.job(book, c, folder) for c in batch.combinations(fixed, grid)]
+    jobs = [batch.job(book, c, folder, force=force) for c in batch.combinations(fixed, grid)]
     if dry_run:
         _dry_run(jobs)
         return
@@ -115,11 +147,22 @@ def run(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise click.UsageError(f"--out {folder} cannot be made: {error}") from error
-    runs = _execute(jobs, workers, lambda j: _label(j, list(grid)))
-    table = batch.write_table(runs, folder / "results.csv")
-    click.echo(f"{sum(r.finished for r in runs)} of {len(runs)} runs finished; their numbers: {table}")
+    there = [j for j in jobs if not force and j.store.finished(j.key)]
+    runs = command.execute(_within(jobs, timeout, cell_timeout), engine, lambda j: _label(j, list(grid)))
+    if there:
+        click.echo(f"unchanged: {len(there)} of {len(jobs)}, not run again (--force runs them)")
+    done = f"{sum(r.finished for r in runs)} of {len(runs)} runs finished"
+    try:
+        table = batch.write_table(runs, folder / "results.csv")
+    except (OSError, DamagedRun) as error:
+        why = getattr(error, "strerror", None) or error
+        click.echo(f"{done}; {folder / 'results.csv'} was not written ({why}): repeat the command for it", err=True)
+        _say_failures(runs)
+        sys.exit(1)
+    click.echo(f"{done}; their numbers: {table}")
     for r in runs if len(runs) == 1 else []:
-        click.echo(f"executed notebook: {r.folder / 'notebook.ipynb'}")
+        if (r.folder / "notebook.ipynb").is_file():
+            click.echo(f"executed notebook: {r.folder / 'notebook.ipynb'}")
     _end_with_failures(runs)
 
 
@@ -135,29 +178,27 @@ def _label(job: Job, axes: list[str]) -> str:
 
 def _dry_run(jobs: list[Job]) -> None:
     for job in jobs:
-        state = "finished" if job.store.finished(job.key) else "to run"
+        state = "finished" if not job.force and job.store.finished(job.key) else "to run"
         click.echo(f"{job.key}  {state:8}  {json.dumps(job.parameters, ensure_ascii=False)}")
     click.echo(f"{len(jobs)} runs in {jobs[0].folder}; nothing was executed")
 
 
-def _execute(jobs: list[Job], workers: int, label: Callable[[Job], str]) -> list[Run]:
-    from prunekit.runs import batch
-    from prunekit.runs.workers import Workers
-
-    bar: Bar = batch.Bar(len({j.key for j in jobs}), label)
-    with batch.ending_at_once(), Workers(min(workers, len(jobs))) as executor:
-        runs = batch.run_all(jobs, executor, bar)
-    bar.close()
-    return runs
+def _within(jobs: list[Job], timeout: float | None, cell_timeout: float | None) -> list[Job]:
+    """Return the jobs with limits of time, which are in no key."""
+    return [replace(job, timeout=timeout, cell_timeout=cell_timeout) for job in jobs]
 
 
 def _end_with_failures(runs: list[Run]) -> None:
-    failed = [r for r in runs if not r.finished]
-    for r in failed:
-        click.echo(f"failed: {r.record['notebook']} {_parameters(r)}\n  {r.error}", err=True)
-        click.echo(f"  partial notebook and traceback: {r.folder}", err=True)
-    if failed:
+    _say_failures(runs)
+    if not all(r.finished for r in runs):
         sys.exit(1)
+
+
+def _say_failures(runs: list[Run]) -> None:
+    for r in [r for r in runs if not r.finished]:
+        click.echo(f"failed: {r.record['notebook']} {_parameters(r)}\n  {r.error}", err=True)
+        if r.folder.is_dir():
+            click.echo(f"  partial notebook and traceback: {r.folder}", err=True)
 
 
 def _parameters(r: Run) -> str:
@@ -187,38 +228,65 @@ def _store(folder: Path | None) -> Any:
 @folder_argument
 @click.option("--failed", is_flag=True, help="Only failed runs.")
 def list_runs(folder: Path | None = None, failed: bool = False) -> None:
-    """List the runs below FOLDER, failed ones with their error."""
-    for r in _store(folder).runs():
+    """List the runs below FOLDER, failed ones with their error, damaged ones with what is wrong."""
+    kept, damaged = _store(folder).kept()
+    for r in kept:
         if failed and r.finished:
             continue
         line = f"{r.key}  {r.record['status']:8}  {r.record['finished']}  {r.record['wall_time_s']:8.1f} s  "
         click.echo(line + f"{r.record['notebook']}  {_parameters(r)}")
         if not r.finished:
             click.echo(f"{'':18}{r.error}\n{'':18}{r.folder}")
+    for d in damaged:
+        click.echo(f"{d.folder.name}  damaged   {d.why}\n{'':18}{d.folder}")
+
+
+@runs.command()
+@folder_argument
+@refusing
+def progress(folder: Path | None) -> None:
+    """Say how far the batches are that were left with a scheduler, below FOLDER."""
+    from prunekit.runs import notes
+
+    there = notes.found(_store(folder).folder)
+    for note in there:
+        for line in notes.lines(note):
+            click.echo(line)
+    if not there:
+        click.echo("no batch in flight")
 
 
 @runs.command()
 @folder_argument
 @workers_option
+@limited
 @refusing
-def retry(folder: Path | None, workers: int) -> None:
-    """Execute the failed runs below FOLDER again, with the notebooks as they are now."""
+def retry(folder: Path | None, workers: int, timeout: float | None, cell_timeout: float | None) -> None:
+    """Execute the failed and the damaged runs below FOLDER again, with the notebooks as they are now."""
     from prunekit.runs import batch
+    from prunekit.runs.engines import Choice
     from prunekit.runs.notebooks import read
+    from prunekit.runs.store import Run
 
+    kept, damaged = _store(folder).kept()
+    again = [r for r in kept if not r.finished] + [Run(d.folder, d.record) for d in damaged if d.record]
+    for d in damaged:
+        if not d.record:
+            click.echo(f"skipped {d.folder}: {d.why}, so what ran is not known; repeat its command", err=True)
     failures, jobs = [], []
-    for r in [r for r in _store(folder).runs() if not r.finished]:
+    for r in again:
         path = Path(r.record["path"])
         path = path if path.is_absolute() or not paths.in_checkout() else paths.ROOT / path
         try:
-            jobs.append(batch.job(read(path), r.record["parameters"], r.folder.parent.parent))
+            store = r.folder.parent if r.finished else r.folder.parent.parent
+            jobs.append(batch.job(read(path), r.record["parameters"], store))
             failures.append(r)
         except Refused as error:
             click.echo(f"skipped {r.folder}: {error}", err=True)
     if not jobs:
         click.echo("no failed run")
         return
-    done = _execute(jobs, workers, lambda j: j.name)
+    done = command.execute(_within(jobs, timeout, cell_timeout), Choice(workers=workers), lambda j: j.name)
     for old, job in zip(failures, jobs, strict=True):  # the notebook has changed: its old failure is history
         if old.key != job.key:
             from prunekit.runs.store import remove
@@ -232,19 +300,38 @@ def retry(folder: Path | None, workers: int) -> None:
 
 @runs.command()
 @folder_argument
-@click.option("--failed", is_flag=True, help="Remove failed runs too.")
+@click.option("--failed", is_flag=True, help="Remove failed and damaged runs too.")
 @click.option("--all", "everything", is_flag=True, help="Remove every run.")
+@refusing
 def clean(folder: Path | None, failed: bool, everything: bool) -> None:
-    """Remove what killed runs left below FOLDER; runs in flight are left alone."""
+    """Remove what killed runs left below FOLDER; runs in flight are left alone, on other machines too."""
+    from prunekit.runs import notes
     from prunekit.runs.store import remove
 
     store = _store(folder)
     gone = store.leftovers()
-    gone += [r.folder for r in store.runs() if everything or (failed and not r.finished)]
+    kept, damaged = store.kept()
+    gone += [r.folder for r in kept if everything or (failed and not r.finished)]
+    gone += [d.folder for d in damaged if everything or failed]
+    gone += [note.path for note in notes.found(store.folder)] if everything else notes.ended(store.folder)
     for path in gone:
         remove(path)
         click.echo(f"removed {path}")
     click.echo(f"{len(gone)} removed")
+    if damaged and not (everything or failed):
+        click.echo(f"{len(damaged)} damaged: --failed removes them, `prunekit runs list` names them", err=True)
+
+
+@runs.command()
+@folder_argument
+def verify(folder: Path | None) -> None:
+    """Compare every file of every run below FOLDER with its checksum; status 1 if a run is damaged."""
+    kept, damaged = _store(folder).kept()
+    for d in damaged:
+        click.echo(f"{d.folder}: {d.why}")
+    click.echo(f"{len(kept) + len(damaged)} runs, {len(damaged)} damaged")
+    if damaged:
+        sys.exit(1)
 
 
 @runs.command("record")
@@ -259,10 +346,12 @@ def record_run(folder: Path, label: str) -> None:
     prunekit runs record _build/runs/hessian-bias/initialization/KEY mnist
     """
     from prunekit.runs.record import record
-    from prunekit.runs.store import Store
+    from prunekit.runs.store import Damaged, Run, load
 
-    found = Store(folder.resolve().parent).finished(folder.resolve().name)
-    if found is None:
+    found = load(folder.resolve())
+    if isinstance(found, Damaged) and (found.folder / "run.json").exists():
+        raise click.UsageError(f"{folder} is damaged ({found.why}): repeat the command that ran it")
+    if not isinstance(found, Run) or not found.finished:
         raise click.UsageError(f"{folder} holds no finished run: name the folder that `prunekit run` printed")
     kept = record(found, label)
     click.echo(f"recorded: {kept} ({sum(f.stat().st_size for f in kept.iterdir()) / 1e3:.0f} kB)")
@@ -274,25 +363,91 @@ def record_run(folder: Path, label: str) -> None:
 @click.option(
     "--scale", type=click.Choice(SCALES), default="laptop", show_default=True, help="Size of the experiments."
 )
-@workers_option
 @click.option("--page", help="Only this page, e.g. overparameterization/linear-gaussian.")
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the site  [default: _build/html]"
 )
+@force_option
+@limited
 @refusing
-def build(scale: str, workers: int, page: str | None, out: Path | None) -> None:
+@engine_options(every_core=True)
+def build(
+    scale: str,
+    engine: Choice,
+    page: str | None,
+    out: Path | None,
+    force: bool,
+    timeout: float | None,
+    cell_timeout: float | None,
+) -> None:
     """Execute every chapter that changed and build the static site."""
     if not paths.in_checkout():
         raise click.UsageError(f"no book here: {paths.ROOT} has no _toc.yml; build it in a checkout")
     from prunekit.runs import batch
     from prunekit.site.build import build_book
+    from prunekit.site.costs import workers_here
 
     target = out or (paths.HTML if page is None else paths.BUILD / "page")
+    if engine.workers is None and not engine.elsewhere:
+        engine = replace(engine, workers=workers_here(scale))
     with batch.ending_at_once():
         status = build_book(
-            scale=scale, page=page, target=target, execute=lambda jobs: _execute(jobs, workers, lambda j: j.name)
+            scale=scale,
+            page=page,
+            target=target,
+            force=force,
+            execute=lambda jobs, *told: command.execute(
+                _within(jobs, timeout, cell_timeout), engine, lambda j: j.name, *told
+            ),
+            workers=engine.workers,
         )
     sys.exit(status)
+
+
+@main.command()
+@click.argument("page")
+@click.option("--scale", type=click.Choice(SCALES), help="The page's scale  [default: the notebook's own]")
+@click.option("-p", "--parameter", "given", multiple=True, metavar="NAME=VALUE", help="Set one parameter.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the runs  [default: _build/runs/NAME]",
+)
+@refusing
+def why(page: str, scale: str | None, given: tuple[str, ...], out: Path | None) -> None:
+    r"""Say what is in the key of PAGE, and what changed since its last run.
+
+    PAGE is a page of the book or a notebook (.md or .ipynb). A page is executed again when its key has changed.
+
+    \b
+    prunekit why matrix-sensing/pruning
+    prunekit why sweep.md -p seed=3 --out sweep
+    """
+    from prunekit.runs import batch, keys
+    from prunekit.runs.notebooks import parse_value, read
+    from prunekit.runs.why import changes, contents, last_run
+
+    inside = paths.CHAPTERS / f"{page.removeprefix('chapters/').removesuffix('.md')}.md"
+    book = read(Path(page) if Path(page).is_file() or not paths.in_checkout() else inside)
+    pairs = _pairs(given, "-p")
+    if scale and "scale" in pairs:
+        raise click.UsageError("scale is given by -p and by --scale; choose one")
+    pairs |= {"scale": scale} if scale else {}
+    job = batch.job(book, {n: parse_value(book, n, t) for n, t in pairs.items()}, out or default_folder(book.name))
+    click.echo(f"{book.name}: key {job.key}")
+    for line in contents(job, keys.reachable(book)):
+        click.echo(f"  {line}")
+    before = last_run(job)
+    if before is None:
+        click.echo(f"no earlier run of it is kept in {job.folder}")
+        return
+    changed = changes(before, job)
+    ended = f"{before.record['status']} {before.record['finished']}, key {before.key}"
+    click.echo(f"{'changed' if changed else 'nothing changed'} since its last run ({ended})")
+    for line in changed:
+        click.echo(f"  {line}")
+    if job.store.finished(job.key):
+        click.echo("a run of this key is there: it is not executed again")
 
 
 @main.command()
@@ -311,7 +466,11 @@ def claims(scale: str, as_json: bool, paper: str | None) -> None:
     known = ledger().papers
     if paper and paper not in known:
         raise click.UsageError(f"paper {paper!r} is not in the ledger; it has: {', '.join(known)}")
-    rows = [row for row in collect(scale).rows() if not paper or row["paper"] == paper]
+    evidence = collect(scale)
+    for page in evidence.pages:
+        if not page.run and (why := page.job.store.damage(page.job.key)):
+            click.echo(f"run {page.job.key} of {page.name} is damaged ({why}): build the book again", err=True)
+    rows = [row for row in evidence.rows() if not paper or row["paper"] == paper]
     if as_json:
         click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
         return

@@ -255,7 +255,8 @@ def ridge(X: ArrayLike, y: ArrayLike, penalty: float) -> Floats:
     """Return the minimizer of |y - Xb|² + penalty |b|².
 
     The penalty stands against the *sum* of squares: against their mean it would be `penalty / n`.
-    Penalty 0 gives the minimum-norm solution, which is the limit.
+    Penalty 0 gives the minimum-norm solution, which is the limit: singular values within max(n, p) ε of the largest are
+    rounding errors, and count as 0 here as there.
 
     Parameters
     ----------
@@ -276,7 +277,9 @@ def ridge(X: ArrayLike, y: ArrayLike, penalty: float) -> Floats:
     if penalty == 0:
         return _min_norm(X, y)
     U, d, Vt = np.linalg.svd(X, full_matrices=False)  # not XᵀX: that would square the condition number
-    return np.asarray(((U.T @ y) * d / (d**2 + penalty)) @ Vt)
+    alive = d > max(X.shape) * _EPS * d[0]
+    d = d[alive]
+    return np.asarray((U.T @ y)[alive] / (d + penalty / d) @ Vt[alive])
 
 
 def retrain(X: ArrayLike, y: ArrayLike, support: ArrayLike) -> Floats:

@@ -11,6 +11,7 @@ BOOK = ROOT / "book"
 CHAPTERS = ROOT / "chapters"
 TOC = ROOT / "_toc.yml"
 CONFIG = ROOT / "_config.yml"
+COSTS = BOOK / "costs.json"  # CPU time and memory of every page, for saying how long a build will take
 REQUIREMENTS = ROOT / "requirements.txt"
 
 RECORDED = PACKAGE / "recorded"  # results of runs too long for a laptop, kept as small files

@@ -160,11 +160,16 @@ def _layer(R: ArrayLike, beta1: ArrayLike, beta2: ArrayLike) -> tuple[Floats, Fl
 
 
 def _regress(covariance: Floats, cross: Floats) -> tuple[Floats, float]:
-    """Return β = Σ⁺E[yx] and the explained E[yx]ᵀΣ⁺E[yx], in the eigenbasis."""
-    eigenvalues, vectors = np.linalg.eigh(covariance)
+    """Return β = Σ⁺E[yx] and the explained E[yx]ᵀΣ⁺E[yx], in the eigenbasis of the features of variance 1.
+
+    So what counts as a rounding error, and what is explained, do not hang on the features' units.
+    """
+    scale = np.sqrt(np.diagonal(covariance))
+    scale = np.where(scale > 0, scale, 1.0)
+    eigenvalues, vectors = np.linalg.eigh(covariance / scale[:, None] / scale)
     alive = eigenvalues > len(cross) * _EPS * eigenvalues[-1]
-    coordinates = vectors[:, alive].T @ cross
-    beta = vectors[:, alive] @ (coordinates / eigenvalues[alive])
+    coordinates = vectors[:, alive].T @ (cross / scale)
+    beta = vectors[:, alive] @ (coordinates / eigenvalues[alive]) / scale
     return np.asarray(beta), float(np.sum(coordinates**2 / eigenvalues[alive]))
 
 

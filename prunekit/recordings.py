@@ -3,11 +3,14 @@
 A recording is made from a finished run of the page's own notebook (``prunekit runs record``) and holds the run's
 ``run.json``, the numbers behind its figures as CSV, and what its checks and reports left behind. A page draws these
 numbers next to what it computes live; the verdicts are computed again from the recorded numbers, never stored.
+``SHA256SUMS`` holds the files' checksums as ``sha256sum --check`` reads them; a file that differs is never read.
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
+import io
 import json
 import re
 from dataclasses import dataclass
@@ -15,13 +18,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from prunekit import claims, paths
+from prunekit import _files, claims, paths
 
-RUN, RECORDS = "run.json", "records.json"
+RUN, RECORDS, SUMS = "run.json", "records.json", "SHA256SUMS"
 
 
 class MissingRecordingError(LookupError):
     """There is no such recording; the message names those there are."""
+
+
+class DamagedRecordingError(ValueError):
+    """A recording is not as it was made; the message names the files."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ class Recording:
     @cached_property
     def run(self) -> dict[str, Any]:
         """The run's ``run.json``: key, commit, versions, device, data, times, memory."""
-        return json.loads((self.folder / RUN).read_text(encoding="utf-8"))
+        return json.loads(self._text(RUN))
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -76,16 +83,28 @@ class Recording:
         ------
         ValueError
             If there is no such figure; those there are, are named.
+        DamagedRecordingError
+            If its numbers are not those that were recorded.
         """
         if figure not in self.figures:
             raise ValueError(f"figure is {figure!r}: the recording has {', '.join(self.figures) or 'none'}")
-        with (self.folder / f"{figure}.csv").open(encoding="utf-8", newline="") as stream:
-            names, *rows = csv.reader(stream)
+        names, *rows = csv.reader(io.StringIO(self._text(f"{figure}.csv"), newline=""))
         return {name: _typed([row[k] for row in rows]) for k, name in enumerate(names)}
 
     @cached_property
     def _records(self) -> list[dict[str, Any]]:
-        return json.loads((self.folder / RECORDS).read_text(encoding="utf-8"))
+        return json.loads(self._text(RECORDS))
+
+    def _text(self, name: str) -> str:
+        """Return a file's text, its checksum compared with the one that was recorded."""
+        try:
+            content = (self.folder / name).read_bytes()
+            listed = (self.folder / SUMS).read_bytes().splitlines()
+        except FileNotFoundError as error:
+            raise _damaged(self.folder, f"{Path(error.filename).name} is missing") from None
+        if _line(name, content).encode() not in listed:
+            raise _damaged(self.folder, f"{name} changed")
+        return content.decode()
 
     @property
     def reports(self) -> dict[str, Any]:
@@ -124,7 +143,9 @@ class Recording:
 
 def has(page: str, label: str) -> bool:
     """Tell whether a page has a recording of that label."""
-    return (paths.RECORDED / page / label / RUN).is_file()
+    folder = paths.RECORDED / page / label
+    _files.recover(folder)
+    return (folder / RUN).is_file()
 
 
 def recording(page: str, label: str) -> Recording:
@@ -141,6 +162,8 @@ def recording(page: str, label: str) -> Recording:
     ------
     MissingRecordingError
         If there is none; those there are, are named.
+    DamagedRecordingError
+        If a file of it was changed, is missing, or was added since.
 
     Examples
     --------
@@ -150,7 +173,13 @@ def recording(page: str, label: str) -> Recording:
     if not has(page, label):
         known = ", ".join(f"{p!r}, {name!r}" for p, name in available()) or "none"
         raise MissingRecordingError(f"there is no recording {label!r} of page {page!r}; there are: {known}")
-    return Recording(page, label, paths.RECORDED / page / label)
+    folder = paths.RECORDED / page / label
+    listed = (folder / SUMS).read_bytes() if (folder / SUMS).is_file() else b""
+    if sums(folder).encode() != listed:
+        there, wanted = set(sums(folder).encode().splitlines()), set(listed.splitlines())
+        names = sorted({line.split(b"  ", 1)[-1].decode(errors="replace") for line in there ^ wanted})
+        raise _damaged(folder, f"{', '.join(names[:5]) or SUMS} changed")
+    return Recording(page, label, folder)
 
 
 def find(page: str, label: str) -> Recording | None:
@@ -165,8 +194,28 @@ def find(page: str, label: str) -> Recording | None:
 
 def available() -> list[tuple[str, str]]:
     """Return page and label of every recording, in order."""
+    for page in {f.parent.parent for f in paths.RECORDED.rglob(RUN)}:
+        for folder in _files.waiting(page):
+            _files.recover(folder)
     found = [f.parent.relative_to(paths.RECORDED) for f in sorted(paths.RECORDED.rglob(RUN))]
-    return [(f.parent.as_posix(), f.name) for f in found]
+    return [(f.parent.as_posix(), f.name) for f in found if not f.name.startswith(".")]
+
+
+def sums(folder: Path) -> str:
+    """Return the checksums of a folder's files as they are now, as ``SHA256SUMS`` keeps them."""
+    files = sorted(f for f in folder.iterdir() if f.is_file() and f.name != SUMS and not f.name.startswith("."))
+    return "".join(f"{_line(f.name, f.read_bytes())}\n" for f in files)
+
+
+def _line(name: str, content: bytes) -> str:
+    return f"{hashlib.sha256(content).hexdigest()}  {name}"
+
+
+def _damaged(folder: Path, what: str) -> DamagedRecordingError:
+    where = folder.relative_to(paths.RECORDED).as_posix() if folder.is_relative_to(paths.RECORDED) else folder.name
+    return DamagedRecordingError(
+        f"recording {where} is damaged: {what}; take {folder} from a fresh copy of prunekit, or record the run again"
+    )
 
 
 def _typed(cells: list[str]) -> list[Any]:

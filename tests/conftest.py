@@ -1,21 +1,32 @@
-"""What all tests share: single-threaded mathematics, profiles of hypothesis, a Chromium, a site at smoke scale."""
+"""What all tests share: single-threaded mathematics, profiles of hypothesis, a Chromium, a site at smoke scale.
+
+The suite runs on every core (pytest-xdist). The tests of one module stay together on one worker, since they share what
+they computed, unless they say otherwise by ``pytest.mark.xdist_group``.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"  # before numpy is imported: the kernels of the book run single-threaded too
 
 ROOT = Path(__file__).resolve().parents[1]
+SITE = ROOT / "_build" / "smoke"  # kept: a site that is up to date is not built again
+SITE_SECONDS = 3600.0  # for building it on a slow machine; a test's own limit does not count what it waits for
+FIRST = ("tests/notebooks/test_reference.py",)  # builds the smoke book, on which the site's tests wait
+APART = ("tests/runs/test_kills.py",)  # share nothing, and wait long
+LAST = ("tests/site/test_pages.py",)  # many small groups: no core is idle at the end
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 NO_CHROMIUM = (
     "no Chromium, so no page was opened: install one (apt-get install chromium) or name its executable in CHROMIUM"
@@ -24,6 +35,19 @@ NO_CHROMIUM = (
 settings.register_profile("prunekit", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "prunekit")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a module together, and put them in an order that leaves no core idle."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None and _module(item) not in APART:
+            item.add_marker(pytest.mark.xdist_group(_module(item)))
+    items.sort(key=lambda item: (_module(item) not in FIRST) + (_module(item) in LAST))
+
+
+def _module(item: pytest.Item) -> str:
+    return item.nodeid.split("::")[0]
 
 
 def find_chromium() -> str | None:
@@ -41,11 +65,21 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-def smoke_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def smoke_build(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Status and words of a build of the whole book at smoke scale: one for all workers of a session."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    ended = shared / "smoke-build.json"
+    with FileLock(shared / "smoke-build.lock", timeout=SITE_SECONDS):
+        if not ended.exists():
+            command = [sys.executable, "-m", "prunekit", "build", "--scale", "smoke", "--out", str(SITE)]
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=SITE_SECONDS)
+            ended.write_text(json.dumps({"status": done.returncode, "output": done.stdout + done.stderr}))
+    return json.loads(ended.read_text())
+
+
+@pytest.fixture(scope="session")
+def smoke_site(smoke_build: dict[str, Any]) -> Path:
     """Folder of the whole site, built at smoke scale by the command line."""
-    target = tmp_path_factory.mktemp("site") / "html"
-    command = [sys.executable, "-m", "prunekit", "build", "--scale", "smoke", "--out", str(target)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"the smoke site was not built:\n{done.stdout}{done.stderr}"
-    yield target
-    shutil.rmtree(target, ignore_errors=True)  # a site is large, and pytest keeps three
+    assert smoke_build["status"] == 0, f"the smoke site was not built:\n{smoke_build['output']}"
+    return SITE

@@ -651,3 +651,27 @@ def test_importing_the_law_does_not_load_slow_modules():
     slow = "{'scipy.stats', 'scipy.optimize', 'torch', 'matplotlib'}"
     code = f"import sys, prunekit.asymptotics; sys.exit(bool({slow} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("width", [0.9, 1e-2, 1e-4, 1e-6, 1e-9])
+@pytest.mark.parametrize("place", [-20.0, -1.3, 0.0, 0.4, 12.0])
+def test_moments_of_narrow_intervals_keep_their_digits(place, width):
+    mpmath.mp.dps = 40
+    mean, sd, low = 0.3, 2.0, 0.3 + 2.0 * place
+    high = low + sd * width
+
+    def moment(j, about):
+        start, length = mpmath.mpf(low), mpmath.mpf(high) - mpmath.mpf(low)
+        scale = mpmath.npdf(start, mean, sd)  # mpmath's quadrature stops at an absolute error
+
+        def term(t):
+            return mpmath.npdf(start + length * t, mean, sd) / scale * ((start - about) / length + t) ** j
+
+        return float(mpmath.quad(term, [0, 1]) * scale * length ** (j + 1))
+
+    for about in (low, high, 0.0):
+        found = interval_moments(mean, sd, low, np.array([high, np.inf]), about)
+        for j in range(3):
+            expected = moment(j, about)
+            cancelled = float(interval_moments(mean, sd, low, high, about)[0]) * abs(low - about) ** j
+            assert found[j][0] == pytest.approx(expected, rel=1e-11, abs=1e-15 * cancelled)

@@ -90,6 +90,7 @@ def test_many_chunks_are_one(monkeypatch):
     H = dense(model, F.cross_entropy, *data)
     whole = hessian_diagonal(model, F.cross_entropy, data, method="gauss-newton")
     monkeypatch.setattr("prunekit.importance.curvature._ENTRIES_AT_ONCE", 700)
+    monkeypatch.setattr("prunekit.importance.gauss_newton._ENTRIES_AT_ONCE", 700)
     close(hessian_matrix(model, F.cross_entropy, data), H)
     close(flat(hessian_diagonal(model, F.cross_entropy, data).values), H.diagonal())
     close(flat(hessian_diagonal(model, F.cross_entropy, data, method="gauss-newton").values), flat(whole.values))

@@ -257,3 +257,14 @@ def test_eigenvectors_have_a_sign_of_their_own():
     values, vectors = problem.spectrum
     np.testing.assert_allclose(vectors @ np.diag(values) @ vectors.T, problem.covariance, atol=1e-12)
     assert (np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0) > 0).all()
+
+
+@pytest.mark.parametrize("penalty", [1e-6, 1e-9, 1e-12, 1e-16, 1e-20, 1e-200])
+def test_ridge_of_collinear_features_goes_to_the_minimum_norm_solution(penalty):
+    """For features given twice the coefficients are shared, and the ridge is that of one copy times √2."""
+    rng = np.random.default_rng(0)
+    A, y = rng.standard_normal((30, 4)), rng.standard_normal(30)
+    shared = np.linalg.solve(2 * A.T @ A + penalty * np.eye(4), A.T @ y)
+    found = ridge(np.c_[A, A], y, penalty)
+    np.testing.assert_allclose(found, np.r_[shared, shared], rtol=1e-12)
+    np.testing.assert_allclose(found, min_norm(np.c_[A, A], y), rtol=max(penalty, 1e-12))

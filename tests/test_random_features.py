@@ -163,3 +163,13 @@ BAD = [
 def test_bad_input_is_named(call, kind, message):
     with pytest.raises(kind, match=message):
         call()
+
+
+def test_the_units_of_features_change_their_coefficients_and_nothing_else():
+    rng = np.random.default_rng(0)
+    R, beta1, beta2 = rng.standard_normal((60, 8)), np.eye(8)[0], np.eye(8)[1]
+    units = 10.0 ** rng.uniform(-4, 4, 60)
+    plain = features.equivalent_problem(R, beta1, beta2)
+    scaled = features.equivalent_problem(units[:, None] * R, beta1, beta2)
+    assert scaled.sigma == pytest.approx(plain.sigma, rel=1e-9)
+    np.testing.assert_allclose(scaled.beta * units, plain.beta, rtol=1e-6, atol=1e-8)

@@ -77,7 +77,7 @@ def test_a_target_that_is_not_there_is_noticed():
 
 def test_continuous_integration_runs_what_readme_calls_the_tests():
     makes = [line.strip() for line in CI.splitlines() if re.search(r"\bmake\b", line) and not line.startswith("#")]
-    assert makes == ["make test"]
+    assert makes == ["make lint", "make test"]
     assert CI.rstrip().splitlines()[-1] == "make test"
     assert "export CI=true" in CI  # a missing browser fails there, and is skipped elsewhere
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -65,7 +66,9 @@ def test_a_recording_returns_what_the_run_found(run: Run, package: Path) -> None
     recorder.record(run, "full")
     found = library.recording("page", "full")
     assert recordings.available() == [("page", "full")]
-    assert found.run == run.record and found.parameters["scale"] == "paper"
+    left_out = {"files", "digest", "host", "pid"}  # of the run's own folder, and where that was
+    assert found.run == {k: v for k, v in run.record.items() if k not in left_out}
+    assert left_out <= set(run.record) and found.parameters["scale"] == "paper"
     assert found.figures == ["fig-1"]
     numbers = found.numbers("fig-1")
     assert numbers == {
@@ -87,7 +90,59 @@ def test_a_verdict_is_computed_from_the_recorded_numbers(run: Run, package: Path
     assert not any("verdict" in record for record in kept)
     kept[1]["measured"] = 0.0
     file.write_text(json.dumps(kept))
+    seal(file.parent)
     assert library.recording("page", "full").checks[1]["verdict"] == REDUCED
+
+
+def seal(folder: Path) -> None:
+    """Write the checksums anew, as only a recording does."""
+    (folder / recordings.SUMS).write_text(recordings.sums(folder), newline="")
+
+
+def test_every_changed_byte_of_a_recording_is_refused(run: Run, package: Path) -> None:
+    folder = recorder.record(run, "full")
+    found = library.recording("page", "full")
+    for path in sorted(folder.iterdir()):
+        whole = path.read_bytes()
+        for position in range(len(whole)):
+            path.write_bytes(whole[:position] + bytes([whole[position] ^ 1 << position % 8]) + whole[position + 1 :])
+            with pytest.raises(recordings.DamagedRecordingError, match=r"page/full is damaged"):
+                library.recording("page", "full")
+        if path.suffix == ".csv":  # damaged after the recording was opened
+            with pytest.raises(recordings.DamagedRecordingError, match=r"fig-1\.csv changed"):
+                found.numbers("fig-1")
+        path.unlink()
+        with pytest.raises((recordings.DamagedRecordingError, recordings.MissingRecordingError)):
+            library.recording("page", "full")
+        path.write_bytes(whole)
+    (folder / "more.csv").touch()
+    with pytest.raises(recordings.DamagedRecordingError, match=r"more\.csv changed; take .*full from a fresh copy"):
+        library.recording("page", "full")
+    (folder / "more.csv").unlink()
+    assert library.recording("page", "full").numbers("fig-1") == found.numbers("fig-1")
+
+
+@pytest.mark.parametrize("look", ["has", "recording", "available", "record"])
+def test_a_kill_between_the_renames_loses_no_recording(run: Run, package: Path, look: str) -> None:
+    folder = recorder.record(run, "full")
+    folder.rename(folder.with_name(".full.old"))
+    if look == "available":
+        assert recordings.available() == [("page", "full")]
+    elif look == "record":
+        recorder.record(run, "full")
+    else:
+        assert getattr(recordings, look)("page", "full")
+    assert [p.name for p in folder.parent.iterdir()] == ["full"]
+    assert recordings.recording("page", "full").figures == ["fig-1"]
+
+
+def test_what_is_left_of_an_old_recording_is_none(run: Run, package: Path) -> None:
+    """Killed after the renames: the old folder is still beside the new one."""
+    folder = recorder.record(run, "full")
+    shutil.copytree(folder, folder.with_name(".full.old"))
+    assert recordings.available() == [("page", "full")]
+    recorder.record(run, "full")
+    assert [p.name for p in folder.parent.iterdir()] == ["full"]
 
 
 def test_recorded_checks_are_shown_as_recorded(run: Run, package: Path) -> None:
@@ -135,7 +190,7 @@ def test_recording_again_replaces_the_whole(run: Run, package: Path) -> None:
     folder = recorder.record(run, "full")
     (folder / "old.csv").touch()
     recorder.record(run, "full")
-    assert sorted(p.name for p in folder.iterdir()) == ["fig-1.csv", "records.json", "run.json"]
+    assert sorted(p.name for p in folder.iterdir()) == ["SHA256SUMS", "fig-1.csv", "records.json", "run.json"]
     assert [p.name for p in folder.parent.iterdir()] == ["full"]
 
 
@@ -175,7 +230,10 @@ def test_a_recording_is_part_of_its_page_s_key(run: Run, package: Path) -> None:
     page = dataclasses.replace(read(run.folder.parents[1] / "page.md"))
     assert recorded_checksums(page) == {}
     recorder.record(run, "full")
-    assert set(recorded_checksums(page)) == {"page/full/fig-1.csv", "page/full/records.json", "page/full/run.json"}
+    names = ("SHA256SUMS", "fig-1.csv", "records.json", "run.json")
+    assert set(recorded_checksums(page)) == {f"page/full/{name}" for name in names}
+    shutil.copytree(package / "page" / "full", package / "page" / ".full.old")  # a kill left it
+    assert set(recorded_checksums(page)) == {f"page/full/{name}" for name in names}
 
 
 @pytest.mark.parametrize(("page", "label"), recordings.available())

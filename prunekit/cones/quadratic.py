@@ -15,6 +15,10 @@ from prunekit import _checks
 from prunekit._checks import Floats, Integers
 from prunekit.cones.equivalents import ROUNDING
 
+_EPS = float(np.finfo(np.float64).eps)
+_TINY = float(np.finfo(np.float64).tiny)
+_BLOCK = 64  # columns whose distances from a span are taken at once
+
 
 def kept_order(weights: ArrayLike) -> Integers:
     """Return the positions of the weights (D,) from the largest magnitude to the smallest, ties in order."""
@@ -54,8 +58,9 @@ def reoptimized_losses(hessian: ArrayLike, weights: ArrayLike) -> Floats:
     """Return ½cᵀ[(H⁻¹)_PP]⁻¹c, P the weights removed, for k = 0, …, D: the loss with the k kept ones re-optimized.
 
     It is the least of ½(w - w*)ᵀH(w - w*) over w that vanish on P, as in optimal brain surgery (Hassibi and Stork
-    1993), and needs no inverse: with H = AᵀA, the columns of A in the order of `kept_order`, and A = QR, the part of Ac
-    that the first k columns cannot reach is R's lower corner times c. So H may be singular.
+    1993), and needs no inverse: with H = AᵀA, the columns of A in the order of `kept_order`, it is half the squared
+    distance of Ac from the span of the first k columns. Columns that depend on those before them (dead inputs, more
+    weights than samples) widen no span and are passed over, so that H may be singular, of any rank.
 
     Parameters
     ----------
@@ -75,18 +80,83 @@ def reoptimized_losses(hessian: ArrayLike, weights: ArrayLike) -> Floats:
         If H has a negative eigenvalue: the least is minus infinity for some k then.
     """
     weights = _checks.vector("weights", weights)
+    H = _matrix(hessian, weights.size)
     order = kept_order(weights)
-    values, vectors = np.linalg.eigh(_matrix(hessian, weights.size))
+    size, scales = float(np.abs(H).max()), _scales(H)
+    root, noise = _root(H, scales)
+    moves = (scales * weights)[order] / max(np.sqrt(size), _TINY)  # in units in which every column of A has length 1
+    new = _new_directions(root[:, order], noise)
+    # A kept column's new direction sees nothing of the columns before it, so that its part of Ac is that of later ones
+    later = np.cumsum((root[:, order] * moves)[:, ::-1], axis=1)[:, ::-1]
+    squares = np.einsum("ik,ik->k", new, later) ** 2
+    return size * np.append(np.cumsum(squares[::-1])[::-1] / 2, 0.0)
+
+
+def _scales(H: Floats) -> Floats:
+    """Return √H_ii (D,), and 0 for rows of zeros and of rounding errors.
+
+    A row within the rounding errors of the largest entry is genuine only where it stands alone, in a diagonal matrix:
+    coupled to others, it is what is left of a row of zeros, say where negative eigenvalues were replaced, and would
+    be scaled up to a direction of its own.
+    """
+    rows = np.abs(H)
+    scales = np.sqrt(np.maximum(np.diagonal(H), 0))
+    alone = np.count_nonzero(H, axis=1) == (scales > 0)
+    scales[~alone & (rows.max(axis=1) <= len(H) * _EPS * rows.max())] = 0
+    return scales
+
+
+def _root(H: Floats, scales: Floats) -> tuple[Floats, float]:
+    """Return A (r, D) with AᵀA = H / (scales scalesᵀ), which has 1 or 0 on its diagonal, and its eigenvalues' error.
+
+    Scaled so, the errors of the eigenvalues do not hang on the weights' units.
+    """
+    inverse = np.divide(1.0, scales, out=np.zeros_like(scales), where=scales > 0)
+    values, vectors = np.linalg.eigh(inverse[:, None] * H * inverse)
+    noise = len(H) * _EPS * max(float(values[-1]), 1.0)
+    if values[0] < -ROUNDING * np.abs(values).max() or H[scales == 0].any():
+        _refuse_negative(H)
+    alive = values > noise
+    return np.sqrt(values[alive])[:, None] * vectors[:, alive].T, noise
+
+
+def _refuse_negative(H: Floats) -> None:
+    values = np.linalg.eigvalsh(H)
     if values[0] < -ROUNDING * np.abs(values).max():
         raise ValueError(
             f"hessian has the eigenvalue {values[0]:.3g}, and the quadratic model no minimum then: "
             "give it with its negative eigenvalues replaced"
         )
-    root = np.sqrt(np.maximum(values, 0))[:, None] * vectors.T
-    triangle = np.linalg.qr(root[:, order], mode="r")
-    # row i of the corner that starts at k sums over j ≥ max(i, k) = i, since R is triangular: it does not depend on k
-    squares = (triangle @ weights[order]) ** 2
-    return np.append(np.cumsum(squares[::-1])[::-1] / 2, 0.0)
+
+
+def _new_directions(A: Floats, noise: float) -> Floats:
+    """Return, for each column of A (r, D), the unit vector that it adds to the span of those before it, or 0.
+
+    Gram and Schmidt's process in blocks. A column whose squared distance from that span is within `noise` adds none.
+    """
+    new = np.zeros_like(A)
+    found = np.empty((len(A), 0))
+    for start in range(0, A.shape[1], _BLOCK):
+        block = A[:, start : start + _BLOCK].copy()
+        for _ in range(2):  # once leaves an error of the size of what was removed; twice is enough (Kahan, Parlett)
+            block -= found @ (found.T @ block)
+        mine: list[Floats] = []
+        for j in range(block.shape[1]):
+            v = block[:, j]
+            if mine and v @ v < 0.01:  # little is left of length 1: rounding errors have grown beside it
+                basis = np.column_stack([found, *mine])
+                for _ in range(2):
+                    v = v - basis @ (basis.T @ v)
+            if v @ v <= noise:
+                continue
+            q = v / np.sqrt(v @ v)
+            block[:, j + 1 :] -= np.outer(q, q @ block[:, j + 1 :])
+            new[:, start + j] = q
+            mine.append(q)
+        found = np.column_stack([found, *mine])
+        if found.shape[1] == len(A):
+            break
+    return new
 
 
 def _matrix(hessian: ArrayLike, size: int) -> Floats:

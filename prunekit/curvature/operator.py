@@ -1,30 +1,24 @@
-"""The Hessian or Gauss-Newton matrix of a network's loss as an operator: its products with vectors, not its entries.
-
-`Curvature` is the one place where curvlinops is spoken to.
-"""
+"""The Hessian or Gauss-Newton matrix of a network's loss as an operator: its products with vectors, not its entries."""
 
 from __future__ import annotations
 
-import copy
-import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from functools import cached_property
-from importlib import import_module
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from prunekit import _checks, _networks
+from prunekit import _checks, _networks, _twice
 from prunekit._convolutions import surviving
+from prunekit._losses import NOTHING_COUNTS, Mean
 from prunekit._networks import Data, Loss, Names
+from prunekit.curvature import products
+from prunekit.curvature.products import KINDS, LACKS, Kind, Problem, Product, Route
 from prunekit.nets import Dataset, checkpoint
 
-Kind = Literal["hessian", "gauss-newton"]
-_KINDS = {"hessian": "HessianLinearOperator", "gauss-newton": "GGNLinearOperator"}
 _COLUMNS_AT_ONCE = 16  # of a matrix that is multiplied: so many times the memory of one product
 _DRIFT = 1e-5  # of the mean loss between two passes over data that do not change, relative; summation order is below
 
@@ -91,14 +85,16 @@ class Curvature:
     """The Hessian, or Gauss-Newton matrix, of the mean loss over the data, with respect to a network's parameters.
 
     The network is copied, so that training it further does not change the operator; it is evaluated in evaluation
-    mode, on all the data, without augmentation. Rows are in the order of the parameters in the model, each flattened.
+    mode, on all the data, without augmentation. Rows are in the order of the parameters in the model, each flattened;
+    the padding row of an embedding, which torch does not train, counts as a constant and has a row of zeros.
 
     Parameters
     ----------
     model : Module
         The network at θ.
     loss : callable
-        (outputs, labels) -> mean over the samples, twice differentiable.
+        (outputs, labels) -> mean over the samples, twice differentiable. The weighted mean of torch's cross-entropy
+        (class weights, ignored labels) is understood: each batch counts by its labels' total weight.
     data : (inputs, labels) or an iterable of them
         Read again for every product: a list or a DataLoader, no generator. Batches may differ in size.
     kind : str
@@ -117,19 +113,27 @@ class Curvature:
         Mean loss over the data.
     samples : int
         Number of samples.
+    route : str
+        How products are computed: "forward" or "reverse", see Notes.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as described, or the mean loss differs from one pass over the data to the next
-        (augmentation, dropped batches, a loader that is exhausted).
+        If an argument is not as described: the loss is no mean over the samples, the mean loss differs from one pass
+        over the data to the next (augmentation, dropped batches, a loader that is exhausted), or batches that would
+        be cut are of a network that mixes their samples (batch normalization on batch statistics). And if the matrix
+        comes out asymmetric by every route: then torch has false derivatives for some layer.
+    NotImplementedError
+        If torch lacks a derivative that every route needs.
     FloatingPointError
         If the loss is not finite.
 
     Notes
     -----
-    Products are those of curvlinops (forward over reverse differentiation). At a kink of ReLU the second derivative
-    is 0, as autograd has it.
+    Products are those of curvlinops (forward over reverse differentiation) where they are symmetric: uᵀHv = vᵀHu is
+    tried with one pair of vectors, to 1e-9, or 1e-4 in single precision. Where they are not, or torch cannot form
+    them, the gradient is differentiated in reverse mode again, and tried likewise. At a kink of ReLU the second
+    derivative is 0, as autograd has it.
     """
 
     def __init__(
@@ -143,15 +147,16 @@ class Curvature:
         batch_size: int = 1000,
         double: bool = False,
     ) -> None:
-        if kind not in _KINDS:
-            raise ValueError(f"kind is {kind!r}: give one of {', '.join(map(repr, _KINDS))}")
+        if kind not in KINDS:
+            raise ValueError(f"kind is {kind!r}: give one of {', '.join(map(repr, KINDS))}")
         if isinstance(data, Iterator):
             raise TypeError(
                 f"data is a {type(data).__name__}, which is read but once: give a list of it, or a DataLoader"
             )
         self.kind = kind
         self.names = tuple(_networks.parameters(model, parameters))
-        self._model = copy.deepcopy(model).eval()
+        _twice.refuse(model, self.names, hessian=kind == "hessian")
+        self._model = _twice.duplicate(model).eval()
         if double:
             self._model = self._model.double()
         for name, p in self._model.named_parameters():
@@ -159,16 +164,23 @@ class Curvature:
         chosen = dict(self._model.named_parameters())
         self._parameters = [chosen[name] for name in self.names]
         self._check_types()
+        held = _twice.constants(self._model, {name: chosen[name] for name in self.names})
+        self._free = _twice.freed(held, {name: chosen[name] for name in self.names})
         self._loss_function, self._data = loss, data
+        self._mean = Mean(loss, self._parameters[0])
         self._batch_size = _checks.count("batch_size", batch_size)
-        self.loss, self.samples = self._pass_over()
-        again, _ = self._pass_over()
+        self._cut = False  # whether a batch had to be cut, so far
+        if isinstance(data, _TrainingSplit) and data.size < len(data.data.train_y):
+            self._refuse_mixing(*next(_networks.batches(data, self.device)))
+        self.loss, self.samples, total = self._pass_over(tried=True)
+        again, *_ = self._pass_over()
         if abs(again - self.loss) > _DRIFT * max(abs(self.loss), 1e-3):
             raise ValueError(
                 f"data give a mean loss of {self.loss:.6g} on one pass and {again:.6g} on the next: give the same "
                 "samples every time, without augmentation"
             )
-        self._operator = self._make()
+        self._problem = Problem(self._model, self._mean, self._parameters, self._batches, total, kind)
+        self.route, self._product = self._symmetric()
 
     @classmethod
     def of_dataset(
@@ -257,11 +269,41 @@ class Curvature:
             If a product is not finite.
         """
         given = _vectors(v, self.dimension).to(self.device, self.dtype)
-        columns = given.split(_COLUMNS_AT_ONCE, dim=1) if given.ndim == 2 else [given]
-        found = [self._operator @ part for part in columns]
-        result = (torch.cat(found, dim=1) if given.ndim == 2 else found[0]).detach().double()
-        _networks.finite("a product with the curvature", [result])
-        return _like(v, result)
+        columns = given if given.ndim == 2 else given[:, None]
+        found = torch.cat([self._times(part) for part in columns.split(_COLUMNS_AT_ONCE, dim=1)], dim=1).double()
+        _networks.finite("a product with the curvature", [found])
+        return _like(v, found.view(given.shape))
+
+    def _times(self, V: Tensor, by: Product | None = None) -> Tensor:
+        """Return the products with columns (D, k); constants have rows and columns of zeros."""
+        with _twice.differentiable(self._model):
+            found = (by or self._product)(V.clone() * self._free[:, None])
+        return found.detach() * self._free[:, None]
+
+    def _symmetric(self) -> tuple[Route, Product]:
+        """Return the first route by which the matrix is symmetric."""
+        found: list[str] = []
+        lacking: Exception | None = None
+        routes: tuple[Route, ...] = ("forward", "reverse")
+        for route in routes:
+            try:
+                by = products.product(self._problem, route)
+                gap = _twice.asymmetry(lambda V, by=by: self._times(V, by), self._free, self.dimension)  # type: ignore[misc]
+            except LACKS as reason:
+                lacking = reason
+                continue
+            if gap <= _twice.tolerance(self.dtype):
+                return route, by
+            found.append(f"{gap:.2g}")
+        if not found:
+            raise NotImplementedError(f"model, or loss, has a layer that torch cannot differentiate twice: {lacking}")
+        if self.dtype != torch.float64:  # where rounding is all that is amiss, double precision says so
+            exact = type(self)(
+                self._model, self._loss_function, self._data, kind=self.kind, parameters=self.names,
+                batch_size=self._batch_size, double=True,
+            )  # fmt: skip
+            return exact.route, products.product(self._problem, exact.route)
+        raise ValueError(f"model has a curvature that is asymmetric by {' and '.join(found)}: {_twice.FALSE_HESSIAN}")
 
     def vector(self, values: Mapping[str, Any]) -> Tensor:
         """Return a vector (D,), in double precision, from tensors by parameter name; whatever is not named is 0.
@@ -290,42 +332,53 @@ class Curvature:
         parts = given.split([p.numel() for p in self._parameters])
         return {name: part.view(p.shape) for name, p, part in zip(self.names, self._parameters, parts, strict=True)}
 
-    def _batches(self) -> Iterator[tuple[tuple[Any, ...], Tensor, int]]:
-        """Yield the data as (inputs, labels, count), cut to the batch size, in the operator's precision."""
+    def _batches(self) -> Iterator[tuple[tuple[Any, ...], Tensor, float]]:
+        """Yield the data as (inputs, labels, weight), cut to the batch size, in the operator's precision."""
         for inputs, labels, count in _networks.batches(self._data, self.device):
             size = self._batch_size if all(_is_cut(x, count) for x in inputs) else count
+            if size < count and not self._cut:
+                self._cut = True
+                self._refuse_mixing(inputs, labels, count)
             for start in range(0, count, size):
                 part = slice(start, start + size)
-                cut = tuple(x[part] if _is_cut(x, count) else x for x in inputs)
-                typed = tuple(x.to(self.dtype) if isinstance(x, Tensor) and x.is_floating_point() else x for x in cut)
-                chosen = labels[part]
-                yield typed, chosen.to(self.dtype) if chosen.is_floating_point() else chosen, len(chosen)
+                weight = self._mean.weight(labels[part])
+                if weight > 0:  # torch's mean over ignored labels only is nan
+                    yield (*self._typed(inputs, labels, part, count), weight)
 
-    def _pass_over(self) -> tuple[float, int]:
-        """Return the mean loss and the number of samples."""
-        total, samples = 0.0, 0
+    def _typed(
+        self, inputs: tuple[Any, ...], labels: Tensor, part: slice, count: int
+    ) -> tuple[tuple[Any, ...], Tensor]:
+        """Return a part of a batch, in the operator's precision."""
+        cut = tuple(x[part] if _is_cut(x, count) else x for x in inputs)
+        typed = tuple(x.to(self.dtype) if isinstance(x, Tensor) and x.is_floating_point() else x for x in cut)
+        chosen = labels[part]
+        return typed, chosen.to(self.dtype) if chosen.is_floating_point() else chosen
+
+    def _pass_over(self, tried: bool = False) -> tuple[float, int, float]:
+        """Return the mean loss, the number of samples and their weights' total; `tried`: see `Mean.check`."""
+        sum_, samples, total = 0.0, 0, 0.0
         with torch.no_grad(), surviving(self._model):
-            for inputs, labels, count in self._batches():
-                total += count * float(_networks.mean_loss(self._loss_function, self._model(*inputs), labels))
-                samples += count
-        return total / samples, samples
+            for inputs, labels, weight in self._batches():
+                outputs = self._model(*inputs)
+                sum_ += weight * float(self._mean(outputs, labels))
+                if tried:
+                    self._mean.check(outputs, labels)
+                samples += len(labels)
+                total += weight
+        if not samples:
+            raise ValueError(NOTHING_COUNTS)
+        return sum_ / total, samples, total
 
-    def _make(self) -> Any:
-        """Return curvlinops' operator; it sees a batch's inputs as one tuple, which ends with the batch's size."""
-        with _importing_curvlinops():
-            import curvlinops
-
-            import_module("torch._decomp.decompositions_for_jvp")  # as the first derivative in forward mode would
-
-        return getattr(curvlinops, _KINDS[self.kind])(
-            _Called(self._model),
-            _Mean(self._loss_function),
-            self._parameters,
-            _Reread(self),
-            check_deterministic=False,
-            num_data=self.samples,
-            batch_size_fn=lambda inputs: inputs[-1],
-        )
+    def _refuse_mixing(self, inputs: tuple[Any, ...], labels: Tensor, count: int) -> None:
+        """Refuse to cut batches of a network whose outputs for a sample depend on the others beside it."""
+        few, _ = self._typed(inputs, labels, slice(0, max(self._batch_size, 4)), count)
+        with surviving(self._model):
+            mixed = all(_is_cut(x, count) for x in inputs) and _networks.mixes(self._model, few)
+        if mixed:
+            raise ValueError(
+                "model mixes the samples of a batch (batch normalization on batch statistics?), and batches would be "
+                f"cut at batch_size={self._batch_size}: give a larger batch_size, or smaller batches of your own"
+            )
 
 
 class _TrainingSplit:
@@ -337,44 +390,6 @@ class _TrainingSplit:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         pairs = zip(self.data.train_x.split(self.size), self.data.train_y.split(self.size), strict=True)
         return ((self.data.normalize(images), labels) for images, labels in pairs)
-
-
-class _Reread:
-    """The batches of a `Curvature` as curvlinops wants them."""
-
-    def __init__(self, of: Curvature) -> None:
-        self.of = of
-
-    def __iter__(self) -> Iterator[tuple[tuple[Any, ...], Tensor]]:
-        return (((*inputs, count), labels) for inputs, labels, count in self.of._batches())
-
-
-class _Called(nn.Module):
-    """A network that takes its inputs, and the batch's size, which it does not need, as one tuple."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, inputs: tuple[Any, ...]) -> Tensor:
-        """Return the network's outputs."""
-        with surviving(self.model):
-            found: Tensor = self.model(*inputs[:-1])
-        return found
-
-
-class _Mean(nn.Module):
-    """A loss that is a mean over the samples, in the shape in which curvlinops asks for one."""
-
-    reduction = "mean"
-
-    def __init__(self, loss: Loss) -> None:
-        super().__init__()
-        self.loss = loss
-
-    def forward(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean loss."""
-        return self.loss(outputs, labels).reshape(())
 
 
 def _is_cut(x: Any, count: int) -> bool:
@@ -393,11 +408,3 @@ def _vectors(v: Any, dimension: int) -> Tensor:
 def _like(v: Any, found: Tensor) -> Any:
     """Return a result as what was given: a tensor on its device, or an array."""
     return found.to(v.device) if isinstance(v, Tensor) else found.cpu().numpy()
-
-
-@contextmanager
-def _importing_curvlinops() -> Iterator[None]:
-    """Silence that torch's own forward mode and curvlinops' einsum use torch.jit.script on import, and nothing else."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"`torch\.jit\.script` is deprecated", category=FutureWarning)
-        yield

@@ -1,4 +1,7 @@
-"""The Hessian of a network's loss: its diagonal by three methods, and the whole matrix."""
+"""The Hessian of a network's loss: its diagonal by three methods, and the whole matrix.
+
+Derivatives are taken in the precision of the model, and sums over batches in double precision.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,25 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.func import jacrev, vmap
 
-from prunekit import _checks, _networks
+from prunekit import _checks, _networks, _twice
 from prunekit._checks import Seed
+from prunekit._losses import Mean
 from prunekit._networks import Data, Loss, Names
 from prunekit.estimates import Estimate
+from prunekit.importance import gauss_newton
 
-_Method = Callable[..., tuple[list[Tensor], list[Tensor]]]  # one batch's diagonal and its variance, layers last
+_Method = Callable[["_Batch"], tuple[list[Tensor], list[Tensor]]]  # its diagonal and variance, layers last
 _ENTRIES_AT_ONCE = 2**24  # of the largest intermediate tensor: 128 MB in double precision
 _LARGEST_MATRIX = 10_000  # parameters; 800 MB in double precision
 
 
 @dataclass(frozen=True, eq=False)
 class Diagonal:
-    """The diagonal of the Hessian of the mean loss, by parameter, in double precision.
+    """The diagonal of the Hessian of the mean loss, by parameter.
+
+    Its tensors are in double precision; their accuracy is that of the model's own type, in which the derivatives were
+    taken: about 1e-15 of the largest entry for a model in double precision, 1e-6 in single.
 
     Attributes
     ----------
@@ -56,6 +63,9 @@ def hessian_diagonal(
 ) -> Diagonal:
     """Return the diagonal of the Hessian of the mean loss over the data.
 
+    As accurate as the model's own type: give `model.double()`, and data to match, where single precision's 1e-6 of
+    the largest entry is not enough.
+
     "exact" takes one backward pass a parameter and batch: for small networks. "gauss-newton" is the exact diagonal
     of the mean of Jᵀ H_ℓ J, without the network's own curvature; for a loss that is a mean over samples. "hutchinson"
     averages v ∘ Hv over random signs v, drawn afresh for each batch: unbiased, with variance Σ_{j≠i} H_ij² a probe.
@@ -65,7 +75,8 @@ def hessian_diagonal(
     model : Module
         The network at θ.
     loss : callable
-        (outputs, labels) -> mean over the samples, twice differentiable.
+        (outputs, labels) -> mean over the samples, twice differentiable. The weighted mean of torch's cross-entropy
+        (class weights, ignored labels) is understood: each batch counts by its labels' total weight.
     data : (inputs, labels) or an iterable of them
         Passed over once.
     method : str
@@ -80,14 +91,19 @@ def hessian_diagonal(
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as described.
+        If an argument is not as described: a loss that is a sum, say. And if the products of two vectors with the
+        Hessian are not symmetric: then torch has false second derivatives for some layer.
+    NotImplementedError
+        If torch cannot differentiate some layer, or the loss, twice.
     FloatingPointError
         If a loss or a second derivative is not finite.
 
     Notes
     -----
-    At a kink of ReLU the second derivative is taken as 0, as autograd does. Source: li, Definition 2.2; Hutchinson's
-    estimator of a diagonal: Bekas, Kokiopoulou and Saad (2007).
+    At a kink of ReLU the second derivative is taken as 0, as autograd does. The padding row of an embedding, which
+    torch does not train, counts as a constant: 0. "gauss-newton" takes samples one by one where torch cannot take them
+    together (PReLU, recurrent layers), and whole batches where the network mixes their samples. Source: li,
+    Definition 2.2; Hutchinson's estimator of a diagonal: Bekas, Kokiopoulou and Saad (2007).
     """
     theta = _networks.parameters(model, parameters)
     _checks.count("probes", probes, 2)
@@ -95,15 +111,17 @@ def hessian_diagonal(
     methods: dict[str, _Method] = {"exact": _exact, "gauss-newton": _gauss_newton, "hutchinson": hutchinson}
     if method not in methods:
         raise ValueError(f"method is {method!r}: give one of {', '.join(map(repr, methods))}")
+    _twice.refuse(model, theta, hessian=method != "gauss-newton")
+    mean_of, held = Mean(loss, next(iter(theta.values()))), _twice.constants(model, theta)
     means: list[Tensor] = []
     variances: list[Tensor] = []
-    samples = 0
-    with _networks.evaluating(model):
-        for inputs, labels, count in _networks.batches(data, _networks.device(theta)):
-            mean, variance = methods[method](model, loss, theta, inputs, labels)
-            means = _add(means, mean, count)
-            variances = _add(variances, variance, count**2)
-            samples += count
+    samples = 0.0
+    with _networks.evaluating(model), _twice.differentiable(model), _twice.lacking():
+        for inputs, labels, weight in mean_of.batches(data, _networks.device(theta)):
+            mean, variance = methods[method](_Batch(model, mean_of, theta, held, inputs, labels))
+            means = _add(means, mean, weight)
+            variances = _add(variances, variance, weight**2)
+            samples += weight
     values = [total / samples for total in means]
     errors = [total.sqrt() / samples for total in variances]
     _networks.finite("the Hessian's diagonal", [*values, *errors])
@@ -116,10 +134,30 @@ def hessian_diagonal(
     )
 
 
-def _add(totals: list[Tensor], terms: list[Tensor], weight: int) -> list[Tensor]:
+def _add(totals: list[Tensor], terms: list[Tensor], weight: float) -> list[Tensor]:
     """Return totals + weight * terms, entry by entry; empty totals are zeros."""
     scaled = [weight * term for term in terms]
     return [a + b for a, b in zip(totals, scaled, strict=True)] if totals else scaled
+
+
+class _Batch(NamedTuple):
+    """One batch, and the network at θ: what a method needs."""
+
+    model: nn.Module
+    loss: Mean
+    theta: Mapping[str, Tensor]
+    held: Mapping[str, Tensor]  # entries that are constants, by parameter name
+    inputs: tuple[Any, ...]
+    labels: Tensor
+
+    def outputs(self, values: Mapping[str, Tensor], inputs: tuple[Any, ...]) -> Tensor:
+        """Return the network's outputs at other values of θ."""
+        return _networks.call(self.model, values, inputs)
+
+    def free(self, tensors: list[Tensor]) -> list[Tensor]:
+        """Return tensors in the parameters' order (with any leading axes), 0 where there is a constant."""
+        named = zip(self.theta, tensors, strict=True)
+        return [x.masked_fill(self.held[name], 0) if name in self.held else x for name, x in named]
 
 
 def _with_layers(theta: Mapping[str, Tensor], diagonal: list[Tensor]) -> list[Tensor]:
@@ -127,6 +165,12 @@ def _with_layers(theta: Mapping[str, Tensor], diagonal: list[Tensor]) -> list[Te
     found = [d.double() for d in diagonal]
     pairs = zip(found, theta.values(), strict=True)
     return [*found, torch.stack([(d * p.double().square()).sum() for d, p in pairs])]
+
+
+def _gauss_newton(batch: _Batch) -> tuple[list[Tensor], list[Tensor]]:
+    """Return one batch's diagonal of the mean of Jᵀ H_ℓ J."""
+    found = gauss_newton.diagonal(batch.outputs, batch.loss, batch.theta, batch.inputs, batch.labels)
+    return _exact_result(batch.theta, batch.free(found))
 
 
 def _exact_result(theta: Mapping[str, Tensor], diagonal: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
@@ -143,36 +187,55 @@ class _Slope(NamedTuple):
     largest: int
 
 
-def _slope(
-    model: nn.Module, loss: Loss, theta: Mapping[str, Tensor], inputs: tuple[Any, ...], labels: Tensor
-) -> _Slope:
+def _slope(batch: _Batch) -> _Slope:
     """Return the gradient of one batch's loss, ready to be differentiated again."""
-    sizes = [p.numel() for p in theta.values()]
+    sizes = [p.numel() for p in batch.theta.values()]
 
     def note(saved: Tensor) -> Tensor:
         sizes.append(saved.numel())
         return saved
 
-    leaves = {name: p.detach().requires_grad_() for name, p in theta.items()}
+    leaves = {name: p.detach().clone().requires_grad_() for name, p in batch.theta.items()}
     with torch.autograd.graph.saved_tensors_hooks(note, lambda saved: saved):
-        value = _networks.mean_loss(loss, _networks.call(model, leaves, inputs), labels)
+        outputs = batch.outputs(leaves, batch.inputs)
+        value = batch.loss(outputs, batch.labels)
+    batch.loss.check(outputs, batch.labels)
     points = list(leaves.values())
+    if not value.requires_grad:
+        return _Slope(points, [torch.zeros_like(p) for p in points], max(sizes))
     gradient = torch.autograd.grad(value, points, create_graph=True, materialize_grads=True)
     return _Slope(points, list(gradient), max(sizes))
 
 
 def _derivatives(gradient: list[Tensor], points: list[Tensor], vectors: list[Tensor], batched: bool) -> list[Tensor]:
     """Return the derivatives of <gradient, vectors>, with respect to the points; `batched` vectors are many at once."""
+    lead = vectors[0].shape[:1] if batched else ()
     alive = [(g, v) for g, v in zip(gradient, vectors, strict=True) if g.requires_grad]
     if not alive:  # the loss is linear here
-        lead = vectors[0].shape[:1] if batched else ()
         return [p.new_zeros(*lead, *p.shape) for p in points]
     outputs, directions = zip(*alive, strict=True)
-    return list(
-        torch.autograd.grad(
-            outputs, points, directions, retain_graph=True, materialize_grads=True, is_grads_batched=batched
-        )
+    # torch's own zeros for points without influence have the wrong shape where vectors are batched
+    found = torch.autograd.grad(
+        outputs, points, directions, retain_graph=True, allow_unused=True, is_grads_batched=batched
     )
+    return [p.new_zeros(*lead, *p.shape) if x is None else x for x, p in zip(found, points, strict=True)]
+
+
+def _product(batch: _Batch, slope: _Slope, vectors: list[Tensor]) -> list[Tensor]:
+    """Return one batch's Hessian times a vector, given and returned by parameter; constants count for nothing."""
+    return batch.free(_derivatives(slope.gradient, slope.points, batch.free(vectors), batched=False))
+
+
+def _check_symmetry(batch: _Batch, slope: _Slope) -> None:
+    """Refuse a network whose second derivatives are not symmetric, by one pair of vectors."""
+    sizes = [p.numel() for p in slope.points]
+
+    def products(V: Tensor) -> Tensor:
+        parts = [[x.view(p.shape) for x, p in zip(v.split(sizes), slope.points, strict=True)] for v in V.T]
+        return torch.stack([torch.cat([x.reshape(-1) for x in _product(batch, slope, v)]) for v in parts], dim=1)
+
+    like = slope.points[0].detach()
+    _twice.check(_twice.asymmetry(products, like, sum(sizes)), like.dtype)
 
 
 def _units(count: int, largest: int, like: Tensor) -> Iterator[tuple[int, Tensor]]:
@@ -184,38 +247,30 @@ def _units(count: int, largest: int, like: Tensor) -> Iterator[tuple[int, Tensor
         yield start, rows
 
 
-def _exact(
-    model: nn.Module, loss: Loss, theta: Mapping[str, Tensor], inputs: tuple[Any, ...], labels: Tensor
-) -> tuple[list[Tensor], list[Tensor]]:
+def _exact(batch: _Batch) -> tuple[list[Tensor], list[Tensor]]:
     """Return one batch's diagonal, a second derivative for each coordinate."""
-    points, gradient, largest = _slope(model, loss, theta, inputs, labels)
+    slope = _slope(batch)
+    _check_symmetry(batch, slope)
     diagonal = []
-    for g, p in zip(gradient, points, strict=True):
+    for g, p in zip(slope.gradient, slope.points, strict=True):
         found = torch.empty(p.numel(), dtype=p.dtype, device=p.device)
-        for start, units in _units(p.numel(), largest, p.detach()):
+        for start, units in _units(p.numel(), slope.largest, p.detach()):
             (rows,) = _derivatives([g], [p], [units.view(-1, *p.shape)], batched=True)
-            found[start : start + len(units)] = rows.flatten(1)[:, start:].diagonal()
+            found[start : start + len(units)] = rows.reshape(len(units), -1)[:, start:].diagonal()
         diagonal.append(found.view(p.shape))
-    return _exact_result(theta, diagonal)
+    return _exact_result(batch.theta, batch.free(diagonal))
 
 
-def _hutchinson(
-    model: nn.Module,
-    loss: Loss,
-    theta: Mapping[str, Tensor],
-    inputs: tuple[Any, ...],
-    labels: Tensor,
-    probes: int,
-    random: torch.Generator,
-) -> tuple[list[Tensor], list[Tensor]]:
+def _hutchinson(batch: _Batch, probes: int, random: torch.Generator) -> tuple[list[Tensor], list[Tensor]]:
     """Return one batch's mean of v ∘ Hv over the probes, and the variance of that mean."""
-    points, gradient, _ = _slope(model, loss, theta, inputs, labels)
+    slope = _slope(batch)
+    _check_symmetry(batch, slope)
     mean: list[Tensor] = []
     spread: list[Tensor] = []
     for k in range(1, probes + 1):
-        signs = [(2.0 * torch.randint(2, p.shape, generator=random) - 1.0).to(p.detach()) for p in points]
-        products = _derivatives(gradient, points, signs, batched=False)
-        draw = _with_layers(theta, [v * hv for v, hv in zip(signs, products, strict=True)])
+        signs = [(2.0 * torch.randint(2, p.shape, generator=random) - 1.0).to(p.detach()) for p in slope.points]
+        products = _product(batch, slope, signs)
+        draw = _with_layers(batch.theta, [v * hv for v, hv in zip(signs, products, strict=True)])
         mean = mean or [torch.zeros_like(d) for d in draw]
         spread = spread or [torch.zeros_like(d) for d in draw]
         for i, d in enumerate(draw):  # Welford: one pass, no cancellation
@@ -225,40 +280,10 @@ def _hutchinson(
     return mean, [s / (probes - 1) / probes for s in spread]
 
 
-def _gauss_newton(
-    model: nn.Module, loss: Loss, theta: Mapping[str, Tensor], inputs: tuple[Any, ...], labels: Tensor
-) -> tuple[list[Tensor], list[Tensor]]:
-    """Return one batch's diagonal of the mean of Jᵀ H_ℓ J, a few samples at a time."""
-
-    def output(values: Mapping[str, Tensor], *x: Tensor) -> Tensor:
-        return _networks.call(model, values, tuple(part.unsqueeze(0) for part in x)).flatten()
-
-    with torch.no_grad():
-        outputs = _networks.call(model, theta, inputs)
-    A = _loss_curvature(loss, outputs, labels)
-    entries = A.shape[1] * sum(p.numel() for p in theta.values())
-    size = max(1, _ENTRIES_AT_ONCE // entries)
-    totals = [torch.zeros_like(p, dtype=torch.float64) for p in theta.values()]
-    for start in range(0, len(labels), size):
-        part = slice(start, start + size)
-        x = tuple(given[part] for given in inputs)
-        jacobians = vmap(jacrev(output), (None, *[0] * len(x)))(dict(theta), *x)
-        for i, J in enumerate(jacobians.values()):  # (samples, outputs, *parameter)
-            totals[i] += (J * torch.einsum("nkl,nl...->nk...", A[part], J)).sum((0, 1))
-    return _exact_result(theta, [total / len(labels) for total in totals])
-
-
-def _loss_curvature(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
-    """Return the second derivative of each sample's loss in its own outputs, (n, K, K)."""
-    f = outputs.detach().requires_grad_()
-    (slope,) = torch.autograd.grad(_networks.mean_loss(loss, f, labels), f, create_graph=True, materialize_grads=True)
-    columns = (len(labels) * slope).flatten(1).sum(0)  # one sample's loss knows no other sample's outputs
-    rows = [_derivatives([column], [f], [torch.ones_like(column)], batched=False)[0] for column in columns]
-    return torch.stack([row.flatten(1) for row in rows], dim=1)
-
-
 def hessian_matrix(model: nn.Module, loss: Loss, data: Data, *, parameters: Names | None = None) -> Tensor:
-    """Return the whole Hessian of the mean loss over the data, in double precision.
+    """Return the whole Hessian of the mean loss over the data, as a tensor in double precision.
+
+    As accurate as the model's own type, in which the derivatives are taken: see `hessian_diagonal`.
 
     Parameters
     ----------
@@ -275,22 +300,31 @@ def hessian_matrix(model: nn.Module, loss: Loss, data: Data, *, parameters: Name
     Raises
     ------
     ValueError
-        If there are more than 10,000 parameters; and as for `hessian_diagonal`.
+        If there are more than 10,000 parameters, or a layer with a weight norm over rows, whose second derivatives
+        torch gets wrong; and as for `hessian_diagonal`.
     """
     theta = _networks.parameters(model, parameters)
     sizes = [p.numel() for p in theta.values()]
     if sum(sizes) > _LARGEST_MATRIX:
         raise ValueError(f"parameters are {sum(sizes)} in number: give at most {_LARGEST_MATRIX}, or use a diagonal")
+    _twice.refuse(model, theta)
     like = next(iter(theta.values()))
-    total, samples = torch.zeros(sum(sizes), sum(sizes), dtype=torch.float64, device=like.device), 0
-    with _networks.evaluating(model):
-        for inputs, labels, count in _networks.batches(data, _networks.device(theta)):
-            points, gradient, largest = _slope(model, loss, theta, inputs, labels)
+    mean_of, held = Mean(loss, like), _twice.constants(model, theta)
+    with _networks.evaluating(model), _twice.differentiable(model), _twice.lacking():
+        total, samples = torch.zeros(sum(sizes), sum(sizes), dtype=torch.float64, device=like.device), 0.0
+        for inputs, labels, weight in mean_of.batches(data, _networks.device(theta)):
+            points, gradient, largest = _slope(_Batch(model, mean_of, theta, held, inputs, labels))
             for start, units in _units(sum(sizes), largest, like):
                 blocks = units.split(sizes, dim=1)
                 vectors = [block.reshape(-1, *p.shape) for block, p in zip(blocks, points, strict=True)]
                 rows = _derivatives(gradient, points, vectors, batched=True)
-                total[start : start + len(units)] += count * torch.cat([row.flatten(1) for row in rows], dim=1)
-            samples += count
+                total[start : start + len(units)] += weight * torch.cat(
+                    [x.reshape(len(units), -1) for x in rows], dim=1
+                )
+            samples += weight
     _networks.finite("the Hessian", [total])
+    free = _twice.freed(held, theta).double()
+    total *= torch.outer(free, free)
+    size = float(total.abs().max())
+    _twice.check(float((total - total.T).abs().max()) / size if size else 0.0, like.dtype)
     return (total + total.T) / (2 * samples)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from prunekit import _networks
+from prunekit._losses import Mean
 from prunekit._networks import Data, Loss, Where
 from prunekit.importance.curvature import Diagonal
 
@@ -28,7 +29,8 @@ def natural(
     model : Module
         The network at θ.
     loss : callable
-        (outputs, labels) -> mean over the samples; it need not be differentiable (the error rate will do).
+        (outputs, labels) -> mean over the samples; it need not be differentiable (the error rate will do). The
+        weighted mean of torch's cross-entropy (class weights, ignored labels) is understood.
     data : (inputs, labels) or an iterable of them
         Passed over once.
     where : names, mapping, positions or None
@@ -59,12 +61,15 @@ def natural(
         name: torch.where(region, _reference(reference, name, theta[name]), theta[name])
         for name, region in regions.items()
     }
-    total, samples = 0.0, 0
+    mean = Mean(loss, next(iter(theta.values())))
+    total, samples = 0.0, 0.0
     with torch.no_grad(), _networks.evaluating(model):
-        for inputs, labels, count in _networks.batches(data, _networks.device(theta)):
-            without = _networks.mean_loss(loss, _networks.call(model, changed, inputs), labels)
-            total += count * (without.item() - _networks.mean_loss(loss, model(*inputs), labels).item())
-            samples += count
+        for inputs, labels, weight in mean.batches(data, _networks.device(theta)):
+            outputs = model(*inputs)
+            before = mean(outputs, labels).item()
+            mean.check(outputs, labels)
+            total += weight * (mean(_networks.call(model, changed, inputs), labels).item() - before)
+            samples += weight
     return total / samples
 
 

@@ -1,10 +1,13 @@
 """Masks as files: safetensors for programs, JSON to be read without any library.
 
-Both carry a format, a version and enough to notice damage; what is foreign or damaged is refused.
+Both carry a format, a version and enough to notice damage; what is foreign or damaged is refused. A JSON file holds
+the SHA-256 of its list of parameters, written without spaces between its parts, and is read only if every byte is as
+`encode` writes it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from math import prod
@@ -92,23 +95,33 @@ def _to_json(mask: Mapping[str, Tensor]) -> bytes:
         {"name": name, "shape": list(kept.shape), "kept": kept.flatten().nonzero().flatten().tolist()}
         for name, kept in mask.items()
     ]
-    return json.dumps({"format": _FORMAT, "version": _VERSION, "parameters": entries}).encode()
+    return _spell({"format": _FORMAT, "version": _VERSION, "sha256": _digest(entries), "parameters": entries})
+
+
+def _spell(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document).encode()
+
+
+def _digest(entries: Any) -> str:
+    return hashlib.sha256(json.dumps(entries, separators=(",", ":")).encode()).hexdigest()
 
 
 def _from_json(name: str, content: bytes) -> dict[str, Tensor]:
     """Decode JSON, refusing foreign and damaged files."""
     try:
         document = json.loads(content)
-    except ValueError as reason:
+    except (ValueError, RecursionError) as reason:
         raise ValueError(f"{name} is no whole JSON file ({reason}): give one that Mask.save wrote") from None
     found = document if isinstance(document, dict) else {}
     _refuse_foreign(name, found.get("format"), found.get("version"), _VERSION)
     try:
+        if found["sha256"] != _digest(found["parameters"]) or content != _spell(found):
+            raise ValueError("its checksum does not match")
         entries = [(e["name"], tuple(e["shape"]), e["kept"]) for e in found["parameters"]]
         if len({entry[0] for entry in entries}) != len(entries):
             raise ValueError("a parameter is named twice")
         return {_text(key): _from_positions(shape, kept) for key, shape, kept in entries}
-    except (KeyError, TypeError, ValueError) as reason:
+    except (KeyError, TypeError, ValueError, RecursionError) as reason:
         raise ValueError(f"{name} is damaged ({reason}): give a file that Mask.save wrote") from None
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from prunekit import _checks, _networks
+from prunekit import _checks, _files, _networks
 from prunekit.masks import files
 
 Scores = Mapping[str, Tensor]
@@ -230,15 +230,11 @@ class Mask(Mapping[str, Tensor]):
         ------
         ValueError
             If the path ends otherwise.
+        OSError
+            If it cannot be written; an older mask is then as it was.
         """
         target = Path(path)
-        content = files.encode(target, self.tensors)
-        draft = target.with_name(f".{target.name}.{os.getpid()}")
-        try:
-            draft.write_bytes(content)
-            draft.replace(target)
-        finally:
-            draft.unlink(missing_ok=True)
+        _files.write(target, files.encode(target, self.tensors))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Mask:

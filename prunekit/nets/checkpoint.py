@@ -2,20 +2,23 @@
 
 The record travels in the file's own header, so that one atomic rename publishes both: whoever reads sees the old
 checkpoint or the new one, at whatever moment the writer was killed. A file that is truncated, damaged, written by
-something else, or for another training is refused with the reason.
+something else, or for another training is refused with the reason, and so is a second training at the same time.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from prunekit import _files, _locks
 
 _KEY, _FORMAT = "prunekit-checkpoint", 2
 _REMEDY = "remove it to start over, or give another path"
@@ -31,7 +34,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) 
     Parameters
     ----------
     path : Path
-        The checkpoint; beside it a file with the ending ``.partial`` is used and replaced.
+        The checkpoint; beside it a draft is written, which does not outlive a failure.
     tensors : mapping
         Names to tensors, on any device.
     record : mapping
@@ -42,13 +45,37 @@ def write(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) 
     kept = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
     header = {"format": _FORMAT, "torch": torch.__version__, **record}
     content = save(kept, metadata={_KEY: json.dumps(header | {"digest": _seal(kept, header)})})
-    partial = path.with_name(path.name + ".partial")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    _files.write(path, content)
+
+
+@contextlib.contextmanager
+def claimed(path: Path | None) -> Iterator[None]:
+    """Keep every other training away from a checkpoint for a while, by a file ``.NAME.lock`` beside it.
+
+    The lock ends with the process. It is the system's where the file system has locks; where these are each host's
+    own, the holder's heartbeat on the file keeps other hosts away, which look for one for some twenty seconds. Where
+    there are no locks, the holder's mark keeps processes of its own host away, and another host's are not noticed.
+    In a folder that cannot be written there is no lock: a finished training can be read from it.
+
+    Raises
+    ------
+    CheckpointError
+        If another training holds it; its process is named.
+    """
+    with contextlib.ExitStack() as stack:
+        if path is not None:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(_locks.sole(path.with_name(f".{path.name}.lock")))
+            except _locks.Busy as busy:
+                raise CheckpointError(
+                    f"{path} is the checkpoint of a training that runs, {busy}: wait for it, or give another path"
+                ) from None
+            except OSError as error:
+                if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+                    raise
+        yield
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

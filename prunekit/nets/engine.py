@@ -23,9 +23,11 @@ from prunekit._convolutions import surviving
 from prunekit.nets import steps
 from prunekit.nets.config import Config, learning_rate
 from prunekit.nets.data import Dataset, crop, flip
+from prunekit.nets.perceptron import Slope, perceptron
 from prunekit.nets.steps import Named, Rates, Slots
 
 _EVALUATED = 250  # examples a batch where no gradient is needed: more only fill the caches
+_NORMALIZED = 2**24  # numbers up to which the training images are kept normalized: 64 MB
 Row = dict[str, int | float | None]
 
 
@@ -42,6 +44,7 @@ class Learner:
         self._parameters = [p for p in model.parameters() if p.requires_grad]
         self._surviving = surviving(model)
         self._forward: Callable[[Tensor], Tensor] = model
+        self.written = None if config.compile else perceptron(model)
         if config.compile:
             self._forward = torch.compile(model)
 
@@ -49,6 +52,17 @@ class Learner:
         """Return the class scores of a batch."""
         with self._surviving:
             return self._forward(x)
+
+    def slope(self, x: Tensor, y: Tensor, precision: contextlib.AbstractContextManager[Any]) -> Slope:
+        """Return losses, scores and gradients of a batch, by automatic differentiation."""
+        with precision:
+            scores = self.scores(x)
+        each = losses(scores, y)
+        return Slope(each.detach(), scores.detach(), self.gradients(each.mean(-1).sum()))
+
+    def laid_out(self, stacked: Tensor) -> Tensor:
+        """Return matrices of a stack with the memory layout of their gradients."""
+        return stacked
 
     def gradients(self, loss: Tensor) -> Named:
         """Return the gradients of a loss, by name."""
@@ -64,7 +78,10 @@ class Stack(Learner):
     def __init__(self, models: Sequence[nn.Module]) -> None:
         self.model = copy.deepcopy(models[0]).to("meta")  # the forward pass alone; the tensors come with each call
         learners = [Learner(model, Config(epochs=1)) for model in models]
-        self.weights = {n: laid_out(torch.stack([each.weights[n] for each in learners])) for n in learners[0].weights}
+        self.written = learners[0].written
+        self.weights = {
+            n: self.laid_out(torch.stack([each.weights[n] for each in learners])) for n in learners[0].weights
+        }
         self.rest = {n: torch.stack([each.rest[n] for each in learners]) for n in learners[0].rest}
         self._spots = _spots(models[0])
         self._surviving = surviving(models[0])
@@ -87,6 +104,13 @@ class Stack(Learner):
         assert isinstance(found, Tensor)
         return found
 
+    def laid_out(self, stacked: Tensor) -> Tensor:
+        """Return matrices of a stack with the memory layout of their gradients; `vmap`'s come out transposed.
+
+        A step would else add along columns what is stored along rows: at width 1024 that costs more than the products.
+        """
+        return stacked if self.written or stacked.ndim != 3 else stacked.mT.contiguous().mT
+
     def gradients(self, loss: Tensor) -> Named:
         """Return the gradients of the sum of all networks' losses, by name."""
         found = torch.autograd.grad(loss, list(self._leaves.values()), allow_unused=True, materialize_grads=True)
@@ -104,14 +128,6 @@ def _spots(model: nn.Module) -> dict[str, str]:
         for name, t in named(remove_duplicate=False):
             spots[name] = first.setdefault(id(t), name)
     return spots
-
-
-def laid_out(stacked: Tensor) -> Tensor:
-    """Return stacked matrices with the memory layout of their gradients, which come transposed out of a product.
-
-    A step would else add along columns what is stored along rows: at width 1024 that costs more than the products.
-    """
-    return stacked.mT.contiguous().mT if stacked.ndim == 3 else stacked
 
 
 @dataclass(frozen=True)
@@ -142,19 +158,21 @@ class Draw:
         assert order is not None
         return Draw(order, join([draw.corners for draw in draws]), join([draw.turned for draw in draws]))
 
-    def batches(self, data: Dataset, config: Config) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield normalized images (…, b, c, h, w) and labels (…, b)."""
+    def batches(
+        self, data: Dataset, config: Config, normalized: Tensor | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield normalized images (…, b, c, h, w) and labels (…, b), from `normalized` where all images are so kept."""
         lead = self.order.shape[:-1]
         axis = len(lead)
         for start in range(0, self.order.shape[-1], config.batch_size):
             length = min(config.batch_size, self.order.shape[-1] - start)
             chosen = self.order.narrow(axis, start, length).reshape(-1)
-            x, y = data.train_x[chosen], data.train_y[chosen]
+            x, y = (data.train_x if normalized is None else normalized)[chosen], data.train_y[chosen]
             if self.corners is not None:
                 x = crop(x, self.corners.narrow(axis, start, length).reshape(-1, 2), config.crop)
             if self.turned is not None:
                 x = flip(x, self.turned.narrow(axis, start, length).reshape(-1))
-            x = _shaped(data.normalize(x), config)
+            x = _shaped(data.normalize(x) if normalized is None else x, config)
             yield x.view(*lead, length, *x.shape[1:]) if lead else x, y.view(*lead, length)
 
 
@@ -186,8 +204,11 @@ def score(learner: Learner, data: Dataset, config: Config, *, train: bool) -> tu
     for start in range(0, len(images), _EVALUATED):
         x = _shaped(data.normalize(images[start : start + _EVALUATED]), config)
         y = labels[start : start + _EVALUATED]
-        with _autocast(config, data.device):
-            scores = learner.scores(x)
+        if learner.written and config.precision == "float32":
+            scores = learner.written.scores(learner.weights, x)
+        else:
+            with _autocast(config, data.device):
+                scores = learner.scores(x)
         total = total + losses(scores, y).double().sum(-1)
         right = right + (scores.argmax(-1) == y).sum(-1)
     return _listed(total / len(images)), _listed(right.double() / len(images))
@@ -222,6 +243,9 @@ class Engine:
         self.epoch = self.taken = 0
         self.rows: list[list[Row]] = [[] for _ in self.configs]
         self._seen = steps.penalized(self.config, learner.weights, learner.stacked)
+        self._written = learner.written if self.config.precision == "float32" else None
+        as_stored = self.config.crop or self.config.flip or data.train_x.numel() > _NORMALIZED
+        self._normalized = None if as_stored else data.normalize(data.train_x)
         steps.clear(learner.weights, self.pruned)
 
     def advance(self) -> list[str | None]:
@@ -268,7 +292,7 @@ class Engine:
         index = torch.tensor(list(chosen), device=self.data.device)
 
         def take(named: Named) -> Named:
-            return {name: laid_out(t.index_select(0, index)) for name, t in named.items()}
+            return {name: self.learner.laid_out(t.index_select(0, index)) for name, t in named.items()}
 
         part, part.learner = copy.copy(self), copy.copy(self.learner)
         part.learner.weights, part.learner.rest = take(self.learner.weights), take(self.learner.rest)
@@ -296,7 +320,7 @@ class Engine:
         right = torch.zeros((), device=self.data.device)
         with self._own_chance():
             self.learner.model.train()
-            for x, y in draw.batches(self.data, self.config):
+            for x, y in draw.batches(self.data, self.config, self._normalized):
                 each, hits = self._step(x, y, rates)
                 total, right = total + each.sum(-1), right + hits.sum(-1)
         return _listed(total), _listed(right)
@@ -306,7 +330,7 @@ class Engine:
         done = 0
         with self._own_chance():
             self.learner.model.train()
-            for x, y in draw.batches(self.data, self.config):
+            for x, y in draw.batches(self.data, self.config, self._normalized):
                 if done == most:
                     break
                 self._step(x, y, rates)
@@ -317,16 +341,16 @@ class Engine:
 
     def _step(self, x: Tensor, y: Tensor, rates: Rates) -> tuple[Tensor, Tensor]:
         """Take one step; return losses and right answers of every example, from before it."""
-        with _autocast(self.config, self.data.device):
-            scores = self.learner.scores(x)
-        each = losses(scores, y)
-        gradients = self.learner.gradients(each.mean(-1).sum())
-        for name in self._seen:
+        if self._written:
+            each, scores, gradients = self._written.slope(self.learner.weights, x, y)
+        else:
+            each, scores, gradients = self.learner.slope(x, y, _autocast(self.config, self.data.device))
+        for name in self._seen if rates.penalize else ():
             steps.add_penalty(gradients[name], self.learner.weights[name], rates)
         steps.clear(gradients, self.pruned)  # from 0 a gradient of 0 leads nowhere: the weights need no clearing
         self.taken += 1
         steps.step(self.config, self.learner.weights, gradients, self.slots, rates, self.taken)
-        return each.detach(), scores.detach().argmax(-1) == y
+        return each, scores.argmax(-1) == y
 
     @contextlib.contextmanager
     def _own_chance(self) -> Iterator[None]:

@@ -9,16 +9,16 @@ one.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from prunekit.nets.arguments import Masks, check_kinds, check_masks, rehearse, structure
 from prunekit.nets.config import Config
 from prunekit.nets.data import Dataset, find_device
-from prunekit.nets.engine import Engine, Learner, Stack, laid_out
+from prunekit.nets.engine import Engine, Learner, Stack
 from prunekit.nets.steps import Named
 from prunekit.nets.training import Fitted, History, advance_bar, bar
 
@@ -90,7 +90,7 @@ def _engine(models: Sequence[nn.Module], data: Dataset, configs: Sequence[Config
     if len(models) == 1:
         return Engine(Learner(models[0], configs[0]), data, configs, masks[0])
     stack = Stack(models)
-    return Engine(stack, data, configs, _stack_masks(stack.weights, masks))
+    return Engine(stack, data, configs, _stack_masks(stack, masks))
 
 
 def _groups(model: nn.Module, size: int, device: torch.device) -> list[slice]:
@@ -198,8 +198,8 @@ def _check_apart(models: Sequence[nn.Module]) -> None:
                 raise ValueError(f"models[{k}] shares {name!r} with models[{owners[id(t)]}]: give copies")
 
 
-def _stack_masks(weights: Mapping[str, Tensor], masks: Sequence[Named]) -> Named:
+def _stack_masks(stack: Stack, masks: Sequence[Named]) -> Named:
     """Return masks (m, …) for all parameters that are masked in any network."""
-    names = [name for name in weights if any(name in each for each in masks)]
-    whole = {name: torch.ones_like(weights[name][0], dtype=torch.bool) for name in names}
-    return {name: laid_out(torch.stack([each.get(name, whole[name]) for each in masks])) for name in names}
+    names = [name for name in stack.weights if any(name in each for each in masks)]
+    whole = {name: torch.ones_like(stack.weights[name][0], dtype=torch.bool) for name in names}
+    return {name: stack.laid_out(torch.stack([each.get(name, whole[name]) for each in masks])) for name in names}

@@ -29,6 +29,11 @@ class Rates:
     l1: Rate
     l2: Rate
 
+    @property
+    def penalize(self) -> bool:
+        """Whether there is a penalty."""
+        return _any(self.l1) or _any(self.l2)
+
 
 def new_slots(config: Config, weights: Mapping[str, Tensor]) -> Slots:
     """Return the optimizer's slots before its first step."""

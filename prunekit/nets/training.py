@@ -138,7 +138,7 @@ def fit(
     Diverged
         If a loss, a weight or a batch norm's statistic is no longer finite.
     CheckpointError
-        If the checkpoint is damaged, foreign, or of another training.
+        If the checkpoint is damaged, foreign, or of another training, or another process trains with it right now.
     ValueError, TypeError
         For a network that cannot take the images or be trained, masks that do not fit, or a device that is not there.
     """
@@ -169,15 +169,17 @@ def _fit(
     """Train a network that lies where and how the configuration wants it."""
     learner = Learner(model, config)
     checked = check_masks(learner.weights, masks)
-    run = _Run(learner, data, config, checked, None if resume is None else Path(resume))
-    with bar(config, progress, done=run.engine.epoch) as shown:
-        while run.stopped is None:
-            run.epoch()
-            advance_bar(shown, run.engine.rows)
-    history = History(tuple(run.engine.rows[0]))
-    if run.stopped == "diverged":
-        raise Diverged(history)
-    averaged = run.average() if config.average else None
+    path = None if resume is None else Path(resume)
+    with checkpoint.claimed(path):
+        run = _Run(learner, data, config, checked, path)
+        with bar(config, progress, done=run.engine.epoch) as shown:
+            while run.stopped is None:
+                run.epoch()
+                advance_bar(shown, run.engine.rows)
+        history = History(tuple(run.engine.rows[0]))
+        if run.stopped == "diverged":
+            raise Diverged(history)
+        averaged = run.average() if config.average else None
     if config.average and averaged is None:
         raise Diverged(history, averaging=True)
     return Fitted(model, history, run.stopped, averaged)

@@ -12,29 +12,28 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from prunekit import claims
+from prunekit import _files, claims
+from prunekit.runs.engines import ATTEMPTS, EngineLost, WorkerDied
 from prunekit.runs.execution import Job, describe, execute
-from prunekit.runs.keys import data_checksums, run_key
-from prunekit.runs.notebooks import Notebook, coerce
-from prunekit.runs.store import Run, remove
+from prunekit.runs.keys import address, fingerprint_parts
+from prunekit.runs.notebooks import Notebook, Refused, coerce
+from prunekit.runs.store import Run, Store, remove
 
-Progress = Callable[[Sequence[Job], Job | None, Run | None], None]
+Progress = Callable[[Sequence[tuple[Job, str]], Job | None, Run | None], None]
 RESERVED = ("status", "wall_time_s", "run")  # the table's own columns
-ATTEMPTS = 2  # a worker killed once may have been bad luck; killed twice, the run itself is to blame
 
 
-def job(notebook: Notebook, given: Mapping[str, Any], folder: Path) -> Job:
-    """Make the job of one run.
+def job(notebook: Notebook, given: Mapping[str, Any], folder: Path, *, force: bool = False) -> Job:
+    """Make the job of one run; with `force` it is executed although it is there.
 
     Raises
     ------
@@ -44,15 +43,17 @@ def job(notebook: Notebook, given: Mapping[str, Any], folder: Path) -> Job:
     import nbformat
 
     parameters = coerce(notebook, given)
+    parts = fingerprint_parts(notebook, parameters)
     return Job(
         name=notebook.name,
-        path=str(notebook.path),
+        path=str(notebook.path.absolute()),
         source=nbformat.writes(notebook.node),
         parameters=parameters,
         overrides={k: v for k, v in parameters.items() if repr(v) != repr(notebook.defaults[k])},
-        key=run_key(notebook, parameters),
+        key=address(parts),
         folder=folder.resolve(),
-        data=data_checksums(notebook),
+        parts=parts,
+        force=force,
     )
 
 
@@ -69,23 +70,31 @@ def run_all(jobs: Iterable[Job], executor: Executor, progress: Progress | None =
     jobs
         The runs wanted; equal keys are executed once.
     executor
-        Anything that offers the interface of `concurrent.futures.Executor`.
+        Anything that offers the interface of `concurrent.futures.Executor`; see `prunekit.runs.engines`.
     progress
-        Called with the jobs now running, and with a job and its run when one ends.
+        Called with the jobs now running and their workers' names, and with a job and its run when one ends.
 
     Returns
     -------
     list of Run
         One for each job, in order, finished or failed.
+
+    Raises
+    ------
+    EngineLost
+        If nothing can be executed any more; what has ended is kept.
+    Refused
+        If there is something to execute and the store's folder cannot be written.
     """
     jobs = list(jobs)
+    found = {j.key: (j, None if j.force else j.store.finished(j.key)) for j in {j.key: j for j in jobs}.values()}
+    _prepare([one for one, published in found.values() if not published])
     runs: dict[str, Run] = {}
     waiting: dict[Future[Run], tuple[Job, int]] = {}
-    for one in {j.key: j for j in jobs}.values():
-        published = one.store.finished(one.key)
+    for one, published in found.values():
         if published:
             runs[one.key] = published
-            _tell(progress, waiting, one, published)
+            _tell(progress, executor, waiting, one, published)
         else:
             waiting[executor.submit(execute, one)] = (one, 1)
     while waiting:
@@ -93,36 +102,69 @@ def run_all(jobs: Iterable[Job], executor: Executor, progress: Progress | None =
         for future in done:
             one, attempt = waiting.pop(future)
             error = future.exception()
-            if isinstance(error, BrokenProcessPool) and attempt < ATTEMPTS:
+            if isinstance(error, EngineLost):
+                raise error
+            if isinstance(error, (BrokenProcessPool, WorkerDied)) and attempt < ATTEMPTS:
                 waiting[executor.submit(execute, one)] = (one, attempt + 1)
                 continue
-            runs[one.key] = future.result() if error is None else _lost(one, error)
-            _tell(progress, waiting, one, runs[one.key])
-        _tell(progress, waiting)
+            runs[one.key] = future.result() if error is None else lost(one, error)
+            _tell(progress, executor, waiting, one, runs[one.key])
+        _tell(progress, executor, waiting)
     for store in {j.folder: j.store for j in jobs}.values():
-        for path in store.leftovers():  # of runs that a kill cut off, or cut off from their last line
-            remove(path)
+        with suppress(OSError):  # another process cleans up too, or the folder is not ours to clean
+            for path in store.leftovers():  # of runs that a kill cut off, or cut off from their last line
+                remove(path)
     return [runs[j.key] for j in jobs]
+
+
+def _prepare(missing: Sequence[Job]) -> None:
+    """See that the stores take what is to be executed, and name what is executed because it is damaged."""
+    for folder in dict.fromkeys(one.folder for one in missing):
+        try:
+            Store(folder).prepare()
+        except OSError as error:
+            raise Refused(f"{folder} takes no runs ({error.strerror}): name another folder, or mend it") from None
+    for one in missing:
+        why = one.store.damage(one.key)
+        if why:
+            print(f"run {one.key} of {one.name} is damaged ({why}): executed again", file=sys.stderr, flush=True)
 
 
 def _tell(
     progress: Progress | None,
+    executor: Executor,
     waiting: Mapping[Future[Run], tuple[Job, int]],
     one: Job | None = None,
     run: Run | None = None,
 ) -> None:
     if progress:
-        progress([j for f, (j, _) in waiting.items() if f.running()], one, run)
+        where = getattr(executor, "where", lambda f: "" if f.running() else None)
+        places = ((j, where(f)) for f, (j, _) in waiting.items())
+        progress([(j, place) for j, place in places if place is not None], one, run)
 
 
-def _lost(one: Job, error: BaseException) -> Run:
+def telling(*listeners: Progress) -> Progress:
+    """Return a progress that tells several."""
+
+    def tell(running: Sequence[tuple[Job, str]], one: Job | None, run: Run | None) -> None:
+        for listener in listeners:
+            listener(running, one, run)
+
+    return tell
+
+
+def lost(one: Job, error: BaseException) -> Run:
     """Record the failure of a run whose worker did not live to do so."""
-    words = f"WorkerDied: the worker process was killed {ATTEMPTS} times (out of memory?)"
-    if not isinstance(error, BrokenProcessPool):
-        words = f"{type(error).__name__}: {error}"
-    with one.store.partial(one.key, keep=True):
-        record = describe(one, datetime.now(UTC)) | {"status": "failed", "error": words}
-        return one.store.fail(one.key, record | {"wall_time_s": 0.0, "peak_memory_bytes": 0}, f"{words}\n{error!r}\n")
+    words = f"{type(error).__name__}: {error}"
+    if isinstance(error, (BrokenProcessPool, WorkerDied)):
+        words = f"WorkerDied: the worker process was killed or went away {ATTEMPTS} times (out of memory?)"
+    record = describe(one, datetime.now(UTC)) | {"wall_time_s": 0.0, "peak_memory_bytes": 0, "status": "failed"}
+    try:
+        with one.store.partial(one.key, keep=True) as folder:
+            return one.store.fail(folder, record | {"error": words}, f"{words}\n{error!r}\n", replace=one.force)
+    except OSError as reason:  # what ended the run, a full disk say, keeps its record from being written too
+        words += f"; no record of it could be kept ({reason.strerror})"
+        return Run(one.folder / "failed" / one.key, record | {"error": words})
 
 
 @contextmanager
@@ -139,36 +181,6 @@ def ending_at_once() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-class Bar:
-    """A progress bar that names what is running; where there is no terminal, a line for each run that ends."""
-
-    def __init__(self, total: int, label: Callable[[Job], str]) -> None:
-        from tqdm import tqdm
-
-        self._label = label
-        self._seen: set[str] = set()
-        self._bar = tqdm(total=total, unit="run", disable=None if sys.stderr.isatty() else True, dynamic_ncols=True)
-        self._began = time.perf_counter()
-
-    def __call__(self, running: Sequence[Job], one: Job | None, run: Run | None) -> None:
-        """Show what is running, and what ended."""
-        now = ", ".join(self._label(j) for j in running)
-        if self._bar.disable:
-            for j in running:
-                if j.key not in self._seen:
-                    self._seen.add(j.key)
-                    print(f"running {self._label(j)}", file=sys.stderr, flush=True)
-        if one and run:
-            self._bar.update()
-            if not run.finished:
-                self._bar.write(f"failed  {self._label(one)}: {run.error}\n        {run.folder}", file=sys.stderr)
-        self._bar.set_postfix_str(now[:60])
-
-    def close(self) -> None:
-        """Remove the bar."""
-        self._bar.close()
 
 
 def table(runs: Sequence[Run]) -> list[dict[str, Any]]:
@@ -191,7 +203,15 @@ def table(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 
 def write_table(runs: Sequence[Run], path: Path) -> Path:
-    """Write `table` as CSV, atomically."""
+    """Write `table` as CSV, in one piece.
+
+    Raises
+    ------
+    OSError
+        If the disk does not take it; an older table is then as it was.
+    DamagedRun
+        If a run's notebook was changed since the run was looked at.
+    """
     rows = table(runs)
     columns = [*dict.fromkeys(c for row in rows for c in row if c not in RESERVED), *RESERVED]
     text = io.StringIO()
@@ -199,7 +219,5 @@ def write_table(runs: Sequence[Run], path: Path) -> Path:
     writer.writeheader()
     writer.writerows({k: json.dumps(v) if isinstance(v, (list, dict)) else v for k, v in r.items()} for r in rows)
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text.getvalue(), encoding="utf-8")
-    draft.replace(path)
+    _files.write(path, text.getvalue())
     return path

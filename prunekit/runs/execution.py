@@ -1,32 +1,36 @@
-"""One run: a notebook executed by papermill in a worker process, and the record of how that went.
+"""One run: a notebook executed in a kernel of its own, and the record of how that went.
 
-Everything here runs in a spawned worker. The kernel is single-threaded, so that the same seed gives the same
-numbers however many runs are in flight, and works in the run's partial directory.
+Everything here runs in a worker process. The kernel is single-threaded, so that the same seed gives the same numbers
+however many runs are in flight, and works in the run's partial directory.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import multiprocessing
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import threading
 import time
 import traceback
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from prunekit import paths
+from prunekit import _owners, paths
+from prunekit.runs import tags
+from prunekit.runs.beside import brought
+from prunekit.runs.failures import RunFailed, one_line, place
+from prunekit.runs.kernel import SINGLE_THREADED, kernel
 from prunekit.runs.keys import installed_versions
 from prunekit.runs.notebooks import Parameters
 from prunekit.runs.store import NOTEBOOK, Run, Store
-
-SINGLE_THREADED = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,13 @@ class Job:
         The content address of the run.
     folder
         The store's folder.
-    data
-        Checksums of the data files that the run may read.
+    parts
+        What is in the key, as `prunekit.runs.keys.fingerprint_parts` returned it; ``parts["data"]`` has the checksums
+        of the data files that the run may read.
+    force
+        Whether the run is executed although a published one is there, which it then replaces.
+    timeout, cell_timeout
+        Seconds that the run and each of its cells may take, or None. They are in no key: a finished run kept them.
     """
 
     name: str
@@ -58,7 +67,10 @@ class Job:
     overrides: Parameters
     key: str
     folder: Path
-    data: dict[str, str]
+    parts: dict[str, Any]
+    force: bool = False
+    timeout: float | None = None
+    cell_timeout: float | None = None
 
     @property
     def store(self) -> Store:
@@ -66,8 +78,38 @@ class Job:
         return Store(self.folder)
 
 
-def prepare_worker() -> None:
+@dataclass(frozen=True)
+class Place:
+    """Where a run is executed, for its record.
+
+    Attributes
+    ----------
+    engine
+        ``processes`` (`prunekit.runs.workers`), ``dask`` (`prunekit.runs.cluster`), or ``executor`` for another one.
+    worker
+        The engine's name of the worker.
+    """
+
+    engine: str
+    worker: str
+
+
+_place: ContextVar[Place | None] = ContextVar("place", default=None)
+
+
+@contextlib.contextmanager
+def at(place: Place) -> Iterator[None]:
+    """Let the records of the runs executed within name `place`."""
+    token = _place.set(place)
+    try:
+        yield
+    finally:
+        _place.reset(token)
+
+
+def prepare_worker(name: str) -> None:
     """Make this process end with its parent, leave Ctrl-C to the parent, and keep kernels single-threaded."""
+    _place.set(Place("processes", name))
     os.environ.update(SINGLE_THREADED)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -95,113 +137,113 @@ def execute(job: Job) -> Run:
         Finished or failed; a failing notebook raises nothing here.
     """
     with job.store.partial(job.key) as folder:
-        published = job.store.finished(job.key)
+        published = None if job.force else job.store.finished(job.key)
         if published:
             return published
-        started, clock = datetime.now(UTC), time.perf_counter()
-        with PeakMemory() as memory:
-            error, trace = _papermill(job, folder)
-        record = describe(job, started) | {
-            "status": "failed" if error else "finished",
+        started, clock, cpu = datetime.now(UTC), time.perf_counter(), cpu_time()
+        done = perform(job, folder)
+        record = describe(job, started, done.facts) | {
+            "status": "failed" if done.error else "finished",
             "wall_time_s": round(time.perf_counter() - clock, 3),
-            "peak_memory_bytes": memory.peak,
+            "cpu_time_s": round(cpu_time() - cpu, 3),
+            "peak_memory_bytes": done.peak,
         }
-        if error:
-            return job.store.fail(job.key, record | {"error": error}, trace)
-        return job.store.publish(job.key, record)
+        if done.error:
+            return job.store.fail(folder, record | {"error": done.error}, done.trace, replace=job.force)
+        return job.store.publish(folder, record, replace=job.force)
 
 
-def _papermill(job: Job, folder: Path) -> tuple[str, str]:
-    """Run the notebook into `folder`; return the error's last line and its traceback, empty when it finished."""
-    import nbformat
-    import papermill
-    from papermill.exceptions import PapermillExecutionError
+def cpu_time() -> float:
+    """Return the CPU seconds of this process and of its children that have ended, kernels among them."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
 
-    output = folder / NOTEBOOK
+
+@dataclass(frozen=True)
+class Done:
+    """How an execution ended.
+
+    Attributes
+    ----------
+    error, trace
+        One sentence and what stands behind it; both empty when the notebook finished.
+    facts
+        What the kernel said of itself (`prunekit.runs.launcher.facts`); empty where it did not live to say it.
+    peak
+        The largest resident set of a process of the run, in bytes; 0 where the kernel died before it could be seen.
+    """
+
+    error: str = ""
+    trace: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+    peak: int = 0
+
+
+def perform(job: Job, folder: Path) -> Done:
+    """Execute the job's notebook into `folder`, and end whatever its kernel started."""
+    from prunekit.runs.client import Client, Limits, Saved
+
+    error, trace, facts, peak = "", "", {}, 0
     try:
-        with contextlib.redirect_stderr(io.StringIO()):  # papermill warns of what `coerce` has already refused
-            node = papermill.execute_notebook(
-                nbformat.reads(job.source, as_version=4),
-                output,
-                parameters=job.overrides,
-                cwd=folder,
-                kernel_name="python3",
-                progress_bar=False,
-                extra_arguments=["--log-level=50"],  # ipykernel greets and takes leave on stderr
-            )
-    except PapermillExecutionError as error:
-        return _first_line(f"{error.ename}: {error.evalue}"), "\n".join(error.traceback)
-    except BaseException as error:  # a dead kernel is no PapermillException; SystemExit must not end the worker
-        return _first_line(f"{type(error).__name__}: {error}"), traceback.format_exc()
-    return unfinished(node)
+        node = _parameterized(job)
+        saved = Saved(node, folder / NOTEBOOK)
+        limits = Limits(job.timeout, job.cell_timeout)
+        beside = Path(job.path).absolute().parent
+        with brought(beside, job.parts["files"], folder), kernel() as own:
+            client = Client(saved, own, limits, tags.directives(node), beside, [*installed_versions()])
+            try:
+                client.run(folder)
+                error = trace = unfinished(node)
+            finally:
+                facts = client.facts
+        peak = max(own.peak, facts.get("peak_memory_bytes", 0))
+    except RunFailed as failure:
+        error, trace, peak = failure.error, failure.details, own.peak
+    except BaseException as failure:  # SystemExit must not end the worker
+        error, trace = one_line(f"{type(failure).__name__}: {failure}"), traceback.format_exc()
+    return Done(error, trace, facts, peak)
 
 
-def _first_line(text: str, most: int = 300) -> str:
-    line = text.strip().splitlines()[0]
-    return line if len(line) <= most else line[:most] + "…"
+def _parameterized(job: Job) -> Any:
+    """Return the job's notebook with a cell that sets what differs from its defaults."""
+    import nbformat
+    from papermill.parameterize import parameterize_notebook
+
+    node = nbformat.reads(job.source, as_version=4)
+    node.metadata["papermill"] = nbformat.from_dict({"parameters": {}})
+    for cell in node.cells:
+        cell.metadata.setdefault("tags", [])  # papermill asks every cell for them
+    if job.overrides:
+        for cell in node.cells:  # papermill looks for them in every cell
+            cell.metadata.setdefault("tags", [])
+        node = parameterize_notebook(node, job.overrides, kernel_name="python3", language="python")
+        for cell in node.cells:
+            if tags.has(cell, tags.INJECTED):
+                cell["id"] = tags.INJECTED
+    return node
 
 
-def unfinished(node: Any) -> tuple[str, str]:
-    """Say why an executed notebook does not count as finished; two empty strings when it does.
-
-    papermill raises nothing when a cell ends the kernel's work early: the cells after it are then without a count.
-    """
-    if node.metadata.get("papermill", {}).get("exception"):
-        return "NotebookError: papermill noted an exception", "papermill noted an exception and raised none"
+def unfinished(node: Any) -> str:
+    """Say why an executed notebook does not count as finished; an empty string when it does."""
     for index, cell in enumerate(node.cells):
-        if cell.cell_type == "code" and cell.source.strip() and cell.execution_count is None:
-            return (f"NotebookStopped: code cell {index} was never executed",) * 2
-    return "", ""
+        if cell.cell_type == "code" and not tags.skipped(cell) and cell.execution_count is None:
+            return f"NotebookStopped: {place(node.cells, index)} was never executed"
+    return ""
 
 
-class PeakMemory:
-    """The largest resident set of this process's children (the kernel), in bytes, sampled every 50 ms.
+def describe(job: Job, started: datetime, facts: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return what a run's record says besides its outcome.
 
-    On Linux the system keeps each process's own high-water mark, so only its last 50 ms can be missed. What the
-    notebook started and left running is ended with it.
+    Parameters
+    ----------
+    job, started
+        The run and when it began.
+    facts
+        What its kernel said; where it said nothing, this process answers for it, which runs the same interpreter.
     """
-
-    def __init__(self) -> None:
-        self.peak = 0
-        self._seen: dict[int, Any] = {}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> PeakMemory:
-        """Start sampling."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        """Stop sampling."""
-        import psutil
-
-        self._stop.set()
-        self._thread.join()
-        for child in self._seen.values():
-            with contextlib.suppress(psutil.Error):
-                child.kill()  # psutil knows a process by its start too: a new one of the same number is safe
-
-    def _watch(self) -> None:
-        import psutil
-
-        while not self._stop.wait(0.05):
-            for child in psutil.Process().children(recursive=True):
-                self._seen.setdefault(child.pid, child)
-                with contextlib.suppress(psutil.Error, OSError):
-                    self.peak = max(self.peak, _high_water(child.pid), child.memory_info().rss)
-
-
-def _high_water(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status")
-    if not status.exists():
-        return 0
-    lines = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
-    return int(lines[0].split()[1]) * 1024 if lines else 0
-
-
-def describe(job: Job, started: datetime) -> dict[str, Any]:
-    """Return what a run's record says besides its outcome."""
+    said = facts or {}
+    commit, why = checkout_commit()
+    at_work = _place.get() or Place("executor", f"process {os.getpid()}")
     return {
         "key": job.key,
         "notebook": job.name,
@@ -209,10 +251,16 @@ def describe(job: Job, started: datetime) -> dict[str, Any]:
         "parameters": job.parameters,
         "started": started.isoformat(timespec="seconds"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit(),
-        "versions": {"python": platform.python_version(), **installed_versions()},
-        "device": device(job.parameters.get("device", "cpu")),
-        "data": job.data,
+        "commit": commit,
+        **({"no_commit": why} if why else {}),
+        "versions": said.get("versions") or {"python": platform.python_version(), **installed_versions()},
+        "device": device(job.parameters.get("device", "cpu"), said),
+        "data": job.parts["data"],
+        "modules": said.get("modules", []),
+        "engine": at_work.engine,
+        "host": _owners.host_name(),
+        "worker": at_work.worker,
+        "inputs": job.parts,
     }
 
 
@@ -221,35 +269,52 @@ def _relative(path: str) -> str:
     return str(resolved.relative_to(paths.ROOT) if resolved.is_relative_to(paths.ROOT) else resolved)
 
 
-def commit() -> str | None:
-    """Return the checkout's commit, marked ``+edits`` when files differ from it; None outside a checkout."""
+def checkout_commit() -> tuple[str | None, str]:
+    """Return the checkout's commit, marked ``+edits`` when files differ from it, or None and why there is none.
+
+    git refuses a checkout that another user owns, for what its configuration could start; whoever runs the
+    checkout's own code has trusted it already, so these read-only questions are asked all the same.
+    """
     if not paths.in_checkout():
-        return None
-    try:
-        git = ["git", "-C", str(paths.ROOT)]
-        head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
-        edits = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return head.stdout.strip() + ("+edits" if edits.stdout.strip() else "")
+        return None, "not in a checkout"
+    git = ["git", "-c", f"safe.directory={paths.ROOT}", "-c", "core.fsmonitor=false", "-C", str(paths.ROOT)]
+    if shutil.which("git") is None:
+        return None, "git is not installed"
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}  # a hook's variables name its repository
+    clean |= {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}  # no lock file in a checkout that cannot be written
+    answers = []
+    for question in (["rev-parse", "--show-toplevel"], ["rev-parse", "--short=12", "HEAD"], ["status", "--porcelain"]):
+        try:
+            done = subprocess.run([*git, *question], capture_output=True, text=True, check=False, env=clean)
+        except OSError as error:
+            return None, f"git cannot be run: {error.strerror}"
+        if done.returncode:
+            return None, one_line(f"git says: {done.stderr or done.returncode}")
+        answers.append(done.stdout.strip())
+    top, head, edits = answers
+    if Path(top).resolve() != paths.ROOT.resolve():  # an unpacked archive inside somebody's repository
+        return None, "not in a checkout"
+    return head + ("+edits" if edits else ""), ""
 
 
-def device(kind: str = "cpu") -> dict[str, Any]:
-    """Return what the run computed on; `kind` is the notebook's parameter ``device`` where it has one."""
+def device(kind: str = "cpu", said: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return what the run computed on.
+
+    Parameters
+    ----------
+    kind
+        The notebook's parameter ``device`` where it has one.
+    said
+        What the kernel said: its threads, and its accelerator's name.
+    """
+    said = said or {}
     return {
         "kind": kind,
-        "name": _processor() if kind == "cpu" else _accelerator(),
+        "name": _processor() if kind == "cpu" else said.get("accelerator") or "no CUDA device",
         "cores": os.cpu_count(),
-        "threads": int(SINGLE_THREADED["OMP_NUM_THREADS"]),
+        "threads": said.get("threads", int(SINGLE_THREADED["OMP_NUM_THREADS"])),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
     }
-
-
-def _accelerator() -> str:
-    """Return the name of the first CUDA device; a run that asked for one where there is none has failed."""
-    import torch
-
-    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else "no CUDA device"
 
 
 def _processor() -> str:

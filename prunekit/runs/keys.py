@@ -1,29 +1,34 @@
 """The content address of a run: what could change its result, and nothing else.
 
-A key is the SHA-256 of the notebook's code cells, its complete parameters, the library's syntax trees without
-docstrings and comments, the data and recorded files that it may read, and the pinned versions. Prose is not in
-it, so editing a sentence runs nothing. Nor are the modules that only carry runs about (`CARRIERS`): no notebook
-computes with them, which a test holds them to.
+A key is the SHA-256 of the notebook's code cells and of the tags that change their execution, its complete parameters,
+the syntax trees (without docstrings and comments) of the library's modules that it can reach (`prunekit.runs.reach`),
+the data files that it declares, the files that its front matter or its code names, the recordings that it may read, and
+the pinned versions. Prose is not in it, so editing a sentence runs nothing. Nor are the modules that only carry runs
+about (`CARRIERS`), unless a notebook imports one itself: no page of the book does, which a test holds them to. Nor is
+the ledger: a check only asks it whether the claim's name is there, and verdicts are computed from records when they are
+shown.
 """
 
 from __future__ import annotations
 
-import ast
 import functools
 import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from prunekit import paths
+from prunekit.runs import cells, tags
 from prunekit.runs.notebooks import Notebook, Parameters, Refused
+from prunekit.runs.reach import Library, Reached
+from prunekit.runs.sources import short
 
 CARRIERS = ("runs", "site", "cli.py", "__main__.py", "paths.py")
-FORMAT = 1  # raise it when the meaning of a stored run changes
+FORMAT = 2  # raise it when the meaning of a stored run changes
 
 
 def run_key(notebook: Notebook, parameters: Parameters) -> str:
@@ -40,50 +45,61 @@ def run_key(notebook: Notebook, parameters: Parameters) -> str:
     -------
     str
         16 hexadecimal digits.
+
+    Raises
+    ------
+    Refused
+        If a file that the front matter names is missing, or ``PRUNEKIT_DATA`` is no absolute path.
     """
-    parts = {
+    return address(fingerprint_parts(notebook, parameters))
+
+
+def address(parts: Mapping[str, Any]) -> str:
+    """Return the key that `fingerprint_parts` come to."""
+    return short(json.dumps(parts, sort_keys=True, allow_nan=False).encode())
+
+
+def fingerprint_parts(notebook: Notebook, parameters: Parameters) -> dict[str, Any]:
+    """Return what is in a run's key, each part by itself: a run's record keeps them, so that two can be compared."""
+    known = library()
+    reached = _reached(tuple(notebook.code), known)
+    code = [c.source for c in notebook.node.cells if c.cell_type == "code" and not tags.has(c, tags.PARAMETERS)]
+    words = cells.read_words(code, parameters)
+    named = cells.named_files(words, notebook.path.absolute().parent)
+    return {
         "format": FORMAT,
-        "code": notebook.code,
+        "cells": [short(cell.encode()) for cell in notebook.code],
+        "directives": notebook.directives,
         "parameters": parameters,
-        "library": library_fingerprint(),
+        "library": {name: known.source(name).digest for name in reached.modules},
         "data": data_checksums(notebook),
-        "recorded": recorded_checksums(notebook),
-        "versions": versions_fingerprint(),
+        "files": file_checksums(notebook),
+        "named": {word: _sha256(path) for word, path in named.items()},
+        "recorded": recorded_checksums(notebook, words, reached.modules),
+        "versions": versions(),
         "python": list(sys.version_info[:2]),
     }
-    text = json.dumps(parts, sort_keys=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-@functools.cache
-def library_fingerprint() -> str:
-    """Hash the syntax trees of the modules that a notebook can compute with."""
-    digest = hashlib.sha256()
-    for path in sorted(paths.PACKAGE.rglob("*.py")):
-        relative = path.relative_to(paths.PACKAGE)
-        if relative.parts[0] in CARRIERS or "recorded" in relative.parts:
-            continue
-        digest.update(relative.as_posix().encode())
-        digest.update(meaning(path.read_text(encoding="utf-8")).encode())
-    return digest.hexdigest()
+def library() -> Library:
+    """Return the library as it is on disk now."""
+    return _kept(Library(paths.PACKAGE, (*CARRIERS, paths.RECORDED.name)))
 
 
-def meaning(source: str) -> str:
-    """Return a module's syntax tree as text, without docstrings, comments and layout."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            node.body = [s for s in node.body if not _is_text(s)] or [ast.Pass()]
-    return ast.dump(tree)
+@functools.lru_cache(maxsize=4)
+def _kept(known: Library) -> Library:
+    """Return the library that was read before, where nothing has changed since: it remembers what it found out."""
+    return known
 
 
-def _is_text(statement: ast.stmt) -> bool:
-    """Tell whether a statement is a bare string, such as a docstring."""
-    return (
-        isinstance(statement, ast.Expr)
-        and isinstance(statement.value, ast.Constant)
-        and isinstance(statement.value.value, str)
-    )
+def reachable(notebook: Notebook) -> Reached:
+    """Return the modules that a notebook can execute."""
+    return _reached(tuple(notebook.code), library())
+
+
+@functools.lru_cache(maxsize=256)
+def _reached(code: tuple[str, ...], known: Library) -> Reached:
+    return known.reached(code)
 
 
 def data_checksums(notebook: Notebook) -> dict[str, str]:
@@ -101,27 +117,75 @@ def data_checksums(notebook: Notebook) -> dict[str, str]:
     return found
 
 
-def recorded_checksums(notebook: Notebook) -> dict[str, str]:
-    """Checksum the recorded results kept in the package for this notebook."""
-    folder = paths.RECORDED / notebook.name
-    return {f.relative_to(paths.RECORDED).as_posix(): _sha256(f) for f in _files(folder)}
+def file_checksums(notebook: Notebook) -> dict[str, str]:
+    """Checksum the files beside the notebook that its front matter names (``prunekit: {files: [paths]}``).
+
+    Raises
+    ------
+    Refused
+        If one is missing or no file.
+    """
+    found = {}
+    for name in notebook.settings.get("files", []):
+        path = notebook.path.parent / name
+        if not path.is_file():
+            raise Refused(
+                f"notebook {str(notebook.path)!r} names the file {name!r} in its front matter, and "
+                f"{str(path)!r} {'is no file' if path.exists() else 'does not exist'}"
+            )
+        found[name] = _sha256(path)
+    return found
+
+
+def recorded_checksums(
+    notebook: Notebook, words: Collection[str] = (), modules: Collection[str] = ()
+) -> dict[str, str]:
+    """Checksum the recorded results in the package that a notebook may read.
+
+    They are those of its own page and of each page that is among its words; where it reaches the module that reads
+    recordings and names no page that has any, those of every page.
+    """
+    pages = {r.parent.parent.relative_to(paths.RECORDED).as_posix() for r in paths.RECORDED.rglob("run.json")}
+    named = pages & set(words)
+    if f"{paths.PACKAGE.name}.recordings" in modules and not named:
+        named = pages
+    folders = [paths.RECORDED / page for page in sorted({*named, notebook.name})]
+    return {f.relative_to(paths.RECORDED).as_posix(): _sha256(f) for folder in folders for f in _files(folder)}
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    yield from (f for f in sorted(folder.rglob("*")) if f.is_file())
+    """Yield a page's recorded files, without what a kill left hidden beside them."""
+    found = (f for f in sorted(folder.rglob("*")) if f.is_file())
+    yield from (f for f in found if not any(part.startswith(".") for part in f.relative_to(folder).parts))
 
 
 def _sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content, or why it cannot be read."""
+    try:
+        found = path.stat()
+        return _content(path, (found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size))
+    except OSError as error:
+        return f"unreadable ({error.strerror})"
+
+
+@functools.lru_cache(maxsize=65536)
+def _content(path: Path, state: object) -> str:
+    """Return a file's SHA-256; its state tells one content from the next, so that a grid reads it once."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-@functools.cache
-def versions_fingerprint() -> str:
-    """Hash ``requirements.txt``; where prunekit is installed without it, the installed versions it depends on."""
-    if paths.in_checkout() and paths.REQUIREMENTS.exists():
-        return _sha256(paths.REQUIREMENTS)
-    return hashlib.sha256(json.dumps(installed_versions()).encode()).hexdigest()
+def versions() -> dict[str, str]:
+    """Return what ``requirements.txt`` pins; where prunekit is installed without it, the versions it depends on."""
+    if not (paths.in_checkout() and paths.REQUIREMENTS.exists()):
+        return installed_versions()
+    pins = {}
+    for line in paths.REQUIREMENTS.read_text(encoding="utf-8").replace("\\\n", " ").splitlines():
+        words = line.split(" #")[0].split(" --hash")[0].split(";")
+        name, _, version = words[0].strip().partition("==")
+        if name and not name.startswith("#"):
+            pins[name] = ";".join([version.strip(), *(w.strip() for w in words[1:])])
+    return pins
 
 
 @functools.cache

@@ -9,15 +9,18 @@ from __future__ import annotations
 import ast
 import difflib
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from prunekit import paths
+from prunekit.runs import reading, tags
 from prunekit.scales import SCALES
 
 Parameters = dict[str, Any]
+LARGEST_BITS = 4096  # of an integer: Python writes and reads no more than 4,300 digits
 
 
 class Refused(ValueError):
@@ -52,8 +55,13 @@ class Notebook:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """The notebook's own ``prunekit`` front matter (``paper``, ``reads``)."""
+        """The notebook's own ``prunekit`` front matter (``paper``, ``reads``, ``files``)."""
         return self.node.metadata.get("prunekit", {})
+
+    @property
+    def directives(self) -> list[Any]:
+        """What its tags and front matter say about its execution, and so about its results; mostly nothing."""
+        return tags.meaning(self.node)
 
 
 def read(path: Path | str) -> Notebook:
@@ -65,29 +73,40 @@ def read(path: Path | str) -> Notebook:
         If there is no such file, it is no notebook, or its parameters cell holds more than literals.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise Refused(f"notebook {str(path)!r} does not exist{_others(path)}")
     if path.suffix not in {".md", ".ipynb"}:
         raise Refused(f"notebook {str(path)!r} is neither MyST-Markdown (.md) nor .ipynb")
-    import jupytext
-
     try:
-        node = jupytext.read(path)
-    except Exception as error:
-        raise Refused(f"notebook {str(path)!r} cannot be read: {error}") from error
+        node = reading.read_node(path)
+        tags.directives(node)
+        tags.check_cells(node)
+    except (reading.Unreadable, tags.Unclear) as error:
+        raise Refused(f"notebook {str(path)!r} cannot be run: {error}") from error
     settings = node.metadata.get("prunekit", {})
     reads = settings.get("reads", []) if isinstance(settings, Mapping) else None
     if not isinstance(reads, list) or not all(isinstance(r, str) and not Path(r).is_absolute() for r in reads):
         raise Refused(
             f"notebook {str(path)!r}: write its front matter as prunekit: {{paper: …, reads: [relative globs]}}"
         )
-    for index, cell in enumerate(node.cells):  # jupytext's ids are random: two readings must agree
-        cell["id"] = f"cell-{index}"
-        if cell.cell_type == "code":
-            cell["outputs"], cell["execution_count"] = [], None
-    node.cells = [c for c in node.cells if "injected-parameters" not in c.metadata.get("tags", [])]
-    node.metadata.setdefault("kernelspec", {"name": "python3", "display_name": "Python 3", "language": "python"})
+    if not isinstance(settings.get("paper", ""), str):
+        raise Refused(f"notebook {str(path)!r}: its front matter's paper is {settings['paper']!r}; name one paper")
+    _check_files(settings.get("files", []), path)
     return Notebook(path=path, name=page_name(path), node=node, defaults=_defaults(node, path))
+
+
+def _check_files(files: Any, path: Path) -> None:
+    """Refuse a front matter whose ``files`` are not paths of files below the notebook's folder."""
+    ours = {"notebook.ipynb", "run.json", "traceback.txt"}  # what a run's own folder holds
+    for name in files if isinstance(files, list) else [files]:
+        parts = Path(name).parts if isinstance(name, str) and "\0" not in name else ()
+        if not isinstance(files, list) or not parts or Path(name).is_absolute() or ".." in parts:
+            raise Refused(
+                f"notebook {str(path)!r}: its front matter names {name!r} among its files; "
+                "write prunekit: {files: [paths from the notebook's folder to files in or below it]}"
+            )
+        if parts[0] in ours:
+            raise Refused(f"notebook {str(path)!r}: its front matter names {name!r}, as a run names its own; rename it")
 
 
 def page_name(path: Path) -> str:
@@ -100,56 +119,78 @@ def page_name(path: Path) -> str:
 
 def _others(path: Path) -> str:
     """Name the notebooks that do exist, nearest first."""
-    candidates = [path.parent] if path.parent.is_dir() else []
-    candidates += [paths.CHAPTERS] if paths.in_checkout() else []
-    found = sorted({str(p) for folder in candidates for p in folder.rglob("*.md")})[:200]
+    beside = [p for kind in ("*.md", "*.ipynb") for p in path.parent.glob(kind)]  # a home directory is too deep to walk
+    chapters = [*paths.CHAPTERS.rglob("*.md")] if paths.in_checkout() else []
+    found = sorted({str(p) for p in [*beside, *chapters]})[:200]
     near = difflib.get_close_matches(str(path), found, n=3, cutoff=0.3) or found[:5]
     return f": there are {', '.join(near)}" if near else ""
 
 
 def _defaults(node: Any, path: Path) -> Parameters:
     """Read the literal assignments of the parameters cell."""
-    tagged = [c for c in node.cells if c.cell_type == "code" and "parameters" in c.metadata.get("tags", [])]
+    tagged = [c for c in node.cells if c.cell_type == "code" and tags.has(c, tags.PARAMETERS)]
     if not tagged:
         return {}
     if len(tagged) > 1:
         raise Refused(f"notebook {str(path)!r} has {len(tagged)} cells tagged 'parameters': it may have one")
-    defaults: Parameters = {}
     try:
         statements = ast.parse(tagged[0].source).body
-    except SyntaxError as error:
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:  # null bytes, brackets a thousand deep
         raise Refused(f"notebook {str(path)!r}: its parameters cell is no Python: {error}") from error
+    defaults: Parameters = {}
     for statement in statements:
         try:
-            if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value:
-                name, value = statement.target.id, statement.value
-            elif isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-                name, value = statement.targets[0].id, statement.value  # type: ignore[attr-defined]
-            else:
-                raise ValueError
-            if name in ("status", "wall_time_s", "run"):
-                raise Refused(f"notebook {str(path)!r}: parameter {name!r} is a column of the results table; rename it")
-            defaults[name] = _kept(ast.literal_eval(value))
-        except Refused:
-            raise
-        except (ValueError, AttributeError):
-            line = ast.unparse(statement)
+            name, value = _assignment(statement)
+        except NOT_LITERAL as error:
+            line = _shown(ast.get_source_segment(tagged[0].source, statement) or "")
+            why = f" ({error})" if isinstance(error, NotKept) else ""
             raise Refused(
-                f"notebook {str(path)!r}: its parameters cell holds {line!r}; "
+                f"notebook {str(path)!r}: its parameters cell holds {line!r}{why}; "
                 "only 'name = literal', one name a line, is allowed there"
             ) from None
+        if name in ("status", "wall_time_s", "run"):
+            raise Refused(f"notebook {str(path)!r}: parameter {name!r} is a column of the results table; rename it")
+        if name in defaults:
+            raise Refused(f"notebook {str(path)!r}: its parameters cell gives {name!r} twice; keep one")
+        defaults[name] = value
     return defaults
 
 
+def _assignment(statement: ast.stmt) -> tuple[str, Any]:
+    """Return the name and value of ``name = literal``; one of `NOT_LITERAL` is raised for anything else."""
+    if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value:
+        name, value = statement.target.id, statement.value
+    elif isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+        name, value = statement.targets[0].id, statement.value  # type: ignore[attr-defined]
+    else:
+        raise ValueError("no assignment to one name")
+    return name, _kept(ast.literal_eval(value))
+
+
+class NotKept(ValueError):
+    """A value that JSON and papermill would not hand on as it is; the message says why."""
+
+
+NOT_LITERAL = (ValueError, SyntaxError, TypeError, AttributeError, MemoryError, RecursionError)  # of ast.literal_eval
+
+
 def _kept(value: Any) -> Any:
-    """Return `value` if JSON and papermill hand it on as it is, else raise ValueError."""
+    """Return `value` if JSON and papermill hand it on as it is, else raise NotKept."""
     if isinstance(value, dict) and all(isinstance(k, str) for k in value):
-        return {k: _kept(v) for k, v in value.items()}
+        return {_kept(k): _kept(v) for k, v in value.items()}
     if isinstance(value, list):
         return [_kept(v) for v in value]
+    if isinstance(value, int) and value.bit_length() > LARGEST_BITS:
+        raise NotKept(f"an integer of {value.bit_length()} bits; at most {LARGEST_BITS} are handed on")
+    if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise NotKept("a word with half of a surrogate pair, which is no text; give UTF-8")
     if value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value)):
         return value
-    raise ValueError(f"{value!r} is no finite number, word, flag, list, or dict with words as keys")
+    raise NotKept(f"{_shown(repr(value))} is no finite number, word, flag, list, or dict with words as keys")
+
+
+def _shown(text: str, most: int = 80) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def coerce(notebook: Notebook, given: Mapping[str, Any]) -> Parameters:
@@ -182,7 +223,9 @@ def _match(name: str, value: Any, default: Any) -> Any:
         value = _kept(value)
         if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
-    except (ValueError, OverflowError) as error:
+    except NotKept as error:
+        raise Refused(f"parameter {name}: {error}") from None
+    except OverflowError as error:
         raise Refused(f"parameter {name} is {value!r}: {error}") from None
     if default is not None and type(value) is not type(default):
         raise Refused(
@@ -207,9 +250,9 @@ def parse_value(notebook: Notebook, name: str, text: str) -> Any:
         return text
     try:
         value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except NOT_LITERAL:
         wanted = "Python literal" if default is None else f"{type(default).__name__} like its default {default!r}"
-        raise Refused(f"parameter {name} is {text!r}: give a {wanted}") from None
+        raise Refused(f"parameter {name} is {_shown(text)!r}: give a {wanted}") from None
     return coerce(notebook, {name: value})[name]
 
 
@@ -225,8 +268,8 @@ def parse_values(notebook: Notebook, name: str, text: str) -> list[Any]:
     if isinstance(default, list):
         try:
             parts = [repr(v) for v in ast.literal_eval(f"[{text}]")]
-        except (ValueError, SyntaxError):
-            raise Refused(f"grid {name}: {text!r} is no list of values like {default!r}") from None
+        except NOT_LITERAL:
+            raise Refused(f"grid {name}: {_shown(text)!r} is no list of values like {default!r}") from None
     else:
         parts = [part.strip() for part in text.split(",")]
     if not all(parts) or not parts:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import base64
 import json
 import re
-import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
-from prunekit import claims, paths
-from prunekit.recordings import RECORDS, RUN
+from prunekit import _files, _locks, claims, paths
+from prunekit.recordings import RECORDS, RUN, SUMS, sums
 from prunekit.runs.notebooks import Refused
 from prunekit.runs.store import Run
 
 LARGEST = 2 * 10**6  # bytes of one recording: the package carries it to everybody
+_OF_THE_RUN = ("host", "pid", "engine", "worker", "files", "digest")  # where it ran, and the seal of other files
 _CSV = re.compile(r'<a class="pk-csv" download="([^"]+)\.csv" href="data:text/csv;charset=utf-8;base64,([^"]+)"')
 
 
@@ -37,6 +38,8 @@ def record(run: Run, label: str) -> Path:
     ------
     Refused
         For a label that is no such word, a run that failed, is of no page or shows no figure, or too much of it.
+    DamagedRun
+        If the run's notebook is not as it was published.
     """
     page = run.record["notebook"]
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", label):
@@ -45,14 +48,14 @@ def record(run: Run, label: str) -> Path:
         raise Refused(f"run {run.key} of {page} failed: only a finished run can be recorded")
     if not (paths.CHAPTERS / f"{page}.md").is_file():
         raise Refused(f"run {run.key} is of {page!r}, which is no page of the book")
-    files = _files(run)
+    files = _contents(run)
     size = sum(len(text) for text in files.values())
     if size > LARGEST:
         raise Refused(f"run {run.key} has {size / 1e6:.1f} MB of numbers: a recording may have {LARGEST / 1e6:.0f} MB")
     return _put(paths.RECORDED / page / label, files)
 
 
-def _files(run: Run) -> dict[str, str]:
+def _contents(run: Run) -> dict[str, str]:
     """Return the files of a recording by name."""
     notebook = run.notebook()
     figures = {name: text for output in _outputs(notebook) for name, text in _tables(output)}
@@ -61,7 +64,8 @@ def _files(run: Run) -> dict[str, str]:
     kept = [{k: v for k, v in r.items() if k not in ("verdict", "cell")} for r in claims.records(notebook)]
     kept = [r for r in kept if "recorded" not in r]  # what the run itself only repeated
     files = {f"{name}.csv": text for name, text in figures.items()}
-    return files | {RUN: _json(run.record), RECORDS: _json(kept)}
+    about = {name: value for name, value in run.record.items() if name not in _OF_THE_RUN}
+    return files | {RUN: _json(about), RECORDS: _json(kept)}
 
 
 def _outputs(notebook: Any) -> list[str]:
@@ -78,15 +82,14 @@ def _json(value: Any) -> str:
 
 
 def _put(folder: Path, files: dict[str, str]) -> Path:
-    """Write the files beside `folder` and rename them into its place."""
-    draft, old = (folder.with_name(f".{folder.name}.{word}") for word in ("new", "old"))
-    for leftover in (draft, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    draft.mkdir(parents=True)
-    for name, text in files.items():
-        (draft / name).write_text(text, encoding="utf-8")
-    if folder.exists():
-        folder.rename(old)
-    draft.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    """Put the files and their checksums in the place of `folder`, all at once."""
+    with tempfile.TemporaryDirectory() as parent:
+        draft = Path(parent) / folder.name
+        draft.mkdir()
+        for name, text in files.items():
+            (draft / name).write_text(text, encoding="utf-8", newline="")
+        (draft / SUMS).write_text(sums(draft), encoding="utf-8", newline="")
+        paths.RECORDED.mkdir(parents=True, exist_ok=True)
+        with _locks.locked(paths.RECORDED / ".record.lock", "records a run"):
+            _files.swap(draft, folder)
     return folder

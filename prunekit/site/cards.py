@@ -61,6 +61,18 @@ def failure(run: Run) -> str:
     )
 
 
+def waiting() -> str:
+    """Return the box that tells a reader that this page has not been executed yet."""
+    return "\n".join(
+        [
+            "```{warning}",
+            "**This page is being computed.** Its code has not run yet, so it shows no figure and judges no claim. "
+            "It is shown whole when the build has ended: load it again then.",
+            "```",
+        ]
+    )
+
+
 def tail(page: Page, run: Run) -> str:
     """Return the section on running, sweeping, citing and downloading the page."""
     source = f"chapters/{page.name}.md"
@@ -122,7 +134,7 @@ def _facts(page: Page, run: Run) -> list[str]:
     rows = {
         "parameters": ", ".join(f"{k} = {v!r}" for k, v in record["parameters"].items()),
         "run": record["key"],
-        "commit": record["commit"] or "not in a checkout",
+        "commit": record["commit"] or record.get("no_commit", "not in a checkout"),
         "started, ended": f"{moment(record['started'])}, {moment(record['finished'])}",
         "wall time, peak memory": f"{duration(record['wall_time_s'])}, {memory(record['peak_memory_bytes'])}",
         "device": f"{device['kind']}: {device['name']}, {device['threads']} of {device['cores']} cores, "

@@ -28,11 +28,12 @@ def scorecard(evidence: Evidence) -> str:
         "",
         _counts(rows),
         *_failures(evidence),
+        *_waiting(evidence),
     ]
     for key, paper in claims.ledger().papers.items():
         mine = [row for row in rows if row["paper"] == key]
         parts += ["", f"## {plain(paper['chapter'])}", "", f"{{cite:t}}`{paper['cite']}`", ""]
-        parts += _table(mine, "\n".join(line for page in _failed(evidence) for line in page.notebook.code))
+        parts += _table(mine, _code(_failed(evidence)), _code(_computed(evidence)))
     return "\n".join(parts) + "\n"
 
 
@@ -43,23 +44,47 @@ def _counts(rows: Sequence[Row]) -> str:
 
 
 def _failed(evidence: Evidence) -> list[Page]:
-    return [p for p in evidence.pages if not p.run or not p.run.finished]
+    return [p for p in evidence.pages if p.run and not p.run.finished]
+
+
+def _computed(evidence: Evidence) -> list[Page]:
+    """Return the pages that are still being computed."""
+    return [p for p in evidence.pages if not p.run]
+
+
+def _code(pages: Sequence[Page]) -> str:
+    return "\n".join(line for page in pages for line in page.notebook.code)
+
+
+def _named(pages: Sequence[Page]) -> str:
+    return ", ".join(f"{{doc}}`{plain(title(p))} </{p.document}>`" for p in pages)
+
+
+def _waiting(evidence: Evidence) -> list[str]:
+    pages = _computed(evidence)
+    if not pages:
+        return []
+    return [
+        "",
+        "```{warning}",
+        f"These pages are being computed, so their claims count as not attempted yet: {_named(pages)}",
+        "```",
+    ]
 
 
 def _failures(evidence: Evidence) -> list[str]:
     failed = _failed(evidence)
     if not failed:
         return []
-    names = ", ".join(f"{{doc}}`{plain(title(p))} </{p.document}>`" for p in failed)
     return [
         "",
         "```{error}",
-        f"These pages failed when they were run, so their claims count as not attempted: {names}",
+        f"These pages failed when they were run, so their claims count as not attempted: {_named(failed)}",
         "```",
     ]
 
 
-def _table(rows: Sequence[Row], failed_code: str) -> list[str]:
+def _table(rows: Sequence[Row], failed: str, computed: str) -> list[str]:
     lines = ["```{list-table}", ":header-rows: 1", ":widths: 22 46 32", ":class: pk-scorecard", ""]
     lines += ["* - Claim", "  - What the paper says", "  - Verdict and measurement"]
     for row in rows:
@@ -70,14 +95,17 @@ def _table(rows: Sequence[Row], failed_code: str) -> list[str]:
             f"  - {plain(row['statement'])}",
             f"  - **{row['verdict']}**",
             "",
-            f"    {_evidence(row, failed_code)}",
+            f"    {_evidence(row, failed, computed)}",
         ]
     return [*lines, "```"]
 
 
-def _evidence(row: Row, failed_code: str) -> str:
-    if not row["records"] and f'"{row["id"]}"' in failed_code:
+def _evidence(row: Row, failed: str, computed: str) -> str:
+    """Say what a row rests on; `failed` and `computed` are the code of pages that failed or have not run yet."""
+    if not row["records"] and f'"{row["id"]}"' in failed:
         return "its page failed when it was run"
+    if not row["records"] and f'"{row["id"]}"' in computed:
+        return "its page is being computed"
     if not row["records"]:
         return "its full setting needs a GPU or hours" if row["kind"] == "heavy" else "its page is not written yet"
     return "; ".join(

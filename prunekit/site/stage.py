@@ -26,20 +26,21 @@ def stage(evidence: Evidence, folder: Path, *, whole: bool = True) -> None:
     Parameters
     ----------
     evidence
-        The pages to show, each with its run, finished or failed.
+        The pages to show, each with its run, finished or failed; one without a run says that it is being computed.
     folder
         Where to write.
     whole
         Whether these are all the book's pages; else the others are left out of the table of contents.
     """
-    shutil.copytree(paths.BOOK, folder / "book", ignore=shutil.ignore_patterns("claims.yml", "__pycache__"))
+    shutil.copytree(
+        paths.BOOK, folder / "book", ignore=shutil.ignore_patterns("claims.yml", "costs.json", "__pycache__")
+    )
     shutil.copy(paths.CONFIG, folder)
     _write_toc(folder, None if whole else [page.document for page in evidence.pages])
     (folder / "downloads").mkdir()
     for page in evidence.pages:
-        if page.run is None:
-            raise ValueError(f"page {page.name} has no run to show")
-        _write(folder / f"{page.document}.ipynb", compose(page, page.run))
+        shown = compose(page, page.run) if page.run else _unexecuted(page)
+        _write(folder / f"{page.document}.ipynb", shown)
         _write(folder / "downloads" / f"{page.name.replace('/', '-')}.ipynb", page.notebook.node)
     (folder / "book" / "scorecard.md").write_text(generated.scorecard(evidence), encoding="utf-8")
     (folder / "book" / "errata.md").write_text(generated.errata(evidence), encoding="utf-8")
@@ -87,8 +88,22 @@ def compose(page: Page, run: Run) -> Any:
         else:
             cells.append(cell)
     node.cells = _with_cards(page, run, cells)
-    node.metadata = {"kernelspec": node.metadata["kernelspec"]}
+    node.metadata = {"kernelspec": node.metadata["kernelspec"]} | _looks(node.metadata)
     return node
+
+
+def _unexecuted(page: Page) -> Any:
+    """Return the page without outputs, under a card that says why."""
+    node = copy.deepcopy(page.notebook.node)
+    node.cells = [_under_title(node.cells[0], cards.waiting()), *node.cells[1:]]
+    node.metadata = {"kernelspec": node.metadata["kernelspec"], **_looks(node.metadata)}
+    return node
+
+
+def _looks(metadata: Any) -> dict[str, Any]:
+    """Return what a page says to MyST-NB about its looks; what it says about execution the run has followed."""
+    kept = {k: v for k, v in metadata.get("mystnb", {}).items() if not k.startswith("execution_")}
+    return {"mystnb": kept} if kept else {}
 
 
 def _without_paths(output: Any) -> Any:
@@ -117,11 +132,15 @@ def _clean(cell: Any) -> Any:
 
 def _with_cards(page: Page, run: Run, cells: list[Any]) -> list[Any]:
     """Put the head card under the title and the running instructions at the end."""
-    title, _, rest = cells[0].source.partition("\n")
     card = cards.head(page, run) if run.finished else cards.failure(run)
-    first = copy.deepcopy(cells[0])
+    return [_under_title(cells[0], card), *cells[1:], _markdown(cards.tail(page, run))]
+
+
+def _under_title(cell: Any, card: str) -> Any:
+    title, _, rest = cell.source.partition("\n")
+    first = copy.deepcopy(cell)
     first.source = f"{title}\n\n{card}\n{rest}"
-    return [first, *cells[1:], _markdown(cards.tail(page, run))]
+    return first
 
 
 def _markdown(source: str) -> Any:

@@ -16,6 +16,8 @@ from prunekit._checks import Floats
 from prunekit.stable import _arguments
 from prunekit.stable._arguments import PIECE
 
+_SMALL = 1e-250  # sums of powers below this have lost terms to underflow
+
 
 def compression_error(values: ArrayLike, kept: int | float | ArrayLike, p: float = 2.0) -> Any:
     """Return the relative ℓp error of keeping the weights largest in magnitude.
@@ -54,15 +56,18 @@ def compression_error(values: ArrayLike, kept: int | float | ArrayLike, p: float
         magnitude = np.abs(x)
         if 0 < removed < x.size:
             magnitude.partition(removed)
-        top = _largest(magnitude[removed:] if removed < x.size else magnitude)
-        low = _power_sum(magnitude[:removed], top, p)
-        return float((low / (low + _power_sum(magnitude[removed:], top, p))) ** (1 / p))
+        return _error(magnitude[:removed], magnitude[removed:], p)
     listed = np.asarray(kept)
     if listed.ndim != 1 or listed.size == 0 or listed.dtype.kind not in "iuf":
         raise ValueError(f"kept has shape {listed.shape} and kind {listed.dtype}: give a vector of counts or of shares")
     counts = [_arguments.kept("kept", k.item(), x.size, "weights") for k in listed]
     below = _below(x, p)
-    return np.array([(below[x.size - k] / below[-1]) ** (1 / p) for k in counts])
+    return np.array(
+        [
+            (below[x.size - k] / below[-1]) ** (1 / p) if below[x.size - k] > _SMALL else compression_error(x, k, p)
+            for k in counts
+        ]
+    )
 
 
 def smallest_kept(values: ArrayLike, error: float, p: float = 2.0) -> int:
@@ -93,6 +98,11 @@ def smallest_kept(values: ArrayLike, error: float, p: float = 2.0) -> int:
         raise ValueError(f"error is {error}: give a relative error from 0 to 1")
     below = _below(x, p)
     allowed = error**p * below[-1] * (1 + 1e-12)  # rounding of the sums must not cost a weight
+    if allowed <= _SMALL:  # of a large order: by logarithms
+        magnitude = np.sort(np.abs(x).astype(float))
+        with np.errstate(divide="ignore"):
+            below = np.append(-np.inf, np.logaddexp.accumulate(p * np.log(magnitude / magnitude[-1])))
+            allowed = p * np.log(error) + below[-1] + 1e-12
     return int(x.size - (np.searchsorted(below, allowed, side="right") - 1))
 
 
@@ -112,9 +122,8 @@ def column_norms(matrix: ArrayLike, p: float = 2.0) -> Floats:
         If an argument is out of its range.
     """
     x, p = _arguments.weights("matrix", matrix, 2), _arguments.order("p", p)
-    top = float(max(-x.min(), x.max()))
-    if top == 0:
-        return np.zeros(x.shape[1])
+    top = np.maximum(-x.min(axis=0), x.max(axis=0)).astype(float)  # column by column: high powers of small ones vanish
+    top[top == 0] = 1.0
     total = np.zeros(x.shape[1])
     step = _arguments.rows_at_once(x)
     for start in range(0, len(x), step):
@@ -180,7 +189,22 @@ def singular_value_error(matrix: ArrayLike, kept: int | float | ArrayLike, p: fl
         As `compression_error`.
     """
     found = singular_values(matrix)
-    return compression_error(found, kept) if p is None else compression_error(found**2, kept, p)
+    # The error of squares at order p is the square of the error at order 2p.
+    return compression_error(found, kept) if p is None else compression_error(found, kept, 2 * p) ** 2
+
+
+def _error(removed: Any, rest: Any, p: float) -> float:
+    """Return the relative error of removing weights (given as magnitudes), each sum in units of its own largest term.
+
+    In units of the largest weight, high powers of the removed ones would vanish.
+    """
+    top = max(_largest(rest) if rest.size else 0.0, float(removed.max()) if removed.size else 0.0)
+    most = float(removed.max()) if removed.size else 0.0
+    if most == 0:
+        return 0.0
+    low = _power_sum(removed, most, p)
+    share = low / (_power_sum(removed, top, p) + _power_sum(rest, top, p))
+    return float(most / top * share ** (1 / p))
 
 
 def _largest(magnitude: Any) -> float:

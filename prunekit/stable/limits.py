@@ -31,7 +31,7 @@ def limit_error(alpha: float, d: float, kept: float, p: float = 2.0, quantile: f
     Parameters
     ----------
     alpha : float
-        Tail index, in [0.1, 2], not within 0.02 of 1 unless 1.
+        Tail index, in [0.1, 2].
     d : float
         Number of weights.
     kept : float

@@ -69,8 +69,8 @@ def tail_index(
     values : (n,) or (n, d) array
         Independent draws of a law symmetric about its location; one vector a row. n ≥ 4, any number (primes too).
     blocks : int or ints, optional
-        Block sizes K₁, from 2 to n/2. With several, the median of the estimates. Default: one, ⌊√n⌋. The rows that fill
-        no block are left out of the sums.
+        Block sizes K₁, from 2 to n/2. With several, the median of the estimates. Default: one, ⌊√n⌋. The last
+        rows, that fill no block, are left out of the sums and the mean of logarithms; they count for the median only.
     shuffles : int
         How often the rows are put in random order before they are cut; the median over the orders is returned.
         Default 0: the order given. Shuffle where neighbours are alike, as the weights of a unit are.

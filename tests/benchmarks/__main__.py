@@ -23,7 +23,7 @@ RESULTS = Path(__file__).with_name("results.json")
 
 def main(*only: str) -> None:
     """Run what the modules named ``bench_*`` measure, or those named."""
-    from prunekit.runs.execution import commit, device
+    from prunekit.runs.execution import checkout_commit, device
     from prunekit.runs.keys import installed_versions
 
     names = sorted(m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if m.name.startswith("bench_"))
@@ -35,7 +35,7 @@ def main(*only: str) -> None:
         print("  ".join(f"{key}: {_short(value)}" for key, value in result.items()))
     record = {
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit(),
+        "commit": checkout_commit()[0],
         "versions": {"python": platform.python_version(), **installed_versions()},
         "device": device(),
         "results": results,

@@ -56,6 +56,52 @@ def test_reoptimized_losses_are_minima_over_the_kept_weights(rank):
         assert loss == pytest.approx(found, abs=1e-6)
 
 
+def by_least_squares(A, w):
+    """Return the costs from the root A of the Hessian itself: the distances of Ac from the spans of kept columns."""
+    costs = []
+    for k in range(len(w) + 1):
+        b, kept = A @ removed(w, k), A[:, cones.kept_order(w)[:k]]
+        residual = b - kept @ np.linalg.lstsq(kept, b, rcond=1e-11)[0] if k else b
+        costs.append(residual @ residual / 2)
+    return np.array(costs)
+
+
+def test_a_dependent_kept_weight_changes_nothing():
+    np.testing.assert_array_equal(reoptimized_losses(np.diag([0.0, 1, 1]), [2.0, 1, 3]), [5, 0.5, 0.5, 0])
+    np.testing.assert_array_equal(reoptimized_losses(np.zeros((2, 2)), [2.0, 1]), [0, 0, 0])
+
+
+@pytest.mark.parametrize("rank", range(1, 10))
+@pytest.mark.parametrize("kind", ["any", "whole", "dead", "twice", "units"])
+def test_reoptimized_losses_of_singular_hessians_of_every_rank(rank, kind):
+    for seed in range(5):
+        rng = np.random.default_rng((rank, seed))
+        A, w = rng.standard_normal((rank, 8)), rng.standard_normal(8)
+        if kind == "whole":
+            A = rng.integers(-2, 3, A.shape).astype(float)
+        if kind == "dead":  # inputs that are always 0, in a matrix made from its eigenvalues: no exact zeros in it
+            A[:, rng.permutation(8)[:3]] = 0
+        if kind == "twice":
+            A = A[:, rng.integers(0, 8, 8)]
+        if kind == "units":
+            A *= 10.0 ** rng.uniform(-3, 3, 8)
+        h, V = np.linalg.eigh(A.T @ A)
+        expected = by_least_squares(A, w)
+        for H in (A.T @ A, (V * np.abs(h)) @ V.T) if kind != "units" else (A.T @ A,):
+            np.testing.assert_allclose(reoptimized_losses((H + H.T) / 2, w), expected, atol=1e-9 * expected.max())
+
+
+def test_dead_weights_among_many_leave_the_costs_of_the_others():
+    rng = np.random.default_rng(0)
+    A, w = rng.standard_normal((150, 150)), rng.standard_normal(150)
+    A[:, rng.permutation(150)[:50]] = 0  # as pixels that are black in every image
+    alive, order = A.any(axis=0), cones.kept_order(w)
+    found, reduced = reoptimized_losses(A.T @ A, w), reoptimized_losses((A.T @ A)[np.ix_(alive, alive)], w[alive])
+    kept = np.append(0, np.cumsum(alive[order]))  # a dead weight costs nothing, whether it is kept or removed
+    np.testing.assert_allclose(found, reduced[kept], rtol=1e-9, atol=1e-9 * found[0])
+    np.testing.assert_allclose(found[[10, 75, 120]], by_least_squares(A, w)[[10, 75, 120]], atol=1e-9 * found[0])
+
+
 @given(st.integers(0, 1000), st.integers(1, 8))
 def test_reoptimizing_helps_and_more_weights_help(seed, rank):
     H, w = problem(8, rank, seed)

@@ -1,6 +1,8 @@
 """Masks in files: round trips, and files that are damaged or somebody else's."""
 
+import hashlib
 import json
+import os
 
 import pytest
 import torch
@@ -69,6 +71,25 @@ def test_truncated_and_changed_files_are_refused(tmp_path, ending):
             Mask.load(path)
 
 
+@pytest.mark.parametrize("ending", ["safetensors", "json"])
+def test_no_changed_byte_changes_the_mask(tmp_path, ending):
+    """JSON is refused; so is safetensors, but for another spelling of the same header."""
+    path = tmp_path / f"m.{ending}"
+    mask = Mask({"é.a": bools(True, False, True), "b": torch.ones(2, 9, dtype=torch.bool)})
+    mask.save(path)
+    content = path.read_bytes()
+    for position in range(len(content)):
+        for change in [1 << bit for bit in range(8)] + [0x2A, 0x29]:  # a space as other white space
+            changed = bytes([content[position] ^ change])
+            path.write_bytes(content[:position] + changed + content[position + 1 :])
+            try:
+                found = Mask.load(path)
+            except ValueError as refused:
+                assert str(refused).startswith(f"m.{ending} ")
+            else:
+                assert ending == "safetensors" and found == mask and changed in b"E\t\n"
+
+
 def test_foreign_safetensors_are_refused(tmp_path):
     path = tmp_path / "m.safetensors"
     tensors = {"w": bools(True, False)}
@@ -96,6 +117,13 @@ def test_foreign_safetensors_are_refused(tmp_path):
             Mask.load(path)
 
 
+def document(*entries, **changes):
+    """Return a JSON mask of some parameters, with their checksum."""
+    text = json.dumps(entries, separators=(",", ":"))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return {"format": "prunekit.mask", "version": 1, "sha256": digest, "parameters": list(entries), **changes}
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -108,23 +136,25 @@ def test_foreign_safetensors_are_refused(tmp_path):
 def test_damaged_json_is_refused(tmp_path, change):
     path = tmp_path / "m.json"
     entry = {"name": "w", "shape": [2, 2], "kept": [1, 3]}
-    document = {"format": "prunekit.mask", "version": 1, "parameters": [entry]}
-    path.write_text(json.dumps(document))
+    path.write_text(json.dumps(document(entry)))
     assert Mask.load(path)["w"].tolist() == [[False, True], [False, True]]
-    path.write_text(json.dumps({**document, "parameters": [{**entry, **change}]}))
-    with pytest.raises(ValueError, match=r"^m.json is damaged"):
+    path.write_text(json.dumps(document({**entry, **change})))  # the checksum is right, the content is not
+    with pytest.raises(ValueError, match=r"^m.json is damaged") as refused:
         Mask.load(path)
+    assert "checksum" not in str(refused.value)
 
 
 def test_other_damaged_json_and_endings(tmp_path):
     path = tmp_path / "m.json"
     entry = {"name": "w", "shape": [2], "kept": []}
-    document = {"format": "prunekit.mask", "version": 1, "parameters": [entry]}
     for changed, message in [
-        ({**document, "parameters": [entry, entry]}, "named twice"),
-        ({**document, "parameters": [{"name": "w"}]}, "damaged"),
-        ({**document, "version": 2}, "reads version 1"),
-        ({**document, "format": None}, "no mask of prunekit"),
+        (document(entry, entry), "named twice"),
+        (document({"name": "w"}), "damaged"),
+        (document(entry, parameters=[{**entry, "kept": [0]}]), "its checksum does not match"),
+        (document(entry, sha256=None), "its checksum does not match"),
+        ({k: v for k, v in document(entry).items() if k != "sha256"}, "damaged .'sha256'"),
+        (document(entry, version=2), "reads version 1"),
+        (document(entry, format=None), "no mask of prunekit"),
     ]:
         path.write_text(json.dumps(changed))
         with pytest.raises(ValueError, match=message):
@@ -140,11 +170,10 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "m.json"
     SMALL.save(path)
 
-    def full(self, content):
-        self.write_text("half of it")
+    def full(handle):
         raise OSError("disk full")
 
-    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="disk full"):
         (~SMALL).save(path)
     assert Mask.load(path) == SMALL and [p.name for p in tmp_path.iterdir()] == ["m.json"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import pickle
@@ -18,6 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from prunekit import _locks, _owners
 from prunekit.nets import CheckpointError, Config, Diverged, checkpoint, fit, models
 from tests.nets import nursery
 from tests.nets.helpers import equal, state, toy
@@ -74,7 +76,7 @@ def test_ten_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
     assert resumed.averaged is not None
     assert whole.averaged is not None
     assert equal(resumed.averaged, whole.averaged)
-    assert {p.name for p in path.parent.iterdir()} <= {"run.safetensors", "run.safetensors.partial"}
+    assert {p.name for p in path.parent.iterdir()} == {"run.safetensors"}  # no draft and no lock of the killed
 
 
 def net(seed: int = 0) -> nn.Module:
@@ -279,3 +281,64 @@ def test_a_write_that_falls_leaves_the_old_checkpoint(kept: Path, monkeypatch: p
         with pytest.raises(OSError, match="no space"):
             checkpoint.write(kept, {"a": torch.zeros(1000)}, {})
     assert kept.read_bytes() == before
+
+
+def lock_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.lock")
+
+
+def test_a_second_training_on_one_checkpoint_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "run.safetensors"
+    with checkpoint.claimed(path):
+        with pytest.raises(CheckpointError, match=rf"run.safetensors is the checkpoint of .*process {os.getpid()} on"):
+            fit(net(), toy(), CONFIG, resume=path)
+        fit(net(), toy(), but(epochs=1))  # without a checkpoint nothing is shared
+    assert not path.exists() and list(path.parent.iterdir()) == []
+    fit(net(), toy(), CONFIG, resume=path)
+    assert [p.name for p in path.parent.iterdir()] == ["run.safetensors"]
+
+
+def test_another_host_s_training_is_noticed_by_its_heartbeat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its lock is not seen here, so the file's mark and time of change decide."""
+    path = tmp_path / "run.safetensors"
+    monkeypatch.setattr(_locks, "WATCH", 0.2)
+    lock_of(path).write_text(f"{_owners.Owner('node-7', 12, 3).mark}\n")
+    stamps = iter(range(1000))
+    with monkeypatch.context() as patch:
+        patch.setattr(_locks, "_stamp", lambda _: next(stamps))
+        with pytest.raises(CheckpointError, match="process 12 on node-7: wait for it"):
+            fit(net(), toy(), CONFIG, resume=path)
+    assert "watching for 0 s whether it still lives" in capsys.readouterr().err
+    fit(net(), toy(), CONFIG, resume=path)  # it was killed: nothing beats
+    assert [p.name for p in tmp_path.iterdir()] == ["run.safetensors"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK])
+def test_without_locks_the_marks_decide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def none(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    path = tmp_path / "run.safetensors"
+    monkeypatch.setattr(_locks.fcntl, "flock", none)
+    with checkpoint.claimed(path), pytest.raises(CheckpointError, match="is the checkpoint of a training that runs"):
+        fit(net(), toy(), CONFIG, resume=path)
+    me = _owners.me()
+    lock_of(path).write_text(_owners.Owner(me.host, me.pid, me.start + 1).mark)  # killed, its number given anew
+    fit(net(), toy(), CONFIG, resume=path)
+    assert [p.name for p in tmp_path.iterdir()] == ["run.safetensors"]
+
+
+def test_a_finished_training_is_read_from_a_folder_that_cannot_be_written(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit(net(), toy(), CONFIG, resume=kept)
+
+    def read_only(self: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(self))
+
+    whole = fit(net(), toy(), CONFIG)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", read_only)
+        assert equal(state(fit(net(), toy(), CONFIG, resume=kept).model), state(whole.model))

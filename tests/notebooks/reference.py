@@ -1,6 +1,8 @@
-"""Write the reference notebooks that nbval executes again: ``python -m tests.notebooks.reference``.
+"""Write the reference notebooks that runs are compared with: ``python -m tests.notebooks.reference``.
 
-A reference is a chapter as it runs at smoke scale, with the outputs of the cells tagged `CHECKED` and no others.
+A reference is a chapter as it runs at smoke scale, with the outputs of the cells tagged `CHECKED` and no others. The
+tag is nbval's, which can execute a reference by itself; the suite compares the runs of its smoke book, so that no
+chapter is executed twice.
 """
 
 from __future__ import annotations
@@ -30,8 +32,8 @@ def tags(cell: Any) -> list[str]:
 def reduced(executed: Any) -> Any:
     """Return an executed notebook's code cells, with the outputs of the checked ones alone.
 
-    nbval wants execution counts on cells with outputs; everything that differs between two runs of the same code
-    (ids, times, paths, versions) is left out, so that a reference changes only when its numbers do.
+    Cells with outputs have execution counts, as nbval wants them; everything that differs between two runs of the same
+    code (ids, times, paths, versions) is left out, so that a reference changes only when its numbers do.
     """
     code = [cell for cell in executed.cells if cell.cell_type == "code"]
     cells = [_reduced_cell(cell, index) for index, cell in enumerate(code)]
@@ -55,6 +57,24 @@ def _plain(output: Any) -> Any:
     if output.output_type != "stream" or output.name != "stdout":
         raise ValueError(f"a cell tagged {CHECKED} has an output of type {output.output_type}: it may only print")
     return nbformat.v4.new_output("stream", name="stdout", text=output.text)
+
+
+def differences(reference: Any, executed: Any) -> list[str]:
+    """Say what an executed chapter does otherwise than its reference: its code, or what its checked cells print."""
+    expected = reference.cells
+    cells = [cell for cell in executed.cells if cell.cell_type == "code"]
+    if [cell.source for cell in cells] != [cell.source for cell in expected]:
+        return ["the code is another"]
+    return [
+        f"cell {index} printed {printed(cell)!r}; its reference holds {printed(held)!r}"
+        for index, (cell, held) in enumerate(zip(cells, expected, strict=True))
+        if CHECKED in tags(held) and printed(cell) != printed(held)
+    ]
+
+
+def printed(cell: Any) -> str:
+    """Return what a cell printed, in however many pieces it came."""
+    return "".join(o.text for o in cell.outputs if o.output_type == "stream" and o.name == "stdout")
 
 
 def write_all(folder: Path = FOLDER) -> list[Path]:

@@ -95,6 +95,18 @@ IMAGES = """
 """
 
 
+# Of the section on running a page: its copy button with what that copies, and the link to its notebook.
+RUNNING = """
+() => {
+  const section = document.querySelector("#run-it-yourself"), block = section?.querySelector("div.highlight-bash");
+  const buttons = [...block?.querySelectorAll("button.copybtn") ?? []], link = section?.querySelector("a.download");
+  const target = buttons[0]?.dataset.clipboardTarget;
+  return {buttons: buttons.length, copied: target ? document.querySelector(target).innerText : "",
+          notebook: link?.getAttribute("href"), download: link?.hasAttribute("download")};
+}
+"""
+
+
 @contextmanager
 def a_browser(executable: str) -> Iterator[Browser]:
     """Start the Chromium at `executable`."""

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import click
 
@@ -47,7 +48,8 @@ def understand(arguments: list[str], page: Path | None = None) -> str:
         _, command, rest = command.resolve_command(context, rest)
         context = click.Context(command, parent=context)
     if rest:  # prose names a command by its name alone
-        command.parse_args(context, list(rest))
+        with mock.patch.object(click.Path, "convert", lambda self, value, *_: Path(value)):  # reader's folders
+            command.parse_args(context, list(rest))
         if command is cli.run:
             _parameters(context)
     return command.name or ""

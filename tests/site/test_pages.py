@@ -16,7 +16,7 @@ import yaml
 
 from prunekit import paths
 from prunekit.site.evidence import chapters
-from tests.site.browsing import CONTRASTS, IMAGES, PHONE, RAW_TEX, Visit, a_browser
+from tests.site.browsing import CONTRASTS, IMAGES, PHONE, RAW_TEX, RUNNING, Visit, a_browser
 
 pytestmark = pytest.mark.browser
 
@@ -34,9 +34,14 @@ def listed(node: Any) -> list[str]:
     return [name for item in node for name in listed(item)] if isinstance(node, list) else []
 
 
+def alone(document: str) -> Any:
+    """Return a parameter whose tests stay on one worker: a page is opened once for all tests that look at it."""
+    return pytest.param(document, marks=pytest.mark.xdist_group(document))
+
+
 PAGES = [*listed(yaml.safe_load(paths.TOC.read_text(encoding="utf-8"))), *BESIDES]
-every_page = pytest.mark.parametrize("document", PAGES)
-every_chapter = pytest.mark.parametrize("document", CHAPTERS)
+every_page = pytest.mark.parametrize("document", [alone(document) for document in PAGES])
+every_chapter = pytest.mark.parametrize("document", [alone(document) for document in CHAPTERS])
 both_themes = pytest.mark.parametrize("theme", THEMES)
 Opening = Callable[[str, str], "Seen"]
 
@@ -53,6 +58,7 @@ class Seen:
         self.raw = visit.measure(RAW_TEX)
         self.images = visit.measure(IMAGES)
         self.contrasts = visit.measure(CONTRASTS)
+        self.running = visit.measure(RUNNING)
         page.set_viewport_size(PHONE)
         self.phone = page.evaluate("({page: document.documentElement.scrollWidth, screen: innerWidth})")
         self.figures = page.evaluate(
@@ -252,12 +258,10 @@ def test_the_theme_switch_changes_the_page_and_its_figures(open_page):
 
 
 @every_chapter
-def test_commands_can_be_copied(open_page, document):
-    page = open_page(document)
-    block = page.locator("#run-it-yourself div.highlight-bash").first
-    assert block.locator("button.copybtn").count() == 1
-    target = block.locator("button.copybtn").get_attribute("data-clipboard-target")
-    assert "prunekit run" in page.locator(target).inner_text()
+def test_commands_can_be_copied(seen, document):
+    running = seen(document, "light").running
+    assert running["buttons"] == 1
+    assert "prunekit run" in running["copied"]
 
 
 def decode(link: str) -> str:
@@ -287,10 +291,10 @@ def test_the_numbers_of_every_figure_can_be_had(open_page, document, tmp_path):
 
 
 @every_chapter
-def test_the_notebook_can_be_had_without_outputs(open_page, smoke_site, document):
-    link = open_page(document).locator("#run-it-yourself a.download")
-    file = (smoke_site / f"{document}.html").parent / link.get_attribute("href")
-    assert link.get_attribute("download") is not None
+def test_the_notebook_can_be_had_without_outputs(seen, smoke_site, document):
+    running = seen(document, "light").running
+    file = (smoke_site / f"{document}.html").parent / running["notebook"]
+    assert running["download"]
     assert file.name == document.removeprefix("chapters/").replace("/", "-") + ".ipynb"
     notebook = nbformat.read(file, as_version=4)
     nbformat.validate(notebook)

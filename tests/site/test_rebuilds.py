@@ -47,6 +47,30 @@ check("chang/lemma-1", what="a gap", measured=0.0, expected=0.0, tolerance=0.1, 
 ```{{code-cell}} ipython3
 print("beyond the" + " fault")
 ```
+
+```{{code-cell}} ipython3
+:tags: [raises-exception]
+
+int("no number")
+```
+
+```{{code-cell}} ipython3
+:tags: [skip-execution]
+
+print("never" + " executed")
+```
+
+```{{code-cell}} ipython3
+:tags: [remove-cell]
+
+print("executed and" + " not shown")
+```
+
+```{{code-cell}} ipython3
+:tags: [hide-output, full-width]
+
+print("at the" + " end")
+```
 """
 
 
@@ -180,6 +204,15 @@ def test_a_repaired_page_is_run_alone(history):
     assert not outcome.pages[BROKEN].select(".admonition.error")
     assert not outcome.pages["book/scorecard"].select(".admonition.error")
     assert verdict_on_scorecard(outcome, "chang/lemma-1") == "reproduced"
+
+
+def test_a_page_with_jupyter_books_tags_is_finished_and_looks_as_they_say(history):
+    page, text = history["repaired"].pages[BROKEN], history["repaired"].text(BROKEN)
+    assert not page.select(".admonition.error")
+    assert "ValueError: invalid literal for int()" in text  # expected, so shown and no failure
+    assert 'print("never" + " executed")' in text and "never executed" not in text
+    assert "executed and" not in text
+    assert "at the end" in page.select_one(".tag_hide-output.tag_full-width details").get_text()
 
 
 def test_an_unchanged_book_executes_nothing_and_is_up_to_date(history):

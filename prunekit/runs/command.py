@@ -1,0 +1,132 @@
+"""What the commands that execute runs have in common: the choice of an engine, the batch, and how it may end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from functools import wraps
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from prunekit.runs import batch, notes
+from prunekit.runs.engines import ENGINES, Choice, EngineLost, opened
+from prunekit.runs.execution import Job
+from prunekit.runs.progress import Bar
+from prunekit.runs.store import Run
+
+workers_option = click.option(
+    "--workers",
+    "--jobs",
+    "workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Notebooks to execute at a time; each kernel is single-threaded.",
+)
+
+
+every_core_option = click.option(
+    "--workers",
+    "--jobs",
+    "workers",
+    type=click.IntRange(min=1),
+    help="Pages to execute at a time; each kernel is single-threaded.  [default: one for each core]",
+)
+
+
+def engine_options(*, every_core: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Let a command choose who executes its runs; it gets one `prunekit.runs.engines.Choice` as ``engine``.
+
+    With `every_core` the choice has no number of workers where the user gave none: the command then takes as many as
+    fit this machine.
+    """
+    return lambda command: _with_engine(command, every_core_option if every_core else workers_option)
+
+
+def _with_engine(command: Callable[..., Any], how_many: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(command)
+    def chosen(
+        *args: Any,
+        engine: str,
+        workers: int | None,
+        scheduler: str | None,
+        scheduler_file: Path | None,
+        detach: bool,
+        **kwargs: Any,
+    ) -> Any:
+        source = click.get_current_context().get_parameter_source("workers")
+        own = workers if source != click.core.ParameterSource.DEFAULT or not (scheduler or scheduler_file) else None
+        choice = Choice(engine, own, scheduler, scheduler_file, detach)
+        return command(*args, engine=choice, **kwargs)
+
+    options = [
+        click.option(
+            "--engine",
+            type=click.Choice(ENGINES),
+            default="processes",
+            show_default=True,
+            help="Who executes: processes of this machine, or Dask (prunekit[cluster]).",
+        ),
+        how_many,
+        click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers execute, tcp://HOST:PORT."),
+        click.option(
+            "--scheduler-file",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="File in which a Dask scheduler wrote its address.",
+        ),
+        click.option("--detach", is_flag=True, help="Leave the runs with the scheduler and return at once."),
+    ]
+    for option in reversed(options):
+        chosen = option(chosen)
+    return chosen
+
+
+def execute(
+    jobs: list[Job],
+    choice: Choice,
+    label: Callable[[Job], str],
+    also: batch.Progress | None = None,
+    expected: Mapping[str, float] | None = None,
+) -> list[Run]:
+    """Have the runs of some jobs; end the command where they are left to others, or the engine is lost.
+
+    `also` is told what the progress bar is told; `expected` is what the bar is told of how long runs take, by key.
+    """
+    wanted = {j.key: j for j in jobs}
+    pending = [j for j in wanted.values() if j.force or not j.store.finished(j.key)]
+    with batch.ending_at_once():
+        try:
+            with opened(choice, pending, label) as engine:
+                for warning in getattr(engine, "warnings", []):
+                    click.echo(warning, err=True)
+                if choice.detach and pending:
+                    engine.detach(pending)  # type: ignore[attr-defined]
+                    _end_detached(pending, engine.address)  # type: ignore[attr-defined]
+                with closing(Bar(len(wanted), label, expected)) as bar:
+                    runs = batch.run_all(jobs, engine, batch.telling(bar, also) if also else bar)
+        except EngineLost as error:
+            _end_lost(list(wanted.values()), error)
+    for folder in {j.folder for j in jobs}:
+        notes.settle(folder)
+    return runs
+
+
+def _end_detached(jobs: list[Job], address: str) -> NoReturn:
+    click.echo(f"left {len(jobs)} runs with the scheduler at {address}; how far they are:")
+    click.echo(f"  prunekit runs progress {os.path.commonpath([j.folder for j in jobs])}")
+    click.echo("repeat the command without --detach for their results")
+    sys.exit(0)
+
+
+def _end_lost(jobs: list[Job], error: EngineLost) -> NoReturn:
+    finished = sum(j.store.finished(j.key) is not None for j in jobs)
+    click.echo(
+        f"\n{error}\n{finished} of {len(jobs)} runs are finished and kept. To go on, start a scheduler and workers "
+        "again, or choose another engine, and repeat the command",
+        err=True,
+    )
+    sys.exit(1)
