@@ -215,8 +215,8 @@ class Spectrum:
         Source: stochastic Lanczos quadrature, Ubaru, Chen and Saad (2017). An error that falls as 1/steps or
         faster is at most what the last half of the steps changed. Seen on digits networks: |h|/(t + |h|) falls as
         steps^-2 to steps^-3 once t is resolved, √|h| as 1/steps, where now and then the last half of the steps changes
-        less by chance: two errors of it held the truth in 87% of runs. The truth is that of the given matrix: what single
-        precision does to its products is not in the error.
+        less by chance: two errors of it held the truth in 87% of runs. The truth is that of the given matrix: what
+        single precision does to its products is not in the error.
         """
         draws = [probe.integrate(f) for probe in self.probes]
         if self.exact:
