@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from prunekit import paths
+from prunekit import _files, paths
 from prunekit.runs.execution import checkout_commit, device
 
 RESULTS = Path(__file__).with_name("road.json")
@@ -85,19 +85,20 @@ def steps(clone: Path) -> Iterator[tuple[str, Callable[[], float | dict[str, flo
 def main(*only: str) -> None:
     """Time the steps, print them, keep them as JSON."""
     kept = json.loads(RESULTS.read_text(encoding="utf-8"))["seconds"] if RESULTS.exists() and only else {}
+    commit, began = checkout_commit()[0], datetime.now(UTC).isoformat(timespec="seconds")
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder) / "clone"
         subprocess.run(["git", "clone", "--quiet", str(paths.ROOT), str(clone)], check=True)
         for step, run in steps(clone):
-            if not only or step in only or step == INSTALL:
-                found = run()
-                found = found if isinstance(found, dict) else {step: found}
-                kept |= found
-                for name, seconds in found.items():
-                    print(f"{name:52} {seconds:8.1f} s", flush=True)
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    record = {"measured": now, "commit": checkout_commit()[0], "device": device()}
-    RESULTS.write_text(json.dumps(record | {"seconds": kept}, indent=1) + "\n", encoding="utf-8")
+            if only and step not in only and step != INSTALL:
+                continue
+            found = run()
+            found = found if isinstance(found, dict) else {step: found}
+            kept |= found
+            for name, seconds in found.items():
+                print(f"{name:52} {seconds:8.1f} s", flush=True)
+            record = {"measured": began, "commit": commit, "device": device(), "seconds": kept}
+            _files.write(RESULTS, json.dumps(record, indent=1) + "\n")  # after each: the steps take an hour
 
 
 if __name__ == "__main__":
