@@ -229,6 +229,14 @@ def test_an_eigenvalue_of_any_multiplicity_keeps_its_mass(copies):
     assert max(zeros) < 350
 
 
+def test_a_bulk_far_from_zero_is_no_handful_of_eigenvalues():
+    """Its nodes have residuals small relative to their values, and stand for several eigenvalues each all the same."""
+    h = np.concatenate([np.linspace(0.995, 1.005, 200), np.random.default_rng(0).random(400) * 0.1])
+    found = [spectrum(Matrix(np.diag(h)), steps=16, seed=s).trace() for s in range(6)]
+    assert np.mean([each.value for each in found]) == pytest.approx(h.sum(), rel=0.1)
+    assert sum(abs(each.value - h.sum()) <= 2 * each.error for each in found) >= 5
+
+
 def test_the_whole_space_is_exact():
     H = heavy(40)
     found = spectrum(Matrix(H), steps=40, probes=4, seed=1)
