@@ -13,7 +13,7 @@ from torch import Tensor
 
 from prunekit import _checks
 from prunekit._checks import Floats, Seed
-from prunekit.curvature.lanczos import Ritz, Run, advance, checkpoints, fitting
+from prunekit.curvature.lanczos import Ritz, Run, advance, checkpoints, fitting, need
 from prunekit.curvature.operator import Operator
 from prunekit.estimates import Estimate
 from prunekit.nets import checkpoint
@@ -59,7 +59,7 @@ class Probing:
         self.probes = _checks.count("probes", probes)
         if steps is None:
             most = _checks.count("budget", budget, self.probes) // self.probes
-            self.levels = _until(min(most, D))
+            self.levels = _until(_within(min(most, D), D, self.probes, storage, max_memory))
         else:
             self.levels = [min(_checks.count("steps", steps), D)]
         self.storage, self.shared, self.progress = storage, shared, progress
@@ -309,6 +309,16 @@ def advance_together(runs: Sequence[Run], operator: Operator) -> None:
     products = operator.product(torch.cat(blocks, dim=1))
     for run, part in zip(runs, products.split([block.shape[1] for block in blocks], dim=1), strict=True):
         run.take(part)
+
+
+def _within(most: int, D: int, probes: int, storage: str, max_memory: float) -> int:
+    """Return as many steps as fit into memory with all probes, which can be extended then; `most` at most.
+
+    Where not even the first of the levels fits, it is as many steps as the first has, or as fit with a single probe.
+    """
+    fitting(D, 1, storage, max_memory)  # refuses what has no room for a single vector
+    room = int(max_memory // need(D, 1, storage))
+    return min(most, max(room // probes, min(_LEVELS[0], room)))
 
 
 def _until(most: int) -> list[int]:

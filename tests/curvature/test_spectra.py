@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from prunekit.curvature import Matrix, spectrum, vector_measure
 from prunekit.curvature.lanczos import Run, advance, need, quadrature
+from prunekit.curvature.probing import Probing
 from prunekit.nets import CheckpointError
 
 
@@ -168,6 +169,24 @@ def test_too_little_memory_is_refused_with_what_would_fit():
     with pytest.raises(ValueError, match="max_memory") as refusal:
         vector_measure(operator, np.ones(120), steps=50, max_memory=500)
     assert "steps" not in str(refusal.value).partition("give")[2]
+
+
+def test_where_memory_is_short_there_are_fewer_steps_of_all_probes():
+    D = 400
+    operator = Matrix(outliers(D=D))
+    probing = Probing(operator, probes=4, budget=400, seed=0, max_memory=need(D, 4 * 40))
+    assert probing.together == 4
+    assert probing.levels == [16, 24, 32, 40]
+    first = probing.spectrum.products  # what reads the spectrum before anything is integrated
+    while probing.refine():
+        pass
+    assert (first, probing.spectrum.products) == (64, 160)
+    assert probing.spectrum.integrate(smooth).resolved
+    # no room for all probes at the first level: one after the other, of so many steps as one may have
+    assert Probing(operator, max_memory=need(D, 20)).levels == [16]
+    assert Probing(operator, max_memory=need(D, 9)).levels == [9]
+    with pytest.raises(ValueError, match="max_memory"):
+        Probing(operator, max_memory=need(D, 1) / 2)
 
 
 def test_a_shared_basis_is_block_lanczos_of_dense_algebra():
