@@ -28,7 +28,7 @@ def test_two_error_bars_of_an_integral_hold_the_truth(shape):
             probing.restart()
             found = probing.resolve(lambda one, f=f: one.integrate(f), 0.03)
             covered[name] += abs(found.value - f(net.values).sum()) <= 2 * found.error
-            assert not found.resolved or found.error < 0.1 * abs(found.value)
+            assert not found.resolved or found.error < 0.3 * abs(found.value)  # a cluster is all scatter
     # 95% of 40 are 38; fewer than 33 have a chance of 1e-3. Seen over 80 seeds: 91% to 100%
     assert min(covered.values()) >= 33, covered
     assert sum(covered.values()) >= 0.85 * SEEDS * len(covered), covered  # of a narrow bulk all integrals err together
