@@ -178,7 +178,7 @@ class Run:
 
     def forget(self) -> None:
         """Give up the basis, and with it further steps."""
-        self.basis, self._filled = self.basis[:0], 0
+        self.basis, self._filled = self.basis.new_empty(0, self.basis.shape[1]), 0  # a slice would hold all of it
 
     def ritz(self, steps: int | None = None) -> Ritz:
         """Return what the first steps give, all that were taken by default."""

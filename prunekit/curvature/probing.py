@@ -23,6 +23,7 @@ MAX_MEMORY = 4 * 2.0**30  # bytes for the basis unless told otherwise
 BUDGET = 512  # products
 ACCURACY = 0.03  # relative error at which an integral is good enough
 _SAVE_EVERY = 10  # steps between checkpoints of a probe that is under way
+_REACH = 4  # residuals: how far beyond the outermost node eigenvalues may lie
 _LEVELS = (16, 24, 32, 48, 64)  # steps after which an integral is looked at; half as many more beyond
 
 
@@ -210,6 +211,11 @@ class Direction:
         Eigenvalues and orthonormal eigenvectors.
     storage : str
         As for `spectrum`.
+
+    Attributes
+    ----------
+    forgotten : bool
+        Whether the basis was given up before the last step.
     """
 
     def __init__(self, operator: Operator, c: Floats, steps: int, known: tuple[Floats, Tensor], storage: str) -> None:
@@ -223,6 +229,7 @@ class Direction:
         self._rest = float(rest @ rest)
         self._levels = iter(_until(min(steps, operator.dimension)))
         lost = self._rest <= 1e-24 * float(whole @ whole)
+        self.forgotten = False
         self._run = None if lost else Run(rest[:, None], min(steps, operator.dimension), storage, V)
         self.refine()
 
@@ -236,8 +243,16 @@ class Direction:
         """Whether there are no more steps to take."""
         return self._run is None or self._run.finished
 
+    def forget(self) -> None:
+        """Give up the basis, and with it further steps: the measure stays as it is."""
+        self.forgotten = True
+        if self._run is not None:
+            self._run.forget()
+
     def refine(self) -> None:
-        """Go on to the next number of steps."""
+        """Go on to the next number of steps; nothing comes of it after the last, or after `forget`."""
+        if self.forgotten:
+            return
         if self._run is not None and not self.finished:
             level = next(self._levels)
             while not self._run.complete and self._run.done < level:
@@ -271,10 +286,17 @@ def assembled(D: int, runs: Sequence[Run], steps: int) -> Spectrum:
         converged = int(once.sum())
         probes += [_once(found.values, column, once, D) for column in found.weights.T]
         plain += rules(run, m, float(D), found)
-        gap = None if run.complete and m == run.done else Gap.of(Measure(found.values, D * found.weights.mean(1)))
+        gap = None if run.complete and m == run.done else _gap(found, once, D)
         gaps += [] if gap is None else [gap]
     products = sum(sum(len(A) for A in run.diagonals[:steps]) for run in runs)
     return Spectrum(tuple(probes), rules=tuple(plain), gaps=tuple(gaps), products=products, converged=converged)
+
+
+def _gap(found: Ritz, once: Any, D: int) -> Gap | None:
+    """Return what the quadrature does not see next to 0; on one side of all nodes, as far as the last residual says."""
+    end = 0 if found.values[0] > 0 else -1
+    reach = 0.0 if once[end] else _REACH * float(found.residuals[end])
+    return Gap.of(Measure(found.values, D * found.weights.mean(1)), reach)
 
 
 def _once(nodes: Floats, weights: Floats, once: Any, D: int) -> Measure:

@@ -301,6 +301,18 @@ def test_where_the_budget_ends_before_the_kink_is_resolved_there_is_no_bar(scale
     assert math.isfinite(found.scatter)
 
 
+def test_a_positive_spectrum_that_goes_on_below_the_least_node_is_not_resolved():
+    def steep(h):
+        return np.log(h + 1e-9)
+
+    h = 10 ** np.random.default_rng(0).uniform(-12, 0, 1500)
+    found = spectrum(Matrix(np.diag(h)), steps=24, seed=0)
+    assert abs(found.integrate(steep).value - steep(h).sum()) > 0.1 * np.abs(steep(h)).sum()
+    assert not found.integrate(steep).resolved
+    assert found.trace().resolved
+    assert spectrum(Matrix(np.diag(1 + h)), steps=24, seed=0).log_determinant().resolved
+
+
 class Killed(Exception):
     pass
 
