@@ -23,7 +23,7 @@ MAX_MEMORY = 4 * 2.0**30  # bytes for the basis unless told otherwise
 BUDGET = 512  # products
 ACCURACY = 0.03  # relative error at which an integral is good enough
 _SAVE_EVERY = 10  # steps between checkpoints of a probe that is under way
-_REACH = 4  # residuals: how far beyond the outermost node eigenvalues may lie
+_REACH = 1  # residuals: how far beyond the outermost node eigenvalues may lie
 _LEVELS = (16, 24, 32, 48, 64)  # steps after which an integral is looked at; half as many more beyond
 
 
