@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, stdtrit
@@ -64,6 +65,11 @@ class ProbedEstimate(Estimate):
         found = super().__new__(cls, value, math.hypot(scatter, quadrature) if resolved else math.inf)
         found._scatter, found._quadrature, found._resolved = scatter, quadrature, resolved
         return found
+
+    @classmethod
+    def _make(cls, iterable: Iterable[Any]) -> Estimate:  # type: ignore[override]
+        """Return a plain estimate, since a value and an error, such as `_replace` gives, do not tell the parts."""
+        return Estimate(*iterable)
 
     def __getnewargs__(self) -> tuple[float, float, float, bool]:
         """Return what a copy is made of."""

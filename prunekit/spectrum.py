@@ -102,35 +102,56 @@ class Measure:
 
 @dataclass(frozen=True, eq=False)
 class Gap:
-    """The interval between the nodes next to 0, in which a quadrature sees nothing.
+    """The interval next to 0 in which a quadrature sees nothing.
 
     Attributes
     ----------
     points : (n,) array
-        From the one node through 0 to the other, denser towards 0.
+        From the one node next to 0 through 0 to the other, denser towards 0; from 0 to the node where all nodes lie on
+        one side.
     mass : float
-        Weight of both nodes: what may lie in between.
+        Weight of these nodes: what may lie in the gap.
+    zeros : tuple of int
+        Which of the points are 0.
     """
 
     points: Floats
     mass: float
+    zeros: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, measure: Measure) -> Gap | None:
-        """Return the gap of a quadrature, None where 0 is a node or lies outside all of them."""
-        after = int(np.searchsorted(measure.nodes, 0.0))
-        if after in (0, measure.nodes.size) or measure.nodes[after] == 0:
+    def of(cls, measure: Measure, reach: float = 0.0) -> Gap | None:
+        """Return the gap of a quadrature; None where 0 is a node, or lies farther outside all nodes than `reach`.
+
+        Parameters
+        ----------
+        measure : Measure
+            The quadrature.
+        reach : float
+            How far eigenvalues may lie from the node next to 0, where all nodes are on one side of it.
+        """
+        nodes, after, n = measure.nodes, int(np.searchsorted(measure.nodes, 0.0)), _DEPTHS.size
+        if after in (0, nodes.size):
+            next_to = 0 if after == 0 else -1
+            if nodes[next_to] == 0 or abs(nodes[next_to]) > reach:
+                return None
+            return cls(nodes[next_to] * _DEPTHS, float(measure.weights[next_to]), (0,))
+        if nodes[after] == 0:
             return None
-        low, high = measure.nodes[after - 1 : after + 1]
-        points = np.concatenate([low * _DEPTHS[::-1], high * _DEPTHS])
-        return cls(points, float(measure.weights[after - 1 : after + 1].sum()))
+        points = np.concatenate([nodes[after - 1] * _DEPTHS[::-1], nodes[after] * _DEPTHS])
+        return cls(points, float(measure.weights[after - 1 : after + 1].sum()), (n - 1, n))
 
     def hidden(self, f: Callable[[Floats], Floats]) -> float:
-        """Return the mass in the gap times how far f leaves, in it, the range between its values at both ends."""
-        values = np.broadcast_to(np.asarray(f(self.points), dtype=float), self.points.shape)
-        low, high = sorted((values[0], values[-1]))
-        beyond = max(low - values.min(), values.max() - high, 0.0)
-        return self.mass * float(beyond)
+        """Return the mass in the gap times how far f leaves, in it, the range between its values at the nodes.
+
+        Where f has no finite value at 0 itself, as t log|t|, the points beside it are what counts.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = np.array(np.broadcast_to(np.asarray(f(self.points), dtype=float), self.points.shape))
+        at_nodes = values[[0, -1]] if len(self.zeros) == 2 else values[-1:]
+        zero = np.isin(np.arange(values.size), self.zeros)
+        seen = values[~zero | np.isfinite(values)]
+        return self.mass * float(max(at_nodes.min() - seen.min(), seen.max() - at_nodes.max(), 0.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,14 +229,16 @@ class Spectrum:
             `quadrature`: half of the most by which the last half of the steps changed the mean, in the probes as they
             were drawn. `error`: the root of the sum of their squares; infinite, with `resolved` False, where the last
             half of the steps changed more than 15% of ∫|f|, or more than 5% of it may be hidden between the nodes next
-            to 0. For a hand-made spectrum, without `rules`, the quadrature counts as exact.
+            to 0, or between 0 and the least node of a positive spectrum. For a hand-made spectrum, without `rules`, the
+            quadrature counts as exact.
 
         Notes
         -----
         Source: stochastic Lanczos quadrature, Ubaru, Chen and Saad (2017). An error that falls as 1/steps or
         faster is at most what the last half of the steps changed. Seen on digits networks: |h|/(t + |h|) falls as
-        steps^-2 to steps^-3 once t is resolved, √|h| as 1/steps. The truth is that of the given matrix: what single
-        precision does to its products is not in the error.
+        steps^-2 to steps^-3 once t is resolved, √|h| as 1/steps, where now and then the last half of the steps changes
+        less by chance: two errors of it held the truth in 87% of runs. The truth is that of the given matrix: what
+        single precision does to its products is not in the error.
         """
         draws = [probe.integrate(f) for probe in self.probes]
         if self.exact:
@@ -242,7 +265,7 @@ class Spectrum:
             self,
             probes=tuple(probe.mapped(f) for probe in self.probes),
             rules=tuple(rule.mapped(f) for rule in self.rules),
-            gaps=tuple(Gap(np.asarray(f(gap.points)), gap.mass) for gap in self.gaps),
+            gaps=tuple(replace(gap, points=np.asarray(f(gap.points))) for gap in self.gaps),
         )
 
     def with_zeros(self, count: int) -> Spectrum:

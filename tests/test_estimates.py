@@ -59,3 +59,9 @@ def test_parts_of_an_error_add_as_squares_and_go_through_a_line():
 def test_no_draws_and_no_numbers_are_refused(draws, message):
     with pytest.raises(ValueError, match=message):
         mean(draws)
+
+
+def test_a_pair_made_of_a_probed_estimate_is_a_plain_one():
+    found = ProbedEstimate(1.0, 0.3, 0.4)._replace(value=2.0)
+    assert repr(found) == "Estimate(value=2.0, error=0.5)"
+    assert type(ProbedEstimate._make((1.0, 0.1))) is Estimate

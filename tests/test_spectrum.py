@@ -1,6 +1,7 @@
 """Discrete measures against dense linear algebra."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -105,6 +106,23 @@ def test_a_kink_between_the_nodes_next_to_zero_is_not_resolved(scale):
     assert spectrum.integrate(np.exp).resolved
     assert Gap.of(Measure([1.0, 2.0], [1.0, 1.0])) is None
     assert Gap.of(Measure([-1.0, 0.0, 2.0], [1.0, 1.0, 1.0])) is None
+
+
+def test_below_the_least_node_of_a_positive_spectrum_something_may_be_hidden():
+    measure = Measure([0.1, 4.0, 5.0], [30.0, 30.0, 30.0])
+    assert Gap.of(measure, reach=0.05) is None
+    gap = Gap.of(measure, reach=0.2)
+    assert gap.hidden(lambda h: np.log(h + 1e-9)) == pytest.approx(30 * math.log((0.1 + 1e-9) / 1e-9))
+    assert gap.hidden(lambda h: h) == pytest.approx(30 * 0.1)
+    assert Gap.of(Measure(-measure.nodes, measure.weights), reach=0.2).hidden(np.abs) == pytest.approx(30 * 0.1)
+
+
+def test_where_a_function_has_no_value_at_zero_the_points_beside_it_count():
+    gap = Gap.of(Measure([-0.1, 0.2], [30.0, 30.0]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert gap.hidden(lambda h: np.abs(h) * np.log(np.abs(h))) == pytest.approx(-60 * 0.1 * math.log(0.1))
+        assert math.isnan(gap.hidden(lambda h: np.where(h > 0.1, math.nan, h)))
 
 
 def test_rows_of_zeros_are_an_atom_at_zero():

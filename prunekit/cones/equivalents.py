@@ -7,8 +7,9 @@ with several probes, or an exact `Measure`) and the measure of c. With h in plac
 which is right at h = 0 too, where r is infinite.
 
 Errors: ν depends on the measure of c alone, which has no probes. So each dimension and each share is linear in the
-counting measure and has the standard error of its integral across probes; the width, a square root, has it by the delta
-method. A spectrum with a single probe has the error infinity, an exact one 0.
+counting measure and has the error of its integral, of probes and quadrature (`Spectrum.integrate`); the width, a square
+root, has it by the delta method. What the steps along c may be off by is not in it: `prunekit.limit.threshold` adds it.
+A spectrum with a single probe has the error infinity, an exact one 0.
 
 Source: geometric, Section 3, for what is called *as published*; the rest is derived for this book, and corrects it.
 """

@@ -25,6 +25,7 @@ from prunekit.curvature.operator import Operator
 
 _LOST = 1e-13  # of the operator's size: a remainder this small is rounding, and that part of the space is complete
 _CONVERGED = 1e-2  # of a Ritz value: a pair with a smaller residual is taken for an eigenpair
+_APART = 0.03  # of the gap to the next Ritz value: besides, the residual must be smaller than this
 _TOGETHER = 1e-8  # of the largest Ritz value: those nearer to each other may be one eigenvalue
 STORAGE = {"float64": torch.float64, "float32": torch.float32}
 
@@ -54,20 +55,31 @@ class Ritz:
     def converged(self) -> NDArray[np.bool_]:
         """Which pairs (n,) are eigenpairs of H that stand for themselves alone.
 
-        The residual is small relative to the value, so that one near 0 must be much better than a large one; and the
-        cluster of values that might be one eigenvalue has fewer members than there are starts: a block of b sees of an
-        eigenvalue of multiplicity M as many copies as the smaller of both, so fewer than b are all of them.
+        The residual is small relative to the value, so that one near 0 must be much better than a large one; it is
+        small relative to the gap to the next Ritz value, for in a bulk that is narrow beside its distance from 0 every
+        residual is small relative to the value, and one node stands for many eigenvalues; and the cluster of values
+        that might be one eigenvalue has fewer members than there are starts: a block of b sees of an eigenvalue of
+        multiplicity M as many copies as the smaller of both, so fewer than b are all of them.
         """
         size = float(np.abs(self.values).max())
         if size == 0:
             return np.zeros(self.values.size, dtype=bool)
-        small = self.residuals <= _CONVERGED * np.abs(self.values)
+        small = (self.residuals <= _CONVERGED * np.abs(self.values)) & (self.residuals <= _APART * self._gaps(size))
         blur = 10 * self.residuals**2 / np.maximum(np.abs(self.values), 1e-300)
         near = np.diff(self.values) <= _TOGETHER * size + np.where(small[1:], blur[1:], 0) + np.where(
             small[:-1], blur[:-1], 0
         )
         cluster = np.concatenate([[0], np.cumsum(~near)])
         return np.asarray(small & (np.bincount(cluster)[cluster] < self.weights.shape[1]))
+
+    def _gaps(self, size: float) -> Floats:
+        """Return the distances (n,) to the nearest value that cannot be a copy; infinite where there is none."""
+        v, n = self.values, self.values.size
+        below = np.searchsorted(v, v - _TOGETHER * size) - 1
+        above = np.searchsorted(v, v + _TOGETHER * size, side="right")
+        down = np.where(below >= 0, v - v[below], np.inf)
+        up = np.where(above < n, v[np.minimum(above, n - 1)] - v, np.inf)
+        return np.minimum(down, up)
 
 
 @dataclass
@@ -164,16 +176,9 @@ class Run:
         self.complete = block.shape[1] == 0
         self._append(block)
 
-    def extend(self, steps: int) -> None:
-        """Make room for `steps` steps altogether; the basis is copied."""
-        if steps > self.steps:
-            held, self.steps = self.basis[: self._filled], steps
-            self.basis = self._room()
-            self.basis[: self._filled] = held
-
     def forget(self) -> None:
         """Give up the basis, and with it further steps."""
-        self.basis, self._filled = self.basis[:0], 0
+        self.basis, self._filled = self.basis.new_empty(0, self.basis.shape[1]), 0  # a slice would hold all of it
 
     def ritz(self, steps: int | None = None) -> Ritz:
         """Return what the first steps give, all that were taken by default."""

@@ -189,14 +189,14 @@ class Landscape:
     @property
     def spectrum(self) -> Spectrum:
         """Counting measure of H, negative eigenvalues included, as far as it is known: `read` makes it better."""
-        return self.remembered("spectrum", self._source.spectrum)
+        if self.accuracy:  # Lanczos, whose run other landscapes of the same Hessian share and may have taken further
+            return self._source.spectrum()
+        found: Spectrum = self.remembered("spectrum", self._source.spectrum)
+        return found
 
     def refine(self) -> bool:
         """Take more Lanczos steps for the spectrum; answer whether the budget had any left."""
-        better = self._source.refine()
-        if better:
-            self._found.pop("spectrum", None)
-        return better
+        return self._source.refine()
 
     def read(self, of: Callable[[Spectrum], Estimate]) -> Estimate:
         """Return what is read off the spectrum, after as many steps as its `accuracy` needs and the budget has."""

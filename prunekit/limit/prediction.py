@@ -32,9 +32,10 @@ class PruningLimit:
     fraction : float
         The share of weights that must be kept, from 0 to 1.
     error : float
-        Its standard error, of `scatter` and `quadrature` together: 0 for a dense Hessian and for the quadratic methods,
-        infinite for a single probe and where the budget ended before the integral was resolved. The authors' program,
-        which has one probe, has no error bar: infinite.
+        Its standard error, of `scatter` and `quadrature` together: 0 for a dense Hessian. The quadratic methods need no
+        probes: by Lanczos, "one-shot" has the quadrature's error and that of the search for k. Infinite for a single
+        probe and where the budget ended before the integral was resolved. The authors' program, which has one probe,
+        has no error bar: infinite.
     method : str
         Which of `METHODS`.
     epsilon : Tolerance
@@ -270,10 +271,10 @@ def _quadratic(
 
     kept, below = crossing(excess, D, resolution)
     near = [seen[k] for k in (kept, below) if k in seen]
-    if len(near) < 2:
-        return kept, Estimate(kept / D, 0.0)
-    steepness = max((near[1].value - near[0].value) * D / (kept - below), 1e-300)
     width = (kept - below) / D
+    high = seen[below].value if below in seen else 1.0  # kept is 0, and there is nothing below
+    low = seen[kept].value if kept in seen else 0.0  # what is removed is 0 already, and so is its energy
+    steepness = max((high - low) * D / (kept - below), 1e-300)
     quadrature = math.hypot(max(each.quadrature for each in near) / steepness, width / 2)
     return kept, ProbedEstimate(kept / D, 0.0, quadrature, all(each.resolved for each in near))
 

@@ -13,10 +13,11 @@ from prunekit.estimates import Estimate
 from prunekit.spectrum import Measure, Spectrum
 
 if TYPE_CHECKING:
-    from prunekit.curvature.spectra import Direction, Probing
+    from prunekit.curvature.probing import Direction, Probing
     from prunekit.limit.landscape import Landscape
 
 Enough = Callable[[Measure], bool]
+_HELD = 2  # directions whose bases stay: a search goes on between two of them
 _EIGEN = 1e-3  # of an eigenvalue: the residual of an eigenvector that is split off a direction
 
 
@@ -188,19 +189,27 @@ class Lanczos:
         """Return the measure of c = w* - w^k, from as many steps as it takes until `enough` says so, all by default.
 
         The eigenvectors that the spectrum's own run has found are split off first: what lies along them is exact, and
-        the steps are for the rest.
+        the steps are for the rest. The bases of the last two directions stay; of others their measures do.
         """
-        from prunekit.curvature.spectra import Direction
-
         key = c.tobytes()
-        if key not in self._directions:
-            self._directions[key] = Direction(self.operator, c, self._along, self._known(), self._options["storage"])
-        found = self._directions[key]
+        found = self._directions.pop(key, None) or self._direction(c)
+        self._directions[key] = found  # the last, since it was asked for last
+        for old in list(self._directions.values())[:-_HELD]:
+            old.forget()
         while True:
             measure = found.measure
             if found.finished or (not self._fixed and enough is not None and enough(measure)):
                 return measure
-            found.refine()
+            if found.forgotten:  # which can go no further: once more, and its products count again
+                self._spent += found.products
+                found = self._directions[key] = self._direction(c)
+            else:
+                found.refine()
+
+    def _direction(self, c: Floats) -> Direction:
+        from prunekit.curvature.probing import Direction
+
+        return Direction(self.operator, c, self._along, self._known(), self._options["storage"])
 
     def block(self, removed: Integers, enough: Callable[[Spectrum], Estimate] | None = None) -> Spectrum:
         """Return the counting measure of the block of the removed weights, good enough for what is read off it."""
@@ -225,7 +234,7 @@ class Lanczos:
         return self._eigen[1]
 
     def _probing(self, operator: Any) -> Probing:
-        from prunekit.curvature.spectra import Probing
+        from prunekit.curvature.probing import Probing
 
         wanted = ("steps", "probes", "budget", "seed", "storage")
         return Probing(operator, **{name: self._options[name] for name in wanted})

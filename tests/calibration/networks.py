@@ -1,7 +1,7 @@
 """Six networks on the digits whose whole Hessian is known: what spectra and limits estimated by products are held to.
 
 Each is trained here, its Hessian taken entry by entry in double precision and diagonalized; the results are kept in a
-folder of the system's temporary one, since the largest takes minutes.
+folder of the system's temporary one, since the largest takes minutes. Besides, spectra of other shapes, made up.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ class Network:
     ----------
     name : str
         Kind, number of weights, penalty.
-    weights, gradient_free_epsilon : (D,) array, float
-        w* and ε, the standard deviation of the minibatches' losses.
+    weights : (D,) array
+        w*.
+    epsilon : float
+        ε, the standard deviation of the minibatches' losses.
     values, vectors : (D,) and (D, D) arrays
         Eigenvalues, increasing, and eigenvectors in columns.
     """
@@ -55,10 +57,35 @@ def _builders() -> dict[str, tuple[Callable[[], Any], float, float]]:
 
 
 NAMES = ("MLP-888-l1", "MLP-1184", "CNN-1416-l1", "MLP-2080", "MLP-3108-l1", "MLP-5032-l1")
+SHAPES = ("power law", "shifted", "cluster", "blocks")
+
+
+def made_up(shape: str, D: int = 1200, seed: int = 0) -> Network:
+    """Return a network's like of one of the `SHAPES`.
+
+    "power law" has ten outliers, a power law of both signs, a quarter of zeros. "shifted" has all of them moved by 1,
+    as weight decay does, so that the bulk is narrow beside its distance from 0. "cluster" has half of them within one
+    percent of 1. "blocks" has ten narrow clusters from 0.1 to 10, as layers with a scale each, and zeros.
+    """
+    rng = np.random.default_rng(seed)
+    bulk = rng.choice([-1.0, 1.0], D - 10 - D // 4, p=[0.2, 0.8]) * 10 ** rng.uniform(-6, -1, D - 10 - D // 4)
+    values = np.concatenate([np.geomspace(0.3, 8, 10), bulk, np.zeros(D // 4)])
+    if shape == "shifted":
+        values += 1
+    elif shape == "cluster":
+        values[10 : 10 + D // 2] = rng.uniform(0.995, 1.005, D // 2)
+    elif shape == "blocks":
+        centers = np.repeat(np.geomspace(0.1, 10, 10), D * 3 // 40)
+        values = np.concatenate([centers * (1 + 1e-3 * rng.standard_normal(centers.size)), np.zeros(D - centers.size)])
+    elif shape != "power law":
+        raise ValueError(f"shape is {shape!r}: give one of {', '.join(map(repr, SHAPES))}")
+    return Network(shape, rng.laplace(size=D), 0.05, np.sort(values), np.linalg.qr(rng.standard_normal((D, D)))[0])
 
 
 def network(name: str, folder: Path = FOLDER) -> Network:
-    """Return one of the networks, trained and diagonalized now or read from the folder."""
+    """Return one of the networks, trained and diagonalized now or read from the folder, or one that is made up."""
+    if name in SHAPES:
+        return made_up(name)
     path = folder / f"{name}.npz"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)

@@ -2,8 +2,9 @@
 
 ``python -m tests.calibration.spectra [--seeds 40] [--out FILE] [NETWORK …]`` writes a row for each network, quantity
 and way: the truth, and means over the seeds of value, error bar and products, the root mean square of what it was off
-by, and the number of seeds whose two bars hold the truth. Random starts are drawn in the eigenbasis, where their law is
-the same and a product costs D operations.
+by, and the number of seeds whose two bars hold the truth. Besides the networks there are
+spectra that are made up. Random starts are drawn in the eigenbasis, where their law is the same and a product costs D
+operations.
 
 "shared" is `spectrum` as it is, "apart" the same products with the probes apart, which is stochastic Lanczos quadrature
 as it was before converged eigenvalues were counted once; its error bar is the plain standard error across probes. "as
@@ -26,11 +27,11 @@ from torch import Tensor
 from prunekit import estimates
 from prunekit._checks import Floats
 from prunekit.curvature import spectrum
-from prunekit.curvature.spectra import ACCURACY
+from prunekit.curvature.probing import ACCURACY
 from prunekit.estimates import Estimate
 from prunekit.limit import Landscape, predict
 from prunekit.limit.sources import Dense
-from tests.calibration.networks import NAMES, Network, network
+from tests.calibration.networks import NAMES, SHAPES, Network, network
 
 METHODS = ("published", "cone", "orthogonal")
 APART = 16  # seeds of the old way
@@ -161,7 +162,7 @@ def _gains(rows: Sequence[Row]) -> Iterator[Row]:
 def main() -> None:
     """Make the table, print it line by line, and write it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("networks", nargs="*", default=NAMES)
+    parser.add_argument("networks", nargs="*", default=(*NAMES, *SHAPES))
     parser.add_argument("--seeds", type=int, default=40)
     parser.add_argument("--out", type=Path)
     chosen = parser.parse_args()

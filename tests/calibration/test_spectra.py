@@ -5,24 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from prunekit.curvature.spectra import Probing
+from prunekit.curvature.probing import Probing
 from prunekit.limit import Landscape, predict
-from tests.calibration.networks import Network
+from tests.calibration.networks import SHAPES, made_up
 from tests.calibration.spectra import METHODS, Diagonal, Known, Turned, integrands, study
 
 SEEDS = 40
 
 
-def small(D=260, seed=0):
-    """Return a network's like: outliers, a power law of both signs, a quarter of zeros."""
-    rng = np.random.default_rng(seed)
-    bulk = rng.choice([-1.0, 1.0], D - 10 - D // 4, p=[0.2, 0.8]) * 10 ** rng.uniform(-6, -1, D - 10 - D // 4)
-    values = np.sort(np.concatenate([np.geomspace(0.3, 8, 10), bulk, np.zeros(D // 4)]))
-    return Network("small", rng.laplace(size=D), 0.05, values, np.linalg.qr(rng.standard_normal((D, D)))[0])
+def small(D=260):
+    """Return a network's like."""
+    return made_up("power law", D)
 
 
-def test_two_error_bars_of_an_integral_hold_the_truth():
-    net = small()
+@pytest.mark.parametrize("shape", SHAPES)
+def test_two_error_bars_of_an_integral_hold_the_truth(shape):
+    net = made_up(shape, 260)
     covered = {name: 0 for name in integrands(1.0)}
     for seed in range(SEEDS):
         probing = Probing(Diagonal(net.values), budget=160, seed=seed)
@@ -30,10 +28,10 @@ def test_two_error_bars_of_an_integral_hold_the_truth():
             probing.restart()
             found = probing.resolve(lambda one, f=f: one.integrate(f), 0.03)
             covered[name] += abs(found.value - f(net.values).sum()) <= 2 * found.error
-            assert not found.resolved or found.error < 0.1 * abs(found.value)
-    # 95% of 40 are 38; fewer than 33 have a chance of 1e-3
+            assert not found.resolved or found.error < 0.3 * abs(found.value)  # a cluster is all scatter
+    # 95% of 40 are 38; fewer than 33 have a chance of 1e-3. Seen over 80 seeds: 91% to 100%
     assert min(covered.values()) >= 33, covered
-    assert sum(covered.values()) >= 0.92 * SEEDS * len(covered), covered
+    assert sum(covered.values()) >= 0.85 * SEEDS * len(covered), covered  # of a narrow bulk all integrals err together
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from prunekit.curvature import Matrix, spectrum, vector_measure
 from prunekit.curvature.lanczos import Run, advance, need, quadrature
+from prunekit.curvature.probing import Probing
 from prunekit.nets import CheckpointError
 
 
@@ -170,6 +171,24 @@ def test_too_little_memory_is_refused_with_what_would_fit():
     assert "steps" not in str(refusal.value).partition("give")[2]
 
 
+def test_where_memory_is_short_there_are_fewer_steps_of_all_probes():
+    D = 400
+    operator = Matrix(outliers(D=D))
+    probing = Probing(operator, probes=4, budget=400, seed=0, max_memory=need(D, 4 * 40))
+    assert probing.together == 4
+    assert probing.levels == [16, 24, 32, 40]
+    first = probing.spectrum.products  # what reads the spectrum before anything is integrated
+    while probing.refine():
+        pass
+    assert (first, probing.spectrum.products) == (64, 160)
+    assert probing.spectrum.integrate(smooth).resolved
+    # no room for all probes at the first level: one after the other, of so many steps as one may have
+    assert Probing(operator, max_memory=need(D, 20)).levels == [16]
+    assert Probing(operator, max_memory=need(D, 9)).levels == [9]
+    with pytest.raises(ValueError, match="max_memory"):
+        Probing(operator, max_memory=need(D, 1) / 2)
+
+
 def test_a_shared_basis_is_block_lanczos_of_dense_algebra():
     """Quadratic forms of every start are those of H compressed to the Krylov space of all of them."""
     H, steps, probes = heavy(80, seed=4), 6, 3
@@ -229,6 +248,14 @@ def test_an_eigenvalue_of_any_multiplicity_keeps_its_mass(copies):
     assert max(zeros) < 350
 
 
+def test_a_bulk_far_from_zero_is_no_handful_of_eigenvalues():
+    """Its nodes have residuals small relative to their values, and stand for several eigenvalues each all the same."""
+    h = np.concatenate([np.linspace(0.995, 1.005, 200), np.random.default_rng(0).random(400) * 0.1])
+    found = [spectrum(Matrix(np.diag(h)), steps=16, seed=s).trace() for s in range(6)]
+    assert np.mean([each.value for each in found]) == pytest.approx(h.sum(), rel=0.1)
+    assert sum(abs(each.value - h.sum()) <= 2 * each.error for each in found) >= 5
+
+
 def test_the_whole_space_is_exact():
     H = heavy(40)
     found = spectrum(Matrix(H), steps=40, probes=4, seed=1)
@@ -272,6 +299,18 @@ def test_where_the_budget_ends_before_the_kink_is_resolved_there_is_no_bar(scale
     assert not found.resolved
     assert math.isinf(found.error)
     assert math.isfinite(found.scatter)
+
+
+def test_a_positive_spectrum_that_goes_on_below_the_least_node_is_not_resolved():
+    def steep(h):
+        return np.log(h + 1e-9)
+
+    h = 10 ** np.random.default_rng(0).uniform(-12, 0, 1500)
+    found = spectrum(Matrix(np.diag(h)), steps=24, seed=0)
+    assert abs(found.integrate(steep).value - steep(h).sum()) > 0.1 * np.abs(steep(h)).sum()
+    assert not found.integrate(steep).resolved
+    assert found.trace().resolved
+    assert spectrum(Matrix(np.diag(1 + h)), steps=24, seed=0).log_determinant().resolved
 
 
 class Killed(Exception):

@@ -107,7 +107,7 @@ def test_a_restricted_landscape_is_that_of_the_block():
 def test_lanczos_block_gives_the_gap_within_its_error():
     w, H = problem(300, seed=5)
     dense = limit.upper_gap(Landscape.of_matrix(w, H), EPSILON, 60)
-    probed = limit.upper_gap(Landscape.of_operator(w, Matrix(H), steps=10, probes=6), EPSILON, 60)
+    probed = limit.upper_gap(Landscape.of_operator(w, Matrix(H), steps=14, probes=6), EPSILON, 60)
     assert 0 < probed.error < 0.03
     assert abs(probed.value - dense.value) < 4 * probed.error
 
@@ -148,3 +148,29 @@ def test_a_networks_landscape_is_the_same_dense_and_by_products():
         one = dense.direction(k).integrate(lambda h: np.log1p(np.abs(h)))
         assert probed.direction(k).integrate(lambda h: np.log1p(np.abs(h))) == pytest.approx(one, rel=1e-4)
     assert predict(dense, 0.1, method="cone").kept == pytest.approx(predict(probed, 0.1, method="cone").kept, abs=3)
+
+
+def test_landscapes_of_one_hessian_share_what_is_known_of_it():
+    w, H = problem(120)
+    one = Landscape.of_operator(w, Matrix(H), budget=96)
+    other = one.with_weights(2 * w)
+    scaled = one.scaled(curvature=3.0)
+    before = other.spectrum.products, scaled.spectrum.products
+    assert one.refine()
+    assert other.spectrum.products == scaled.spectrum.products == one.spectrum.products > before[0] == before[1]
+
+
+def test_of_many_directions_the_bases_of_the_last_two_stay():
+    w, H = problem(120)
+    landscape = Landscape.of_operator(w, Matrix(H), budget=160)
+    found = {k: landscape.direction(k, lambda measure: True) for k in (10, 20, 30, 40)}
+    runs = [each._run for each in landscape._source._directions.values()]
+    assert [len(run.basis) > 0 for run in runs] == [False, False, True, True]
+    assert runs[0].basis.untyped_storage().nbytes() == 0
+    again, products = landscape.direction(10, lambda measure: True), landscape.products
+    assert np.array_equal(again.nodes, found[10].nodes)
+    assert landscape.products == products
+    with_all = landscape.direction(10)  # more than was taken before: from the beginning, which is counted
+    assert with_all.nodes.size > 0
+    assert landscape.products > products
+    assert with_all.total == pytest.approx(found[10].total)

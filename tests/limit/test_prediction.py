@@ -132,6 +132,17 @@ def test_a_crossing_is_enclosed_with_few_evaluations(resolution, D, root, power,
     assert len(calls) <= 2 + 3 * math.log2(D + 1) + 6
 
 
+def test_a_one_shot_limit_at_either_end_is_known_to_one_weight():
+    """At 0 nothing lies below, and from where the rest is 0 already there is no energy: one side is all there is."""
+    w, H = problem(60, 3)
+    w[np.argsort(np.abs(w))[:20]] = 0
+    for epsilon, kept in ((1e-12, 40), (1e6, 0)):
+        found = predict(Landscape.of_operator(w, Matrix(H), seed=1), epsilon, method="one-shot", resolution=0)
+        assert found.kept == kept == predict(Landscape.of_matrix(w, H), epsilon, method="one-shot").kept
+        assert found.resolved
+        assert 0.5 / 60 <= found.error < 1 / 60
+
+
 def test_a_one_shot_limit_by_products_is_the_dense_one_within_its_error():
     w, H = problem(400, seed=6)
     h, V = np.linalg.eigh(H)
