@@ -37,12 +37,15 @@ class Note:
         Address of the Dask scheduler.
     began
         When the batch began, as a run's record writes a time.
+    force
+        Whether runs are executed although they are there, so that one finished earlier does not count.
     """
 
     path: Path
     runs: dict[str, str]
     scheduler: str
     began: str
+    force: bool = False
 
     @property
     def store(self) -> Store:
@@ -50,9 +53,16 @@ class Note:
         return Store(self.path.parent)
 
     def ends(self) -> dict[str, Run]:
-        """Return the runs that finished, or failed since the batch began."""
-        runs = {key: self.store.finished(key) or self.store.failed(key) for key in self.runs}
-        return {k: run for k, run in runs.items() if run and (run.finished or run.record["finished"] >= self.began)}
+        """Return the runs that finished (with `force`, since the batch began), or failed since it began."""
+        ends = {key: self._end(key) for key in self.runs}
+        return {key: run for key, run in ends.items() if run}
+
+    def _end(self, key: str) -> Run | None:
+        finished = self.store.finished(key)
+        if finished and not self.force:
+            return finished
+        ends = (run for run in (finished, self.store.failed(key)) if run and run.record["finished"] >= self.began)
+        return next(ends, None)
 
 
 def name(keys: Sequence[str]) -> str:
@@ -64,8 +74,10 @@ def write(jobs: Sequence[Job], label: Callable[[Job], str], scheduler: str) -> d
     """Leave a note in each store of a batch; return the notes' names by folder."""
     names = {}
     for folder in dict.fromkeys(j.folder for j in jobs):
-        runs = {j.key: label(j) for j in jobs if j.folder == folder}
+        own = [j for j in jobs if j.folder == folder]
+        runs = {j.key: label(j) for j in own}
         note = {"scheduler": scheduler, "began": datetime.now(UTC).isoformat(timespec="seconds"), "runs": runs}
+        note["force"] = any(j.force for j in own)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / name(list(runs))
         _files.write(path, json.dumps(note, ensure_ascii=False))
@@ -83,7 +95,8 @@ def _read(paths: Iterable[Path]) -> list[Note]:
     for path in paths:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            notes.append(Note(path, dict(content["runs"]), str(content["scheduler"]), str(content["began"])))
+            runs, force = dict(content["runs"]), bool(content.get("force"))
+            notes.append(Note(path, runs, str(content["scheduler"]), str(content["began"]), force))
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return notes

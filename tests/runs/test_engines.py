@@ -189,6 +189,30 @@ def test_a_note_goes_with_its_batch_and_counts_no_older_failure(jobs: list, tmp_
     assert not notes.found(tmp_path)
 
 
+def test_a_forced_batch_has_ended_when_its_runs_were_executed_again(jobs: list, tmp_path: Path) -> None:
+    def end(job, year: int) -> None:
+        with job.store.partial(job.key) as folder:
+            (folder / "notebook.ipynb").write_text(job.source)
+            job.store.publish(folder, record(job, "finished", f"{year}-01-01T00:00:00+00:00"), replace=True)
+
+    for job in jobs:
+        end(job, 2020)
+    forced = [replace(job, force=True) for job in jobs]
+    notes.write(forced, lambda j: f"seed={j.parameters['seed']}", "tcp://127.0.0.1:9")
+    (note,) = notes.found(tmp_path)
+    assert note.force and note.ends() == {} and notes.ended(tmp_path) == []
+    notes.settle(tmp_path / "out")
+    assert notes.found(tmp_path)
+    for job in jobs[1:]:
+        end(job, 2030)
+    with jobs[0].store.partial(jobs[0].key) as folder:  # the old run stays, and the failure is this batch's end of it
+        jobs[0].store.fail(folder, record(jobs[0], "failed", "2030-01-01T00:00:00+00:00"), "", replace=True)
+    assert [run.finished for run in note.ends().values()] == [False, True, True, True]
+    assert notes.ended(tmp_path) == [note.path]
+    notes.write(jobs, lambda j: j.name, "tcp://127.0.0.1:9")  # without force what is there counts
+    assert notes.ended(tmp_path) == [note.path]
+
+
 def record(job, status: str, finished: str) -> dict:
     return {
         "key": job.key,
