@@ -66,7 +66,7 @@ def test_a_recording_returns_what_the_run_found(run: Run, package: Path) -> None
     recorder.record(run, "full")
     found = library.recording("page", "full")
     assert recordings.available() == [("page", "full")]
-    left_out = {"files", "digest", "host", "pid"}  # of the run's own folder, and where that was
+    left_out = {"files", "digest", "host", "pid", "engine", "worker"}  # of the run's own folder, and where that was
     assert found.run == {k: v for k, v in run.record.items() if k not in left_out}
     assert left_out <= set(run.record) and found.parameters["scale"] == "paper"
     assert found.figures == ["fig-1"]

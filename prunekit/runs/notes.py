@@ -76,8 +76,8 @@ def write(jobs: Sequence[Job], label: Callable[[Job], str], scheduler: str) -> d
     for folder in dict.fromkeys(j.folder for j in jobs):
         own = [j for j in jobs if j.folder == folder]
         runs = {j.key: label(j) for j in own}
-        note = {"scheduler": scheduler, "began": datetime.now(UTC).isoformat(timespec="seconds"), "runs": runs}
-        note["force"] = any(j.force for j in own)
+        began = datetime.now(UTC).isoformat(timespec="seconds")
+        note = {"scheduler": scheduler, "began": began, "force": any(j.force for j in own), "runs": runs}
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / name(list(runs))
         _files.write(path, json.dumps(note, ensure_ascii=False))
@@ -87,7 +87,7 @@ def write(jobs: Sequence[Job], label: Callable[[Job], str], scheduler: str) -> d
 
 def found(folder: Path) -> list[Note]:
     """Return the notes of the batches in flight below a folder, damaged ones left out."""
-    return _read(sorted(folder.rglob(".batch-*.json")))
+    return _read(path for path in _files.below(folder) if path.match(".batch-*.json"))
 
 
 def _read(paths: Iterable[Path]) -> list[Note]:
