@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -211,6 +212,35 @@ def test_a_forced_batch_has_ended_when_its_runs_were_executed_again(jobs: list, 
     assert notes.ended(tmp_path) == [note.path]
     notes.write(jobs, lambda j: j.name, "tcp://127.0.0.1:9")  # without force what is there counts
     assert notes.ended(tmp_path) == [note.path]
+
+
+def test_a_cluster_ends_what_all_its_workers_refuse_without_being_asked_where_it_is(jobs: list) -> None:
+    cluster = pytest.importorskip("prunekit.runs.cluster")
+    done, cancelled = lambda task: None, []
+    client = SimpleNamespace(
+        scheduler=SimpleNamespace(address="tcp://a:1"),
+        status="closed",
+        loop=SimpleNamespace(add_callback=lambda call, tasks, asynchronous: cancelled.extend(tasks)),
+        cancel=None,
+        submit=lambda *args, key, priority: SimpleNamespace(key=key, add_done_callback=done),
+    )
+    with cluster.Cluster(client) as engine:
+        with pytest.raises(ValueError, match="call inspect with the jobs before submit"):
+            engine.submit(print, jobs[0])
+        engine._notes = {jobs[0].folder: "note"}
+        one, other = engine.submit(print, jobs[0]), engine.submit(print, jobs[1])
+        for worker in ("a", "b"):
+            engine._watch((0.0, {"action": "add-worker", "worker": worker}))
+        event = {"what": "refused", "key": jobs[0].key, "reason": "another library"}
+        engine._watch((0.0, event | {"worker": "a"}))
+        assert engine.where(one) is None and not one.done()
+        engine._watch((0.0, event | {"worker": "b"}))
+        assert str(one.exception(timeout=0)) == ("worker a refuses: another library; worker b refuses: another library")
+        assert [task.key[1] for task in cancelled] == [jobs[0].key] and not other.done()
+        assert engine.submit(print, jobs[0]).exception(timeout=0)  # they have all said so before
+        engine._watch((0.0, {"what": "refused", "key": jobs[1].key, "reason": "no data", "worker": "b"}))
+        engine._watch((0.0, {"action": "remove-worker", "worker": "a"}))  # the last that might have taken it
+        assert str(other.exception(timeout=0)) == "worker b refuses: no data"
 
 
 def record(job, status: str, finished: str) -> dict:
