@@ -30,14 +30,21 @@ if TYPE_CHECKING:
     from prunekit.runs.store import Run
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-_DISK = (
-    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ENAMETOOLONG,
-    errno.EBUSY,
-)  # fmt: skip
 
 force_option = click.option(
     "--force", is_flag=True, help="Execute again what is there; a new run replaces the old one when it has finished."
 )
+
+
+def _no_loop(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse a path of links that lead in a circle: `Path.resolve` raises no `OSError` for it before Python 3.13."""
+    try:
+        if path:
+            path.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise click.BadParameter(f"{path} is a link that leads back to itself; name a folder") from error
+    return path
 
 
 SECONDS = click.FloatRange(min=0, min_open=True)
@@ -51,7 +58,7 @@ def limited(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def refusing(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn a refused request into a usage error, status 2; what a disk refuses or has damaged, into status 1."""
+    """Turn a refused request into a usage error, status 2; what the system refuses or a disk damaged, into status 1."""
 
     @wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -62,10 +69,11 @@ def refusing(command: Callable[..., Any]) -> Callable[..., Any]:
         except DamagedRun as error:
             raise click.ClickException(f"{error}: repeat the command, which executes it again") from error
         except OSError as error:
-            if error.errno not in _DISK:
+            if error.errno == errno.EPIPE:  # nobody reads on: click ends the command
                 raise
             where = error.filename2 or error.filename
-            raise click.ClickException(f"{error.strerror}{f': {where}' if where else ''}") from error
+            said = error.strerror or str(error) or type(error).__name__
+            raise click.ClickException(f"{said}{f': {where}' if where else ''}") from error
 
     return wrapped
 
@@ -101,6 +109,7 @@ def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
+    callback=_no_loop,
     help="Folder of the runs and results.csv  [default: _build/runs/NAME]",
 )
 @force_option
@@ -227,6 +236,7 @@ def _store(folder: Path | None) -> Any:
 @runs.command("list")
 @folder_argument
 @click.option("--failed", is_flag=True, help="Only failed runs.")
+@refusing
 def list_runs(folder: Path | None = None, failed: bool = False) -> None:
     """List the runs below FOLDER, failed ones with their error, damaged ones with what is wrong."""
     kept, damaged = _store(folder).kept()
@@ -284,6 +294,9 @@ def retry(folder: Path | None, workers: int, timeout: float | None, cell_timeout
         except Refused as error:
             click.echo(f"skipped {r.folder}: {error}", err=True)
     if not jobs:
+        if again or damaged:
+            click.echo(f"none of {len(again)} failed runs can be executed again: all were skipped", err=True)
+            sys.exit(1)
         click.echo("no failed run")
         return
     done = command.execute(_within(jobs, timeout, cell_timeout), Choice(workers=workers), lambda j: j.name)
@@ -324,6 +337,7 @@ def clean(folder: Path | None, failed: bool, everything: bool) -> None:
 
 @runs.command()
 @folder_argument
+@refusing
 def verify(folder: Path | None) -> None:
     """Compare every file of every run below FOLDER with its checksum; status 1 if a run is damaged."""
     kept, damaged = _store(folder).kept()
@@ -335,7 +349,7 @@ def verify(folder: Path | None) -> None:
 
 
 @runs.command("record")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=click.Path(path_type=Path), callback=_no_loop)
 @click.argument("label")
 @refusing
 def record_run(folder: Path, label: str) -> None:
@@ -365,7 +379,10 @@ def record_run(folder: Path, label: str) -> None:
 )
 @click.option("--page", help="Only this page, e.g. overparameterization/linear-gaussian.")
 @click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the site  [default: _build/html]"
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    callback=_no_loop,
+    help="Folder of the site  [default: _build/html]",
 )
 @force_option
 @limited
@@ -411,6 +428,7 @@ def build(
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
+    callback=_no_loop,
     help="Folder of the runs  [default: _build/runs/NAME]",
 )
 @refusing
