@@ -317,7 +317,10 @@ def retry(folder: Path | None, workers: int, timeout: float | None, cell_timeout
 @click.option("--all", "everything", is_flag=True, help="Remove every run.")
 @refusing
 def clean(folder: Path | None, failed: bool, everything: bool) -> None:
-    """Remove what killed runs left below FOLDER; runs in flight are left alone, on other machines too."""
+    """Remove what killed runs left below FOLDER; runs in flight are left alone, on other machines too.
+
+    So are the notes of batches, as long as their scheduler answers from here.
+    """
     from prunekit.runs import notes
     from prunekit.runs.store import remove
 

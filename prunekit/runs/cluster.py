@@ -26,7 +26,7 @@ from prunekit.runs.notebooks import Refused
 from prunekit.runs.store import Run
 
 PATIENCE = 10  # seconds in which a scheduler must answer
-MISSING = "--engine dask needs the library distributed: pip install 'prunekit[cluster]'"
+MISSING = "--engine dask needs the library distributed: pip install '.[cluster]' in a clone of prunekit"
 
 
 @contextmanager
@@ -330,6 +330,17 @@ def unfollow(client: Any, folders: Sequence[Path]) -> None:
         for topic in ("all", *map(at_worker.topic, folders)):
             with suppress(ValueError):  # not followed
                 client.unsubscribe_topic(topic)
+
+
+def answers(address: str) -> bool | None:
+    """Tell whether a scheduler answers; None where the library that could ask it is missing."""
+    try:
+        _client(address, patience=3).close(timeout=2)
+    except ImportError:
+        return None
+    except Refused:
+        return False
+    return True
 
 
 def running(address: str, folder: Path) -> dict[str, Mapping[str, Any]]:

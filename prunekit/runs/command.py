@@ -69,7 +69,7 @@ def _with_engine(command: Callable[..., Any], how_many: Callable[..., Any]) -> C
             type=click.Choice(ENGINES),
             default="processes",
             show_default=True,
-            help="Who executes: processes of this machine, or Dask (prunekit[cluster]).",
+            help="Who executes: processes of this machine, or Dask (the extra cluster).",
         ),
         how_many,
         click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers execute, tcp://HOST:PORT."),

@@ -13,8 +13,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 
 from prunekit import paths
+from prunekit.cli import main
 from prunekit.runs import at_worker, batch, notes
 from prunekit.runs.engines import Choice
 from prunekit.runs.notebooks import Refused, read
@@ -70,7 +72,11 @@ def test_without_the_extra_the_command_names_it(tmp_path: Path) -> None:
     notebook = counting_notebook(tmp_path / "counting.md", tmp_path / "log")
     (tmp_path / "distributed.py").write_text("raise ImportError('not installed here')")
     done = prunekit("run", notebook, "--out", tmp_path / "out", "--engine", "dask", cwd=tmp_path)
-    assert done.returncode == 2 and "prunekit[cluster]" in done.stderr and "Traceback" not in done.stderr
+    assert (
+        done.returncode == 2
+        and "pip install '.[cluster]' in a clone" in " ".join(done.stderr.split())
+        and "Traceback" not in done.stderr
+    )
 
 
 def test_the_default_engine_imports_no_dask(tmp_path: Path) -> None:
@@ -172,7 +178,9 @@ def test_a_worker_sees_its_library_edited_since_it_started(
     assert at_worker.refusal(jobs[0], note).startswith("the library (prunekit.claims): ")
 
 
-def test_a_note_goes_with_its_batch_and_counts_no_older_failure(jobs: list, tmp_path: Path) -> None:
+def test_a_note_goes_with_its_batch_and_counts_no_older_failure(
+    jobs: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "out"
     failure = jobs[0]
     with failure.store.partial(failure.key) as folder:
@@ -180,6 +188,7 @@ def test_a_note_goes_with_its_batch_and_counts_no_older_failure(jobs: list, tmp_
     notes.write(jobs, lambda j: f"seed={j.parameters['seed']}", "tcp://127.0.0.1:9")
     (note,) = notes.found(tmp_path)
     assert note.ends() == {} and note.scheduler == "tcp://127.0.0.1:9"
+    monkeypatch.setattr(notes.Note, "lost", lambda note: False)
     for job in jobs:
         assert notes.ended(out) == []
         with job.store.partial(job.key) as folder:
@@ -190,7 +199,40 @@ def test_a_note_goes_with_its_batch_and_counts_no_older_failure(jobs: list, tmp_
     assert not notes.found(tmp_path)
 
 
-def test_a_forced_batch_has_ended_when_its_runs_were_executed_again(jobs: list, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("scheduler", "host", "answers", "removed"),
+    [
+        ("tcp://10.0.0.1:8786", "elsewhere", False, True),
+        ("tcp://10.0.0.1:8786", "elsewhere", True, False),
+        ("tcp://10.0.0.1:8786", "elsewhere", None, False),  # without the library nobody can ask
+        ("tcp://127.0.0.1:9", "here", False, True),
+        ("tcp://127.0.0.1:9", "elsewhere", False, False),  # that is another machine's own address
+        ("tcp://127.0.0.1:9", "", False, False),
+    ],
+)
+def test_cleaning_removes_the_note_of_a_batch_whose_scheduler_is_gone(
+    jobs: list, monkeypatch: pytest.MonkeyPatch, scheduler: str, host: str, answers: bool | None, removed: bool
+) -> None:
+    cluster = pytest.importorskip("prunekit.runs.cluster")
+    monkeypatch.setattr("prunekit._owners.host", lambda: "here")
+    ((folder, name),) = notes.write(jobs, lambda j: j.name, scheduler).items()
+    (folder / name).write_text((folder / name).read_text().replace('"host": "here"', f'"host": "{host}"'))
+    monkeypatch.setattr(cluster, "answers", lambda address: answers)
+    done = CliRunner().invoke(main, ["runs", "clean", str(folder)])
+    assert done.exit_code == 0 and (folder / name).exists() != removed, done.output
+
+
+def test_a_scheduler_that_is_gone_does_not_answer() -> None:
+    cluster = pytest.importorskip("prunekit.runs.cluster")
+    pytest.importorskip("distributed")
+    assert cluster.answers("tcp://127.0.0.1:9") is False
+
+
+def test_a_forced_batch_has_ended_when_its_runs_were_executed_again(
+    jobs: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notes.Note, "lost", lambda note: False)
+
     def end(job, year: int) -> None:
         with job.store.partial(job.key) as folder:
             (folder / "notebook.ipynb").write_text(job.source)
