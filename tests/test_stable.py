@@ -537,3 +537,11 @@ def test_errors_of_large_order_do_not_vanish(p):
     assert stable.singular_value_error(squares, 1, p) == pytest.approx(
         by_logarithms(np.diag(squares) ** 2, 1, p), rel=1e-12
     )
+
+
+@pytest.mark.parametrize("alpha", [0.66, 0.8, 0.95, 0.99, 1.01, 1.2, 1.3, 1.34])
+def test_the_probability_of_hardly_any_deviation_is_one(alpha):
+    """P(|X| > x) = 1 - 2 f(0) x + O(x³) with the density f(0) = Γ(1 + 1/α)/π."""
+    for x in (1e-8, 1e-12, 1e-15, 1e-30, 1e-200):
+        expected = 1 - 2 * math.gamma(1 + 1 / alpha) / math.pi * x
+        assert law.tail_probability(alpha, x) == pytest.approx(expected, abs=1e-11)

@@ -102,14 +102,14 @@ def perceptron(model: nn.Module) -> Perceptron | None:
 
     Layers of a derived class, hooks, parametrizations, frozen and shared parameters all make it something else.
     """
-    parts = list(model.named_children()) if type(model) is nn.Sequential else []
+    parts = list(model._modules.items()) if type(model) is nn.Sequential else []  # named_children drops what repeats
     kinds = [type(part) for _, part in parts]
     linear = [nn.Linear, *[nn.ReLU, nn.Linear] * (len(parts) // 2 - 1)]
     if len(parts) < 2 or kinds != [nn.Flatten, *linear] or any(_hooked(m) for m in model.modules()):
         return None
     flatten = parts[0][1]
     layers = [(name, part) for name, part in parts if isinstance(part, nn.Linear)]
-    own = [p for _, part in layers for p in part.parameters(recurse=False)]
+    own = [p for _, part in layers if part is not None for p in part.parameters(recurse=False)]
     known = {id(p) for p in own}
     same = (
         len(known) == len(own) and known == {id(p) for p in model.parameters()} and next(model.buffers(), None) is None

@@ -200,8 +200,7 @@ def _along_a_ray(alpha: float, log_x: float) -> float:
     if log_x in (-math.inf, math.inf):
         return 1.0 if log_x < 0 else 0.0
     theta = math.pi / 2 * min(1.0, 1 / alpha) if log_x > 0 else math.pi / 4
-    log_sx = np.arange(-42 / alpha, 4.6, 0.04)
-    # s^α is below rounding at the lower end also for x < 1, where s·x may be small while s is not
+    log_sx = np.arange(min(log_x, 0.0) - 42 / alpha, 4.6, 0.04)  # at the lower end s^α is below rounding, whatever x
     log_s = log_sx - log_x
     s_x, power = np.exp(log_sx), np.exp(np.minimum(alpha * log_s, 700.0) + 1j * alpha * theta)
     terms = np.exp(1j * s_x * np.exp(1j * theta)) * -np.expm1(-power)

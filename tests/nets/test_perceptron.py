@@ -136,6 +136,8 @@ OTHERS = {
     "a shared parameter": tied,
     "a frozen parameter": frozen,
     "another forward": overridden,
+    "a layer that is used twice": lambda m: nn.Sequential(m[0], m[3], nn.ReLU(), m[3], nn.ReLU(), m[5]),
+    "a repeated activation at the end": lambda m: nn.Sequential(*m[:3], m[2]),
     "no flattening": lambda m: m[1:],
     "partial flattening": lambda m: setattr(m, "flatten", nn.Flatten(2)),
     "an activation at the end": lambda m: nn.Sequential(*m, nn.ReLU()),
@@ -156,6 +158,15 @@ def test_a_gradient_hook_on_a_parameter_is_left_to_autograd() -> None:
     model = models.fcn(16, [8], 3)
     model.input.weight.register_hook(lambda g: 0 * g)
     assert perceptron(model) is None
+
+
+def test_an_activation_may_be_used_twice() -> None:
+    model = models.fcn(16, [8, 8], 3)
+    again = nn.Sequential(model[0], model[1], model[2], model[3], model[2], model[5])
+    written = perceptron(again)
+    assert written is not None
+    x = torch.rand(5, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(written.scores(dict(again.named_parameters()), x), again(x), atol=1e-6)
 
 
 def test_a_single_layer_is_a_perceptron_too() -> None:

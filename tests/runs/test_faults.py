@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from prunekit import _files, paths
 from prunekit.cli import main
-from prunekit.runs import batch, seal, workers
+from prunekit.runs import batch, engines, seal
 from prunekit.runs.execution import Job, describe
 from prunekit.runs.store import Run, Store
 from prunekit.site import evidence
@@ -36,7 +36,7 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             return job.store.publish(folder, describe(job, datetime.now(UTC)) | outcome)
 
     monkeypatch.setattr(batch, "execute", execute)
-    monkeypatch.setattr(workers, "Workers", ThreadPoolExecutor)
+    monkeypatch.setattr(engines, "Workers", ThreadPoolExecutor)
     return keys
 
 
