@@ -268,7 +268,7 @@ def progress(folder: Path | None) -> None:
 
 @runs.command()
 @folder_argument
-@workers_option
+@workers_option()
 @limited
 @refusing
 def retry(folder: Path | None, workers: int, timeout: float | None, cell_timeout: float | None) -> None:

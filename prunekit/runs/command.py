@@ -18,24 +18,17 @@ from prunekit.runs.execution import Job
 from prunekit.runs.progress import Bar
 from prunekit.runs.store import Run
 
-workers_option = click.option(
-    "--workers",
-    "--jobs",
-    "workers",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Notebooks to execute at a time; each kernel is single-threaded.",
-)
 
-
-every_core_option = click.option(
-    "--workers",
-    "--jobs",
-    "workers",
-    type=click.IntRange(min=1),
-    help="Pages to execute at a time; each kernel is single-threaded.  [default: one for each core]",
-)
+def workers_option(*, every_core: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Let a command choose its number of workers: 1 where none is given, or None with `every_core`."""
+    what = "Pages to execute at a time; each kernel is single-threaded."
+    return click.option(
+        *("--workers", "--jobs", "workers"),
+        type=click.IntRange(min=1),
+        default=None if every_core else 1,
+        show_default="one for each core" if every_core else True,
+        help=what if every_core else what.replace("Pages", "Notebooks"),
+    )
 
 
 def engine_options(*, every_core: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -44,7 +37,7 @@ def engine_options(*, every_core: bool = False) -> Callable[[Callable[..., Any]]
     With `every_core` the choice has no number of workers where the user gave none: the command then takes as many as
     fit this machine.
     """
-    return lambda command: _with_engine(command, every_core_option if every_core else workers_option)
+    return lambda command: _with_engine(command, workers_option(every_core=every_core))
 
 
 def _with_engine(command: Callable[..., Any], how_many: Callable[..., Any]) -> Callable[..., Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
+from prunekit.runs import progress
+
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>$|~^#&%:!+=-])|(?<=\d)([.)])(?= )")
 
 
@@ -19,8 +21,8 @@ def number(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration as a reader says it."""
-    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
+    """Return a duration as a reader says it, with one digit."""
+    return progress.duration(seconds, digits=1)
 
 
 def moment(stamp: str) -> str:

@@ -96,6 +96,7 @@ def test_time_left_is_the_mean_of_what_ended_over_those_at_work() -> None:
 
 def test_durations_are_said_in_their_unit() -> None:
     assert [duration(t) for t in (0.4, 99, 180, 9000)] == ["0 s", "99 s", "3 min", "2.5 h"]
+    assert [duration(t, digits=1) for t in (0.42, 190)] == ["0.4 s", "3.2 min"]
 
 
 def ended(job, *, finished: bool = True, seconds: float = 2.0) -> Run:
