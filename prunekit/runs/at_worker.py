@@ -31,7 +31,6 @@ WORDS = {
     "python": "Python",
     "data": "the data",
     "files": "the files beside the notebook",
-    "named": "the files that the notebook names",
     "recorded": "the recordings",
 }
 
@@ -143,7 +142,11 @@ def check(jobs: list[Job], notes: dict[Path, str]) -> dict[str, str]:
 
 
 def refusal(job: Job, note: str) -> str:
-    """Say why this process must not execute a job; an empty string when it may."""
+    """Say why this process must not execute a job; an empty string when it may.
+
+    The files that the code names are not compared: it may be the batch's own runs that write them, which the key
+    cannot always tell, and then every worker would refuse what is left of a grid after its first run.
+    """
     if not (job.folder / note).is_file():
         return f"it does not see {job.folder}: choose --out on a file system that all workers share"
     import nbformat
@@ -153,7 +156,8 @@ def refusal(job: Job, note: str) -> str:
         here = keys.fingerprint_parts(notebook, job.parameters)
     except Refused as error:
         return str(error)
-    differing = [part for part in {**here, **job.parts} if here.get(part) != job.parts.get(part)]
+    compared = [part for part in {**here, **job.parts} if part != "named"]
+    differing = [part for part in compared if here.get(part) != job.parts.get(part)]
     if differing:
         return "; ".join(_difference(WORDS.get(p, p), here.get(p), job.parts.get(p)) for p in differing)
     imported = kernels_package()

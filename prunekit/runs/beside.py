@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+from prunekit import _files
 
 
 class ChangedFile(ValueError):
@@ -41,9 +42,8 @@ def brought(source: Path, files: Mapping[str, str], folder: Path) -> Iterator[No
             copy = folder / name
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / name, copy)
-            with copy.open("rb") as stream:
-                if hashlib.file_digest(stream, "sha256").hexdigest() != checksum:
-                    raise ChangedFile(f"{source / name} has changed since the run was asked for; ask again")
+            if _files.sha256(copy) != checksum:
+                raise ChangedFile(f"{source / name} has changed since the run was asked for; ask again")
         yield
     finally:
         for name in files:

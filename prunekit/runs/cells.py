@@ -5,28 +5,38 @@ from __future__ import annotations
 import ast
 import functools
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+# What the parser raises: it takes a thousand terms of a sum for so many levels.
+UNPARSED = (SyntaxError, ValueError, RecursionError, MemoryError)
+
 
 @functools.lru_cache(maxsize=4096)
 def parse(cell: str) -> ast.Module | None:
-    """Return a code cell's syntax tree, its magics turned into calls; None where it is no Python."""
+    """Return a code cell's syntax tree, its magics turned into calls; None where it is no Python, or is too deep."""
     try:
         return ast.parse(cell)
-    except (SyntaxError, ValueError):
+    except UNPARSED:
         pass
     from IPython.core.inputtransformer2 import TransformerManager
 
     try:
         return ast.parse(TransformerManager().transform_cell(cell))
-    except (SyntaxError, ValueError):
+    except UNPARSED:
         return None
 
 
 _WRITING = ("write", "save", "dump", "to_")  # how functions are called that only write
-_MAKING = frozenset({"FileHandler", "touch", "mkdir", "makedirs", "unlink", "rmtree", "remove"})
+_MAKING = frozenset({"FileHandler", "basicConfig", "touch", "mkdir", "makedirs", "unlink", "rmtree", "remove"})
+_MAKING |= {"imsave", "imwrite"}
+_COPYING = frozenset({"copy", "copy2", "copyfile", "copytree", "move"})  # to their second argument
+_CONNECTING = frozenset({"connect"})  # to a database, which a notebook fills, or asks
+_ASKING = re.compile(r"\bselect\b|\bpragma\b|\bread_|\bbackup\b|\biterdump\b", re.IGNORECASE)
+# What a training that is taken up again has written itself: it ends as one in one piece does (`prunekit.fit`).
+_RESUMING = re.compile(r"(\w+ )?resume|(fit|train)\w* checkpoint")
 _WRAPPING = frozenset({"Path", "PurePath", "str", "fspath", "expanduser", "abspath", "join", "resolve", "absolute"})
 
 
@@ -49,6 +59,7 @@ def _words(cells: tuple[str, ...]) -> tuple[frozenset[str], frozenset[str]]:
     """Return the strings in some code that are not only written to, and the names that are only written to."""
     body = [statement for cell in cells for statement in getattr(parse(cell), "body", [])]
     parents = parents_of(ast.Module(body=body, type_ignores=[]))
+    asked = any(_ASKING.search(cell) for cell in cells)
     names: dict[str, list[ast.AST]] = {}
     for node in parents:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
@@ -59,7 +70,7 @@ def _words(cells: tuple[str, ...]) -> tuple[frozenset[str], frozenset[str]]:
         parent = parents.get(node)
         if isinstance(parent, ast.Assign) and len(parent.targets) == 1 and isinstance(parent.targets[0], ast.Name):
             return every_use(parent.targets[0].id, seen)
-        return _writes(node, parent, parents)
+        return _writes(node, parents, asked=asked)
 
     def every_use(name: str, seen: frozenset[str] = frozenset()) -> bool:
         uses = names.get(name, [])
@@ -107,21 +118,39 @@ def _name(func: ast.expr) -> str:
     return func.id if isinstance(func, ast.Name) else func.attr if isinstance(func, ast.Attribute) else ""
 
 
-def _writes(node: ast.AST, parent: ast.AST | None, parents: Mapping[ast.AST, ast.AST]) -> bool:
-    """Tell whether a path is the argument of a call that writes, or the object of a method that does."""
-    call, first = parent, 1  # which argument of `open` is the mode
-    if isinstance(parent, ast.Attribute):
-        call, first = parents.get(parent), 0
-        if not (isinstance(call, ast.Call) and call.func is parent):
-            return False
-    if not isinstance(call, ast.Call) or call.func is node:
+def _writes(node: ast.AST, parents: Mapping[ast.AST, ast.AST], *, asked: bool) -> bool:
+    """Tell whether a path is the argument of a call that writes, or the object of a method that does.
+
+    Parameters
+    ----------
+    node, parents
+        The path, and the parent of each node.
+    asked
+        Whether the code asks a database for something.
+    """
+    parent = parents.get(node)
+    keyword = parent.arg if isinstance(parent, ast.keyword) else None
+    object_of = parent if isinstance(parent, ast.Attribute) else None
+    call = parents.get(parent) if isinstance(parent, (ast.keyword, ast.Attribute)) else parent
+    if not isinstance(call, ast.Call) or (call.func is not parent if object_of else call.func is node):
         return False
     name = _name(call.func)
     if name == "open":
-        modes = [k.value for k in call.keywords if k.arg == "mode"] + call.args[first : first + 1]
-        mode = modes[0].value if modes and isinstance(modes[0], ast.Constant) else ""
-        return isinstance(mode, str) and bool(set(mode) & set("wax")) and mode.count("+") == 0
+        return _opens_to_write(call, 0 if object_of else 1)
+    if name in _COPYING:
+        return keyword == "dst" or node in call.args[1:2]
+    if name in _CONNECTING:
+        return not asked and object_of is None
+    if keyword and _RESUMING.fullmatch(f"{name} {keyword}"):
+        return True
     return name.startswith(_WRITING) or name in _MAKING
+
+
+def _opens_to_write(call: ast.Call, place: int) -> bool:
+    """Tell whether a call of ``open`` only writes; its mode is the argument at a place, or named."""
+    modes = [k.value for k in call.keywords if k.arg == "mode"] + call.args[place : place + 1]
+    mode = modes[0].value if modes and isinstance(modes[0], ast.Constant) else ""
+    return isinstance(mode, str) and bool(set(mode) & set("wax")) and mode.count("+") == 0
 
 
 def named_files(words: Iterable[str], folder: Path) -> dict[str, Path]:

@@ -104,6 +104,7 @@ class Client(PapermillNotebookClient):
         self._kernel, self._limits, self._beside, self._names = kernel, limits, beside, names
         self._cell_seconds = limits.cell_seconds or said.cell_timeout
         self._began, self._index = time.monotonic(), 0
+        self._started = False  # whether the kernel has answered
         self._amounts: dict[int, int] = {}  # characters of output by cell
         self._stream: Any = None  # the output that is being continued, and its pieces
         self._pieces: list[str] = []
@@ -126,11 +127,12 @@ class Client(PapermillNotebookClient):
             self.execute(cleanup_kc=True, cwd=str(folder), env=self._kernel.environment(), stdout=log, stderr=log)
         except (RunFailed, MemoryError):
             raise
-        except DeadKernelError:  # after the last cell
-            self._kernel.look()
-            raise failures.died("the end of the notebook", self._kernel.status, self._kernel.last_words()) from None
         except (RuntimeError, OSError) as error:
             self._kernel.look()
+            if self._started and isinstance(error, DeadKernelError):  # after the last cell
+                raise failures.died("the end of the notebook", self._kernel.status, self._kernel.last_words()) from None
+            if self._started:  # no fault of the kernel's, as when the disk does not take the notebook
+                raise
             if self._passed():
                 raise failures.too_long("the kernel's start", self._limits.seconds or 0) from None
             raise failures.not_started(self._kernel.last_words(), str(error)) from error
@@ -141,6 +143,7 @@ class Client(PapermillNotebookClient):
         """Execute the cells in order; the name is papermill's."""
         self._kernel.look()
         self.facts = self._ask()
+        self._started = True
         for index, cell in enumerate(self.nb.cells):
             self._index = index
             try:

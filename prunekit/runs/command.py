@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -33,16 +34,6 @@ def no_loop(context: click.Context, parameter: click.Parameter, path: Path | Non
         if error.errno == errno.ELOOP:
             raise click.BadParameter(f"{path} is a link that leads back to itself; name a folder") from error
     return path
-
-
-SECONDS = click.FloatRange(min=0, min_open=True)
-
-
-def limited(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the limits of time of its runs."""
-    whole = click.option("--timeout", type=SECONDS, metavar="SECONDS", help="End a run that takes longer, as failed.")
-    cell = click.option("--cell-timeout", type=SECONDS, metavar="SECONDS", help="The same for each cell of a run.")
-    return whole(cell(command))
 
 
 def refusing(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -101,6 +92,27 @@ def workers_option(*, every_core: bool = False) -> Callable[[Callable[..., Any]]
         show_default="one for each core" if every_core else True,
         help=what if every_core else what.replace("Pages", "Notebooks"),
     )
+
+
+class Seconds(click.FloatRange):
+    """A positive number of seconds; NaN, which no comparison refuses, is none, and infinity is no limit."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds that a text says."""
+        found = float(super().convert(value, param, ctx))
+        if not math.isfinite(found):
+            self.fail(f"{value} is no finite number; leave the option out for no limit.", param, ctx)
+        return found
+
+
+SECONDS = Seconds(min=0, min_open=True)
+
+
+def limited(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the limits of time of its runs."""
+    whole = click.option("--timeout", type=SECONDS, metavar="SECONDS", help="End a run that takes longer, as failed.")
+    cell = click.option("--cell-timeout", type=SECONDS, metavar="SECONDS", help="The same for each cell of a run.")
+    return whole(cell(command))
 
 
 def engine_options(*, every_core: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from prunekit import _owners, paths
+from prunekit import paths
 from prunekit.runs import tags
 from prunekit.runs.beside import brought
 from prunekit.runs.failures import RunFailed, one_line, place
@@ -214,8 +214,6 @@ def _parameterized(job: Job) -> Any:
     for cell in node.cells:
         cell.metadata.setdefault("tags", [])  # papermill asks every cell for them
     if job.overrides:
-        for cell in node.cells:  # papermill looks for them in every cell
-            cell.metadata.setdefault("tags", [])
         node = parameterize_notebook(node, job.overrides, kernel_name="python3", language="python")
         for cell in node.cells:
             if tags.has(cell, tags.INJECTED):
@@ -232,7 +230,7 @@ def unfinished(node: Any) -> str:
 
 
 def describe(job: Job, started: datetime, facts: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Return what a run's record says besides its outcome.
+    """Return what a run's record says besides its outcome, and besides its host and process, which its store adds.
 
     Parameters
     ----------
@@ -258,7 +256,6 @@ def describe(job: Job, started: datetime, facts: dict[str, Any] | None = None) -
         "data": job.parts["data"],
         "modules": said.get("modules", []),
         "engine": at_work.engine,
-        "host": _owners.host_name(),
         "worker": at_work.worker,
         "inputs": job.parts,
     }

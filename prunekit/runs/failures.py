@@ -117,7 +117,7 @@ def _hint(name: str, value: str, beside: Path) -> str:
     """Return what to do about a file or module that is found beside the notebook only, or is named by no folder."""
     if name == "ModuleNotFoundError":
         module = next(iter(_QUOTED.findall(value)), "").partition(".")[0]
-        found = next((p for p in (beside / f"{module}.py", beside / module) if module and p.exists()), None)
+        found = next((p for p in (beside / f"{module}.py", beside / module) if module and _exists(p)), None)
         if found is None:
             return ""
         declare = f"{_DECLARE.format(found.name)}, or " if found.is_file() else ""
@@ -128,9 +128,17 @@ def _hint(name: str, value: str, beside: Path) -> str:
     if not relative:
         return "" if "/" in value else f"; {FOLDER}: give the absolute path"
     path = beside / relative[0]
-    if not path.exists():
+    if not _exists(path):
         return f"; {FOLDER}: give the absolute path"
     return f"; {FOLDER}: {_DECLARE.format(relative[0])}, or give its absolute path, {path.resolve()}"
+
+
+def _exists(path: Path) -> bool:
+    """Tell whether there is such a file or folder; a quoted text may be no name of one, or too long for one."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def asked_to_exit(where: str) -> RunFailed:

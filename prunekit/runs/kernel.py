@@ -9,20 +9,22 @@ processor's capabilities, ``PRUNEKIT_DATA``) does.
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import hashlib
 import os
+import re
 import secrets
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
+
+from prunekit import _owners
 
 SINGLE_THREADED = {
     name: "1"
@@ -53,8 +55,8 @@ LEFT_BEHIND = (
 )
 MARK = "PRUNEKIT_KERNEL"  # in the environment of the kernel and of whatever it starts: the run's own random word
 LONGEST_SOCKET = 100  # characters of a socket's path, below the least limit of the systems (macOS: 104)
-_PREFIX = "prunekit-kernel-"
-_ABANDONED = 3600.0  # seconds after which a folder that was never locked is litter
+_PREFIX = "prunekit-"
+_FOLDER = re.compile(rf"{_PREFIX}(?P<mark>{_owners.MARK})\.\w{{8}}")
 
 
 @dataclass
@@ -169,34 +171,32 @@ def _private_folder() -> Iterator[Path]:
     """Hand out a folder that is removed in the end, and remove those of runs that were killed."""
     root = Path(tempfile.gettempdir())
     _sweep(root)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    me = _owners.me()
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{replace(me, host=_digest(me.host)).mark}."))
     try:
-        with (folder / "lock").open("w") as lock:
-            with contextlib.suppress(OSError):  # where no lock can be had, only the age tells
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with _owners.beating(folder):
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sweep(root: Path) -> None:
-    """Remove the private folders of this user whose process is gone."""
+    """Remove the private folders of this user whose process is gone; several machines may share `root`."""
+    here = _owners.host()
     for folder in root.glob(f"{_PREFIX}*"):
+        named = _FOLDER.fullmatch(folder.name)
+        of = _owners.owner(named["mark"]) if named else None
+        if of is None:
+            continue
+        of = replace(of, host=here) if of.host == _digest(here) else of
         with contextlib.suppress(OSError):  # another process may be sweeping too
-            if folder.stat().st_uid == os.getuid() and not folder.is_symlink() and _left(folder):
+            if folder.lstat().st_uid == os.getuid() and not folder.is_symlink() and _owners.abandoned(folder, of):
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _left(folder: Path) -> bool:
-    lock = folder / "lock"
-    if not lock.exists():
-        return time.time() - folder.stat().st_mtime > _ABANDONED
-    with lock.open("a") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True
+def _digest(host: str) -> str:
+    """Return a host's name in eight characters: it may have 49, and a socket's path has little room."""
+    return hashlib.sha256(host.encode()).hexdigest()[:8]
 
 
 def _sockets_work(folder: Path) -> bool:

@@ -12,7 +12,6 @@ shown.
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import os
 import sys
@@ -106,13 +105,24 @@ def data_checksums(notebook: Notebook) -> dict[str, str]:
     """Checksum the data files that the notebook says it reads (``prunekit: {reads: [globs]}``).
 
     The globs are taken under ``PRUNEKIT_DATA``; one that matches nothing is recorded as ``absent``.
+
+    Raises
+    ------
+    Refused
+        If ``PRUNEKIT_DATA`` is no absolute path, or a glob is none.
     """
     root = os.environ.get("PRUNEKIT_DATA")
     if root and not Path(root).is_absolute():  # a notebook works in a folder of its own
         raise Refused(f"PRUNEKIT_DATA is {root!r}: give an absolute path")
     found: dict[str, str] = {}
     for pattern in notebook.settings.get("reads", []):
-        matches = sorted(Path(root).glob(pattern)) if root else []
+        try:
+            matches = sorted(Path(root).glob(pattern)) if root else []
+        except (ValueError, IndexError, OSError) as error:  # IndexError: how pathlib takes "."
+            raise Refused(
+                f"notebook {str(notebook.path)!r} reads data files by {pattern!r}, and {root!r} cannot be searched for "
+                f"that ({error}); write reads: [globs from there, e.g. MNIST/raw/*]"
+            ) from error
         found |= {str(f.relative_to(root)): _sha256(f) for f in matches if f.is_file()} or {pattern: "absent"}  # type: ignore[arg-type]
     return found
 
@@ -123,15 +133,19 @@ def file_checksums(notebook: Notebook) -> dict[str, str]:
     Raises
     ------
     Refused
-        If one is missing or no file.
+        If one is missing, is no file or cannot be looked up.
     """
     found = {}
     for name in notebook.settings.get("files", []):
         path = notebook.path.parent / name
-        if not path.is_file():
+        try:
+            wrong = "" if path.is_file() else "is no file" if path.exists() else "does not exist"
+        except OSError as error:
+            wrong = f"cannot be looked up: {(error.strerror or 'error').lower()}"
+        if wrong:
             raise Refused(
                 f"notebook {str(notebook.path)!r} names the file {name!r} in its front matter, and "
-                f"{str(path)!r} {'is no file' if path.exists() else 'does not exist'}"
+                f"{str(path)!r} {wrong}"
             )
         found[name] = _sha256(path)
     return found
@@ -172,8 +186,7 @@ def _sha256(path: Path) -> str:
 @functools.lru_cache(maxsize=65536)
 def _content(path: Path, state: object) -> str:
     """Return a file's SHA-256; its state tells one content from the next, so that a grid reads it once."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return _files.sha256(path)
 
 
 def versions() -> dict[str, str]:

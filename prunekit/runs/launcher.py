@@ -109,7 +109,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    del sys.path[0]  # this file's folder: its neighbours are no modules of a notebook
+    if sys.path and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:  # not so under PYTHONSAFEPATH
+        del sys.path[0]  # this file's folder: its neighbours are no modules of a notebook
     sys.modules[ALIAS] = sys.modules["__main__"]
     faulthandler.enable(
         os.dup(2), all_threads=False

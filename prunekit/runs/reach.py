@@ -26,13 +26,21 @@ FOREIGN = {"numpy", "scipy", "matplotlib", "mpl_toolkits", "sklearn", "torch", "
 FOREIGN |= {"safetensors", "PIL", "IPython", "ipywidgets", "pandas", "seaborn", "plotly", "statsmodels", "mpmath"}
 FOREIGN |= {"sympy", "networkx", "h5py", "tqdm", "yaml", "psutil", "tensorflow", "jax"}
 # Modules that run or load code which is not in the notebook.
-OPAQUE_MODULES = {"subprocess", "runpy", "pkgutil", "imp", "zipimport", "pickle", "dill", "cloudpickle", "joblib"}
-OPAQUE_NAMES = {"exec", "eval", "compile", "__import__", "get_ipython"}
+OPAQUE_MODULES = {"subprocess", "asyncio.subprocess", "runpy", "pkgutil", "imp", "zipimport", "posix", "pty", "code"}
+OPAQUE_MODULES |= {"pickle", "shelve", "marshal", "dill", "cloudpickle", "joblib", "torch.hub", "torch.package"}
+OPAQUE_MODULES |= {"timeit", "cProfile", "profile", "doctest", "codeop", "bdb", "pdb", "trace", "pydoc"}
+OPAQUE_NAMES = {"exec", "eval", "compile", "__import__", "__builtins__", "get_ipython"}
+# Patterns of names in modules that are otherwise plain.
 OPAQUE_ATTRIBUTES = {
-    "sys": {"modules", "meta_path", "path_hooks"},
-    "os": {"system", "popen", "execv", "execve", "execvp", "spawnv", "spawnl", "posix_spawn"},
-    "builtins": OPAQUE_NAMES,
+    "sys": re.compile("modules|meta_path|path_hooks"),
+    "os": re.compile(r"system|popen|(exec|spawn|posix_spawn|fork)\w*"),
+    "asyncio": re.compile(r"subprocess|create_subprocess_\w*"),
+    "builtins": re.compile("|".join(OPAQUE_NAMES)),
+    "pandas": re.compile("read_pickle"),
+    "torch": re.compile("hub|package"),
 }
+LOADING = {"weights_only": True, "allow_pickle": False}  # arguments that any other value lets load pickled code
+OPAQUE_WORDS = {"__import__", "__builtins__", *LOADING}  # as text: ``globals()["__builtins__"]``
 QUIET_MAGICS = {"matplotlib", "config", "precision"}
 PLAIN_IMPORTLIB = {"metadata", "resources"}  # read files, import nothing
 
@@ -153,9 +161,7 @@ class Library:
 
     def executed(self, dotted: str) -> set[str]:
         """Return the modules that ``import dotted`` executes: it, and the packages above it."""
-        parts = dotted.split(".")
-        names = (".".join(parts[:k]) for k in range(1, len(parts) + 1))
-        return {name for name in names if name in self.paths}
+        return {name for name in _above(dotted) if name in self.paths}
 
     def attribute(self, module: str, name: str) -> tuple[Uses, str | None]:
         """Return what asking `module` for `name` can execute, and the module that it may give."""
@@ -208,7 +214,7 @@ class _Reader:
         self.modules: dict[str, set[str]] = {}  # names bound to modules of the library
         self.importers: set[str] = set()  # names of importlib.import_module
         self.importlibs: set[str] = set()
-        self.system: dict[str, str] = {}  # names of sys, os and builtins
+        self.system: dict[str, str] = {}  # names of the modules in OPAQUE_ATTRIBUTES
 
     def uses(self) -> Uses:
         """Return what the source uses."""
@@ -223,6 +229,8 @@ class _Reader:
         for node in nodes:
             if isinstance(node, ast.Name) and node not in within:
                 self._name(node, parents)
+            elif isinstance(node, ast.keyword):
+                self._keyword(node)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and not self.source.name:
                 self._word(node.value)
         return self.found
@@ -239,8 +247,10 @@ class _Reader:
         top = dotted.partition(".")[0]
         if top == self.library.package:
             self.found.modules |= self.library.executed(dotted)
-        elif top in OPAQUE_MODULES and not self.source.name:
-            self._opaque(f"imports {top}, which runs or loads code that it does not hold")
+        elif top == "importlib" and dotted != top and dotted.split(".")[1] not in PLAIN_IMPORTLIB:
+            self._opaque(f"imports {dotted}, which imports by names or files that are computed")
+        elif _above(dotted) & OPAQUE_MODULES and not self.source.name:
+            self._opaque(f"imports {dotted}, which runs or loads code that it does not hold")
         elif not self.source.name and top not in FOREIGN and top not in sys.stdlib_module_names:
             self._opaque(f"imports {top}, which may import {self.library.package} by itself")
 
@@ -265,7 +275,7 @@ class _Reader:
                 self.importers.add(name)
             elif origin == "importlib" and alias.name not in PLAIN_IMPORTLIB:
                 self._opaque(f"takes {alias.name} from importlib")
-            elif alias.name in OPAQUE_ATTRIBUTES.get(origin, ()):
+            elif _is_opaque(origin, alias.name):
                 self._opaque(f"takes {alias.name} from {origin}")
             elif origin in self.library.paths and alias.name == "*":
                 self._star(origin)
@@ -297,7 +307,7 @@ class _Reader:
         if node.id in OPAQUE_NAMES:
             if not (node.id == "get_ipython" and _quiet(parents, node)):
                 self._opaque(f"uses {node.id}")
-        elif attribute in OPAQUE_ATTRIBUTES.get(self.system.get(node.id, ""), ()):
+        elif attribute and _is_opaque(self.system.get(node.id, ""), attribute):
             self._opaque(f"uses {node.id}.{attribute}")
         elif node.id in self.importers:
             self._importing(parent if called else None)
@@ -333,10 +343,31 @@ class _Reader:
         if given:
             self._attributes(given, parent, parents)
 
+    def _keyword(self, node: ast.keyword) -> None:
+        """Follow an argument that lets a file of data run code: ``weights_only=False``."""
+        if node.arg in LOADING and not (isinstance(node.value, ast.Constant) and node.value.value is LOADING[node.arg]):
+            self._opaque(
+                f"calls with {node.arg} that may be {not LOADING[node.arg]}, by which a file can load any code"
+            )
+
     def _word(self, text: str) -> None:
-        """Follow a string that is the dotted name of something in the library."""
+        """Follow a string that is the dotted name of something in the library, or by which any code is found."""
+        if text in OPAQUE_WORDS:
+            self._opaque(f"holds the word {text!r}")
         if re.fullmatch(rf"{self.library.package}(\.\w+)+", text):
             self.found.modules |= self.library.executed(text)
+
+
+def _above(dotted: str) -> set[str]:
+    """Return a module's dotted name, and those of the packages above it."""
+    parts = dotted.split(".")
+    return {".".join(parts[:k]) for k in range(1, len(parts) + 1)}
+
+
+def _is_opaque(module: str, name: str) -> bool:
+    """Tell whether a name of a module of others can run or load any code; ``*`` takes every name."""
+    pattern = OPAQUE_ATTRIBUTES.get(module)
+    return pattern is not None and (name == "*" or pattern.fullmatch(name) is not None)
 
 
 def _within(module: str, package: str) -> bool:

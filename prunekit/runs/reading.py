@@ -84,7 +84,7 @@ def _ipynb(text: str) -> dict[str, Any]:
 def _myst(text: str) -> dict[str, Any]:
     import jupytext
 
-    _check_front_matter(text)
+    text = _completed(text)
     try:
         node = jupytext.reads(text, fmt={"extension": ".md", "format_name": "myst"})
     except RecursionError:
@@ -104,31 +104,48 @@ def _date(value: Any) -> str:
     raise Unreadable(f"its front matter holds {_shown(value)}; write it as text, in quotes")
 
 
-def _check_front_matter(text: str) -> None:
-    """Refuse front matter that is no YAML mapping; a page without any is fine."""
+def _completed(text: str) -> str:
+    """Return a page with what jupytext asks of a kernelspec and a reader may leave out; a page without any is fine.
+
+    Raises
+    ------
+    Unreadable
+        For front matter that is no YAML mapping.
+    """
     import yaml
 
     match = _FRONT.match(text)
     if match is None:
         if re.match(r"---[ \t]*\n", text):
             raise Unreadable("its front matter has no end; write --- on a line of its own below it")
-        return
+        return text
     try:
         front = yaml.safe_load(match[1])
     except (yaml.YAMLError, ValueError) as error:
         raise Unreadable(f"its front matter is no YAML: {_first_line(error)}") from None
     if front is not None and not isinstance(front, Mapping):
         raise Unreadable(f"its front matter is {_shown(front)}, and has to be a mapping, name: value")
+    if not front or "kernelspec" not in front:
+        return text
+    spec = _mapping("kernelspec", front["kernelspec"])
+    if {"name", "display_name"} <= spec.keys():
+        return text
+    whole = {**front, "kernelspec": {"name": "", "display_name": KERNELSPEC["display_name"], **spec}}
+    return f"---\n{yaml.safe_dump(whole, sort_keys=False, allow_unicode=True)}---\n{text[match.end() :]}"
+
+
+def _mapping(name: str, part: Any) -> Mapping[str, Any]:
+    """Return a part of a notebook's metadata, or refuse one that is no mapping."""
+    if not isinstance(part, Mapping):
+        raise Unreadable(f"its {name} is {_shown(part)}, and has to be a mapping, e.g. {{name: python3}}")
+    return part
 
 
 def _check_language(metadata: Any) -> None:
     """Refuse a notebook of another language; a Python kernel of another name is taken for ours."""
     if not isinstance(metadata, Mapping):
         raise Unreadable(f"its metadata is {_shown(metadata)}, and has to be a mapping")
-    kernel, info = metadata.get("kernelspec", {}), metadata.get("language_info", {})
-    for name, part in (("kernelspec", kernel), ("language_info", info)):
-        if not isinstance(part, Mapping):
-            raise Unreadable(f"its {name} is {_shown(part)}, and has to be a mapping, e.g. {{name: python3}}")
+    kernel, info = (_mapping(name, metadata.get(name, {})) for name in ("kernelspec", "language_info"))
     lexer = metadata.get("jupytext", {})  # jupytext notes there what stands behind the first {code-cell}
     lexer = lexer.get("default_lexer") if isinstance(lexer, Mapping) else None
     language = kernel.get("language") or info.get("name") or lexer

@@ -159,16 +159,19 @@ def _called(call: ast.Call) -> str:
 _NAMED = (ast.Name, ast.Attribute, ast.Call)
 
 
-_WANTED = (ast.Import, ast.ImportFrom, ast.Name, ast.Constant)
+_WANTED = (ast.Import, ast.ImportFrom, ast.Name, ast.Constant, ast.keyword)
 
 
 def _walked(tree: ast.AST, guarded: frozenset[str]) -> tuple[list[ast.AST], dict[ast.AST, ast.AST]]:
-    """Return imports, names and strings of a tree, but for those under ``if TYPE_CHECKING:``, and parents of names."""
+    """Return the parts of a tree that are `_WANTED`, and the parents of names.
+
+    Those under ``if TYPE_CHECKING:`` are left out.
+    """
     waiting: list[ast.AST] = [tree]
     found: list[ast.AST] = []
     parents: dict[ast.AST, ast.AST] = {}
     for node in waiting:  # grows as it is read
-        seen_by_checkers = bool(guarded) and isinstance(node, ast.If) and ast.unparse(node.test) in guarded
+        seen_by_checkers = bool(guarded) and isinstance(node, ast.If) and _spelled(node.test) in guarded
         for name in node._fields:
             value = getattr(node, name, None)
             if name == "ctx" or (seen_by_checkers and name == "body"):
@@ -181,6 +184,13 @@ def _walked(tree: ast.AST, guarded: frozenset[str]) -> tuple[list[ast.AST], dict
                     if isinstance(child, _WANTED):
                         found.append(child)
     return found, parents
+
+
+def _spelled(test: ast.expr) -> str:
+    """Return a name, or a name of a name, as it is written; empty for anything else, however deep."""
+    if isinstance(test, ast.Attribute) and isinstance(test.value, ast.Name):
+        return f"{test.value.id}.{test.attr}"
+    return test.id if isinstance(test, ast.Name) else ""
 
 
 def _guarded(tree: ast.AST) -> frozenset[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prunekit import __version__, claims
 from prunekit.runs.store import Run
 from prunekit.site.evidence import Page
-from prunekit.site.words import duration, memory, moment, plain
+from prunekit.site.words import duration, memory, moment, plain, without_paths
 
 CODE, VERBATIM = "`` {} ``", ("parameters", "run", "commit")  # a lone backtick inside does no harm
 SYNTHETIC = "drawn by the page itself from its seed"
@@ -55,7 +55,7 @@ def failure(run: Run) -> str:
             "**This page failed when it was run.** What follows is as far as it came; "
             "its claims count as not attempted.",
             "",
-            plain(run.error),
+            plain(without_paths(run.error)),
             "```",
         ]
     )
@@ -134,7 +134,7 @@ def _facts(page: Page, run: Run) -> list[str]:
     rows = {
         "parameters": ", ".join(f"{k} = {v!r}" for k, v in record["parameters"].items()),
         "run": record["key"],
-        "commit": record["commit"] or record.get("no_commit", "not in a checkout"),
+        "commit": record["commit"] or without_paths(record.get("no_commit", "not in a checkout")),
         "started, ended": f"{moment(record['started'])}, {moment(record['finished'])}",
         "wall time, peak memory": f"{duration(record['wall_time_s'])}, {memory(record['peak_memory_bytes'])}",
         "device": f"{device['kind']}: {device['name']}, {device['threads']} of {device['cores']} cores, "

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from prunekit.runs import tags
 from prunekit.runs.store import Run
 from prunekit.site import cards, generated
 from prunekit.site.evidence import Evidence, Page
+from prunekit.site.words import without_paths
 
 
 def stage(evidence: Evidence, folder: Path, *, whole: bool = True) -> None:
@@ -109,14 +109,10 @@ def _looks(metadata: Any) -> dict[str, Any]:
 
 def _without_paths(output: Any) -> Any:
     """Return a cell's output with this machine's folders cut out of tracebacks and warnings."""
-
-    def cut(text: str) -> str:
-        return re.sub(r"/\S*?/ipykernel_\d+/\d+\.py", "the cell", text.replace(f"{paths.ROOT}/", ""))
-
     if output.output_type == "error":
-        output.evalue, output.traceback = cut(output.evalue), [cut(line) for line in output.traceback]
+        output.evalue, output.traceback = without_paths(output.evalue), [without_paths(t) for t in output.traceback]
     elif output.output_type == "stream" and output.name == "stderr":
-        output.text = cut(output.text)
+        output.text = without_paths(output.text)
     return output
 
 

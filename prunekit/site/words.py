@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
+from prunekit import paths
 from prunekit.runs import progress
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>$|~^#&%:!+=-])|(?<=\d)([.)])(?= )")
@@ -13,6 +14,13 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>$|~^#&%:!+=-])|(?<=\d)([.)])(?= )")
 def plain(text: str) -> str:
     """Escape everything that MyST-Markdown would read as markup, and put the text on one line."""
     return _SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
+
+
+def without_paths(text: str) -> str:
+    """Return a message with this machine's folders cut out: the checkout's, and the kernel's names of its cells."""
+    root = re.escape(str(paths.ROOT))
+    text = re.sub(rf"{root}(/|(?![\w.-]))", lambda found: "" if found[1] else "the checkout", text)
+    return re.sub(r"/\S*?/ipykernel_\d+/\d+\.py", "the cell", text)
 
 
 def number(value: float) -> str:

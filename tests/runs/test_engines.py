@@ -153,6 +153,16 @@ def test_a_worker_refuses_what_it_would_publish_under_a_key_that_is_not_its_own(
         assert re.fullmatch(words, at_worker.refusal(job, note)), at_worker.refusal(job, note)
 
 
+def test_a_worker_does_not_refuse_the_rest_of_a_grid_for_a_file_that_its_first_run_has_written(
+    jobs: list, tmp_path: Path
+) -> None:
+    note = notes.write(jobs, lambda j: j.name, "tcp://a:1")[jobs[0].folder]
+    parts = jobs[0].parts
+    assert (
+        at_worker.refusal(replace(jobs[0], parts={**parts, "named": {str(tmp_path / "table"): "3" * 64}}), note) == ""
+    )
+
+
 def test_a_worker_sees_an_edit_made_since_it_started(
     jobs: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

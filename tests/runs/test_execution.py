@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -19,8 +21,10 @@ from typing import Any
 
 import psutil
 import pytest
+from click.testing import CliRunner
 
-from prunekit import paths
+from prunekit import _owners, paths
+from prunekit.cli import main
 from prunekit.runs import batch, client, execution, failures
 from prunekit.runs.execution import Job, execute
 from prunekit.runs.kernel import MARK, kernel
@@ -136,6 +140,18 @@ def test_nothing_of_a_home_reaches_a_run(tmp_path: Path, a_home_full_of_habits: 
     assert not [name for name in seen["here"] if not name.endswith("notebook.ipynb")]
 
 
+@pytest.mark.parametrize("safe", ["", "1"])
+def test_the_folders_of_pythonpath_reach_a_run_and_the_launchers_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, safe: str
+) -> None:
+    folders = [str(tmp_path / "one"), str(tmp_path / "two")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(folders))
+    monkeypatch.setenv("PYTHONSAFEPATH", safe)  # then no script's folder is put before them
+    seen = printed(run(tmp_path, "import sys\nprint(*sys.path, sep='\\n')")).splitlines()
+    assert [path for path in seen if path in folders] == folders
+    assert str(paths.PACKAGE / "runs") not in seen
+
+
 def test_a_system_wide_start_up_file_is_not_run_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """IPython looks below ``/etc`` and the environment's folder too: the launcher is asked for its class."""
     probe = """
@@ -221,17 +237,41 @@ def test_a_kernel_that_cannot_start_is_told_with_its_last_line(tmp_path: Path, m
     assert "gone" in run(tmp_path, "x = 1").error
 
 
+def kernel_folder(root: Path, host: str, pid: int, age: float = 0.0) -> Path:
+    """Make the private folder of a kernel that a process of some host has started."""
+    digest = hashlib.sha256(host.encode()).hexdigest()[:8]
+    folder = root / f"prunekit-{digest}.{pid}-1.{secrets.token_hex(4)}"
+    folder.mkdir()
+    os.utime(folder, (time.time() - age,) * 2)
+    return folder
+
+
 def test_litter_of_killed_runs_is_swept_and_living_folders_are_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Nodes may share a temporary folder, and no lock between them: another's kernel is told by its heartbeat."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    dead = tmp_path / "prunekit-kernel-dead"
-    dead.mkdir()
-    (dead / "lock").touch()
-    (tmp_path / "prunekit-kernel-new").mkdir()  # made, and not locked yet
+    monkeypatch.setattr("fcntl.flock", lambda *_: None)  # local to a node
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    dead = [kernel_folder(tmp_path, _owners.host(), gone.pid), kernel_folder(tmp_path, "another", 1, age=700)]
+    left = [kernel_folder(tmp_path, "another", 1), tmp_path / "prunekit-other-things"]
+    left[1].mkdir(exist_ok=True)
     with kernel() as living, kernel() as other:
-        assert living.folder.exists() and other.folder.exists() and not dead.exists()
-    assert [p.name for p in tmp_path.iterdir()] == ["prunekit-kernel-new"]
+        assert living.folder.exists() and other.folder.exists()
+        assert not any(folder.exists() for folder in dead)
+    assert {*tmp_path.iterdir()} == {*left}
+
+
+def test_a_kernels_folder_leaves_room_for_its_sockets_and_shows_that_it_is_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRUNEKIT_HOST", "a-node-with-a-name-as-long-as-they-come-0123456789")
+    monkeypatch.setattr(_owners, "BEAT", 0.01)
+    with kernel() as own:
+        assert len(own.folder.name) + len("/s-5") < 55  # of 100: 45 and more are left for the temporary folder's path
+        os.utime(own.folder, (0, 0))
+        wait_for(lambda: own.folder.stat().st_mtime > 0)
 
 
 def test_a_run_ends_what_it_started_and_nothing_else(tmp_path: Path) -> None:
@@ -409,6 +449,9 @@ def test_the_command_line_sets_the_limits(tmp_path: Path) -> None:
     done = prunekit("run", path, "--cell-timeout", "0.5", "--out", tmp_path / "out")
     assert done.returncode == 1 and "TimedOut: the cell took longer than 0.5 s (--cell-timeout)" in done.stderr
     for option in ("--timeout", "--cell-timeout"):
+        for odd in ("nan", "inf"):
+            said = CliRunner().invoke(main, ["run", str(path), option, odd, "--out", str(tmp_path / "out")])
+            assert said.exit_code == 2 and "finite" in said.output, said.output
         assert prunekit("run", path, option, "0", "--out", tmp_path / "out").returncode == 2
 
 
@@ -446,6 +489,25 @@ def test_a_path_that_is_not_found_gets_a_hint_where_it_is_relative(tmp_path: Pat
     (tmp_path / "beside.csv").touch()
     error = failures.raised("here", "FileNotFoundError", value, [], tmp_path).error
     assert hint in error and (failures.FOLDER in error) == bool(hint)
+
+
+def test_text_that_is_no_name_of_a_file_gets_no_hint(tmp_path: Path) -> None:
+    for name, value in [
+        ("FileNotFoundError", f"No such file or directory: '{'a' * 300}'"),
+        ("ModuleNotFoundError", f"No module named '{'a' * 300}'"),
+    ]:
+        assert failures.raised("code cell 1", name, value, [], tmp_path).error.startswith(name)
+
+
+def test_an_error_of_ours_after_the_start_is_not_told_as_a_kernel_that_did_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("prunekit.runs.failures.raised", fail)
+    one = run(tmp_path, "raise ValueError('no')")
+    assert one.error.startswith("OSError: [Errno 5]"), one.error
 
 
 def test_a_module_that_is_nowhere_gets_no_hint(tmp_path: Path) -> None:

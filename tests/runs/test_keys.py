@@ -40,6 +40,16 @@ def test_a_data_file_that_a_notebook_reads_is_part_of_its_key(tmp_path: Path, mo
     assert len(found) == 3
 
 
+@pytest.mark.parametrize("pattern", ["", ".", "**a", "a/***", "a" * 300])
+def test_a_pattern_that_no_folder_can_be_searched_for_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    monkeypatch.setenv("PRUNEKIT_DATA", str(tmp_path))
+    path = counting_notebook(tmp_path / "n.md", tmp_path / "log")
+    with pytest.raises(Refused, match=r"cannot be searched for .* write reads: \["):
+        key(read(with_front_matter(path, f"reads: [{pattern!r}]")))
+
+
 def test_the_library_is_in_it_as_code_and_not_as_words() -> None:
     import ast
 
@@ -122,6 +132,22 @@ def test_the_recordings_that_a_notebook_may_read_are_in_its_key(tmp_path: Path, 
         ("import numpy as np\nnp.savez('F', x=1)", False),
         ("import logging\nlogging.FileHandler('F')", False),
         ("figure.savefig('F')", False),
+        ("figure.savefig(fname='F')", False),
+        ("table.to_csv(path_or_buf='F')", False),
+        ("open(file='F', mode='w')", False),
+        ("open(file='F')", True),
+        ("logging.basicConfig(filename='F')", False),
+        ("plt.imsave('F', picture)", False),
+        ("shutil.copy('other', 'F')", False),
+        ("shutil.copyfile(src='other', dst='F')", False),
+        ("shutil.copy('F', 'other')", True),
+        ("fit(model, data, config, resume='F')", False),
+        ("from pathlib import Path\nfit(model, data, checkpoint=Path('F'))", False),
+        ("model = load(checkpoint='F')", True),
+        ("place = 'F'\nfit(model, data, resume=place)", False),
+        ("place = 'F'\nfit(model, data, resume=place)\nopen(place)", True),
+        ("sqlite3.connect('F').execute('insert into t values (1)')", False),
+        ("sqlite3.connect('F').execute('SELECT * from t')", True),
     ],
 )
 def test_a_file_named_in_code_is_in_the_key_unless_it_is_only_written(tmp_path: Path, code: str, read_: bool) -> None:
@@ -177,6 +203,7 @@ def test_a_file_read_by_its_path_is_read_again_when_it_has_changed(tmp_path: Pat
         ("[run.json]", "rename it"),
         ("[nothing.txt]", "does not exist"),
         ("[folder]", "is no file"),
+        (f"[{'a' * 300}]", "too long"),
     ],
 )
 def test_front_matter_that_names_no_file_is_refused(tmp_path: Path, files: str, said: str) -> None:

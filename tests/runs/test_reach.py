@@ -65,6 +65,7 @@ def reached(library: Library, *cells: str) -> set[str]:
     return {m.partition(".")[2] for m in library.reached([textwrap.dedent(c) for c in cells]).modules}
 
 
+RUNNERS = ("cProfile", "profile", "doctest", "code", "codeop", "pdb", "trace", "pydoc", "shelve")
 BOX = {"", "box", "box.deep", "box.side", "alone", "a", "_tools"}
 
 
@@ -101,6 +102,9 @@ BOX = {"", "box", "box.deep", "box.side", "alone", "a", "_tools"}
         ("from IPython import get_ipython\nprint(get_ipython() is None)", set()),
         ("model = object()\nmodel.eval()\nimport re\nre.compile('a')", set()),
         ("from lib import alone\ngetattr(alone, 'x')", {"", "alone"}),
+        ("from importlib.metadata import version\nimport importlib.resources as r\nr.files('x')", set()),
+        ("import os, asyncio, torch\nos.path.join('a', 'b')\nasyncio.sleep(1)\ntorch.ones(1)", set()),
+        ("import numpy as np, torch\nnp.load('x', allow_pickle=False)\ntorch.load('x', weights_only=True)", set()),
     ],
 )
 def test_imports_are_followed(library: Library, code: str, modules: set[str]) -> None:
@@ -130,11 +134,36 @@ def test_imports_are_followed(library: Library, code: str, modules: set[str]) ->
         ("import subprocess", "subprocess"),
         ("import pickle", "pickle"),
         ("import helper", "helper"),
+        ("from importlib.util import spec_from_file_location", "importlib.util"),
+        ("import importlib.util as u\nu.find_spec('lib')", "importlib.util"),
+        ("import importlib.util", "importlib.util"),
+        ("from importlib.machinery import SourceFileLoader", "importlib.machinery"),
+        ("import timeit\ntimeit.timeit('solve(1)', setup='from lib import solve')", "timeit"),
+        *((f"import {name}", name) for name in RUNNERS),
+        *((f"import {name} as m", name) for name in ("marshal", "pty", "asyncio.subprocess", "torch.hub")),
+        *(
+            (f"import os\nos.{name}('python')", f"os.{name}")
+            for name in ("execl", "spawnlp", "posix_spawnp", "forkpty")
+        ),
+        ("from os import execvpe", "execvpe"),
+        ("from os import *", "takes * from os"),
+        ("import asyncio as a\nasync def f():\n    await a.create_subprocess_shell('x')", "a.create_subprocess_shell"),
+        ("import torch\ntorch.hub.load('a', 'b')", "torch.hub"),
+        ("import pandas as pd\npd.read_pickle('x')", "pd.read_pickle"),
+        ("__builtins__.exec('import lib')", "__builtins__"),
+        ("globals()['__builtins__']", "__builtins__"),
+        ("import torch\ntorch.load('x', weights_only=False)", "weights_only"),
+        ("import torch\nsafe = True\ntorch.load('x', weights_only=safe)", "weights_only"),
+        ("import numpy as np\nnp.load('x', allow_pickle=True)", "allow_pickle"),
+        ("import numpy as np\nnp.load('x', **{'allow_pickle': True})", "allow_pickle"),
         ("import lib.tricks", "lib.tricks imports a module by a name that is computed"),
         ("!python -c 'import lib'", "get_ipython"),
         ("%run other.py", "get_ipython"),
         ("%%time\nimport lib.a", "get_ipython"),
         ("this is no Python", "cell 1 is no Python"),
+        ("+".join("1" * 3000), "cell 1 is no Python"),  # too deep for the parser
+        ("f" + "()" * 3000, "cell 1 is no Python"),
+        ("-" * 9000 + "1", "cell 1 is no Python"),
     ],
 )
 def test_what_cannot_be_followed_counts_as_everything(library: Library, code: str, said: str) -> None:
@@ -172,6 +201,13 @@ def test_a_package_whose_fetching_cannot_be_read_counts_as_everything(library: L
 )
 def test_a_guard_that_is_not_provably_the_type_checkers_is_followed(library: Library, guard: str) -> None:
     assert "alone" in reached(library, f"{guard}\n    import lib.alone")
+
+
+def test_code_that_is_nested_deeply_is_read(library: Library) -> None:
+    deep = "+".join("1" * 1500)
+    guard = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    pass"
+    assert reached(library, f"{guard}\nif {deep}:\n    import lib.alone") == {"", "alone"}
+    assert library.reached([f"load('x', weights_only={deep})"]).opaque
 
 
 def test_a_module_that_is_no_python_counts_as_everything_and_ends_nothing(library: Library) -> None:

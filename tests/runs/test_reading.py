@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from prunekit.cli import main
@@ -108,6 +109,12 @@ ODD_BYTES: dict[str, tuple[str, bytes, str]] = {
     "front matter a word": (".md", f"---\nhello\n---\n\n{FENCE}".encode(), "has to be a mapping"),
     "front matter without an end": (".md", f"---\n\n{FENCE}".encode(), "has no end"),
     "front matter no YAML": (".md", f"---\na: [1\n---\n\n{FENCE}".encode(), "no YAML"),
+    "a kernelspec that is a word": (".md", f"---\nkernelspec: python3\n---\n\n{FENCE}".encode(), "{name: python3}"),
+    "a kernelspec of R": (
+        ".md",
+        f"---\nkernelspec: {{name: ir, language: R}}\n---\n\n{FENCE}".encode(),
+        "Python notebooks",
+    ),
     "front matter with a tag": (".md", f"---\na: !!python/object:os.x 1\n---\n\n{FENCE}".encode(), "no YAML"),
     "front matter with a set": (".md", f"---\na: !!set {{b}}\n---\n\n{FENCE}".encode(), "in quotes"),
     "options no YAML": (".md", b"```{code-cell} ipython3\n:tags: [a\n\nx = 1\n```\n", "no MyST"),
@@ -192,6 +199,22 @@ def test_a_page_is_read_with_and_without_front_matter(tmp_path: Path, text: str)
     path = tmp_path / "n.md"
     path.write_bytes(text.encode())
     assert read(path).code == ["x = 1"]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    ["{name: python3}", "{name: python3, language: python}", "{language: python}", "{display_name: Mine}", "{}"],
+)
+def test_a_kernelspec_that_leaves_something_out_is_read_from_both_formats(tmp_path: Path, spec: str) -> None:
+    (tmp_path / "n.md").write_text(
+        f"---\ndate: 2024-01-31\nkernelspec: {spec}\nprunekit: {{files: [é]}}\n---\n\n{FENCE}"
+    )
+    given = yaml.safe_load(spec)
+    (tmp_path / "n.ipynb").write_text(json.dumps(notebook(CODE, metadata={"kernelspec": given})))
+    page = read(tmp_path / "n.md")
+    assert page.code == read(tmp_path / "n.ipynb").code == ["x = 1"]
+    assert page.settings == {"files": ["é"]} and page.node.metadata["date"] == "2024-01-31"
+    assert page.node.metadata["kernelspec"]["display_name"] == "Python 3"
 
 
 def test_cells_keep_their_kinds_and_attachments_and_lose_their_ids(tmp_path: Path) -> None:
