@@ -29,6 +29,14 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def below(folder: Path) -> list[Path]:
+    """Return the files in a folder and in those below it, in order; what vanishes meanwhile is passed over.
+
+    Links to folders are not followed. `Path.rglob` raises before Python 3.13 when a folder vanishes in its walk.
+    """
+    return sorted(Path(here) / name for here, _, names in os.walk(folder) for name in names)
+
+
 def write(path: Path, content: bytes | str) -> None:
     """Write a file in one piece, replacing an old one; whoever reads sees the old one or the new one.
 

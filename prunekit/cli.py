@@ -6,58 +6,30 @@ anything ran, 130 after Ctrl-C.
 
 from __future__ import annotations
 
-import errno
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import replace
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from prunekit import __version__, paths
 from prunekit.runs import command
-from prunekit.runs.command import engine_options, limited, workers_option
-from prunekit.runs.notebooks import Refused
+from prunekit.runs.command import engine_options, limited, refusing
+from prunekit.runs.commands import runs
 from prunekit.runs.seal import DamagedRun
 from prunekit.scales import SCALES
 
 if TYPE_CHECKING:
     from prunekit.runs.engines import Choice
     from prunekit.runs.execution import Job
-    from prunekit.runs.store import Run
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-_DISK = (
-    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ENAMETOOLONG,
-    errno.EBUSY,
-)  # fmt: skip
 
 force_option = click.option(
     "--force", is_flag=True, help="Execute again what is there; a new run replaces the old one when it has finished."
 )
-
-
-def refusing(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn a refused request into a usage error, status 2; what a disk refuses or has damaged, into status 1."""
-
-    @wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return command(*args, **kwargs)
-        except Refused as error:
-            raise click.UsageError(str(error)) from error
-        except DamagedRun as error:
-            raise click.ClickException(f"{error}: repeat the command, which executes it again") from error
-        except OSError as error:
-            if error.errno not in _DISK:
-                raise
-            where = error.filename2 or error.filename
-            raise click.ClickException(f"{error.strerror}{f': {where}' if where else ''}") from error
-
-    return wrapped
 
 
 @click.group(context_settings=HELP)
@@ -68,6 +40,9 @@ def main() -> None:
     Run a notebook of the book with other parameters, sweep a grid of them, build the book, and see which claims of
     the papers held.
     """
+
+
+main.add_command(runs)
 
 
 def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
@@ -91,6 +66,7 @@ def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
+    callback=command.no_loop,
     help="Folder of the runs and results.csv  [default: _build/runs/NAME]",
 )
 @force_option
@@ -138,7 +114,7 @@ def run(
     except OSError as error:
         raise click.UsageError(f"--out {folder} cannot be made: {error}") from error
     there = [j for j in jobs if not force and j.store.finished(j.key)]
-    runs = command.execute(_within(jobs, timeout, cell_timeout), engine, lambda j: _label(j, list(grid)))
+    runs = command.execute(command.within(jobs, timeout, cell_timeout), engine, lambda j: _label(j, list(grid)))
     if there:
         click.echo(f"unchanged: {len(there)} of {len(jobs)}, not run again (--force runs them)")
     done = f"{sum(r.finished for r in runs)} of {len(runs)} runs finished"
@@ -147,13 +123,13 @@ def run(
     except (OSError, DamagedRun) as error:
         why = getattr(error, "strerror", None) or error
         click.echo(f"{done}; {folder / 'results.csv'} was not written ({why}): repeat the command for it", err=True)
-        _say_failures(runs)
+        command.say_failures(runs)
         sys.exit(1)
     click.echo(f"{done}; their numbers: {table}")
     for r in runs if len(runs) == 1 else []:
         if (r.folder / "notebook.ipynb").is_file():
             click.echo(f"executed notebook: {r.folder / 'notebook.ipynb'}")
-    _end_with_failures(runs)
+    command.end_with_failures(runs)
 
 
 def default_folder(name: str) -> Path:
@@ -173,189 +149,16 @@ def _dry_run(jobs: list[Job]) -> None:
     click.echo(f"{len(jobs)} runs in {jobs[0].folder}; nothing was executed")
 
 
-def _within(jobs: list[Job], timeout: float | None, cell_timeout: float | None) -> list[Job]:
-    """Return the jobs with limits of time, which are in no key."""
-    return [replace(job, timeout=timeout, cell_timeout=cell_timeout) for job in jobs]
-
-
-def _end_with_failures(runs: list[Run]) -> None:
-    _say_failures(runs)
-    if not all(r.finished for r in runs):
-        sys.exit(1)
-
-
-def _say_failures(runs: list[Run]) -> None:
-    for r in [r for r in runs if not r.finished]:
-        click.echo(f"failed: {r.record['notebook']} {_parameters(r)}\n  {r.error}", err=True)
-        if r.folder.is_dir():
-            click.echo(f"  partial notebook and traceback: {r.folder}", err=True)
-
-
-def _parameters(r: Run) -> str:
-    return json.dumps(r.record["parameters"], ensure_ascii=False)
-
-
-@main.group(invoke_without_command=True)
-@click.pass_context
-def runs(context: click.Context) -> None:
-    """List the runs that are kept, retry failed ones, clean up."""
-    if context.invoked_subcommand is None:
-        context.invoke(list_runs)
-
-
-folder_argument = click.argument(
-    "folder", type=click.Path(path_type=Path, file_okay=False, exists=True), required=False
-)
-
-
-def _store(folder: Path | None) -> Any:
-    from prunekit.runs.store import Store
-
-    return Store(folder or (paths.RUNS if paths.in_checkout() else Path("_build") / "runs"))
-
-
-@runs.command("list")
-@folder_argument
-@click.option("--failed", is_flag=True, help="Only failed runs.")
-def list_runs(folder: Path | None = None, failed: bool = False) -> None:
-    """List the runs below FOLDER, failed ones with their error, damaged ones with what is wrong."""
-    kept, damaged = _store(folder).kept()
-    for r in kept:
-        if failed and r.finished:
-            continue
-        line = f"{r.key}  {r.record['status']:8}  {r.record['finished']}  {r.record['wall_time_s']:8.1f} s  "
-        click.echo(line + f"{r.record['notebook']}  {_parameters(r)}")
-        if not r.finished:
-            click.echo(f"{'':18}{r.error}\n{'':18}{r.folder}")
-    for d in damaged:
-        click.echo(f"{d.folder.name}  damaged   {d.why}\n{'':18}{d.folder}")
-
-
-@runs.command()
-@folder_argument
-@refusing
-def progress(folder: Path | None) -> None:
-    """Say how far the batches are that were left with a scheduler, below FOLDER."""
-    from prunekit.runs import notes
-
-    there = notes.found(_store(folder).folder)
-    for note in there:
-        for line in notes.lines(note):
-            click.echo(line)
-    if not there:
-        click.echo("no batch in flight")
-
-
-@runs.command()
-@folder_argument
-@workers_option
-@limited
-@refusing
-def retry(folder: Path | None, workers: int, timeout: float | None, cell_timeout: float | None) -> None:
-    """Execute the failed and the damaged runs below FOLDER again, with the notebooks as they are now."""
-    from prunekit.runs import batch
-    from prunekit.runs.engines import Choice
-    from prunekit.runs.notebooks import read
-    from prunekit.runs.store import Run
-
-    kept, damaged = _store(folder).kept()
-    again = [r for r in kept if not r.finished] + [Run(d.folder, d.record) for d in damaged if d.record]
-    for d in damaged:
-        if not d.record:
-            click.echo(f"skipped {d.folder}: {d.why}, so what ran is not known; repeat its command", err=True)
-    failures, jobs = [], []
-    for r in again:
-        path = Path(r.record["path"])
-        path = path if path.is_absolute() or not paths.in_checkout() else paths.ROOT / path
-        try:
-            store = r.folder.parent if r.finished else r.folder.parent.parent
-            jobs.append(batch.job(read(path), r.record["parameters"], store))
-            failures.append(r)
-        except Refused as error:
-            click.echo(f"skipped {r.folder}: {error}", err=True)
-    if not jobs:
-        click.echo("no failed run")
-        return
-    done = command.execute(_within(jobs, timeout, cell_timeout), Choice(workers=workers), lambda j: j.name)
-    for old, job in zip(failures, jobs, strict=True):  # the notebook has changed: its old failure is history
-        if old.key != job.key:
-            from prunekit.runs.store import remove
-
-            remove(old.folder)
-    click.echo(
-        f"{sum(r.finished for r in done)} of {len(done)} runs finished; repeat the sweep's command for its table"
-    )
-    _end_with_failures(done)
-
-
-@runs.command()
-@folder_argument
-@click.option("--failed", is_flag=True, help="Remove failed and damaged runs too.")
-@click.option("--all", "everything", is_flag=True, help="Remove every run.")
-@refusing
-def clean(folder: Path | None, failed: bool, everything: bool) -> None:
-    """Remove what killed runs left below FOLDER; runs in flight are left alone, on other machines too."""
-    from prunekit.runs import notes
-    from prunekit.runs.store import remove
-
-    store = _store(folder)
-    gone = store.leftovers()
-    kept, damaged = store.kept()
-    gone += [r.folder for r in kept if everything or (failed and not r.finished)]
-    gone += [d.folder for d in damaged if everything or failed]
-    gone += [note.path for note in notes.found(store.folder)] if everything else notes.ended(store.folder)
-    for path in gone:
-        remove(path)
-        click.echo(f"removed {path}")
-    click.echo(f"{len(gone)} removed")
-    if damaged and not (everything or failed):
-        click.echo(f"{len(damaged)} damaged: --failed removes them, `prunekit runs list` names them", err=True)
-
-
-@runs.command()
-@folder_argument
-def verify(folder: Path | None) -> None:
-    """Compare every file of every run below FOLDER with its checksum; status 1 if a run is damaged."""
-    kept, damaged = _store(folder).kept()
-    for d in damaged:
-        click.echo(f"{d.folder}: {d.why}")
-    click.echo(f"{len(kept) + len(damaged)} runs, {len(damaged)} damaged")
-    if damaged:
-        sys.exit(1)
-
-
-@runs.command("record")
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.argument("label")
-@refusing
-def record_run(folder: Path, label: str) -> None:
-    r"""Keep the finished run in FOLDER as the recording LABEL of its page, inside the package.
-
-    \b
-    prunekit run chapters/hessian-bias/initialization.md -p scale=paper -p data=mnist
-    prunekit runs record _build/runs/hessian-bias/initialization/KEY mnist
-    """
-    from prunekit.runs.record import record
-    from prunekit.runs.store import Damaged, Run, load
-
-    found = load(folder.resolve())
-    if isinstance(found, Damaged) and (found.folder / "run.json").exists():
-        raise click.UsageError(f"{folder} is damaged ({found.why}): repeat the command that ran it")
-    if not isinstance(found, Run) or not found.finished:
-        raise click.UsageError(f"{folder} holds no finished run: name the folder that `prunekit run` printed")
-    kept = record(found, label)
-    click.echo(f"recorded: {kept} ({sum(f.stat().st_size for f in kept.iterdir()) / 1e3:.0f} kB)")
-    if str(found.record["commit"]).endswith("+edits"):
-        click.echo("its code was not committed when it ran: a run of a commit can be told from others", err=True)
-
-
 @main.command()
 @click.option(
     "--scale", type=click.Choice(SCALES), default="laptop", show_default=True, help="Size of the experiments."
 )
 @click.option("--page", help="Only this page, e.g. overparameterization/linear-gaussian.")
 @click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the site  [default: _build/html]"
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    callback=command.no_loop,
+    help="Folder of the site  [default: _build/html]",
 )
 @force_option
 @limited
@@ -387,7 +190,7 @@ def build(
             target=target,
             force=force,
             execute=lambda jobs, *told: command.execute(
-                _within(jobs, timeout, cell_timeout), engine, lambda j: j.name, *told
+                command.within(jobs, timeout, cell_timeout), engine, lambda j: j.name, *told
             ),
             workers=engine.workers,
         )
@@ -401,6 +204,7 @@ def build(
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
+    callback=command.no_loop,
     help="Folder of the runs  [default: _build/runs/NAME]",
 )
 @refusing

@@ -194,11 +194,15 @@ def find(page: str, label: str) -> Recording | None:
 
 def available() -> list[tuple[str, str]]:
     """Return page and label of every recording, in order."""
-    for page in {f.parent.parent for f in paths.RECORDED.rglob(RUN)}:
+    for page in {f.parent.parent for f in _runs()}:
         for folder in _files.waiting(page):
             _files.recover(folder)
-    found = [f.parent.relative_to(paths.RECORDED) for f in sorted(paths.RECORDED.rglob(RUN))]
+    found = [f.parent.relative_to(paths.RECORDED) for f in _runs()]
     return [(f.parent.as_posix(), f.name) for f in found if not f.name.startswith(".")]
+
+
+def _runs() -> list[Path]:
+    return [f for f in _files.below(paths.RECORDED) if f.name == RUN]
 
 
 def sums(folder: Path) -> str:

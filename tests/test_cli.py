@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from prunekit import __version__
 from prunekit.cli import main
 from prunekit.runs import execution
 from prunekit.runs.notebooks import Refused, coerce, parse_values, read
+from prunekit.runs.store import Store
 from tests.runs.helpers import counting_notebook, prunekit, starts, write_notebook
 
 
@@ -247,3 +250,40 @@ def test_a_run_says_which_device_its_notebook_was_given() -> None:
     assert execution.device()["kind"] == "cpu"
     assert execution.device("cuda")["kind"] == "cuda" and execution.device("cuda")["name"] == "no CUDA device"
     assert execution.device("cuda", {"accelerator": "accelerator 0"})["name"] == "accelerator 0"
+
+
+@pytest.mark.parametrize("command", [["run", "n.md"], ["build", "--scale", "smoke"], ["why", "n.md"]])
+def test_a_folder_that_is_a_loop_of_links_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    counting_notebook(tmp_path / "n.md", tmp_path / "log")
+    monkeypatch.chdir(tmp_path)
+    Path("loop").symlink_to("loop")
+    for out in ("loop", "loop/inside"):
+        done = CliRunner().invoke(main, [*command, "--out", out])
+        assert done.exit_code == 2 and f"{out} is a link that leads back to itself" in done.output, done.output
+
+
+@pytest.mark.parametrize("number", [errno.ENOTDIR, errno.ELOOP, errno.ENOENT, errno.ENOSPC, errno.EMFILE])
+@pytest.mark.parametrize("command", [["list"], ["verify"], ["clean"], ["retry"]])
+def test_whatever_the_system_refuses_is_said_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str], number: int
+) -> None:
+    def refuse(self: Store) -> None:
+        raise OSError(number, os.strerror(number), "the/file")
+
+    monkeypatch.setattr(Store, "kept", refuse)
+    done = CliRunner().invoke(main, ["runs", *command, str(tmp_path)])
+    assert done.exit_code == 1 and done.output == f"Error: {os.strerror(number)}: the/file\n"
+
+
+def test_retrying_tells_nothing_failed_from_everything_skipped(tmp_path: Path) -> None:
+    path, out = write_notebook(tmp_path / "f.md", "1 / 0"), tmp_path / "out"
+    assert prunekit("run", path, "--out", out).returncode == 1
+    path.unlink()
+    done = CliRunner().invoke(main, ["runs", "retry", str(out)])
+    assert done.exit_code == 1 and "none of 1 failed runs can be executed again" in done.output
+    assert "no failed run" not in done.output and "f.md" in done.output
+    (tmp_path / "empty").mkdir()
+    done = CliRunner().invoke(main, ["runs", "retry", str(tmp_path / "empty")])
+    assert done.exit_code == 0 and done.output == "no failed run\n"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from prunekit import _files, _owners
+from prunekit import _files, _owners, paths, recordings
+from prunekit.runs import keys, notes
 
 
 def full(*_: object, **__: object) -> None:
@@ -23,6 +26,37 @@ def names(folder: Path) -> list[str]:
 def dead_mark() -> str:
     """Return the mark of a process of this host that has ended: our own number with another start."""
     return _owners.Owner(_owners.host(), os.getpid(), 1).mark
+
+
+@pytest.fixture
+def vanishing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each folder named ``gone`` removed by somebody else, the moment before it is looked into."""
+    scan = os.scandir
+
+    def scandir(path: int | str | Path = ".") -> object:
+        if not isinstance(path, int) and Path(path).name == "gone":
+            shutil.rmtree(path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+
+
+@pytest.mark.usefixtures("vanishing")
+def test_a_folder_that_vanishes_in_a_walk_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("page/gone", "page/kept"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "run.json").write_text("{}")
+    note = {"runs": {}, "scheduler": "tcp://a:1", "began": "2026-01-01T00:00:00+00:00"}
+    (tmp_path / "page" / ".batch-1.json").write_text(json.dumps(note))
+    monkeypatch.setattr(paths, "RECORDED", tmp_path)
+    gone = tmp_path / "page" / "gone"
+    assert _files.below(tmp_path) == [tmp_path / "page" / ".batch-1.json", tmp_path / "page" / "kept" / "run.json"]
+    gone.mkdir()
+    assert [note.path.name for note in notes.found(tmp_path)] == [".batch-1.json"]
+    gone.mkdir()
+    assert recordings.available() == [("page", "kept")]
+    gone.mkdir()
+    assert set(keys.recorded_checksums(SimpleNamespace(name="page"))) == {"page/kept/run.json"}  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["results.csv", "ä" * 120, "a b[1].json"])

@@ -32,6 +32,6 @@ cluster, at_worker
     Dask: the client's side and the worker's.
 notes, progress
     Which batch is in flight in a store; what runs where, what is done, and how long the rest will take.
-command
-    What the commands that execute runs have in common.
+command, commands
+    What the commands about runs have in common; `prunekit runs` itself.
 """

@@ -25,11 +25,10 @@ from prunekit import _files, claims
 from prunekit.runs.engines import ATTEMPTS, EngineLost, WorkerDied
 from prunekit.runs.execution import Job, describe, execute
 from prunekit.runs.keys import address, fingerprint_parts
-from prunekit.runs.notebooks import Notebook, Refused, coerce
+from prunekit.runs.notebooks import RESERVED, Notebook, Refused, coerce
 from prunekit.runs.store import Run, Store, remove
 
 Progress = Callable[[Sequence[tuple[Job, str]], Job | None, Run | None], None]
-RESERVED = ("status", "wall_time_s", "run")  # the table's own columns
 
 
 def job(notebook: Notebook, given: Mapping[str, Any], folder: Path, *, force: bool = False) -> Job:

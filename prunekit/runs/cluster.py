@@ -26,7 +26,7 @@ from prunekit.runs.notebooks import Refused
 from prunekit.runs.store import Run
 
 PATIENCE = 10  # seconds in which a scheduler must answer
-MISSING = "--engine dask needs the library distributed: pip install 'prunekit[cluster]'"
+MISSING = "--engine dask needs the library distributed: pip install '.[cluster]' in a clone of prunekit"
 
 
 @contextmanager
@@ -116,7 +116,7 @@ class Cluster(Executor):
         self._notes: dict[Path, str] = {}
         self._wanted: dict[Future[Run], tuple[Job, Any]] = {}
         self._submitted: dict[str, int] = {}
-        self._watch = Watch()
+        self._watch = Watch(self._refuse)
         self._changed = threading.Lock()
         self.address = str(client.scheduler.address)
 
@@ -150,25 +150,37 @@ class Cluster(Executor):
         """Have ``fn(job)`` called by a worker that agrees with the job's key.
 
         Two commands that submit one job to a scheduler share its task.
+
+        Raises
+        ------
+        ValueError
+            If `inspect` was not given a job of that folder: its workers would refuse the run for want of a note.
         """
         (job,) = args
+        if job.folder not in self._notes:
+            raise ValueError(f"no note of a batch was left in {job.folder}: call inspect with the jobs before submit")
         future: Future[Run] = Future()
         task = self._task(fn, job)
         with self._changed:
             self._wanted[future] = (job, task)
         task.add_done_callback(lambda task: self._settle(future, task))
+        if refused := self._watch.refused_by_all(job.key):  # said before this future was there to be told
+            self._refuse(job.key, refused)
         return future
 
     def where(self, future: Future[Run]) -> str | None:
         """Name the worker that is at a run, None when none is."""
-        if future not in self._wanted:
-            return None
-        job, task = self._wanted[future]
-        refused = self._watch.refused_by_all(job.key)
-        if refused and not future.done():
-            self._end(future, WorkerRefused("; ".join(_refused_by(w, reason) for w, reason in refused.items())))
-            task.cancel()
-        return self._watch.where(job.key)
+        with self._changed:
+            job, _ = self._wanted.get(future, (None, None))
+        return self._watch.where(job.key) if job else None
+
+    def _refuse(self, key: str, reasons: Mapping[str, str]) -> None:
+        """End the futures of a run that every worker refuses; called in the client's thread, which must not wait."""
+        with self._changed:
+            there = [(future, task) for future, (job, task) in self._wanted.items() if job.key == key]
+        for future, task in there:
+            self._end(future, WorkerRefused("; ".join(_refused_by(w, reason) for w, reason in reasons.items())))
+            self._client.loop.add_callback(self._client.cancel, [task], asynchronous=True)
 
     def detach(self, jobs: Sequence[Job]) -> None:
         """Leave runs with the scheduler, which has them executed whether or not we live."""
@@ -249,9 +261,16 @@ def _refused_by(worker: str, reason: str) -> str:
 
 
 class Watch:
-    """What the workers of a store's batches said last."""
+    """What the workers of a store's batches said last.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    refused
+        Called with a run's key and each worker's reason when all of them refuse it.
+    """
+
+    def __init__(self, refused: Callable[[str, Mapping[str, str]], None] | None = None) -> None:
+        self._tell = refused
         self._running: dict[str, Mapping[str, Any]] = {}
         self._refused: dict[str, dict[str, str]] = {}
         self._workers: set[str] = set()
@@ -270,6 +289,9 @@ class Watch:
             self._running.pop(said["key"], None)
         elif said.get("what") == "refused":
             self._refused.setdefault(said["key"], {})[said["worker"]] = said["reason"]
+        for key in list(self._refused) if self._tell else ():
+            if reasons := self.refused_by_all(key):
+                self._tell(key, reasons)  # type: ignore[misc]
 
     def where(self, key: str) -> str | None:
         """Name the worker that is at a run."""
@@ -308,6 +330,17 @@ def unfollow(client: Any, folders: Sequence[Path]) -> None:
         for topic in ("all", *map(at_worker.topic, folders)):
             with suppress(ValueError):  # not followed
                 client.unsubscribe_topic(topic)
+
+
+def answers(address: str) -> bool | None:
+    """Tell whether a scheduler answers; None where the library that could ask it is missing."""
+    try:
+        _client(address, patience=3).close(timeout=2)
+    except ImportError:
+        return None
+    except Refused:
+        return False
+    return True
 
 
 def running(address: str, folder: Path) -> dict[str, Mapping[str, Any]]:

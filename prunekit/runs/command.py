@@ -1,12 +1,15 @@
-"""What the commands that execute runs have in common: the choice of an engine, the batch, and how it may end."""
+"""What the commands about runs have in common: refusals, limits, the choice of an engine, the batch, how it may end."""
 
 from __future__ import annotations
 
+import errno
+import json
 import math
 import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,27 +19,79 @@ import click
 from prunekit.runs import batch, notes
 from prunekit.runs.engines import ENGINES, Choice, EngineLost, opened
 from prunekit.runs.execution import Job
+from prunekit.runs.notebooks import Refused
 from prunekit.runs.progress import Bar
+from prunekit.runs.seal import DamagedRun
 from prunekit.runs.store import Run
 
-workers_option = click.option(
-    "--workers",
-    "--jobs",
-    "workers",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Notebooks to execute at a time; each kernel is single-threaded.",
-)
+
+def no_loop(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse a path of links that lead in a circle: `Path.resolve` raises no `OSError` for it before Python 3.13."""
+    try:
+        if path:
+            path.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise click.BadParameter(f"{path} is a link that leads back to itself; name a folder") from error
+    return path
 
 
-every_core_option = click.option(
-    "--workers",
-    "--jobs",
-    "workers",
-    type=click.IntRange(min=1),
-    help="Pages to execute at a time; each kernel is single-threaded.  [default: one for each core]",
-)
+def refusing(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn a refused request into a usage error, status 2; what the system refuses or a disk damaged, into status 1."""
+
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except Refused as error:
+            raise click.UsageError(str(error)) from error
+        except DamagedRun as error:
+            raise click.ClickException(f"{error}: repeat the command, which executes it again") from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # nobody reads on: click ends the command
+                raise
+            where = error.filename2 or error.filename
+            said = error.strerror or str(error) or type(error).__name__
+            raise click.ClickException(f"{said}{f': {where}' if where else ''}") from error
+
+    return wrapped
+
+
+def within(jobs: list[Job], timeout: float | None, cell_timeout: float | None) -> list[Job]:
+    """Return the jobs with limits of time, which are in no key."""
+    return [replace(job, timeout=timeout, cell_timeout=cell_timeout) for job in jobs]
+
+
+def end_with_failures(runs: list[Run]) -> None:
+    """Say which runs failed, and end with status 1 if any did."""
+    say_failures(runs)
+    if not all(r.finished for r in runs):
+        sys.exit(1)
+
+
+def say_failures(runs: list[Run]) -> None:
+    """Say which runs failed, why, and where what is left of them is."""
+    for r in [r for r in runs if not r.finished]:
+        click.echo(f"failed: {r.record['notebook']} {shown_parameters(r)}\n  {r.error}", err=True)
+        if r.folder.is_dir():
+            click.echo(f"  partial notebook and traceback: {r.folder}", err=True)
+
+
+def shown_parameters(r: Run) -> str:
+    """Return a run's parameters on one line."""
+    return json.dumps(r.record["parameters"], ensure_ascii=False)
+
+
+def workers_option(*, every_core: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Let a command choose its number of workers: 1 where none is given, or None with `every_core`."""
+    what = "Pages to execute at a time; each kernel is single-threaded."
+    return click.option(
+        *("--workers", "--jobs", "workers"),
+        type=click.IntRange(min=1),
+        default=None if every_core else 1,
+        show_default="one for each core" if every_core else True,
+        help=what if every_core else what.replace("Pages", "Notebooks"),
+    )
 
 
 class Seconds(click.FloatRange):
@@ -66,7 +121,7 @@ def engine_options(*, every_core: bool = False) -> Callable[[Callable[..., Any]]
     With `every_core` the choice has no number of workers where the user gave none: the command then takes as many as
     fit this machine.
     """
-    return lambda command: _with_engine(command, every_core_option if every_core else workers_option)
+    return lambda command: _with_engine(command, workers_option(every_core=every_core))
 
 
 def _with_engine(command: Callable[..., Any], how_many: Callable[..., Any]) -> Callable[..., Any]:
@@ -91,7 +146,7 @@ def _with_engine(command: Callable[..., Any], how_many: Callable[..., Any]) -> C
             type=click.Choice(ENGINES),
             default="processes",
             show_default=True,
-            help="Who executes: processes of this machine, or Dask (prunekit[cluster]).",
+            help="Who executes: processes of this machine, or Dask (the extra cluster).",
         ),
         how_many,
         click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers execute, tcp://HOST:PORT."),

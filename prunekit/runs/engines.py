@@ -98,7 +98,7 @@ def opened(choice: Choice, jobs: Sequence[Job], label: Callable[[Job], str]) -> 
     Raises
     ------
     Refused
-        If it cannot be had: no such scheduler, ``prunekit[cluster]`` not installed, no worker that would take the jobs.
+        If it cannot be had: no such scheduler, the extra ``cluster`` not installed, no worker that would take the jobs.
     """
     count = min(choice.workers or 1, max(1, len(jobs)))
     if choice.engine == "processes" or not jobs:

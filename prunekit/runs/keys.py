@@ -159,7 +159,8 @@ def recorded_checksums(
     They are those of its own page and of each page that is among its words; where it reaches the module that reads
     recordings and names no page that has any, those of every page.
     """
-    pages = {r.parent.parent.relative_to(paths.RECORDED).as_posix() for r in paths.RECORDED.rglob("run.json")}
+    runs = (f for f in _files.below(paths.RECORDED) if f.name == "run.json")
+    pages = {run.parent.parent.relative_to(paths.RECORDED).as_posix() for run in runs}
     named = pages & set(words)
     if f"{paths.PACKAGE.name}.recordings" in modules and not named:
         named = pages
@@ -169,7 +170,7 @@ def recorded_checksums(
 
 def _recorded(folder: Path) -> Iterator[Path]:
     """Yield a page's recorded files, without what a kill left hidden beside them."""
-    found = (f for f in sorted(folder.rglob("*")) if f.is_file())
+    found = (f for f in _files.below(folder) if f.is_file())
     yield from (f for f in found if not any(part.startswith(".") for part in f.relative_to(folder).parts))
 
 

@@ -20,6 +20,7 @@ from prunekit.runs import reading, tags
 from prunekit.scales import SCALES
 
 Parameters = dict[str, Any]
+RESERVED = ("status", "wall_time_s", "run")  # the columns of the results table that are its own
 LARGEST_BITS = 4096  # of an integer: Python writes and reads no more than 4,300 digits
 
 
@@ -148,7 +149,7 @@ def _defaults(node: Any, path: Path) -> Parameters:
                 f"notebook {str(path)!r}: its parameters cell holds {line!r}{why}; "
                 "only 'name = literal', one name a line, is allowed there"
             ) from None
-        if name in ("status", "wall_time_s", "run"):
+        if name in RESERVED:
             raise Refused(f"notebook {str(path)!r}: parameter {name!r} is a column of the results table; rename it")
         if name in defaults:
             raise Refused(f"notebook {str(path)!r}: its parameters cell gives {name!r} twice; keep one")

@@ -2,13 +2,15 @@
 
 ``.batch-ID.json`` names the runs wanted and the scheduler that has them. A worker that does not find it does not see
 the client's folder; `prunekit runs progress` reads it when the client has left. It goes with the batch, whoever sees
-its last run: the note of a batch that was killed stays until the batch has been repeated or cleaned.
+its last run: the note of a batch that was killed stays until the batch has been repeated, or `prunekit runs clean`
+finds that its scheduler is gone.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from prunekit import _files
+from prunekit import _files, _owners
 from prunekit.runs.execution import Job
 from prunekit.runs.notebooks import Refused
 from prunekit.runs.progress import duration, standing
@@ -37,12 +39,18 @@ class Note:
         Address of the Dask scheduler.
     began
         When the batch began, as a run's record writes a time.
+    force
+        Whether runs are executed although they are there, so that one finished earlier does not count.
+    host
+        The machine on which the batch was begun, as `prunekit._owners.host` names it; empty where it is not known.
     """
 
     path: Path
     runs: dict[str, str]
     scheduler: str
     began: str
+    force: bool = False
+    host: str = ""
 
     @property
     def store(self) -> Store:
@@ -50,9 +58,23 @@ class Note:
         return Store(self.path.parent)
 
     def ends(self) -> dict[str, Run]:
-        """Return the runs that finished, or failed since the batch began."""
-        runs = {key: self.store.finished(key) or self.store.failed(key) for key in self.runs}
-        return {k: run for k, run in runs.items() if run and (run.finished or run.record["finished"] >= self.began)}
+        """Return the runs that finished (with `force`, since the batch began), or failed since it began."""
+        ends = {key: self._end(key) for key in self.runs}
+        return {key: run for key, run in ends.items() if run}
+
+    def lost(self) -> bool:
+        """Tell whether the scheduler is gone; one that listens on another machine's loopback cannot be asked."""
+        from prunekit.runs import cluster
+
+        local = re.search(r"//(localhost|127\.|\[::1\])", self.scheduler)
+        return (not local or self.host == _owners.host()) and cluster.answers(self.scheduler) is False
+
+    def _end(self, key: str) -> Run | None:
+        finished = self.store.finished(key)
+        if finished and not self.force:
+            return finished
+        ends = (run for run in (finished, self.store.failed(key)) if run and run.record["finished"] >= self.began)
+        return next(ends, None)
 
 
 def name(keys: Sequence[str]) -> str:
@@ -64,8 +86,11 @@ def write(jobs: Sequence[Job], label: Callable[[Job], str], scheduler: str) -> d
     """Leave a note in each store of a batch; return the notes' names by folder."""
     names = {}
     for folder in dict.fromkeys(j.folder for j in jobs):
-        runs = {j.key: label(j) for j in jobs if j.folder == folder}
-        note = {"scheduler": scheduler, "began": datetime.now(UTC).isoformat(timespec="seconds"), "runs": runs}
+        own = [j for j in jobs if j.folder == folder]
+        runs = {j.key: label(j) for j in own}
+        began = datetime.now(UTC).isoformat(timespec="seconds")
+        note = {"scheduler": scheduler, "began": began, "force": any(j.force for j in own)}
+        note |= {"runs": runs, "host": _owners.host()}
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / name(list(runs))
         _files.write(path, json.dumps(note, ensure_ascii=False))
@@ -75,7 +100,7 @@ def write(jobs: Sequence[Job], label: Callable[[Job], str], scheduler: str) -> d
 
 def found(folder: Path) -> list[Note]:
     """Return the notes of the batches in flight below a folder, damaged ones left out."""
-    return _read(sorted(folder.rglob(".batch-*.json")))
+    return _read(path for path in _files.below(folder) if path.match(".batch-*.json"))
 
 
 def _read(paths: Iterable[Path]) -> list[Note]:
@@ -83,15 +108,17 @@ def _read(paths: Iterable[Path]) -> list[Note]:
     for path in paths:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            notes.append(Note(path, dict(content["runs"]), str(content["scheduler"]), str(content["began"])))
+            runs, force = dict(content["runs"]), bool(content.get("force"))
+            scheduler, began, host = str(content["scheduler"]), str(content["began"]), str(content.get("host", ""))
+            notes.append(Note(path, runs, scheduler, began, force, host))
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return notes
 
 
 def ended(folder: Path) -> list[Path]:
-    """Return the notes below a folder whose runs have all finished or failed."""
-    return [note.path for note in found(folder) if len(note.ends()) == len(note.runs)]
+    """Return the notes below a folder whose runs have all finished or failed, or whose scheduler is gone."""
+    return [note.path for note in found(folder) if len(note.ends()) == len(note.runs) or note.lost()]
 
 
 def settle(folder: Path) -> None:

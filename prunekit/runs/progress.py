@@ -55,11 +55,11 @@ def time_left_of(expected: Mapping[str, float], at_work: Mapping[str, float]) ->
     return max(sum(left) / len(at_work), *left) if at_work and left else None
 
 
-def duration(seconds: float) -> str:
-    """Write a time as ``12 s``, ``3 min`` or ``2.5 h``."""
+def duration(seconds: float, digits: int = 0) -> str:
+    """Write a time as ``12 s``, ``3 min`` or ``2.5 h``; with so many digits of seconds and minutes."""
     if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+        return f"{seconds:.{digits}f} s"
+    return f"{seconds / 60:.{digits}f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def standing(total: int, ended: Sequence[Run], at_work: Sequence[float], left: float | None = None) -> str:

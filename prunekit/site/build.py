@@ -98,11 +98,13 @@ def _execute(
     early = None
     if missing and workers:
         _say_plan(pages, missing, wait, known, workers)
-    if wait >= WORTH_IT and whole:
+    unknown = bool(missing) and len(known.guessed) == len(missing)  # it may be long
+    if workers and whole and (wait >= WORTH_IT or unknown):
         if _is_whole(target):
             click.echo(f"until then the last build's site can be read: {_address(target)}")
         else:
-            click.echo(f"finished pages can be read before that, the first in about {duration(min(seconds[:workers]))}")
+            first = "" if unknown else f", the first in about {duration(min(seconds[:workers]))}"
+            click.echo(f"finished pages can be read before that{first}")
             early = EarlySites(pages, lambda there: _early_site(Evidence(scale, there), target))
     jobs = [p.job for p in [*(p for p in pages if p.run), *missing]]
     expected = {p.job.key: known.seconds[p.name] for p in missing if p.name not in known.guessed}
@@ -156,7 +158,7 @@ def _site(evidence: Evidence, target: Path, *, whole: bool, early: bool = False)
             draft.mkdir(parents=True)
             stage(evidence, draft / "source", whole=whole)
             seal = _seal(draft / "source")
-            if (target / SEAL).exists() and (target / SEAL).read_text() == seal:
+            if (target / SEAL).exists() and (target / SEAL).read_bytes() == seal.encode():
                 click.echo("the site is up to date")
             elif _sphinx(draft, lock, strict=whole and not early, quiet=early):
                 html = draft / "out" / "_build" / "html"
@@ -173,7 +175,7 @@ def _site(evidence: Evidence, target: Path, *, whole: bool, early: bool = False)
 
 def _is_whole(target: Path) -> bool:
     """Tell whether a site stands in `target` that was built at the end of a build."""
-    return (target / SEAL).exists() and not (target / SEAL).read_text().endswith(EARLY)
+    return (target / SEAL).exists() and not (target / SEAL).read_bytes().endswith(EARLY.encode())
 
 
 def _seal(source: Path) -> str:

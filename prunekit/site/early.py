@@ -55,6 +55,7 @@ class EarlySites:
         try:
             if not self._build(pages):
                 self._shown = len(pages)  # the build at the end will say what is wrong
-        except OSError:  # of a disk that is full or was never to be written: the end of the command says it
+        except Exception:  # a full disk, a run that was damaged meanwhile: the end of the command says it
             self._shown = len(pages)
-        self._next = time.monotonic() + max(PAUSE, SHARE * (time.monotonic() - began))
+        finally:
+            self._next = time.monotonic() + max(PAUSE, SHARE * (time.monotonic() - began))

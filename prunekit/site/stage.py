@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from prunekit import paths
+from prunekit.runs import tags
 from prunekit.runs.store import Run
 from prunekit.site import cards, generated
 from prunekit.site.evidence import Evidence, Page
@@ -70,8 +71,8 @@ def compose(page: Page, run: Run) -> Any:
     """Return the page as a notebook: prose of today, outputs of the run, and the cards about both."""
     node = copy.deepcopy(page.notebook.node)
     executed = [(i, c) for i, c in enumerate(run.notebook().cells) if c.cell_type == "code"]
-    injected = [c for _, c in executed if "injected-parameters" in c.metadata.get("tags", [])]
-    executed = [(i, c) for i, c in executed if "injected-parameters" not in c.metadata.get("tags", [])]
+    injected = [c for _, c in executed if tags.has(c, tags.INJECTED)]
+    executed = [(i, c) for i, c in executed if not tags.has(c, tags.INJECTED)]
     cells: list[Any] = []
     code = 0
     for cell in node.cells:
@@ -82,7 +83,7 @@ def compose(page: Page, run: Run) -> Any:
                 cell["execution_count"] = done.execution_count
                 cells += _targets(page, index)
             cells.append(cell)
-            if "parameters" in cell.metadata.get("tags", []):
+            if tags.has(cell, tags.PARAMETERS):
                 cells += [_clean(c) for c in injected]
             code += 1
         else:
@@ -122,7 +123,7 @@ def _targets(page: Page, index: int) -> list[Any]:
 
 
 def _clean(cell: Any) -> Any:
-    cell.metadata = {"tags": ["injected-parameters"]}
+    cell.metadata = {"tags": [tags.INJECTED]}
     return cell
 
 

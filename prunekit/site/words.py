@@ -6,6 +6,7 @@ import re
 from datetime import datetime
 
 from prunekit import paths
+from prunekit.runs import progress
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>$|~^#&%:!+=-])|(?<=\d)([.)])(?= )")
 
@@ -28,8 +29,8 @@ def number(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration as a reader says it."""
-    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
+    """Return a duration as a reader says it, with one digit."""
+    return progress.duration(seconds, digits=1)
 
 
 def moment(stamp: str) -> str:

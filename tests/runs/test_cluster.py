@@ -13,11 +13,15 @@ import re
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from prunekit import paths
+from prunekit.runs import batch, cluster
+from prunekit.runs.engines import Choice
+from prunekit.runs.notebooks import read
 from tests.runs.clusters import Processes, kill, other_checkout
 from tests.runs.helpers import (
     alive,
@@ -193,6 +197,19 @@ def test_a_worker_whose_kernels_import_another_library_refuses(processes: Proces
     done = prunekit(*grid(notebook, out, "--scheduler", processes.address))
     assert done.returncode == 2, done.stderr
     assert f"its kernels import prunekit from {other / 'prunekit'}" in done.stderr and not starts(log)
+
+
+def test_a_batch_of_the_library_ends_when_every_worker_refuses_it(tmp_path: Path) -> None:
+    """Nobody watches a progress bar there."""
+    notebook = read(counting_notebook(tmp_path / "counting.md", tmp_path / "log"))
+    jobs = [batch.job(notebook, {"seed": seed}, tmp_path / "out") for seed in range(2)]
+    with cluster.connected(Choice("dask", 1), 1) as engine, ThreadPoolExecutor(1) as waiting:
+        engine.inspect(jobs, lambda j: j.name)
+        for note in (tmp_path / "out").glob(".batch-*"):
+            note.unlink()  # the workers do not see the folder any more
+        runs = waiting.submit(batch.run_all, jobs, engine).result(timeout=60)
+    assert all("WorkerRefused" in run.error and "it does not see" in run.error for run in runs)
+    assert not starts(tmp_path / "log")
 
 
 def test_a_lost_scheduler_ends_the_command_with_what_is_done(processes: Processes, tmp_path: Path) -> None:

@@ -10,10 +10,13 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 
 from prunekit import paths
+from prunekit.cli import main
 from prunekit.runs import at_worker, batch, notes
 from prunekit.runs.engines import Choice
 from prunekit.runs.notebooks import Refused, read
@@ -69,7 +72,11 @@ def test_without_the_extra_the_command_names_it(tmp_path: Path) -> None:
     notebook = counting_notebook(tmp_path / "counting.md", tmp_path / "log")
     (tmp_path / "distributed.py").write_text("raise ImportError('not installed here')")
     done = prunekit("run", notebook, "--out", tmp_path / "out", "--engine", "dask", cwd=tmp_path)
-    assert done.returncode == 2 and "prunekit[cluster]" in done.stderr and "Traceback" not in done.stderr
+    assert (
+        done.returncode == 2
+        and "pip install '.[cluster]' in a clone" in " ".join(done.stderr.split())
+        and "Traceback" not in done.stderr
+    )
 
 
 def test_the_default_engine_imports_no_dask(tmp_path: Path) -> None:
@@ -89,6 +96,7 @@ def test_time_left_is_the_mean_of_what_ended_over_those_at_work() -> None:
 
 def test_durations_are_said_in_their_unit() -> None:
     assert [duration(t) for t in (0.4, 99, 180, 9000)] == ["0 s", "99 s", "3 min", "2.5 h"]
+    assert [duration(t, digits=1) for t in (0.42, 190)] == ["0.4 s", "3.2 min"]
 
 
 def ended(job, *, finished: bool = True, seconds: float = 2.0) -> Run:
@@ -181,7 +189,9 @@ def test_a_worker_sees_its_library_edited_since_it_started(
     assert at_worker.refusal(jobs[0], note).startswith("the library (prunekit.claims): ")
 
 
-def test_a_note_goes_with_its_batch_and_counts_no_older_failure(jobs: list, tmp_path: Path) -> None:
+def test_a_note_goes_with_its_batch_and_counts_no_older_failure(
+    jobs: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "out"
     failure = jobs[0]
     with failure.store.partial(failure.key) as folder:
@@ -189,6 +199,7 @@ def test_a_note_goes_with_its_batch_and_counts_no_older_failure(jobs: list, tmp_
     notes.write(jobs, lambda j: f"seed={j.parameters['seed']}", "tcp://127.0.0.1:9")
     (note,) = notes.found(tmp_path)
     assert note.ends() == {} and note.scheduler == "tcp://127.0.0.1:9"
+    monkeypatch.setattr(notes.Note, "lost", lambda note: False)
     for job in jobs:
         assert notes.ended(out) == []
         with job.store.partial(job.key) as folder:
@@ -197,6 +208,92 @@ def test_a_note_goes_with_its_batch_and_counts_no_older_failure(jobs: list, tmp_
     assert notes.lines(note) == [f"{out}: 4 of 4 done"]
     notes.settle(out)
     assert not notes.found(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "host", "answers", "removed"),
+    [
+        ("tcp://10.0.0.1:8786", "elsewhere", False, True),
+        ("tcp://10.0.0.1:8786", "elsewhere", True, False),
+        ("tcp://10.0.0.1:8786", "elsewhere", None, False),  # without the library nobody can ask
+        ("tcp://127.0.0.1:9", "here", False, True),
+        ("tcp://127.0.0.1:9", "elsewhere", False, False),  # that is another machine's own address
+        ("tcp://127.0.0.1:9", "", False, False),
+    ],
+)
+def test_cleaning_removes_the_note_of_a_batch_whose_scheduler_is_gone(
+    jobs: list, monkeypatch: pytest.MonkeyPatch, scheduler: str, host: str, answers: bool | None, removed: bool
+) -> None:
+    cluster = pytest.importorskip("prunekit.runs.cluster")
+    monkeypatch.setattr("prunekit._owners.host", lambda: "here")
+    ((folder, name),) = notes.write(jobs, lambda j: j.name, scheduler).items()
+    (folder / name).write_text((folder / name).read_text().replace('"host": "here"', f'"host": "{host}"'))
+    monkeypatch.setattr(cluster, "answers", lambda address: answers)
+    done = CliRunner().invoke(main, ["runs", "clean", str(folder)])
+    assert done.exit_code == 0 and (folder / name).exists() != removed, done.output
+
+
+def test_a_scheduler_that_is_gone_does_not_answer() -> None:
+    cluster = pytest.importorskip("prunekit.runs.cluster")
+    pytest.importorskip("distributed")
+    assert cluster.answers("tcp://127.0.0.1:9") is False
+
+
+def test_a_forced_batch_has_ended_when_its_runs_were_executed_again(
+    jobs: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notes.Note, "lost", lambda note: False)
+
+    def end(job, year: int) -> None:
+        with job.store.partial(job.key) as folder:
+            (folder / "notebook.ipynb").write_text(job.source)
+            job.store.publish(folder, record(job, "finished", f"{year}-01-01T00:00:00+00:00"), replace=True)
+
+    for job in jobs:
+        end(job, 2020)
+    forced = [replace(job, force=True) for job in jobs]
+    notes.write(forced, lambda j: f"seed={j.parameters['seed']}", "tcp://127.0.0.1:9")
+    (note,) = notes.found(tmp_path)
+    assert note.force and note.ends() == {} and notes.ended(tmp_path) == []
+    notes.settle(tmp_path / "out")
+    assert notes.found(tmp_path)
+    for job in jobs[1:]:
+        end(job, 2030)
+    with jobs[0].store.partial(jobs[0].key) as folder:  # the old run stays, and the failure is this batch's end of it
+        jobs[0].store.fail(folder, record(jobs[0], "failed", "2030-01-01T00:00:00+00:00"), "", replace=True)
+    assert [run.finished for run in note.ends().values()] == [False, True, True, True]
+    assert notes.ended(tmp_path) == [note.path]
+    notes.write(jobs, lambda j: j.name, "tcp://127.0.0.1:9")  # without force what is there counts
+    assert notes.ended(tmp_path) == [note.path]
+
+
+def test_a_cluster_ends_what_all_its_workers_refuse_without_being_asked_where_it_is(jobs: list) -> None:
+    cluster = pytest.importorskip("prunekit.runs.cluster")
+    done, cancelled = lambda task: None, []
+    client = SimpleNamespace(
+        scheduler=SimpleNamespace(address="tcp://a:1"),
+        status="closed",
+        loop=SimpleNamespace(add_callback=lambda call, tasks, asynchronous: cancelled.extend(tasks)),
+        cancel=None,
+        submit=lambda *args, key, priority: SimpleNamespace(key=key, add_done_callback=done),
+    )
+    with cluster.Cluster(client) as engine:
+        with pytest.raises(ValueError, match="call inspect with the jobs before submit"):
+            engine.submit(print, jobs[0])
+        engine._notes = {jobs[0].folder: "note"}
+        one, other = engine.submit(print, jobs[0]), engine.submit(print, jobs[1])
+        for worker in ("a", "b"):
+            engine._watch((0.0, {"action": "add-worker", "worker": worker}))
+        event = {"what": "refused", "key": jobs[0].key, "reason": "another library"}
+        engine._watch((0.0, event | {"worker": "a"}))
+        assert engine.where(one) is None and not one.done()
+        engine._watch((0.0, event | {"worker": "b"}))
+        assert str(one.exception(timeout=0)) == ("worker a refuses: another library; worker b refuses: another library")
+        assert [task.key[1] for task in cancelled] == [jobs[0].key] and not other.done()
+        assert engine.submit(print, jobs[0]).exception(timeout=0)  # they have all said so before
+        engine._watch((0.0, {"what": "refused", "key": jobs[1].key, "reason": "no data", "worker": "b"}))
+        engine._watch((0.0, {"action": "remove-worker", "worker": "a"}))  # the last that might have taken it
+        assert str(other.exception(timeout=0)) == "worker b refuses: no data"
 
 
 def record(job, status: str, finished: str) -> dict:

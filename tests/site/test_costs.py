@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,6 +33,7 @@ def kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(paths, "COSTS", tmp_path / "costs.json")
     paths.COSTS.write_text(json.dumps({"probe_s": 0.25, "scales": {"smoke": pages}}))
     monkeypatch.setattr(probe, "measured", lambda: 0.5)
+    monkeypatch.setattr(costs, "CGROUP", tmp_path / "no-cgroup")
 
 
 def test_recorded_costs_are_scaled_by_the_speed_of_this_machine(kept: None) -> None:
@@ -83,6 +85,63 @@ def test_every_core_is_used_as_far_as_the_memory_goes(
     assert costs.workers_here("smoke") == 1
 
 
+def test_a_container_limits_the_workers_as_the_machine_does(
+    kept: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import os
+
+    import psutil
+
+    monkeypatch.setattr(costs, "CGROUP", tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=10**10))
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    assert costs.workers_here("smoke") == 8
+    (tmp_path / "cpu.max").write_text("450000 100000\n")
+    assert costs.workers_here("smoke") == 4
+    (tmp_path / "memory.max").write_text("250000000\n")
+    assert costs.workers_here("smoke") == 2
+    (tmp_path / "cpu.max").write_text("50000 100000\n")
+    assert costs.workers_here("smoke") == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        "{}",
+        '{"probe_s": 1}',
+        '{"probe_s": 0, "scales": {}}',
+        '{"probe_s": 1, "scales": {"smoke": {"a": {}}}}',
+        "\udcff",
+    ],
+)
+def test_damaged_costs_count_as_none(kept: None, capsys: pytest.CaptureFixture[str], content: str) -> None:
+    costs._say.cache_clear()
+    paths.COSTS.write_bytes(content.encode(errors="surrogateescape"))
+    assert costs.here([page("a"), page("b", {"wall_time_s": 9.0})], "smoke").seconds == {"a": 9.0, "b": 9.0}
+    assert costs.workers_here("smoke") >= 1
+    assert capsys.readouterr().err.count("cannot be read") == 1
+
+
+@pytest.mark.parametrize(
+    "error", [subprocess.CalledProcessError(1, "probe"), OSError("no process"), ValueError("no number")]
+)
+def test_a_probe_that_fails_stops_no_build(kept: None, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fails() -> float:
+        raise error
+
+    monkeypatch.setattr(probe, "measured", fails)
+    assert costs.here([page("a")], "smoke").seconds == {"a": 10.0}
+    monkeypatch.setattr(costs, "wanted", lambda scale: [])
+    before = paths.COSTS.read_text()
+    with pytest.raises(SystemExit, match="cannot be measured"):
+        costs.main()
+    assert paths.COSTS.read_text() == before
+
+
 def test_the_probe_is_the_same_work_each_time() -> None:
     assert probe.work() == probe.work()
     assert probe.measured() > 0
@@ -99,6 +158,51 @@ def test_costs_are_recorded_from_the_runs_of_the_pages_as_they_are(kept: None, m
         "a": {"cpu_time_s": 7.8, "peak_memory_bytes": 3},
         "b": MEMORY | {"cpu_time_s": 80.0},  # what it would have cost here
     }
+
+
+def test_costs_are_recorded_from_the_last_runs_while_code_moves(
+    kept: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    earlier = {"cpu_time_s": 6.0, "peak_memory_bytes": 5, "wall_time_s": 9.0}
+    now = Run(Path(), {"cpu_time_s": 7.0, "peak_memory_bytes": 3, "status": "finished"})
+    there = [replace(page("a", earlier), run=now), page("b", earlier), page("c", {"wall_time_s": 9.0})]
+    monkeypatch.setattr(costs, "wanted", lambda scale: there)
+    costs.main()
+    kept_now = costs.recorded()["scales"]
+    assert kept_now["smoke"] == {
+        "a": {"cpu_time_s": 7.0, "peak_memory_bytes": 3},
+        "b": {"cpu_time_s": 6.0, "peak_memory_bytes": 5},
+    }
+    assert kept_now["paper"] == {"a": {"cpu_time_s": 7.0, "peak_memory_bytes": 3}}  # the earlier ones were at smoke
+    assert (
+        "smoke: 2 of 3 pages have a run that says what it cost, 1 of them by a run of earlier"
+        in capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize(("workers", "early"), [(2, True), (None, False)])
+def test_a_wait_of_which_nothing_is_known_is_worth_an_early_site(
+    kept: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    workers: int | None,
+    early: bool,
+) -> None:
+    asked: list[Any] = []
+
+    def execute(jobs: list[Any], also: Any, expected: dict[str, float]) -> list[Run]:
+        asked.append(also)
+        return [Run(Path(job.key), {}) for job in jobs]
+
+    build._execute([page("c"), page("d")], "smoke", tmp_path, execute, workers, whole=True)
+    assert (asked[0] is not None) == early
+    assert ("finished pages can be read before that\n" in capsys.readouterr().out) == early
+
+
+def test_a_seal_that_is_no_text_is_one_that_differs(tmp_path: Path) -> None:
+    (tmp_path / build.SEAL).write_bytes(b"\xff")
+    assert build._is_whole(tmp_path)
 
 
 def test_the_longest_page_begins_and_each_page_keeps_its_run(

@@ -8,6 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from prunekit.runs.notebooks import Refused
+from prunekit.runs.seal import DamagedRun
 from prunekit.runs.store import Run
 from prunekit.site import early
 from prunekit.site.early import EarlySites
@@ -84,17 +86,20 @@ def test_one_site_is_built_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(begun) == 1
 
 
-@pytest.mark.parametrize("fails", ["says so", "raises"])
-def test_after_a_failure_no_other_is_tried(monkeypatch: pytest.MonkeyPatch, fails: str) -> None:
+@pytest.mark.parametrize(
+    "error", [None, OSError(28, "No space left on device"), DamagedRun("run is damaged"), Refused("no such page")]
+)
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_after_a_failure_no_other_is_tried(monkeypatch: pytest.MonkeyPatch, error: Exception | None) -> None:
     monkeypatch.setattr(early, "PAUSE", 0.0)
     monkeypatch.setattr(early, "SHARE", 0)
     there, build = pages(None, None, None), Builder(built=False)
 
-    def full(pages: list[Page]) -> bool:
+    def fails(pages: list[Page]) -> bool:
         build(pages)
-        raise OSError(28, "No space left on device")
+        raise error  # type: ignore[misc]
 
-    sites = EarlySites(there, full if fails == "raises" else build)
+    sites = EarlySites(there, fails if error else build)
     end(sites, there[0])
     end(sites, there[1])
-    assert build.seen == [["0"]]
+    assert build.seen == [["0"]] and sites._next > 0
