@@ -293,13 +293,16 @@ class Curvature:
         failed: list[Exception] = []
         with torch.inference_mode(False):  # or derivatives could not be taken by a copy of the batch
             batch = next(self._batches())
-        first = replace(self._problem, batches=lambda: iter([batch]), total=batch[2])
+        tried = [batch]  # while it holds one, products are of that batch: torch's tying of shared layers bears no two
+        problem = replace(self._problem, batches=lambda: iter(tried) if tried else self._batches())
         limit = _twice.tolerance(self.dtype)
         routes: tuple[Route, ...] = ("forward", "reverse")
         for route in routes:
             try:
-                by = products.product(self._problem, route)
-                gap = self._gap(products.product(first, route))
+                tried[:] = [batch]
+                by = products.product(problem, route)
+                gap = self._gap(by)
+                tried.clear()
                 if gap == 0 or limit < gap <= 100 * limit:  # no curvature there, or perhaps its rounding alone
                     gap = self._gap(by)
             except torch.OutOfMemoryError:  # a RuntimeError, too
