@@ -50,7 +50,8 @@ def connected(choice: Choice, count: int) -> Iterator[Cluster]:
                 threads_per_worker=1,
                 processes=True,
                 host="127.0.0.1",
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",  # None means the usual port, which a second batch would find taken
+                scheduler_kwargs={"dashboard": False},
                 memory_limit=0,  # it would see the worker and not its kernel
             ) as local,
             distributed.Client(local, set_as_default=False) as client,

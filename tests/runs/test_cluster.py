@@ -11,9 +11,11 @@ import json
 import os
 import re
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -88,6 +90,17 @@ def complete(out: Path, log: Path, *, seeds: int, repeated: int) -> None:
     assert len(list(csv.DictReader((out / "results.csv").open()))) == seeds
 
 
+@pytest.fixture
+def usual_port_taken() -> Iterator[None]:
+    """Hold the port of Dask's dashboard, as another batch on this machine would, unless somebody has it already."""
+    with socket.socket() as held:
+        with suppress(OSError):
+            held.bind(("127.0.0.1", 8787))
+            held.listen()
+        yield
+
+
+@pytest.mark.usefixtures("usual_port_taken")
 def test_a_local_cluster_has_a_grid_and_its_records_say_where_each_run_was(tmp_path: Path) -> None:
     log, out = tmp_path / "log", tmp_path / "out"
     notebook = counting_notebook(tmp_path / "counting.md", log)
