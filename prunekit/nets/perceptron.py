@@ -105,7 +105,7 @@ def perceptron(model: nn.Module) -> Perceptron | None:
     parts = list(model._modules.items()) if type(model) is nn.Sequential else []  # named_children drops what repeats
     kinds = [type(part) for _, part in parts]
     linear = [nn.Linear, *[nn.ReLU, nn.Linear] * (len(parts) // 2 - 1)]
-    if len(parts) < 2 or kinds != [nn.Flatten, *linear] or any(_hooked(m) for m in model.modules()):
+    if len(parts) < 2 or kinds != [nn.Flatten, *linear] or any(hooked(m) for m in model.modules()):
         return None
     flatten = parts[0][1]
     layers = [(name, part) for name, part in parts if isinstance(part, nn.Linear)]
@@ -123,7 +123,7 @@ def perceptron(model: nn.Module) -> Perceptron | None:
     return Perceptron(tuple((f"{n}.weight", f"{n}.bias" if m.bias is not None else None) for n, m in layers))
 
 
-def _hooked(module: nn.Module) -> bool:
+def hooked(module: nn.Module) -> bool:
     """Tell whether something is called besides a module's own forward pass."""
     kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     return any(getattr(module, kind) for kind in kinds) or "forward" in vars(module)
