@@ -53,7 +53,7 @@ class Together(LoadScopeScheduling):
 
 def group(nodeid: str) -> str:
     """Return what a test is kept together with: its module, or less where the module is spread."""
-    module = nodeid.split("::")[0]
+    module = nodeid.split("::", maxsplit=1)[0]
     if module in APART:
         return nodeid
     named = re.search(r"<(.+?)>", nodeid) if module in SPREAD else None
