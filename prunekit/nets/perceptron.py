@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 Named = dict[str, Tensor]
+_aten: Any = torch.ops.aten  # whose overloads torch's own type hints do not know
 
 
 class Slope(NamedTuple):
@@ -64,7 +65,8 @@ class Perceptron:
             if bias:
                 gradients[bias] = delta.sum(-2)
             if k:
-                delta = torch.ops.aten.threshold_backward(delta @ weights[weight], inner[k], 0)
+                # in the place of hₗ₋₁, which has had its use: nothing is allocated, and δ lies as z does
+                delta = _aten.threshold_backward.grad_input(delta @ weights[weight], inner[k], 0, grad_input=inner[k])
         return Slope(losses, scores, gradients)
 
     def _forward(self, weights: Mapping[str, Tensor], x: Tensor) -> list[Tensor]:
