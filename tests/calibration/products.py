@@ -73,7 +73,7 @@ for _name, _read in _INTEGRALS.items():
         f"{D} eigenvalues, {PROBES} probes of {STEPS} steps",
         known=DENSE,
         seeds=200,
-        quick=60,
+        quick=100,
         bound=_name == "spectrum.Spectrum.integrate",
     )(  # a root, whose quadrature's error is as large as the scatter
         lambda read=_read: (
@@ -83,7 +83,7 @@ for _name, _read in _INTEGRALS.items():
     )
 
 
-@case("curvature.zero_mass", "50 zeros and 150 from 1 to 2, near", known="made so", seeds=200, quick=60)
+@case("curvature.zero_mass", "50 zeros and 150 from 1 to 2, near", known="made so", seeds=200, quick=100)
 def _near() -> Made:
     return 50.0, lambda seed: tuple(_zeros(seed).near)
 
@@ -155,7 +155,7 @@ def _predicted(landscape: Landscape, method: Any) -> Estimate:
 
 DENSE_HESSIAN = "dense Hessian"
 for _method in ("published", "cone", "orthogonal"):
-    case("limit.threshold", f"{_method}, k = 40 of {D}", known=DENSE_HESSIAN, seeds=200, quick=60)(
+    case("limit.threshold", f"{_method}, k = 40 of {D}", known=DENSE_HESSIAN, seeds=200, quick=100)(
         lambda method=_method: _limits(lambda one: threshold(one, 0.3, 40, method=method))
     )
     case(
@@ -163,13 +163,13 @@ for _method in ("published", "cone", "orthogonal"):
         f"{_method}, {D} weights",
         known=DENSE_HESSIAN,
         seeds=100,
-        quick=60 if _method == "published" else 20,
+        quick=100 if _method == "published" else 20,
         bound=_method != "published",
     )(lambda method=_method: _limits(lambda one: _predicted(one, method)))
-case("limit.upper_map", f"k = 40 of {D}", known=DENSE_HESSIAN, seeds=200, quick=60)(
+case("limit.upper_map", f"k = 40 of {D}", known=DENSE_HESSIAN, seeds=200, quick=100)(
     lambda: _limits(lambda one: upper_map(one, 0.3, 40))
 )
-case("limit.upper_gap", f"k = 200 of {D}", known=DENSE_HESSIAN, seeds=200, quick=60)(
+case("limit.upper_gap", f"k = 200 of {D}", known=DENSE_HESSIAN, seeds=200, quick=100)(
     lambda: _limits(lambda one: upper_gap(one, 0.3, 200))
 )
 
