@@ -80,6 +80,30 @@ def show(
     ValueError
         If columns differ in length, hold NaN, or a text is empty.
     """
+    record = {"kind": "figure", "name": name, "alt": alt, "caption": caption}
+    show_record(record, markup(draw, numbers, name=name, alt=alt, caption=caption), f"[{name}] {caption}")
+
+
+def markup(
+    draw: Callable[[Palette], Figure],
+    numbers: Mapping[str, Sequence[Any]],
+    *,
+    name: str,
+    alt: str,
+    caption: str,
+) -> str:
+    """Return what `show` displays, as one line of HTML, for a page that is not executed.
+
+    Parameters
+    ----------
+    draw, numbers, name, alt, caption
+        As for `show`.
+
+    Raises
+    ------
+    ValueError
+        As `show`.
+    """
     for label, text in {"name": name, "alt": alt, "caption": caption}.items():
         if not text.strip():
             raise ValueError(f"{label} is empty: say it in words")
@@ -90,13 +114,11 @@ def show(
         for palette, drawing in zip((LIGHT, DARK), pair(draw), strict=True)
     )
     link = f"data:text/csv;charset=utf-8;base64,{base64.b64encode(table.encode()).decode()}"
-    markup = (
+    return (
         f'{_SWITCH}<figure class="pk-figure" id="figure-{html.escape(name)}">{images}'
         f"<figcaption>{html.escape(caption)} "
         f'<a class="pk-csv" download="{html.escape(name)}.csv" href="{link}">Numbers as CSV</a></figcaption></figure>'
     )
-    record = {"kind": "figure", "name": name, "alt": alt, "caption": caption}
-    show_record(record, markup, f"[{name}] {caption}")
 
 
 class _Watched(Palette):
