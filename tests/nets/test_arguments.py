@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -204,14 +206,18 @@ def test_an_evaluation_that_is_not_finite_is_an_error() -> None:
 
 
 def test_channels_last_is_for_narrow_convolutions_on_the_cpu() -> None:
-    cpu, auto = torch.device("cpu"), Config(epochs=1)
-    assert _channels_last(models.resnet20(16), auto, cpu)
-    assert not _channels_last(models.resnet20(17), auto, cpu)  # its last stage has 68 filters
-    assert not _channels_last(models.vgg11(), auto, cpu)
-    assert not _channels_last(net(), auto, cpu)
-    assert not _channels_last(models.resnet20(16), auto, torch.device("cuda"))
-    assert not _channels_last(models.resnet20(16), Config(epochs=1, channels_last=False), cpu)
-    assert _channels_last(models.vgg11(), Config(epochs=1, channels_last=True), cpu)
+    def images(device: str = "cpu", size: int = 32) -> Any:
+        return SimpleNamespace(device=torch.device(device), shape=(3, size, size))
+
+    auto = Config(epochs=1)
+    assert _channels_last(models.resnet20(16), images(), auto)
+    assert not _channels_last(models.resnet20(17), images(), auto)  # its last stage has 68 filters
+    assert not _channels_last(models.vgg11(), images(), auto)
+    assert not _channels_last(net(), images(), auto)
+    assert not _channels_last(models.resnet20(16), images("cuda"), auto)
+    assert not _channels_last(models.resnet20(16), images(), Config(epochs=1, channels_last=False))
+    assert _channels_last(models.vgg11(), images(), Config(epochs=1, channels_last=True))
+    assert not _channels_last(models.resnet20(4), images(size=8), auto)  # a chain has a layout of its own
 
 
 @pytest.mark.parametrize("lr", [0.01, 1e30])
