@@ -177,3 +177,43 @@ def rank_correlation(
     found = np.sum(centred[0] * centred[1], axis=1)[sound] / spread[sound]
     low, high = np.quantile(found[1:], [level / 2, 1 - level / 2])
     return float(found[0]), float(low), float(high)
+
+
+def binomial_interval(hits: int, trials: int, level: float = 0.05) -> tuple[float, float]:
+    """Return the interval of Clopper and Pearson for a probability, of which `hits` of `trials` draws are known.
+
+    It holds the probability with at least the chance 1 - `level`, whatever the probability and however few the draws.
+
+    Parameters
+    ----------
+    hits, trials : int
+        How often it happened, of how many independent draws; at least one draw.
+    level : float
+        Probability outside the interval, at most half of it on each side.
+
+    Returns
+    -------
+    low, high : float
+        From 0, where there is no hit, to 1, where there is nothing else.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of its range.
+
+    Examples
+    --------
+    >>> low, high = binomial_interval(38, 40)
+    >>> round(low, 3), round(high, 3)
+    (0.831, 0.994)
+    """
+    trials = _checks.count("trials", trials)
+    hits = _checks.count("hits", hits, 0, trials, high_is="the number of trials")
+    half = _checks.scalar("level", level, positive=True) / 2
+    if half >= 0.5:
+        raise ValueError(f"level is {level}: give a probability above 0 and below 1")
+    from scipy.special import betaincinv
+
+    low = float(betaincinv(hits, trials - hits + 1, half)) if hits else 0.0
+    high = float(betaincinv(hits + 1, trials - hits, 1 - half)) if hits < trials else 1.0
+    return low, high

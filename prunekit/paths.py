@@ -12,6 +12,8 @@ CHAPTERS = ROOT / "chapters"
 TOC = ROOT / "_toc.yml"
 CONFIG = ROOT / "_config.yml"
 COSTS = BOOK / "costs.json"  # CPU time and memory of every page, for saying how long a build will take
+CALIBRATION = BOOK / "calibration.json"  # how often the library's error bars hold the truth
+CALIBRATION_SPECTRA = BOOK / "calibration-spectra.json"  # the same of spectra of whole networks
 REQUIREMENTS = ROOT / "requirements.txt"
 
 RECORDED = PACKAGE / "recorded"  # results of runs too long for a laptop, kept as small files

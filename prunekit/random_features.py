@@ -31,7 +31,7 @@ class MomentEstimate:
     Attributes
     ----------
     problem : LinearGaussian
-        The estimate.
+        The estimate; its σ² with the jackknife's correction of the bias.
     beta_error : (p,) array
         Standard errors of its coefficients, by the jackknife over batches of draws.
     noise_error : float
@@ -114,8 +114,9 @@ def equivalent_problem_by_moments(
 ) -> MomentEstimate:
     """Estimate the linear Gaussian problem equivalent to any features of Gaussian inputs.
 
-    The moments are averages over draws, so σ² is low by a share of about p/draws: give draws ≫ p.
-    Source: chang, Definition 2.
+    The moments are averages over draws, so σ² would be low by a share of about p/draws, most of which the jackknife
+    takes off: give draws ≫ p. The errors come from 20 batches: two of them hold the truth in 94% of cases, as two
+    standard errors of twenty draws do. Source: chang, Definition 2.
 
     Parameters
     ----------
@@ -144,6 +145,7 @@ def equivalent_problem_by_moments(
     left_out = [_from_moments((total - part) / (draws - size)) for part, size in zip(sums, sizes, strict=True)]
     spread = np.array([[*b, v] for b, v in left_out])
     errors = np.sqrt((_BATCHES - 1) * np.mean((spread - spread.mean(axis=0)) ** 2, axis=0))
+    noise = max(_BATCHES * noise - (_BATCHES - 1) * float(spread[:, -1].mean()), 0.0)
     problem = LinearGaussian(total[:-1, :-1] / draws, beta, float(np.sqrt(noise)))
     return MomentEstimate(problem, errors[:-1], float(errors[-1]))
 

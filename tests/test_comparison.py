@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from prunekit.comparison import deviation_bound, largest_deviation, leads, mean_and_error, rank_correlation
+from prunekit.comparison import (
+    binomial_interval,
+    deviation_bound,
+    largest_deviation,
+    leads,
+    mean_and_error,
+    rank_correlation,
+)
 
 
 def samples(shape, seed=0):
@@ -154,3 +161,26 @@ def test_whole_rows_are_drawn_again():
 def test_bad_correlations_are_refused(x, y, settings, message):
     with pytest.raises(ValueError, match=message):
         rank_correlation(x, y, seed=0, **settings)
+
+
+@pytest.mark.parametrize(("hits", "trials", "level"), [(0, 7, 0.05), (7, 7, 0.05), (38, 40, 0.05), (3, 1000, 0.002)])
+def test_the_interval_of_a_share_is_that_of_scipy(hits, trials, level):
+    exact = stats.binomtest(hits, trials).proportion_ci(1 - level, method="exact")
+    np.testing.assert_allclose(binomial_interval(hits, trials, level), exact, rtol=1e-8, atol=1e-15)
+
+
+@pytest.mark.parametrize("p", [0.02, 0.3, 0.954])
+def test_the_interval_of_a_share_holds_it_as_often_as_it_says(p):
+    chances = stats.binom.pmf(range(41), 40, p)
+    ends = [binomial_interval(hits, 40) for hits in range(41)]
+    assert sum(c for c, (low, high) in zip(chances, ends, strict=True) if low <= p <= high) >= 0.95
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [((1, 0), "trials is 0"), ((5, 4), "hits is 5"), ((-1, 4), "hits is -1"), ((1, 4, 1.0), "level is 1.0"),
+     ((1, 4, 0.0), "level is 0")],
+)  # fmt: skip
+def test_a_share_of_no_draws_has_no_interval(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        binomial_interval(*arguments)

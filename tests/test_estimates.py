@@ -6,8 +6,9 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from prunekit.estimates import Estimate, ProbedEstimate, few, mean
+from prunekit.estimates import Estimate, ProbedEstimate, chance_of_two, few, mean
 
 
 def test_the_standard_error_is_the_spread_of_means():
@@ -33,6 +34,13 @@ def test_two_errors_of_a_few_draws_cover_as_two_standard_errors_do(count):
     assert abs(covered - 0.9545) < 4 * math.sqrt(0.9545 * 0.0455 / 3_000)
     assert np.mean([abs(mean(row).value) <= 2 * mean(row).error for row in draws]) < covered  # what it makes up for
     assert math.isinf(few([2.0]).error)
+
+
+@pytest.mark.parametrize("draws", [2, 3, 7, 30, 10**7])
+def test_the_chance_of_two_errors_is_what_student_integrates(draws):
+    assert chance_of_two(draws) == pytest.approx(stats.t.cdf(2, draws - 1) - stats.t.cdf(-2, draws - 1), rel=1e-9)
+    with pytest.raises(ValueError, match="draws is 1"):
+        chance_of_two(1)
 
 
 def test_parts_of_an_error_add_as_squares_and_go_through_a_line():

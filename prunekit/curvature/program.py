@@ -124,7 +124,8 @@ class ZeroRows:
     Attributes
     ----------
     share : Estimate
-        Of rows whose norm is below the threshold, with the standard error of a share so counted.
+        Of rows whose norm is below the threshold, with the standard error of a share so counted, at (hits + 1)/(n + 2):
+        no hit, and n of them, have one too.
     norms : (n,) array
         ℓ1 norms of the rows read, from the smallest weight's to the largest's.
     """
@@ -165,8 +166,9 @@ def sampled_zero_rows(
     places = [max(math.ceil(k * found.size / count), 1) - 1 for k in range(count)]
     read, again = np.unique(places, return_inverse=True)
     norms = row_norms(operator, order[read])[again]
-    share = float(np.mean(norms < limit))
-    return ZeroRows(Estimate(share, math.sqrt(share * (1 - share) / norms.size)), norms)
+    hits = int(np.sum(norms < limit))
+    p = (hits + 1) / (norms.size + 2)
+    return ZeroRows(Estimate(hits / norms.size, math.sqrt(p * (1 - p) / norms.size)), norms)
 
 
 def pruned_share(

@@ -16,7 +16,7 @@ from typing import Any
 from prunekit import paths
 from prunekit.runs import tags
 from prunekit.runs.store import Run
-from prunekit.site import cards, generated
+from prunekit.site import cards, error_bars, generated
 from prunekit.site.evidence import Evidence, Page
 from prunekit.site.words import without_paths
 
@@ -33,9 +33,7 @@ def stage(evidence: Evidence, folder: Path, *, whole: bool = True) -> None:
     whole
         Whether these are all the book's pages; else the others are left out of the table of contents.
     """
-    shutil.copytree(
-        paths.BOOK, folder / "book", ignore=shutil.ignore_patterns("claims.yml", "costs.json", "__pycache__")
-    )
+    shutil.copytree(paths.BOOK, folder / "book", ignore=shutil.ignore_patterns("claims.yml", "*.json", "__pycache__"))
     shutil.copy(paths.CONFIG, folder)
     _write_toc(folder, None if whole else [page.document for page in evidence.pages])
     (folder / "downloads").mkdir()
@@ -45,6 +43,8 @@ def stage(evidence: Evidence, folder: Path, *, whole: bool = True) -> None:
         _write(folder / "downloads" / f"{page.name.replace('/', '-')}.ipynb", page.notebook.node)
     (folder / "book" / "scorecard.md").write_text(generated.scorecard(evidence), encoding="utf-8")
     (folder / "book" / "errata.md").write_text(generated.errata(evidence), encoding="utf-8")
+    bars = folder / "book" / "error-bars.md"
+    bars.write_text(error_bars.kept_page(bars.read_text(encoding="utf-8"), paths.BUILD / "error-bars.md"), "utf-8")
 
 
 def _write(path: Path, node: Any) -> None:

@@ -96,14 +96,21 @@ def test_rows_are_read_in_the_order_of_magnitude():
     order = sorted(range(D), key=lambda i: abs(weights[i]))
     rows = [order[0], *(order[math.ceil(k * D / 100) - 1] for k in range(1, 100))]
     assert np.allclose(found.norms, [np.abs(H[i]).sum() for i in rows])
-    share = np.mean([np.abs(H[i]).sum() < 1e-7 for i in rows])
-    assert found.share == pytest.approx((share, math.sqrt(share * (1 - share) / 100)))
+    hits = sum(np.abs(H[i]).sum() < 1e-7 for i in rows)
+    p = (hits + 1) / 102
+    assert found.share == pytest.approx((hits / 100, math.sqrt(p * (1 - p) / 100)))
     assert abs(found.share.value - 0.4) < 0.02  # every hundredth of the order: hardly any sampling error here
     assert program.sampled_zero_rows(Matrix(H[:30, :30]), weights[:30], rows=30).norms.shape == (30,)
     with pytest.raises(ValueError, match="rows is 40: give an integer from 1 to 30"):
         program.sampled_zero_rows(Matrix(H[:30, :30]), weights[:30], rows=40)
     with pytest.raises(ValueError, match="weights has shape"):
         program.sampled_zero_rows(Matrix(H), weights[:-1])
+
+
+def test_no_zero_row_among_a_hundred_is_no_proof_that_there_is_none():
+    found = program.sampled_zero_rows(Matrix(np.eye(100)), np.arange(100.0)).share
+    assert found.value == 0
+    assert found.error == pytest.approx(math.sqrt(1 / 102 * 101 / 102 / 100))
 
 
 @pytest.mark.parametrize("rounded", [True, False])
