@@ -132,7 +132,12 @@ def few(draws: ArrayLike) -> Estimate:
     """
     found = _checks.vector("draws", draws)
     value, error = mean(found)
-    return Estimate(value, error * float(stdtrit(found.size - 1, ndtr(2.0))) / 2 if found.size > 1 else error)
+    return Estimate(value, error * student(found.size - 1) if found.size > 1 else error)
+
+
+def student(freedom: float) -> float:
+    """Return Student's quantile over the normal one, for two errors, at so many degrees of freedom."""
+    return float(stdtrit(freedom, ndtr(2.0))) / 2
 
 
 def chance_of_two(draws: int) -> float:

@@ -118,13 +118,15 @@ class Recording:
         kept = [r for r in self._records if r["kind"] == "claim"]
         return [r | {"verdict": claims.verdict(r), "recorded": self.run["key"]} for r in kept]
 
-    def show_checks(self, *ids: str) -> None:
+    def show_checks(self, *ids: str, mark: str = "") -> None:
         """Show the run's checks of some claims as `prunekit.check` would, each said to be recorded.
 
         Parameters
         ----------
         ids
             Claims or errata; all that the run checked where none is given.
+        mark
+            What has to be said of the run wherever a verdict on it stands, such as "predictions not resolved".
 
         Raises
         ------
@@ -137,7 +139,8 @@ class Recording:
             raise ValueError(f"the recorded run did not check {missing[0]!r}: it checked {', '.join(checked)}")
         for record in self.checks:
             if not ids or record["claim"] in ids:
-                said = record | {"what": f"recorded run: {record['what']}"}
+                run = f"recorded run ({mark})" if mark else "recorded run"
+                said = record | {"what": f"{run}: {record['what']}"}
                 claims.show_record(said, claims.badge(said), claims.sentence(said))
 
 

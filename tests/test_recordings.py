@@ -149,7 +149,8 @@ def test_recorded_checks_are_shown_as_recorded(run: Run, package: Path) -> None:
     recorder.record(run, "full")
     cell = (
         f"from pathlib import Path\nfrom prunekit import paths, recording\npaths.RECORDED = Path({str(package)!r})\n"
-        "recording('page', 'full').show_checks('chang/fig-1')"
+        "found = recording('page', 'full')\nfound.show_checks('chang/fig-1')\n"
+        "found.show_checks('chang/fig-1', mark='not resolved')"
     )
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
     NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
@@ -157,6 +158,8 @@ def test_recorded_checks_are_shown_as_recorded(run: Run, package: Path) -> None:
     assert [(r["claim"], r["what"], r["verdict"]) for r in shown] == [
         ("chang/fig-1", "recorded run: gap", REDUCED),
         ("chang/fig-1", "recorded run: lead", DIFFERS),
+        ("chang/fig-1", "recorded run (not resolved): gap", REDUCED),
+        ("chang/fig-1", "recorded run (not resolved): lead", DIFFERS),
     ]
     assert {r["recorded"] for r in shown} == {run.key}
     assert "recorded run: gap" in notebook.cells[0].outputs[0].data["text/html"]

@@ -68,6 +68,27 @@ def test_probes_are_averaged_with_their_standard_error():
     assert math.isinf(Spectrum(probes[:1]).trace().error)
 
 
+def test_the_scatter_of_normal_starts_is_known_from_the_spectrum():
+    """Against draws: n uᵀf(H)u with u on the sphere; the bar is not less where probes agree by chance."""
+    rng = np.random.default_rng(0)
+    h = np.concatenate([rng.uniform(0, 1, 19), [3.0]])
+    z = rng.standard_normal((40_000, h.size))
+    draws = h.size * (z**2 @ h**2) / (z**2).sum(1)
+    variance, squares, fourths = Measure.of_eigenvalues(h).dispersion(np.square)
+    assert variance == pytest.approx(draws.var(), rel=0.05)
+    centred = h**2 - (h**2).mean()
+    assert (squares, fourths) == pytest.approx(((centred**2).sum(), (centred**4).sum()))
+    rest = Measure.of_eigenvalues(h)
+    four = Spectrum((rest,) * 4, rests=(rest,) * 4)
+    student = stats.t.ppf(stats.norm.cdf(2), 4 * squares**2 / fourths) / 2
+    assert four.integrate(np.square).error == pytest.approx(student * math.sqrt(variance / 4))
+    assert four.with_zeros(5).integrate(np.square).error == four.integrate(np.square).error
+    assert four.mapped(np.square).trace().error == pytest.approx(four.integrate(np.square).error)
+    assert Spectrum((rest,) * 4).integrate(np.square).error == 0
+    assert math.isinf(Spectrum((rest,), rests=(rest,)).integrate(np.square).error)
+    assert four.integrate(np.ones_like).error == pytest.approx(0, abs=1e-12)
+
+
 def rule(nodes, *earlier):
     """Return a measure of two equal masses whose earlier quadratures had other nodes."""
     return Measure(nodes, [1.0, 1.0], tuple(Measure(each, [1.0, 1.0]) for each in earlier))
@@ -101,8 +122,10 @@ def test_a_kink_between_the_nodes_next_to_zero_is_not_resolved(scale):
     found, folded = spectrum.integrate(kinked), spectrum.mapped(np.abs).integrate(kinked)
     assert found == folded
     assert found.resolved == (scale > 1)
+    hidden = 60 * 0.1 / (scale + 0.1)
+    assert found.quadrature == pytest.approx(hidden)  # the steps change nothing, and this is what they do not show
     # the deepest point of the gap is 0, the least value at its ends is at -0.1, and 60 may lie there
-    assert spectrum.gaps[0].hidden(kinked) == pytest.approx(60 * 0.1 / (scale + 0.1))
+    assert spectrum.gaps[0].hidden(kinked) == pytest.approx(hidden)
     assert spectrum.integrate(np.exp).resolved
     assert Gap.of(Measure([1.0, 2.0], [1.0, 1.0])) is None
     assert Gap.of(Measure([-1.0, 0.0, 2.0], [1.0, 1.0, 1.0])) is None

@@ -297,8 +297,12 @@ def _combine(basis: Tensor, coordinates: Tensor) -> Tensor:
 
 
 def checkpoints(steps: int) -> list[int]:
-    """Return the steps whose quadratures are held against the last one: from half of them on, at most four."""
-    return sorted({j for j in (math.ceil(steps * k / 8) for k in (4, 5, 6, 7)) if 0 < j < steps})
+    """Return the steps whose quadratures are held against the last one: from half of them on, at most eight.
+
+    At a kink inside the spectrum an integral swings about its limit as the steps go on, and few of them would now and
+    then all lie near the last one by chance.
+    """
+    return sorted({j for j in (math.ceil(steps * k / 16) for k in range(8, 16)) if 0 < j < steps})
 
 
 def quadrature(alphas: list[float], betas: list[float]) -> tuple[Floats, Floats]:

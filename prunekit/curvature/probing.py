@@ -64,6 +64,7 @@ class Probing:
         else:
             self.levels = [min(_checks.count("steps", steps), D)]
         self.storage, self.shared, self.progress = storage, shared, progress
+        self._normal = distribution == "gaussian"
         self.most = self.levels[-1]
         self.together = min(fitting(D, self.most, storage, max_memory), self.probes)
         device = getattr(operator, "device", torch.device("cpu"))
@@ -135,7 +136,7 @@ class Probing:
         if not self._groups:
             self._groups.append(self._opened(0))
         self._advance(0, self.levels[self._level])
-        return assembled(self.operator.dimension, self._groups[0], self.levels[self._level])
+        return assembled(self.operator.dimension, self._groups[0], self.levels[self._level], self._normal)
 
     def _assembled(self, steps: int) -> Spectrum:
         """Take so many steps with all probes; a group whose bases would not fit beside the others gives them up."""
@@ -145,13 +146,14 @@ class Probing:
             if g == len(self._groups):
                 self._groups.append(self._opened(g))
             self._advance(g, steps)
-            parts.append(assembled(D, self._groups[g], steps))
+            parts.append(assembled(D, self._groups[g], steps, self._normal))
             if self.together < self.probes:
                 for run in self._groups[g]:
                     run.forget()
         return Spectrum(
             tuple(probe for part in parts for probe in part.probes),
             rules=tuple(rule for part in parts for rule in part.rules),
+            rests=tuple(rest for part in parts for rest in part.rests),
             gaps=tuple(gap for part in parts for gap in part.gaps),
             products=sum(part.products for part in parts),
             converged=min(part.converged for part in parts),
@@ -273,10 +275,14 @@ class Direction:
         return Measure(nodes, weights, tuple(map(self._with, rest.earlier)))
 
 
-def assembled(D: int, runs: Sequence[Run], steps: int) -> Spectrum:
-    """Return the spectrum that runs give after so many steps; those that ended before count as they are."""
+def assembled(D: int, runs: Sequence[Run], steps: int, normal: bool = False) -> Spectrum:
+    """Return the spectrum that runs give after so many steps; those that ended before count as they are.
+
+    `normal` says that the start vectors' entries are: of what is left of them the scatter is known then.
+    """
     probes: list[Measure] = []
     plain: list[Measure] = []
+    rests: list[Measure] = []
     gaps: list[Gap] = []
     converged = 0
     for run in runs:
@@ -284,12 +290,21 @@ def assembled(D: int, runs: Sequence[Run], steps: int) -> Spectrum:
         found = run.ritz(m)
         once = np.ones(D, dtype=bool) if found.values.size == D else found.converged
         converged = int(once.sum())
-        probes += [_once(found.values, column, once, D) for column in found.weights.T]
+        counted = [_once(found.values, column, once, D) for column in found.weights.T]
+        probes += counted
+        rests += [each for each in (_without(c, once) for c in counted) if normal and each is not None]
         plain += rules(run, m, float(D), found)
         gap = None if run.complete and m == run.done else _gap(found, once, D)
         gaps += [] if gap is None else [gap]
     products = sum(sum(len(A) for A in run.diagonals[:steps]) for run in runs)
-    return Spectrum(tuple(probes), rules=tuple(plain), gaps=tuple(gaps), products=products, converged=converged)
+    return Spectrum(
+        tuple(probes),
+        rules=tuple(plain),
+        rests=tuple(rests),
+        gaps=tuple(gaps),
+        products=products,
+        converged=converged,
+    )
 
 
 def _gap(found: Ritz, once: Any, D: int) -> Gap | None:
@@ -306,6 +321,12 @@ def _once(nodes: Floats, weights: Floats, once: Any, D: int) -> Measure:
     if count == 0 or (count < D and rest < 1e-12):
         return Measure(nodes, D * weights)
     return Measure(nodes, np.where(once, 1.0, weights * ((D - count) / rest if count < D else 0.0)))
+
+
+def _without(counted: Measure, once: Any) -> Measure | None:
+    """Return a probe's measure without what is counted once, None if that is all."""
+    weights = counted.weights[~once]
+    return Measure(counted.nodes[~once], weights) if weights.any() else None
 
 
 def rules(run: Run, steps: int, total: float, found: Ritz | None = None) -> list[Measure]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Columns = Mapping[str, Sequence[Any]]
+UNKNOWN = "error not known"
 
 
 def curves(palette: Palette, found: Columns, limits: Columns) -> Figure:
@@ -57,9 +58,12 @@ def scatter(palette: Palette, limits: Columns) -> Figure:
     Parameters
     ----------
     palette, limits
-        As for `curves`; every row is drawn. The panel of a method without a column stays empty.
+        As for `curves`; every row is drawn. The panel of a method without a column stays empty. A prediction whose
+        error is not known (None, or not finite: the integral is not resolved, or there is one probe only) has a dotted
+        line from the bottom to the top of its panel in place of a bar.
     """
     import matplotlib.pyplot as plt
+    from matplotlib.lines import Line2D
 
     figure, grid = plt.subplots(2, 3, figsize=(9, 6), sharex=True, sharey=True)
     names = list(dict.fromkeys(limits["network"]))
@@ -68,10 +72,14 @@ def scatter(palette: Palette, limits: Columns) -> Figure:
         axes.set(title=method)
         for k, name in enumerate(names if key in limits else []):
             x, y, error = (_of(limits, c, network=name) for c in ("measured training loss", key, f"{key}, error"))
-            there = np.array([v is not None for v in y])
+            there = np.array([v is not None and np.isfinite(v) for v in y])
             if not there.any():
                 continue
-            bars = [v or 0.0 for v in error[there]]
+            bars = np.array([np.inf if v is None else v for v in error[there]], dtype=float)
+            known = np.isfinite(bars)
+            for at in x[there][~known].astype(float):
+                axes.axvline(at, color=palette.series[k], linestyle=":", linewidth=1, label=UNKNOWN)
+            bars[~known] = 0.0
             axes.errorbar(
                 x[there].astype(float), y[there].astype(float), yerr=bars, fmt=MARKERS[k % len(MARKERS)], label=name,
                 color=palette.series[k], markerfacecolor="none", elinewidth=1, capsize=2,
@@ -83,7 +91,11 @@ def scatter(palette: Palette, limits: Columns) -> Figure:
         axes.set(xlabel="share kept, training loss")
     for axes in grid[:, 0]:
         axes.set(ylabel="share kept, predicted")
-    figure.legend(*grid[0, 0].get_legend_handles_labels(), ncols=5, loc="outside lower center")
+    entries = dict(zip(*reversed(grid[0, 0].get_legend_handles_labels()), strict=True))
+    entries.pop(UNKNOWN, None)
+    if any(line.get_label() == UNKNOWN for axes in grid.flat for line in axes.lines):
+        entries[UNKNOWN] = Line2D([], [], color=palette.muted, linestyle=":", linewidth=1)
+    figure.legend(entries.values(), entries.keys(), ncols=5, loc="outside lower center")
     return figure
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from prunekit import _checks
-from prunekit._checks import Floats, Seed
+from prunekit._checks import Floats, Integers, Seed
 from prunekit.cones import kept_order
 from prunekit.estimates import Estimate
 from prunekit.limit.sources import Dense, Lanczos, Scaled, Source
@@ -256,6 +256,14 @@ class Landscape:
             return self._source.along(self.removed(k), k, enough)
         found: Measure = self.remembered(("direction", k), lambda: self._source.along(self.removed(k), k))
         return found
+
+    def along(self, c: Floats, k: int, enough: Callable[[Measure], bool] | None = None) -> Measure:
+        """Return the measure of another c (D,), what other weights lose when k are kept, as `direction` does."""
+        return self._source.along(c, k, enough)
+
+    def block_of(self, removed: Integers, of: Callable[[Spectrum], Estimate] | None = None) -> Spectrum:
+        """Return the counting measure of the Hessian of other removed weights, given by their positions, as `block`."""
+        return self._source.block(removed, of)
 
     def block(self, k: int, of: Callable[[Spectrum], Estimate] | None = None) -> Spectrum:
         """Return the counting measure of the Hessian of the removed weights, total D - k; kept for the next time.

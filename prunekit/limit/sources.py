@@ -288,7 +288,9 @@ class Scaled:
     def along(self, c: Floats, k: int, enough: Enough | None = None) -> Measure:
         """Return the measure of c = w* - w^k."""
         judged = None if enough is None else lambda measure: enough(self._scaled(measure))
-        return self._scaled(self.of.direction(k, judged))
+        if np.array_equal(c, self.weights * self.of.removed(k)):  # kept there, and not computed again
+            return self._scaled(self.of.direction(k, judged))
+        return self._scaled(self.of.along(c / self.weights, k, judged))
 
     def _scaled(self, measure: Measure) -> Measure:
         earlier = tuple(map(self._scaled, measure.earlier))
@@ -298,4 +300,6 @@ class Scaled:
         """Return the counting measure of the block of the removed weights."""
         k = self.of.dimension - removed.size
         judged = None if enough is None else lambda found: enough(found.mapped(lambda h: self.curvature * h))
-        return self.of.block(k, judged).mapped(lambda h: self.curvature * h)
+        its_own = np.array_equal(removed, self.of.order[k:])  # unless the scaled landscape was given other weights
+        found = self.of.block(k, judged) if its_own else self.of.block_of(removed, judged)
+        return found.mapped(lambda h: self.curvature * h)

@@ -1,10 +1,12 @@
 """Coverage and cost of what is estimated from a Hessian's products, against the dense truth.
 
-``python -m tests.calibration.spectra [--seeds 40] [--out FILE] [NETWORK …]`` writes a row for each network, quantity
-and way: the truth, and means over the seeds of value, error bar and products, the root mean square of what it was off
-by, and the number of seeds whose two bars hold the truth. Besides the networks there are
-spectra that are made up. Random starts are drawn in the eigenbasis, where their law is the same and a product costs D
-operations.
+``python -m tests.calibration.spectra [--seeds 40] [--out FILE] [--resume FOLDER] [NETWORK …]`` writes a row for each
+network, quantity and way: the truth, and means over the seeds of value, error bar and products, the root mean square of
+what it was off by, the number of seeds with an error bar (`resolved`), and the number of those whose two bars hold the
+truth (`covered`), with the bounds of that share, `at least` and `at most`, in 95% of cases (Clopper and Pearson). Rows
+of networks that are not asked for stay in the file as they are. Besides the networks there are spectra that are made
+up, and two networks on which nothing was tuned. Random starts are drawn in the eigenbasis, where their law is the same
+and a product costs D operations.
 
 "shared" is `spectrum` as it is, "apart" the same products with the probes apart, which is stochastic Lanczos quadrature
 as it was before converged eigenvalues were counted once; its error bar is the plain standard error across probes. "as
@@ -18,23 +20,26 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import betaincinv
 from torch import Tensor
 
 from prunekit import estimates
 from prunekit._checks import Floats
 from prunekit.curvature import spectrum
-from prunekit.curvature.probing import ACCURACY
-from prunekit.estimates import Estimate
+from prunekit.curvature.probing import ACCURACY, Probing
 from prunekit.limit import Landscape, predict
 from prunekit.limit.sources import Dense
-from tests.calibration.networks import NAMES, SHAPES, Network, network
+from tests.calibration.networks import HELD_OUT, NAMES, SHAPES, Network, network
 
 METHODS = ("published", "cone", "orthogonal")
 APART = 16  # seeds of the old way
+ORDER = (*NAMES, *SHAPES, *HELD_OUT)
+_TURN = 10  # seeds of a network before it is the next one's turn, so that an early end leaves a table of all
 Row = dict[str, Any]
 
 
@@ -86,67 +91,98 @@ def integrands(t: float) -> dict[str, Callable[[Floats], Floats]]:
     }
 
 
-def study(net: Network, seeds: int) -> Iterator[list[Row]]:
-    """Yield the rows of one network, after every seed.
+Drawn = dict[str, dict[str, tuple[float, float, int]]]  # by quantity and way: value, error, products
 
-    Everything of one seed is read off one run: an integral after the steps at which it would have stopped alone, and
-    the limits of one landscape one after the other, with the products of the spectrum and those along their own c.
-    """
-    exact = Landscape(net.weights, Known(net.values, net.vectors))
-    truth = {m: predict(exact, net.epsilon, method=m, resolution=0) for m in METHODS}
-    t = 2 * net.epsilon / truth["published"].distance ** 2
-    operator = Diagonal(net.values)
-    wanted = integrands(t)
-    found: dict[tuple[str, str], list[tuple[Estimate, int]]] = {}
-    for seed in range(seeds):
-        turned = Turned.of_operator(net.weights, operator, seed=seed)
-        turned.vectors = net.vectors
+
+class Study:
+    """One network: its truth, and what estimates of one seed say of it."""
+
+    def __init__(self, net: Network) -> None:
+        exact = Landscape(net.weights, Known(net.values, net.vectors))
+        limits = {m: predict(exact, net.epsilon, method=m, resolution=0) for m in METHODS}
+        self.net, self.operator = net, Diagonal(net.values)
+        self.wanted = integrands(2 * net.epsilon / limits["published"].distance ** 2)
+        self.truth = {name: float(np.sum(f(net.values))) for name, f in self.wanted.items()}
+        self.truth |= {f"limit, {method}": limit.fraction for method, limit in limits.items()}
+
+    def draw(self, seed: int) -> Drawn:
+        """Return what one seed says of all quantities, and the first `APART` of them in the old way too.
+
+        Everything is read off one run: an integral after the steps at which it would have stopped alone, and the limits
+        of one landscape one after the other, with the products of the spectrum and those along their own c.
+        """
+        found: Drawn = {name: {} for name in self.truth}
+        turned = Turned.of_operator(self.net.weights, self.operator, seed=seed)
+        turned.vectors = self.net.vectors
         for method in METHODS:
             before = turned.products - turned.spectrum.products
-            limit = predict(turned, net.epsilon, method=method)
-            one = Estimate(limit.fraction, limit.error)
-            found.setdefault((f"limit, {method}", "shared"), []).append((one, limit.products - before))
+            limit = predict(turned, self.net.epsilon, method=method)
+            found[f"limit, {method}"]["shared"] = (limit.fraction, limit.error, limit.products - before)
         probing = turned._source.probing  # type: ignore[attr-defined]
-        for name, f in wanted.items():
+        for name, f in self.wanted.items():
             probing.restart()
             estimate = probing.resolve(lambda one, f=f: one.integrate(f), ACCURACY)
-            found.setdefault((name, "shared"), []).append((estimate, probing.spectrum.products))
+            found[name]["shared"] = (*estimate, probing.spectrum.products)
         if seed < APART:
-            for m in probing.levels:  # to tell the products of the old way's error
+            self._draw_apart(seed, probing, found)
+        return found
+
+    def _draw_apart(self, seed: int, probing: Probing, found: Drawn) -> None:
+        """Add the old way, and the shared basis after every number of steps, to tell the products of the same error."""
+        apart = spectrum(self.operator, steps=64, probes=8, shared=False, seed=seed, progress=False)
+        for name, f in self.wanted.items():
+            for m in probing.levels:
                 probing.reach(m)
-                for name, f in wanted.items():
-                    one = probing.spectrum.integrate(f)
-                    found.setdefault((name, f"{m} steps"), []).append((one, probing.spectrum.products))
-            apart = spectrum(operator, steps=64, probes=8, shared=False, seed=seed, progress=False)
-            for name, f in wanted.items():
-                plain = estimates.mean([probe.integrate(f) for probe in apart.probes])
-                found.setdefault((name, "apart"), []).append((plain, apart.products))
-        rights = {name: float(np.sum(f(net.values))) for name, f in wanted.items()}
-        rights |= {f"limit, {method}": limit.fraction for method, limit in truth.items()}
-        yield [
-            _row(net.name, name, way, rights[name], *zip(*pairs, strict=True)) for (name, way), pairs in found.items()
-        ]
+                found[name][f"{m} steps"] = (*probing.spectrum.integrate(f), probing.spectrum.products)
+            found[name]["apart"] = (*estimates.mean([probe.integrate(f) for probe in apart.probes]), apart.products)
+
+    def rows(self, draws: Sequence[Drawn]) -> list[Row]:
+        """Return the lines of the table that some seeds give."""
+        rows = []
+        for name, truth in self.truth.items():
+            for way in draws[0][name]:
+                of = [each[name][way] for each in draws if way in each[name]]
+                rows.append(_row(self.net.name, name, way, truth, np.array(of, dtype=float)))
+        gains = list(_gains(rows))
+        return [row for row in rows if not row["way"].endswith("steps")] + gains
 
 
-def _row(net: str, quantity: str, way: str, truth: float, found: Sequence[Estimate], products: Sequence[int]) -> Row:
-    """Return one line of the table."""
-    values, errors = np.array(found, dtype=float).T
+def _row(net: str, quantity: str, way: str, truth: float, found: Floats) -> Row:
+    """Return one line of the table from values, errors and products (seeds, 3)."""
+    values, errors, products = found.T
     resolved = np.isfinite(errors)
     off = np.abs(values - truth)
-    return {
+    bar = float(errors[resolved].mean()) if resolved.any() else math.nan
+    squared = float(np.sqrt(np.mean(off**2)))
+    covered, told = int(np.sum(off[resolved] <= 2 * errors[resolved])), int(resolved.sum())
+    lower, upper = _bounds(covered, told)
+    row = {
         "network": net,
         "quantity": quantity,
         "way": way,
+        "seeds": len(found),
         "truth": truth,
         "value": float(values.mean()),
-        "bar": float(errors[resolved].mean()) if resolved.any() else math.inf,
-        "relative bar": float(errors[resolved].mean()) / abs(truth) if resolved.any() else math.inf,
-        "relative error": float(np.sqrt(np.mean(off**2))) / abs(truth),
-        "covered": int(np.sum(off[resolved] <= 2 * errors[resolved])),
-        "resolved": int(resolved.sum()),
-        "seeds": len(found),
-        "products": float(np.mean(products)),
+        "bar": bar,
+        "products": float(products.mean()),
+        "off": squared,
+        "covered": covered,
+        "resolved": told,
+        "at least": lower,
+        "at most": upper,
+        "relative bar": bar / abs(truth),
+        "relative error": squared / abs(truth),
     }
+    return {key: None if isinstance(x, float) and math.isnan(x) else x for key, x in row.items()}
+
+
+def _bounds(covered: int, of: int) -> tuple[float, float]:
+    """Return the least and the greatest share of which so many of so many are not in the 2.5% at either end."""
+    if of == 0:
+        return math.nan, math.nan
+    lower = 0.0 if covered == 0 else float(betaincinv(covered, of - covered + 1, 0.025))
+    upper = 1.0 if covered == of else float(betaincinv(covered + 1, of - covered, 0.975))
+    return lower, upper
 
 
 def _gains(rows: Sequence[Row]) -> Iterator[Row]:
@@ -162,29 +198,61 @@ def _gains(rows: Sequence[Row]) -> Iterator[Row]:
 def main() -> None:
     """Make the table, print it line by line, and write it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("networks", nargs="*", default=(*NAMES, *SHAPES))
+    parser.add_argument("networks", nargs="*", default=ORDER)
     parser.add_argument("--seeds", type=int, default=40)
     parser.add_argument("--out", type=Path)
+    parser.add_argument(
+        "--resume", type=Path, help="a folder for what seeds gave; taken as it is, whatever code gave it"
+    )
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    done: list[Row] = []
-    for name in chosen.networks:
-        rows: list[Row] = []
-        for rows in study(network(name), chosen.seeds):
+    tables: dict[str, list[Row]] = {}
+    for most in range(min(_TURN, chosen.seeds), chosen.seeds + _TURN, _TURN):
+        for name in chosen.networks:
+            start = process_time()
+            tables[name] = _extended(name, min(most, chosen.seeds), chosen.resume)
             if chosen.out:
-                text = json.dumps(done + rows, indent=1, ensure_ascii=False)
-                chosen.out.write_text(text + "\n", encoding="utf-8")
-        rows += list(_gains(rows))
-        for row in rows:
-            if row["way"].endswith("steps"):
-                continue
-            print(
-                f"{row['network']:12} {row['quantity']:27} {row['way']:8} truth {row['truth']:<10.5g} value "
-                f"{row['value']:<10.5g} bar {row['relative bar']:7.2%} off {row['relative error']:7.2%} covered "
-                f"{row['covered']}/{row['resolved']}/{row['seeds']} products {row['products']:.0f}",
-                flush=True,
-            )
-        done += rows
+                _put(chosen.out, name, tables[name])
+            seeds = tables[name][0]["seeds"]
+            print(f"{name}: {seeds} seeds, {process_time() - start:.0f} s of CPU time", flush=True)
+    for row in (row for name in chosen.networks for row in tables[name]):
+        print(_line(row), flush=True)
+
+
+_KEPT: dict[str, list[Drawn]] = {}  # of this process, where no folder is given
+
+
+def _extended(name: str, seeds: int, folder: Path | None) -> list[Row]:
+    """Return a network's rows after so many seeds at least, those that are there already not drawn again."""
+    study = Study(network(name))
+    path = None if folder is None else folder / f"{name}.json"
+    draws = json.loads(path.read_text(encoding="utf-8")) if path and path.exists() else _KEPT.setdefault(name, [])
+    for seed in range(len(draws), seeds):
+        draws.append(study.draw(seed))
+        if path:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_suffix(".partial")
+            partial.write_text(json.dumps(draws, ensure_ascii=False), encoding="utf-8")
+            partial.rename(path)
+    return study.rows(draws)
+
+
+def _put(path: Path, name: str, rows: Sequence[Row]) -> None:
+    """Write a network's rows in place of those that the file has of it, the others as they are, in a settled order."""
+    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    every = [row for row in found if row["network"] != name] + list(rows)
+    every.sort(key=lambda row: ORDER.index(row["network"]))
+    path.write_text(json.dumps(every, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _line(row: Row) -> str:
+    """Return a row as a line."""
+    bar = "none" if row["bar"] is None else f"{row['relative bar']:.2%}"
+    return (
+        f"{row['network']:12} {row['quantity']:27} {row['way']:8} truth {row['truth']:<10.5g} value "
+        f"{row['value']:<10.5g} bar {bar:>7} off {row['relative error']:7.2%} covered "
+        f"{row['covered']}/{row['resolved']}/{row['seeds']} products {row['products']:.0f}"
+    )
 
 
 if __name__ == "__main__":

@@ -123,6 +123,22 @@ def test_the_mean_over_probes_is_the_trace_and_the_error_bar_is_right(distributi
     assert np.std(small) == pytest.approx(2 * 5 * estimate.error, rel=0.3)
 
 
+def test_what_is_left_of_normal_starts_scatters_as_the_bar_says():
+    """Against the spread over seeds, with a few eigenvalues that are counted once."""
+    operator = Matrix(heavy())
+    found = [spectrum(operator, steps=8, probes=4, seed=seed, progress=False) for seed in range(120)]
+    assert all(each.converged >= 2 for each in found)
+    for one in found[:3]:
+        assert len(one.rests) == 4
+        assert [rest.total for rest in one.rests] == pytest.approx([120 - one.converged] * 4)
+    spread = np.std([one.integrate(smooth).value for one in found], ddof=1)
+    variances = [sum(rest.dispersion(smooth)[0] for rest in one.rests) / 16 for one in found]
+    # a standard deviation of 120 is known to 6.5%
+    assert math.sqrt(np.mean(variances)) == pytest.approx(spread, rel=0.2)
+    signs = spectrum(operator, steps=8, probes=4, distribution="rademacher", progress=False)
+    assert signs.rests == ()
+
+
 def test_signs_have_no_variance_on_the_trace_of_a_diagonal():
     operator = Matrix(np.diag(np.arange(1.0, 21)))
     signs, normal = (
@@ -264,6 +280,26 @@ def test_the_whole_space_is_exact():
     values = np.linalg.eigvalsh(H)
     for f in (smooth, np.abs, np.exp):
         assert found.integrate(f) == pytest.approx((f(values).sum(), 0), abs=1e-9)
+    apart = symmetric(np.linspace(-1, 1, 21) ** 3)
+    found = spectrum(Matrix(apart), steps=21, probes=3, seed=1)
+    assert found.converged == 21 and found.rests == ()
+    assert found.integrate(np.exp) == pytest.approx((np.exp(np.linalg.eigvalsh(apart)).sum(), 0), abs=1e-9)
+
+
+def test_a_swing_between_half_of_the_steps_and_all_is_seen():
+    """The quadrature's error is read off eight quadratures, from half of the steps on."""
+
+    def kinked(h):
+        return np.abs(h) / (0.02 + np.abs(h))
+
+    options = {"probes": 2, "seed": 5, "shared": False, "progress": False}
+    operator = Matrix(heavy(300))
+    last = spectrum(operator, steps=32, **options)
+    before = [spectrum(operator, steps=steps, **options) for steps in range(16, 32, 2)]
+    changes = np.abs([each.pooled.integrate(kinked) - last.pooled.integrate(kinked) for each in before])
+    hidden = np.mean([gap.hidden(kinked) for gap in last.gaps])
+    assert last.integrate(kinked).quadrature == pytest.approx(math.hypot(changes.max() / 2, hidden))
+    assert changes[1::2].max() > 1.3 * changes[::2].max()  # every other one would miss it
 
 
 def test_steps_are_taken_until_the_integral_has_converged():

@@ -50,6 +50,23 @@ def test_a_method_that_is_missing_for_some_is_drawn_for_the_others():
     plt.close(figure)
 
 
+def test_an_error_that_is_not_known_is_no_small_bar():
+    columns = limits(["A", "B"])
+    columns["predicted cone, error"] = [None, 0.01]
+    columns["predicted orthogonal, error"] = [float("inf"), float("nan")]
+    figure = figures.scatter(LIGHT, columns)
+    marked = {
+        axes.get_title(): [line.get_xdata()[0] for line in axes.lines if line.get_label() == figures.UNKNOWN]
+        for axes in figure.axes
+    }
+    assert marked == {m: [] for m in METHODS} | {"cone": [0.1], "orthogonal": [0.1, 0.3]}
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["A", "B", figures.UNKNOWN]
+    plt.close(figure)
+    known = figures.scatter(LIGHT, limits(["A", "B"]))
+    assert [text.get_text() for text in known.legends[0].get_texts()] == ["A", "B"]
+    plt.close(known)
+
+
 def test_a_method_that_is_missing_for_all_has_an_empty_panel():
     columns = {k: v for k, v in limits(["A", "B"]).items() if "re-optimized" not in k}
     figure = figures.scatter(LIGHT, columns)

@@ -128,6 +128,23 @@ def test_with_weights_keeps_the_hessian_alone():
         assert predict(mixed, EPSILON, method=method).kept == predict(anew, EPSILON, method=method).kept
 
 
+@pytest.mark.parametrize("dense", [True, False])
+def test_a_scaled_landscape_with_other_weights_knows_them(dense):
+    (w, H), (v, _) = indefinite(), problem(40, seed=9)
+    first = Landscape.of_matrix(w, H) if dense else Landscape.of_operator(w, Matrix(H), steps=40, probes=2)
+    mixed = first.scaled(weights=1.7, curvature=0.3).scaled(weights=0.5).with_weights(v)
+    c = brute_removed(v, 11)
+    gone = np.flatnonzero(c)
+    assert mixed.direction(11).total == pytest.approx(c @ c)
+    assert mixed.direction(11).integrate(lambda h: h**2) == pytest.approx(0.3**2 * (c @ H @ H @ c))
+    block = 0.3 * H[np.ix_(gone, gone)]
+    assert mixed.block(11).integrate(lambda h: h**3).value == pytest.approx(np.trace(block @ block @ block))
+    anew = Landscape.of_matrix(v, 0.3 * H)
+    for method in ("cone", "orthogonal", "one-shot"):
+        kept = predict(mixed, EPSILON, method=method).kept
+        assert kept == pytest.approx(predict(anew, EPSILON, method=method).kept, abs=0 if dense else 1)
+
+
 @pytest.mark.parametrize("negative", ["absolute", "zero", "refuse"])
 def test_negative_eigenvalues_are_treated_as_told(negative):
     measure = Measure([-1.0, 0.5, 2.0], [1.0, 2.0, 3.0])
