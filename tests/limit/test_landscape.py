@@ -108,8 +108,8 @@ def test_lanczos_block_gives_the_gap_within_its_error():
     w, H = problem(300, seed=5)
     dense = limit.upper_gap(Landscape.of_matrix(w, H), EPSILON, 60)
     probed = limit.upper_gap(Landscape.of_operator(w, Matrix(H), steps=14, probes=6), EPSILON, 60)
-    assert 0 < probed.error < 0.03
-    assert abs(probed.value - dense.value) < 4 * probed.error
+    assert 0 < probed.error < 0.05  # fourteen steps leave a gap next to 0
+    assert abs(probed.value - dense.value) < 2 * probed.error
 
 
 @pytest.mark.parametrize("method", [m for m in METHODS if m != "program"])
