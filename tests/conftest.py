@@ -38,8 +38,12 @@ settings.load_profile("ci" if os.environ.get("CI") else "prunekit")
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a module together, and put them in an order that leaves no core idle."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the tests of a module together, in an order that leaves no core idle; leave out what must be asked for."""
+    if "fuzz" not in config.option.markexpr:
+        asked_for = [item for item in items if item.get_closest_marker("fuzz") is not None]
+        config.hook.pytest_deselected(items=asked_for)
+        items[:] = [item for item in items if item not in asked_for]
     for item in items:
         if item.get_closest_marker("xdist_group") is None and _module(item) not in APART:
             item.add_marker(pytest.mark.xdist_group(_module(item)))
