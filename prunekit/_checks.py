@@ -10,9 +10,11 @@ and what would be right.
 from __future__ import annotations
 
 import operator
+import os
 import reprlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -67,6 +69,11 @@ def _real(name: str, value: ArrayLike) -> Floats:
         raise TypeError(f"{name} is of kind {found.dtype}: give an array of real numbers")
     with np.errstate(over="ignore"):  # of a longer type: then it is infinite, and refused as such
         return np.array(found, dtype=np.float64)
+
+
+def plain(name: str, value: Any) -> NDArray[Any]:
+    """Return `value` as a plain numpy array, without a copy, of whatever kind; nothing in it is masked."""
+    return _raw(name, value)
 
 
 def real_numbers(name: str, value: ArrayLike) -> Floats:
@@ -185,7 +192,7 @@ def share(name: str, value: Any) -> float:
     """Return a float from 0 to 1."""
     found = _number(name, value)
     if not 0 <= found <= 1:
-        raise ValueError(f"{name} is {found}: give a number from 0 to 1")
+        raise ValueError(f"{name} is {found}: give a share from 0 to 1")
     return found
 
 
@@ -290,8 +297,8 @@ def choice(name: str, value: Any, options: Sequence[Any]) -> Any:
 
 def _either(options: Sequence[Any]) -> str:
     """Return options in words."""
-    listed = [repr(each) for each in options]
-    return f"one of {', '.join(listed)}" if len(listed) > 2 else " or ".join(listed)
+    names = [repr(each) for each in options]
+    return f"one of {', '.join(names)}" if len(names) > 3 else f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def together(**given: Any) -> tuple[int, ...]:
@@ -320,6 +327,15 @@ def text(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name} is {shown(value)}: give a text")
     return value
+
+
+def path(name: str, value: Any) -> Path:
+    """Return a path."""
+    if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
+        raise TypeError(f"{name} is {shown(value)}: give a path")
+    if os.fspath(value) in ("", "."):
+        raise ValueError(f"{name} is empty: give a path")
+    return Path(value)
 
 
 def listed(name: str, value: Any, what: str) -> list[Any]:

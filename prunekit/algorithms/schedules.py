@@ -77,8 +77,10 @@ def cut(scores: Scores, keep: int, within: Mask | None = None) -> Mask:
     ValueError
         If fewer weights are there than shall be kept, or the names or shapes differ.
     """
+    _checks.instance("scores", scores, Mapping, "tensors by parameter name")
     if within is None:
         return Mask.from_scores(scores, keep)
+    _checks.instance("within", within, Mask, "a Mask")
     if set(scores) != set(within):
         raise ValueError(f"scores cover {', '.join(scores)}: give those of {', '.join(within)}")
     keep = _checks.count("keep", keep, 1, within.kept, high_is="the number of weights that are there")

@@ -51,20 +51,29 @@ def compression_error(values: ArrayLike, kept: int | float | ArrayLike, p: float
     0.384615
     """
     x, p = _arguments.weights("values", values, 1), _arguments.order("p", p)
-    if np.ndim(kept) == 0:
-        removed = x.size - _arguments.kept("kept", kept, x.size, "weights")
+    return _compression_error("weights of values", x, kept, p)
+
+
+def _compression_error(what: str, x: Any, kept: int | float | ArrayLike, p: float) -> Any:
+    """Return the error or errors of keeping some of `what`, whose magnitudes are those of x (d,)."""
+    if not x.any():
+        raise ValueError(f"the {what} are all 0: give at least one that is not, or there is no relative error")
+    listed = _checks.plain("kept", kept) if isinstance(kept, list | tuple | np.ndarray) else None
+    if listed is None or listed.ndim == 0:
+        removed = x.size - _arguments.kept("kept", kept, x.size, what)
         magnitude = np.abs(x)
         if 0 < removed < x.size:
             magnitude.partition(removed)
         return _error(magnitude[:removed], magnitude[removed:], p)
-    listed = np.asarray(kept)
     if listed.ndim != 1 or listed.size == 0 or listed.dtype.kind not in "iuf":
         raise ValueError(f"kept has shape {listed.shape} and kind {listed.dtype}: give a vector of counts or of shares")
-    counts = [_arguments.kept("kept", k.item(), x.size, "weights") for k in listed]
+    counts = [_arguments.kept("kept", k.item(), x.size, what) for k in listed]
     below = _below(x, p)
     return np.array(
         [
-            (below[x.size - k] / below[-1]) ** (1 / p) if below[x.size - k] > _SMALL else compression_error(x, k, p)
+            (below[x.size - k] / below[-1]) ** (1 / p)
+            if below[x.size - k] > _SMALL
+            else _compression_error(what, x, k, p)
             for k in counts
         ]
     )
@@ -129,7 +138,8 @@ def column_norms(matrix: ArrayLike, p: float = 2.0) -> Floats:
     for start in range(0, len(x), step):
         scaled = np.abs(x[start : start + step]).astype(float) / top
         total += (scaled * scaled if p == 2 else scaled**p).sum(axis=0)
-    return np.asarray(top * total ** (1 / p))
+    with np.errstate(over="ignore"):
+        return _checks.finite("a norm", np.asarray(top * total ** (1 / p)), "matrix, or give a larger p")
 
 
 def column_error(matrix: ArrayLike, kept: int | float | ArrayLike, p: float = 2.0) -> Any:
@@ -149,7 +159,8 @@ def column_error(matrix: ArrayLike, kept: int | float | ArrayLike, p: float = 2.
     TypeError, ValueError
         As `compression_error`.
     """
-    return compression_error(column_norms(matrix, p), kept, p)
+    p = _arguments.order("p", p)
+    return _compression_error("columns of matrix", column_norms(matrix, p), kept, p)
 
 
 def singular_values(matrix: ArrayLike) -> Floats:
@@ -166,7 +177,8 @@ def singular_values(matrix: ArrayLike) -> Floats:
         If it is no finite matrix.
     """
     x = _arguments.weights("matrix", matrix, 2).astype(float)
-    found = np.linalg.svd(x, compute_uv=False)
+    with _checks.in_range("a singular value", "matrix"):
+        found = _checks.finite("a singular value", np.linalg.svd(x, compute_uv=False), "matrix")
     return np.concatenate([found, np.zeros(x.shape[1] - found.size)])
 
 
@@ -188,9 +200,12 @@ def singular_value_error(matrix: ArrayLike, kept: int | float | ArrayLike, p: fl
     TypeError, ValueError
         As `compression_error`.
     """
-    found = singular_values(matrix)
+    found, what = singular_values(matrix), "singular values of matrix"
     # The error of squares at order p is the square of the error at order 2p.
-    return compression_error(found, kept) if p is None else compression_error(found, kept, 2 * p) ** 2
+    if p is None:
+        return _compression_error(what, found, kept, 2.0)
+    twice = _checks.finite("2p", 2 * _arguments.order("p", p), "p")
+    return _compression_error(what, found, kept, twice) ** 2
 
 
 def _error(removed: Any, rest: Any, p: float) -> float:

@@ -276,7 +276,7 @@ def test_a_spectrum_is_not_gone_on_with_under_other_class_weights(tmp_path):
     ("change", "error", "message"),
     [
         ({"kind": "fisher"}, ValueError, "kind is 'fisher': give one of 'hessian', 'gauss-newton'"),
-        ({"parameters": "9"}, ValueError, "'9' is no parameter of the model"),
+        ({"parameters": "9"}, ValueError, "'9', which is no parameter of the model"),
         ({"batch_size": 0}, ValueError, "batch_size is 0"),
         ({"data": iter([sample()])}, TypeError, "data is a list_iterator, which is read but once"),
         ({"data": []}, ValueError, "data is empty"),

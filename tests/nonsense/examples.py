@@ -9,6 +9,7 @@ import numpy as np
 
 from prunekit import asymptotics, cones, curvature, estimates, linear, pruning, recordings, sensing, spectrum
 from tests.nonsense.judge import Example
+from tests.nonsense.values import WRONG
 
 X = np.random.default_rng(0).standard_normal((5, 4))
 Y = np.random.default_rng(1).standard_normal(5)
@@ -285,6 +286,8 @@ NUMBERS: dict[str, Example] = {
             "max_memory": 1e6,
             "progress": False,
         },
+        allows={"resume": ("text",)},
+        says={"integrand": ("f", "f(nodes)")},
     ),
     "curvature.spectra.vector_measure": Example(
         lambda: {"operator": matrix(), "c": W, "steps": 3, "max_memory": 1e6, "progress": False}
@@ -388,7 +391,8 @@ NUMBERS: dict[str, Example] = {
     "stable.layers.as_matrix": Example(lambda: {"weight": X}),
     "stable.layers.vectors": Example(lambda: {"weight": X}),
     "stable.limits.dimension_needed": Example(
-        lambda: {"alpha": 1.5, "kept": 0.1, "error": 0.5, "p": 2.0, "probability": 0.5}
+        lambda: {"alpha": 1.5, "kept": 0.1, "error": 0.5, "p": 2.0, "probability": 0.5},
+        infinite=True,
     ),
     "stable.limits.limit_column_error": Example(
         lambda: {"alpha": 1.5, "columns": 100.0, "kept": 0.1, "p": 2.0, "quantile": 0.5}
@@ -402,7 +406,9 @@ NUMBERS: dict[str, Example] = {
     "stable.sampling.sample_positive": Example(lambda: {"a": 0.7, "n": 3, "seed": 0}),
     "stable.tails.authors_blocks": Example(lambda: {"n": 12}),
     "stable.tails.layer_tail_index": Example(
-        lambda: {"matrix": WIDE, "blocks": 4, "shuffles": 2, "center": "median", "clip": 2.0, "seed": 0}
+        lambda: {"matrix": WIDE, "blocks": 4, "shuffles": 2, "center": "median", "clip": 2.0, "seed": 0},
+        allows={"clip": ("None",)},
+        says={"matrix": ("blocks",)},
     ),
     "stable.tails.tail_index": Example(
         lambda: {"values": WIDE.ravel(), "blocks": 10, "shuffles": 2, "center": "median", "clip": 2.0, "seed": 0}
@@ -425,6 +431,7 @@ NUMBERS: dict[str, Example] = {
     "recordings.Recording.show_checks": Example(lambda: {"self": recordings.recording(*recordings.available()[0])}),
     "scales.pick": Example(
         lambda: {"scale": "smoke", "smoke": 1, "laptop": 2, "paper": 3},
+        allows={name: tuple(WRONG) for name in ("smoke", "laptop", "paper")},  # settings of any kind
     ),
 }
 

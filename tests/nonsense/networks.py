@@ -111,7 +111,7 @@ NAMES = ["1.weight"]
 
 NETWORKS: dict[str, Example] = {
     # nets
-    "nets.config.Config": Example(settings, allows={"interpolation": ("inf",)}),
+    "nets.config.Config": Example(settings, allows={"interpolation": ("inf", "10**400")}),
     "nets.data.Dataset": Example(
         lambda: (
             {name: getattr(data(), name) for name in ("name", "train_x", "train_y", "test_x", "test_y", "classes")}
@@ -128,10 +128,13 @@ NETWORKS: dict[str, Example] = {
     "nets.training.evaluate": Example(lambda: {"model": model(), "data": data(), "train": True}),
     "nets.training.fit": Example(
         lambda: {"model": model(), "data": data(), "config": config(), "masks": dict(mask()), "progress": False},
+        random=True,  # it says how long it took
         allows={"resume": PATH},
     ),
     "nets.family.fit_many": Example(
-        lambda: {"models": [model(), model()], "data": data(), "configs": config(), "masks": None, "progress": False}
+        lambda: {"models": [model(), model()], "data": data(), "configs": config(), "masks": None, "progress": False},
+        says={"models": ("model",), "configs": ("config",)},
+        random=True,  # it says how long it took
     ),
     "nets.models.count": Example(lambda: {"model": model(), "buffers": True}),
     "nets.models.initialize": Example(lambda: {"model": model(), "seed": 0}),
@@ -175,7 +178,10 @@ NETWORKS: dict[str, Example] = {
             "initialize": None,
             "seed": 0,
         },
-        allows={"train": ("answers None", "answers text", "answers nan", "answers a function")},
+        allows={
+            "train": ("answers None", "answers text", "answers nan", "answers a function"),  # nobody reads its answer
+            "initialize": ("a class", "a function", "its own class"),  # they can be called
+        },
     ),
     "masks.surgery.optimal_brain_surgeon": Example(
         lambda: {"model": model(), "hessian": hessian(), "keep": 0.5, "damping": 0.1},
@@ -269,8 +275,12 @@ NETWORKS: dict[str, Example] = {
             "seed": 0,
         },
     ),
-    "limit.landscape.Landscape.block": Example(lambda: {"self": landscape(), "k": 2}),
-    "limit.landscape.Landscape.direction": Example(lambda: {"self": landscape(), "k": 2}),
+    "limit.landscape.Landscape.block": Example(
+        lambda: {"self": landscape(), "k": 2}, allows={"of": ("a class", "a function", "its own class")}
+    ),
+    "limit.landscape.Landscape.direction": Example(
+        lambda: {"self": landscape(), "k": 2}, allows={"enough": ("a class", "a function", "its own class")}
+    ),
     "limit.landscape.Landscape.distance": Example(lambda: {"self": landscape(), "k": 2}),
     "limit.landscape.Landscape.good": Example(lambda: {"self": landscape(), "found": estimates.Estimate(0.5, 0.1)}),
     "limit.landscape.Landscape.probed": Example(lambda: {"self": probed(), "steps": 3, "seed": 0}),
@@ -298,6 +308,7 @@ NETWORKS: dict[str, Example] = {
             "program_steps": 20,
             "seed": 0,
         },
+        says={"curvature_data": ("data",)},
         slow=True,
     ),
     "limit.measured.PruningCurve.share_where_lost": Example(lambda: {"self": curve(), "lost": 0.5, "chance": 0.3}),
@@ -386,7 +397,9 @@ NETWORKS: dict[str, Example] = {
     ),
     "limit.settings.l1_path": Example(lambda: {"config": config(), "images": 100}),
     "limit.tolerance.Tolerance": Example(
-        lambda: {"value": 0.1, "rule": "a rule", "loss": 0.5}, allows={"rule": ("text",)}
+        lambda: {"value": 0.1, "rule": "a rule", "loss": 0.5},
+        allows={"rule": ("text",)},
+        says={"value": ("epsilon",)},
     ),
     "limit.tolerance.minibatch_tolerance": Example(
         lambda: {"model": model(), "data": pair(), "loss": CROSS, "batch_size": 4, "shuffles": 2, "seed": 0}
@@ -412,6 +425,7 @@ NETWORKS: dict[str, Example] = {
     ),
     "algorithms.at_random.train_masked": Example(
         lambda: {"model": model(), "data": data(), "config": config(), "mask": mask(), "name": "masked"},
+        random=True,  # it says how long it took
         allows={"name": ("text",), "resume": PATH},
     ),
     "algorithms.contest.run_algorithm": Example(
@@ -437,6 +451,7 @@ NETWORKS: dict[str, Example] = {
             "signed_constant": True,
             "parameters": NAMES,
         },
+        random=True,  # it says how long it took
         allows={"resume": PATH},
     ),
     "algorithms.lottery.iterative_magnitude_pruning": Example(
@@ -449,6 +464,7 @@ NETWORKS: dict[str, Example] = {
             "rewind": 1,
             "parameters": NAMES,
         },
+        random=True,  # it says how long it took
         allows={"resume": PATH},
     ),
     "algorithms.one_shot.global_one_shot": Example(
@@ -460,10 +476,13 @@ NETWORKS: dict[str, Example] = {
             "fine_tune": config(),
             "parameters": NAMES,
         },
+        random=True,  # it says how long it took
         allows={"resume": PATH},
     ),
     "algorithms.schedules.cut": Example(lambda: {"scores": scores.magnitude(model()), "keep": 20, "within": mask()}),
-    "algorithms.schedules.kept_by_round": Example(lambda: {"total": 100, "keep": 0.5, "rounds": 3}),
+    "algorithms.schedules.kept_by_round": Example(
+        lambda: {"total": 100, "keep": 0.5, "rounds": 3}, says={"total": ("keep",)}
+    ),
     "algorithms.thresholds.cut_thresholds": Example(
         lambda: {
             "result": pruned(),

@@ -43,7 +43,9 @@ def record() -> dict[str, Any]:
 
 PLOTS: dict[str, Example] = {
     "claims.records": Example(lambda: {"notebook": _notebook()}),
-    "claims.verdict": Example(lambda: {"record": record()}),
+    "claims.verdict": Example(
+        lambda: {"record": record()}, allows={"record": ("mapping of None", "mapping of text", "mapping by number")}
+    ),  # of another kind
     "claims.worst": Example(lambda: {"verdicts": ["reproduced", "differs"]}),
     "plotting.columns": Example(
         lambda: {"x_name": "x", "y_name": "y", "predicted": predicted(), "measured": measured()},

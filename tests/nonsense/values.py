@@ -99,6 +99,11 @@ def _call(answer: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return make
 
 
+def _times(answer: Any, factor: float) -> Any:
+    """Return an answer spoilt by a factor, or the factor itself."""
+    return answer * factor if isinstance(answer, float | np.ndarray | Tensor) else float(factor)
+
+
 def _first(value: Any, spoil: Callable[[Any], Any]) -> Any:
     """Return a mapping whose first value is spoilt."""
     if not isinstance(value, Mapping) or not value:
@@ -215,7 +220,7 @@ WRONG = {
     "dates": lambda v: _array(v).astype("datetime64[s]"),
     "answers None": _call(lambda _: None),
     "answers text": _call(lambda _: "text"),
-    "answers nan": _call(lambda y: y * np.nan if not isinstance(y, int | dict | bool) else float("nan")),
+    "answers nan": _call(lambda y: _times(y, np.nan)),
     "answers a function": _call(lambda _: len),
     "mapping of None": lambda v: _first(v, lambda _: None),
     "mapping of text": lambda v: _first(v, lambda _: "text"),
@@ -223,7 +228,7 @@ WRONG = {
     "mapping by number": lambda v: _renamed(v, 3),
     "sequence with None": lambda v: _entry(v, None),
     "sequence with text": lambda v: _entry(v, "text") if not isinstance(v[0], str) else _raise(),
-    "sequence with object": lambda v: _entry(v, object()),
+    "sequence with object": lambda v: _entry(v, object()) if not isinstance(v[0], Tensor) else _raise(),
     "sequence with nan": lambda v: _entry(v, float("nan")),
 }
 OTHER = {
@@ -296,7 +301,7 @@ ODD = {
     "tensor transposed": lambda v: _tensor(v).mT if v.ndim > 1 else _raise(),
     "tensor of ints": lambda v: _tensor(v).long(),
     "tensor of 3": lambda _: torch.arange(3.0),
-    "answers inf": _call(lambda y: y * np.inf if not isinstance(y, int | dict | bool) else float("inf")),
+    "answers inf": _call(lambda y: _times(y, np.inf)),
     "answers three": _call(lambda _: np.ones(3)),
     "mapping by another name": lambda v: _renamed(v, "other"),
     "mapping of 3": lambda v: _first(v, lambda _: torch.arange(3.0)),
