@@ -296,7 +296,9 @@ class _Needs:
         """Return the latent saliencies Σ_ii β_i², (p,); chang, equation (4)."""
         if self.problem is None:
             raise ValueError("problem is None, but the oracle knows its beta: give problem")
-        return self.problem.variances * self.problem.beta**2
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = self.problem.variances * self.problem.beta**2
+        return _checks.finite("a latent saliency", found, "the beta of problem")
 
 
 def _kept(rows: Floats, strategy: Strategy, needs: _Needs) -> Mask:
@@ -309,7 +311,8 @@ def _kept(rows: Floats, strategy: Strategy, needs: _Needs) -> Mask:
     if isinstance(strategy, Oracle):
         return np.broadcast_to(_largest(needs.latent()[None, :], strategy.s), rows.shape)
     if isinstance(strategy, Hessian):
-        size = size * np.sqrt(needs.variances())
+        weights = np.sqrt(needs.variances())
+        size = (size / _unit(size)) * (weights / _unit(weights))  # which only the order counts of, and no overflow
     return _largest(size, strategy.s)  # type: ignore[union-attr]
 
 
@@ -363,11 +366,20 @@ def _surgeon_alive(rows: Floats, s: int, covariance: Floats) -> tuple[Mask, Floa
             f"covariance is singular (least eigenvalue {eigenvalues[0]:.3g}): give a positive definite one, "
             "for example with a small multiple of the identity added"
         )
-    inverse = np.asarray(np.linalg.inv(covariance), dtype=np.float64)
+    # In units of powers of 2, which cost no digit, no square leaves the range of double precision.
+    inverse = np.asarray(np.linalg.inv(covariance / _unit(covariance)), dtype=np.float64)
     alive, values = np.ones(rows.shape, dtype=bool), rows.copy()
     for row in range(len(rows)):
-        alive[row], values[row] = _operate(rows[row], s, inverse)
-    return alive, values
+        unit = _unit(rows[row])
+        alive[row], found = _operate(rows[row] / unit, s, inverse)
+        values[row] = found * unit
+    return alive, _checks.finite("a coefficient", values, "coefficients or covariance")
+
+
+def _unit(values: Floats) -> float:
+    """Return the power of 2 at or below the largest modulus, 1 where all are 0."""
+    top = float(np.abs(values).max())
+    return float(np.ldexp(1.0, int(np.frexp(top)[1]) - 1)) if top else 1.0
 
 
 def _operate(coefficients: Floats, s: int, inverse: Floats) -> tuple[Mask, Floats]:
