@@ -6,7 +6,7 @@ PAGE ?= overparameterization/linear-gaussian
 BIN := .venv/bin
 READY := .venv/.ready
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
-UV = $(BIN)/uv pip install --quiet --python $(BIN)/python
+UV = $(BIN)/uv pip install --quiet --python $(BIN)/python $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
 BUILD = $(BIN)/prunekit build --scale $(SCALE) $(if $(JOBS),--jobs $(JOBS))
 
 .DEFAULT_GOAL := help
@@ -27,7 +27,8 @@ help:
 
 # The stamp is older than the pins when they changed; an installer with nothing to do would cost seconds at every call.
 # uv installs the pins, itself installed from them by pip; where that fails (no wheel of uv for this system, an index that
-# only pip's settings name), pip does it all. Both refuse a file whose checksum is not the pinned one.
+# only pip's settings name), pip does it all. Both refuse a file whose checksum is not the pinned one. Python keeps what it
+# compiled the first time; where it is told not to, every kernel would compile its imports again, so they are compiled here.
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python 3.11 or newer is needed: make PYTHON=python3.11 ...'; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -36,6 +37,7 @@ $(READY): requirements.txt pyproject.toml
 	@$(PIP) --require-hashes -r .venv/uv.txt && $(UV) --require-hashes -r requirements.txt \
 	  || { echo 'uv cannot install here; pip does, which takes some minutes'; $(PIP) --require-hashes -r requirements.txt; }
 	@$(PIP) --no-deps --no-build-isolation --editable .
+	@$(if $(PYTHONDONTWRITEBYTECODE),$(BIN)/python -m compileall -q prunekit,:)
 	@touch $@
 
 book: $(READY)

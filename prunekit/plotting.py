@@ -1,6 +1,6 @@
-"""Figures of the book: drawn twice, for light and dark pages, with their numbers and their words attached.
+"""Figures of the book: one for light and one for dark pages, with their numbers and their words attached.
 
-A figure is made by one function that takes results and a `Palette` and returns a matplotlib figure. `show` draws
+A figure is made by one function that takes results and a `Palette` and returns a matplotlib figure. `show` makes
 it for both backgrounds and displays the pair with its alternative text, a caption that states the finding, and the
 numbers behind it as CSV. Colours are Okabe and Ito's, which survive colour blindness; lines and markers differ by
 shape as well.
@@ -12,8 +12,9 @@ import base64
 import csv
 import html
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,6 +43,7 @@ class Palette:
 LIGHT = Palette("light", "#1b1f24", "#6e7781", ("#0072b2", "#d55e00", "#007a5a", "#a3498b", "#5c3d00", "#4d4d4d"))
 DARK = Palette("dark", "#e6e6e6", "#9aa4ae", ("#56b4e9", "#ff9f4a", "#2fd6a5", "#e79fce", "#f0e442", "#c8c8c8"))
 
+_COLOUR = re.compile(rb"#[0-9a-fA-F]{6}(?![0-9a-fA-F])")
 _SWITCH = (
     "<style>.pk-dark{display:none}"
     '[data-jp-theme-light="false"] .pk-dark,html[data-theme="dark"] .pk-dark{display:block}'
@@ -63,7 +65,8 @@ def show(
     Parameters
     ----------
     draw
-        Takes a palette and returns the figure; called once for each background.
+        Takes a palette and returns the figure; called once, or for each background where colours are not all the
+        palette's.
     numbers
         The columns behind the figure, of equal length, by column name.
     name
@@ -84,8 +87,8 @@ def show(
     table = to_csv(numbers)
     images = "".join(
         f'<img class="pk-{palette.name}" alt="{html.escape(alt, quote=True)}" '
-        f'src="data:image/svg+xml;base64,{base64.b64encode(svg(draw, palette)).decode()}">'
-        for palette in (LIGHT, DARK)
+        f'src="data:image/svg+xml;base64,{base64.b64encode(drawing).decode()}">'
+        for palette, drawing in zip((LIGHT, DARK), pair(draw), strict=True)
     )
     link = f"data:text/csv;charset=utf-8;base64,{base64.b64encode(table.encode()).decode()}"
     markup = (
@@ -95,6 +98,39 @@ def show(
     )
     record = {"kind": "figure", "name": name, "alt": alt, "caption": caption}
     show_record(record, markup, f"[{name}] {caption}")
+
+
+class _Watched(Palette):
+    """A palette that notes whether its name was asked for, as by a figure that is another on a dark page."""
+
+    asked = False
+
+    def __getattribute__(self, name: str) -> Any:
+        """Return an attribute."""
+        if name == "name":
+            object.__setattr__(self, "asked", True)
+        return super().__getattribute__(name)
+
+
+def pair(draw: Callable[[Palette], Figure]) -> tuple[bytes, bytes]:
+    """Return the drawings for light and for dark pages.
+
+    Where all colours of the first are the palette's own, the second is the first in the other palette's colours, and
+    saves the half of the time. Where there are others (mixtures, colour maps, images), or the palette's name decides
+    anything, it is drawn by itself.
+    """
+    watched = _Watched(*(getattr(LIGHT, field.name) for field in fields(Palette)))
+    light = svg(draw, watched)
+    other = dict(zip(_colours(LIGHT), _colours(DARK), strict=True))
+    found = {colour.decode() for colour in _COLOUR.findall(light)}
+    if watched.asked or b"<image" in light or not found <= set(other):
+        return light, svg(draw, DARK)
+    return light, _COLOUR.sub(lambda match: other[match[0].decode()].encode(), light)
+
+
+def _colours(palette: Palette) -> list[str]:
+    """Return all colours of a palette."""
+    return [palette.ink, palette.muted, *palette.series]
 
 
 def svg(draw: Callable[[Palette], Figure], palette: Palette) -> bytes:

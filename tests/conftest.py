@@ -1,13 +1,14 @@
 """What all tests share: single-threaded mathematics, profiles of hypothesis, a Chromium, a site at smoke scale.
 
 The suite runs on every core (pytest-xdist). The tests of one module stay together on one worker, since they share what
-they computed, unless they say otherwise by ``pytest.mark.xdist_group``.
+they computed. Where a module is too large for that, a parameter's id in angle brackets keeps its tests together.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"  # before numpy is imported: the kernels of the book run single-threaded too
@@ -26,7 +28,8 @@ SITE = ROOT / "_build" / "smoke"  # kept: a site that is up to date is not built
 SITE_SECONDS = 3600.0  # for building it on a slow machine; a test's own limit does not count what it waits for
 FIRST = ("tests/notebooks/test_reference.py",)  # builds the smoke book, on which the site's tests wait
 APART = ("tests/runs/test_kills.py",)  # share nothing, and wait long
-LAST = ("tests/site/test_pages.py",)  # many small groups: no core is idle at the end
+SPREAD = ("tests/site/test_pages.py",)  # grouped by the page that is looked at
+LAST = SPREAD  # many small groups: no core is idle at the end
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 NO_CHROMIUM = (
     "no Chromium, so no page was opened: install one (apt-get install chromium) or name its executable in CHROMIUM"
@@ -37,21 +40,55 @@ settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "prunekit")
 
 
-@pytest.hookimpl(tryfirst=True)
+class Together(LoadScopeScheduling):
+    """Sends what belongs together to one worker.
+
+    In place of ``--dist=loadgroup``: it writes groups into an attribute that pytest 9.2 no longer reads, and without a
+    word every test went where it liked, so that both workers built what a module shares.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group(nodeid)
+
+
+def group(nodeid: str) -> str:
+    """Return what a test is kept together with: its module, or less where the module is spread."""
+    module = nodeid.split("::", maxsplit=1)[0]
+    if module in APART:
+        return nodeid
+    named = re.search(r"<(.+?)>", nodeid) if module in SPREAD else None
+    return f"{module}<{named[1]}>" if named else module
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
+    """Have the tests distributed by `group`."""
+    return Together(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests of a module together, in an order that leaves no core idle; leave out what must be asked for."""
+    """Put the tests in an order that leaves no core idle, without those that must be asked for."""
     if "fuzz" not in config.option.markexpr:
         asked_for = [item for item in items if item.get_closest_marker("fuzz") is not None]
         config.hook.pytest_deselected(items=asked_for)
         items[:] = [item for item in items if item not in asked_for]
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None and _module(item) not in APART:
-            item.add_marker(pytest.mark.xdist_group(_module(item)))
     items.sort(key=lambda item: (_module(item) not in FIRST) + (_module(item) in LAST))
 
 
 def _module(item: pytest.Item) -> str:
     return item.nodeid.split("::")[0]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_worker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """See that a module's tests are on one worker: a distribution that scatters them costs twice the time, silently."""
+    module = request.node.nodeid
+    if "PYTEST_XDIST_WORKER" not in os.environ or module in (*APART, *SPREAD):
+        return
+    note = tmp_path_factory.getbasetemp().parent / f"worker-of-{module.replace('/', '-')}"
+    try:
+        note.touch(exist_ok=False)
+    except FileExistsError:
+        pytest.fail(f"{module} runs on more than one worker, or its fixtures were made twice", pytrace=False)
 
 
 def find_chromium() -> str | None:

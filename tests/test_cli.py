@@ -16,7 +16,8 @@ from click.testing import CliRunner
 
 from prunekit import __version__
 from prunekit.cli import main
-from prunekit.runs import execution
+from prunekit.runs import commands, execution
+from prunekit.runs.engines import Choice
 from prunekit.runs.notebooks import Refused, coerce, parse_values, read
 from prunekit.runs.store import Store
 from tests.runs.helpers import counting_notebook, prunekit, starts, write_notebook
@@ -277,9 +278,16 @@ def test_whatever_the_system_refuses_is_said_in_a_sentence(
     assert done.exit_code == 1 and done.output == f"Error: {os.strerror(number)}: the/file\n"
 
 
-def test_retrying_tells_nothing_failed_from_everything_skipped(tmp_path: Path) -> None:
+def test_retrying_chooses_an_engine_and_tells_nothing_failed_from_everything_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path, out = write_notebook(tmp_path / "f.md", "1 / 0"), tmp_path / "out"
     assert prunekit("run", path, "--out", out).returncode == 1
+    asked: list[tuple[int, object]] = []
+    monkeypatch.setattr(commands, "execute", lambda jobs, engine, label: asked.append((len(jobs), engine)) or [])
+    there = ["runs", "retry", str(out), "--engine", "dask", "--scheduler", "tcp://h:1"]
+    assert CliRunner().invoke(main, there).exit_code == 0
+    assert asked == [(1, Choice("dask", None, "tcp://h:1"))]
     path.unlink()
     done = CliRunner().invoke(main, ["runs", "retry", str(out)])
     assert done.exit_code == 1 and "none of 1 failed runs can be executed again" in done.output

@@ -70,6 +70,63 @@ def test_light_and_dark_differ_in_colours_alone():
     assert hide.sub("", light) == hide.sub("", dark)
 
 
+def without_names(drawing: bytes) -> str:
+    """Return a drawing without the names that are hashed from colours."""
+    return re.sub(r"#?[hmp][0-9a-f]{10}\b", "", drawing.decode())
+
+
+def counted(draw):
+    """Return a drawing function that counts its calls, and the list they are counted in."""
+    calls = []
+    return lambda palette: calls.append(palette) or draw(palette), calls
+
+
+def with_bars(palette):
+    """Draw what pages draw: see-through areas, hatches, words in muted ink, mathematics."""
+    figure = draw(palette)
+    axes = figure.axes[0]
+    axes.fill_between([0, 1], [0, 0], [1, 2], color=palette.series[3], alpha=0.3, hatch="//")
+    axes.bar([1, 2], [1, 1], color=palette.series, edgecolor=palette.ink)
+    axes.annotate("here", (1, 1), color=palette.muted)
+    axes.set(xscale="log", title="$x^2$")
+    return figure
+
+
+@pytest.mark.parametrize("drawing", [draw, with_bars])
+def test_a_figure_in_the_palettes_colours_is_drawn_once_and_is_as_if_drawn_again(drawing):
+    once, calls = counted(drawing)
+    light, dark = plotting.pair(once)
+    assert len(calls) == 1
+    assert light == svg(drawing, LIGHT)
+    assert without_names(dark) == without_names(svg(drawing, DARK))
+
+
+def by_name(palette):
+    figure = draw(palette)
+    figure.axes[0].set(title=f"on a {palette.name} page")
+    return figure
+
+
+def mixed(palette):
+    figure = draw(palette)
+    figure.axes[0].axhline(1, color="#5090a0" if palette.ink == LIGHT.ink else "#90b0c0")
+    return figure
+
+
+def raster(palette):
+    figure = draw(palette)
+    figure.axes[0].imshow(np.eye(3), cmap="gray", extent=(0, 1, 0, 1))
+    return figure
+
+
+@pytest.mark.parametrize("drawing", [by_name, mixed, raster])
+def test_a_figure_in_other_colours_is_drawn_for_each_page(drawing):
+    twice, calls = counted(drawing)
+    light, dark = plotting.pair(twice)
+    assert len(calls) == 2
+    assert (light, dark) == (svg(drawing, LIGHT), svg(drawing, DARK))
+
+
 def test_a_figure_has_no_background_of_its_own():
     for palette in (LIGHT, DARK):
         assert "#ffffff" not in svg(draw, palette).decode()
@@ -91,7 +148,8 @@ def test_show_displays_both_drawings_with_words_and_numbers(shown):
     assert [(name, alt) for name, alt, _ in images] == [
         (name, "Risk &quot;falls&quot; &amp; k &lt; n") for name in ("pk-light", "pk-dark")
     ]
-    assert [base64.b64decode(data) for *_, data in images] == [svg(draw, LIGHT), svg(draw, DARK)]
+    found = [without_names(base64.b64decode(data)) for *_, data in images]
+    assert found == [without_names(svg(draw, palette)) for palette in (LIGHT, DARK)]
     assert "It falls &lt; 1." in markup
     [(name, data)] = re.findall(r'download="([^"]+)" href="data:text/csv;charset=utf-8;base64,([^"]+)"', markup)
     assert name == "risk.csv"

@@ -545,3 +545,36 @@ def test_the_probability_of_hardly_any_deviation_is_one(alpha):
     for x in (1e-8, 1e-12, 1e-15, 1e-30, 1e-200):
         expected = 1 - 2 * math.gamma(1 + 1 / alpha) / math.pi * x
         assert law.tail_probability(alpha, x) == pytest.approx(expected, abs=1e-11)
+
+
+@pytest.mark.parametrize("alpha", [0.2, 0.7, 0.999, 1.001, 1.5, 1.9999])
+def test_draws_are_those_of_chambers_mallows_and_stuck(alpha: float) -> None:
+    """The rearranged formula against the one that is printed, in extended precision, from the same random numbers."""
+    found = sample(alpha, 5000, seed=7)
+    rng = np.random.default_rng(7)
+    v = ((rng.random(5000) - 0.5) * np.pi).astype(np.longdouble)
+    w = rng.standard_exponential(5000).astype(np.longdouble)
+    a = np.longdouble(alpha)
+    wanted = np.sin(a * v) / np.cos(v) ** (1 / a) * (np.cos((1 - a) * v) / w) ** ((1 - a) / a)
+    assert np.allclose((found / wanted).astype(float), 1, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 0.1, 0.75, 40])
+def test_several_orders_are_each_as_by_itself(kept) -> None:
+    x = sample(1.3, 40, seed=3)
+    orders = [0.5, 1.0, 1.5, 2.0, 2.5, 4.0, np.float64(7.0), 300.0]
+    found = compression_error(x, kept, orders)
+    ranked = np.sort(np.abs(x))
+    count = kept if isinstance(kept, int) else int(np.ceil(kept * 40))
+    top = ranked[: 40 - count].max(initial=0.0)
+    for order, error in zip(orders, found, strict=True):
+        parts = [np.sum((s / ranked[-1]) ** np.longdouble(order)) for s in (ranked[: 40 - count], ranked)]
+        wanted = float((parts[0] / parts[1]) ** (1 / np.longdouble(order))) if top else 0.0
+        assert error == pytest.approx(wanted, rel=1e-12)
+        assert compression_error(x, kept, order) == error
+
+
+@pytest.mark.parametrize(("kept", "p"), [([1, 2], [1.0, 2.0]), (1, []), (1, [[1.0]]), (1, [1.0, -1.0]), (1, [True])])
+def test_orders_that_are_none_are_refused(kept, p) -> None:
+    with pytest.raises((ValueError, TypeError), match="p"):
+        compression_error([1.0, 2.0, 3.0], kept, p)

@@ -65,7 +65,8 @@ class Config:
         'float32', or 'bf16' for autocast.
     channels_last : bool, optional
         Memory format of images and kernels while `fit` trains. None: on the CPU, for networks whose convolutions
-        have at most 64 filters each, which train faster so (`tests/benchmarks/bench_nets.py` measures it).
+        have at most 64 filters each, which train faster so (`tests/benchmarks/bench_nets.py` measures it). The
+        library's own networks on small images, whose gradient is written out, have a format of their own in any case.
     compile : bool
         Whether the network goes through `torch.compile`.
     checkpoint_every : int

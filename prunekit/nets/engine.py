@@ -21,6 +21,7 @@ from torch.func import functional_call
 
 from prunekit._convolutions import surviving
 from prunekit.nets import steps
+from prunekit.nets.chain import Chain, chain
 from prunekit.nets.config import Config, learning_rate
 from prunekit.nets.data import Dataset, crop, flip
 from prunekit.nets.perceptron import Slope, perceptron
@@ -32,11 +33,14 @@ Row = dict[str, int | float | None]
 
 
 class Learner:
-    """One network: its trainable weights by name, the rest of its state, and its forward pass."""
+    """One network: its trainable weights by name, the rest of its state, and its forward pass.
+
+    With the shape of the images that it is to be trained on, (c, h, w), it may train by a `Chain`.
+    """
 
     stacked = False
 
-    def __init__(self, model: nn.Module, config: Config) -> None:
+    def __init__(self, model: nn.Module, config: Config, shape: Sequence[int] | None = None) -> None:
         self.model = model
         self.weights: Named = {n: p.detach() for n, p in model.named_parameters() if p.requires_grad}
         frozen = {n: p.detach() for n, p in model.named_parameters() if not p.requires_grad}
@@ -45,6 +49,7 @@ class Learner:
         self._surviving = surviving(model)
         self._forward: Callable[[Tensor], Tensor] = model
         self.written = None if config.compile else perceptron(model)
+        self.chain = None if shape is None else suiting_chain(model, config, shape)
         if config.compile:
             self._forward = torch.compile(model)
 
@@ -54,7 +59,9 @@ class Learner:
             return self._forward(x)
 
     def slope(self, x: Tensor, y: Tensor, precision: contextlib.AbstractContextManager[Any]) -> Slope:
-        """Return losses, scores and gradients of a batch, by automatic differentiation."""
+        """Return losses, scores and gradients of a batch, by its chain or automatic differentiation."""
+        if self.chain:
+            return self.chain.slope(self.weights | self.rest, x, y)
         with precision:
             scores = self.scores(x)
         each = losses(scores, y)
@@ -75,10 +82,13 @@ class Stack(Learner):
 
     stacked = True
 
-    def __init__(self, models: Sequence[nn.Module]) -> None:
+    def __init__(
+        self, models: Sequence[nn.Module], config: Config | None = None, shape: Sequence[int] | None = None
+    ) -> None:
         self.model = copy.deepcopy(models[0]).to("meta")  # the forward pass alone; the tensors come with each call
         learners = [Learner(model, Config(epochs=1)) for model in models]
         self.written = learners[0].written
+        self.chain = None if config is None or shape is None else suiting_chain(models[0], config, shape)
         self.weights = {
             n: self.laid_out(torch.stack([each.weights[n] for each in learners])) for n in learners[0].weights
         }
@@ -109,12 +119,20 @@ class Stack(Learner):
 
         A step would else add along columns what is stored along rows: at width 1024 that costs more than the products.
         """
-        return stacked if self.written or stacked.ndim != 3 else stacked.mT.contiguous().mT
+        return stacked if self.written or self.chain or stacked.ndim != 3 else stacked.mT.contiguous().mT
 
     def gradients(self, loss: Tensor) -> Named:
         """Return the gradients of the sum of all networks' losses, by name."""
         found = torch.autograd.grad(loss, list(self._leaves.values()), allow_unused=True, materialize_grads=True)
         return dict(zip(self.weights, found, strict=True))
+
+
+def suiting_chain(model: nn.Module, config: Config, shape: Sequence[int]) -> Chain | None:
+    """Return the `Chain` of a network where it is the faster way to train on images (c, h, w), else None."""
+    if config.compile or config.precision != "float32":
+        return None
+    found = chain(model)
+    return found if found and found.suits(tuple(shape), config.batch_size) else None
 
 
 def _spots(model: nn.Module) -> dict[str, str]:
@@ -237,7 +255,7 @@ class Engine:
     def __init__(self, learner: Learner, data: Dataset, configs: Sequence[Config], masks: Mapping[str, Tensor]) -> None:
         self.learner, self.data, self.configs = learner, data, list(configs)
         self.config = self.configs[0]
-        self.pruned = {name: ~mask for name, mask in masks.items()}
+        self.bits = steps.bits_of(masks)
         self.slots: Slots = steps.new_slots(self.config, learner.weights)
         self.generators = [torch.Generator().manual_seed(c.seed) for c in self.configs]
         self.epoch = self.taken = 0
@@ -246,7 +264,7 @@ class Engine:
         self._written = learner.written if self.config.precision == "float32" else None
         as_stored = self.config.crop or self.config.flip or data.train_x.numel() > _NORMALIZED
         self._normalized = None if as_stored else data.normalize(data.train_x)
-        steps.clear(learner.weights, self.pruned)
+        steps.clear(learner.weights, self.bits)
 
     def advance(self) -> list[str | None]:
         """Train for one epoch and say of each network why it stops: 'interpolation', 'epochs', 'diverged' or None."""
@@ -296,7 +314,7 @@ class Engine:
 
         part, part.learner = copy.copy(self), copy.copy(self.learner)
         part.learner.weights, part.learner.rest = take(self.learner.weights), take(self.learner.rest)
-        part.pruned, part.slots = take(self.pruned), {slot: take(named) for slot, named in self.slots.items()}
+        part.bits, part.slots = take(self.bits), {slot: take(named) for slot, named in self.slots.items()}
         for name in ("configs", "generators", "rows"):
             setattr(part, name, [getattr(self, name)[k] for k in chosen])
         return part
@@ -347,7 +365,7 @@ class Engine:
             each, scores, gradients = self.learner.slope(x, y, _autocast(self.config, self.data.device))
         for name in self._seen if rates.penalize else ():
             steps.add_penalty(gradients[name], self.learner.weights[name], rates)
-        steps.clear(gradients, self.pruned)  # from 0 a gradient of 0 leads nowhere: the weights need no clearing
+        steps.clear(gradients, self.bits)  # from 0 a gradient of 0 leads nowhere: the weights need no clearing
         self.taken += 1
         steps.step(self.config, self.learner.weights, gradients, self.slots, rates, self.taken)
         return each, scores.argmax(-1) == y

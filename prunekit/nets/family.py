@@ -88,8 +88,8 @@ def fit_many(
 def _engine(models: Sequence[nn.Module], data: Dataset, configs: Sequence[Config], masks: Sequence[Named]) -> Engine:
     """Return what trains a group: a stack, or for a single network what `fit` takes."""
     if len(models) == 1:
-        return Engine(Learner(models[0], configs[0]), data, configs, masks[0])
-    stack = Stack(models)
+        return Engine(Learner(models[0], configs[0], data.shape), data, configs, masks[0])
+    stack = Stack(models, configs[0], data.shape)
     return Engine(stack, data, configs, _stack_masks(stack, masks))
 
 

@@ -177,7 +177,7 @@ def vgg11(shape: tuple[int, int, int] = (3, 32, 32), classes: int = 10, *, seed:
     return cnn(shape, plan, classes, seed=seed)
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
     """Two 3×3 convolutions around which the input is carried (He et al. 2016, for CIFAR)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, shortcut: str, bias: bool) -> None:
@@ -241,7 +241,7 @@ def resnet20(
     for stage in range(3):
         for block in range(3):
             outputs, stride = width * 2**stage, 2 if stage and not block else 1
-            parts[f"block{stage}{block}"] = _Block(inputs, outputs, stride, shortcut, bias)
+            parts[f"block{stage}{block}"] = Block(inputs, outputs, stride, shortcut, bias)
             inputs = outputs
     parts |= OrderedDict(
         pool=nn.AdaptiveAvgPool2d(1),

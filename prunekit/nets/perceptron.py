@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 Named = dict[str, Tensor]
+_aten: Any = torch.ops.aten  # whose overloads torch's own type hints do not know
 
 
 class Slope(NamedTuple):
@@ -64,7 +65,8 @@ class Perceptron:
             if bias:
                 gradients[bias] = delta.sum(-2)
             if k:
-                delta = torch.ops.aten.threshold_backward(delta @ weights[weight], inner[k], 0)
+                # in the place of hₗ₋₁, which has had its use: nothing is allocated, and δ lies as z does
+                delta = _aten.threshold_backward.grad_input(delta @ weights[weight], inner[k], 0, grad_input=inner[k])
         return Slope(losses, scores, gradients)
 
     def _forward(self, weights: Mapping[str, Tensor], x: Tensor) -> list[Tensor]:
@@ -105,7 +107,7 @@ def perceptron(model: nn.Module) -> Perceptron | None:
     parts = list(model._modules.items()) if type(model) is nn.Sequential else []  # named_children drops what repeats
     kinds = [type(part) for _, part in parts]
     linear = [nn.Linear, *[nn.ReLU, nn.Linear] * (len(parts) // 2 - 1)]
-    if len(parts) < 2 or kinds != [nn.Flatten, *linear] or any(_hooked(m) for m in model.modules()):
+    if len(parts) < 2 or kinds != [nn.Flatten, *linear] or any(hooked(m) for m in model.modules()):
         return None
     flatten = parts[0][1]
     layers = [(name, part) for name, part in parts if isinstance(part, nn.Linear)]
@@ -123,7 +125,7 @@ def perceptron(model: nn.Module) -> Perceptron | None:
     return Perceptron(tuple((f"{n}.weight", f"{n}.bias" if m.bias is not None else None) for n, m in layers))
 
 
-def _hooked(module: nn.Module) -> bool:
+def hooked(module: nn.Module) -> bool:
     """Tell whether something is called besides a module's own forward pass."""
     kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     return any(getattr(module, kind) for kind in kinds) or "forward" in vars(module)

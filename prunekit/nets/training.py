@@ -146,8 +146,8 @@ def fit(
     check_kinds(model, data, config)
     device = find_device(config.device)
     on = data.to(device)
-    config = replace(config, channels_last=_channels_last(model.to(device), config, device))
-    rehearse(model, on, config)
+    rehearse(model.to(device), on, config)
+    config = replace(config, channels_last=_channels_last(model, on, config))
     as_given = all(p.is_contiguous() for p in model.parameters())
     if config.channels_last:
         model.to(memory_format=torch.channels_last)
@@ -169,7 +169,7 @@ def _fit(
     progress: bool | None,
 ) -> Fitted:
     """Train a network that lies where and how the configuration wants it."""
-    learner = Learner(model, config)
+    learner = Learner(model, config, data.shape)
     checked = check_masks(learner.weights, masks)
     path = None if resume is None else Path(resume)
     with checkpoint.claimed(path):
@@ -187,12 +187,14 @@ def _fit(
     return Fitted(model, history, run.stopped, averaged)
 
 
-def _channels_last(model: nn.Module, config: Config, device: torch.device) -> bool:
-    """Decide on the memory format where the configuration leaves it open."""
+def _channels_last(model: nn.Module, data: Dataset, config: Config) -> bool:
+    """Decide on the memory format where the configuration leaves it open, and where a chain has its own."""
+    if engine.suiting_chain(model, config, data.shape):
+        return False
     if config.channels_last is not None:
         return config.channels_last
     filters = [part.out_channels for part in model.modules() if isinstance(part, nn.Conv2d)]
-    return device.type == "cpu" and 0 < max(filters, default=0) <= _NARROW
+    return data.device.type == "cpu" and 0 < max(filters, default=0) <= _NARROW
 
 
 def evaluate(model: nn.Module, data: Dataset, *, train: bool = False) -> tuple[float, float]:

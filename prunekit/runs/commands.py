@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from prunekit import paths
 from prunekit.runs.command import (
     end_with_failures,
+    engine_options,
     execute,
     limited,
     no_loop,
     refusing,
     shown_parameters,
     within,
-    workers_option,
 )
 from prunekit.runs.notebooks import Refused
+
+if TYPE_CHECKING:
+    from prunekit.runs.engines import Choice
+    from prunekit.runs.execution import Job
+    from prunekit.runs.store import Run, Store
 
 
 @click.group(invoke_without_command=True)
@@ -35,7 +40,7 @@ folder_argument = click.argument(
 )
 
 
-def _store(folder: Path | None) -> Any:
+def _store(folder: Path | None) -> Store:
     from prunekit.runs.store import Store
 
     return Store(folder or (paths.RUNS if paths.in_checkout() else Path("_build") / "runs"))
@@ -76,40 +81,22 @@ def progress(folder: Path | None) -> None:
 
 @runs.command()
 @folder_argument
-@workers_option()
 @limited
 @refusing
-def retry(folder: Path | None, workers: int, timeout: float | None, cell_timeout: float | None) -> None:
+@engine_options()
+def retry(folder: Path | None, engine: Choice, timeout: float | None, cell_timeout: float | None) -> None:
     """Execute the failed and the damaged runs below FOLDER again, with the notebooks as they are now."""
-    from prunekit.runs import batch
-    from prunekit.runs.engines import Choice
-    from prunekit.runs.notebooks import read
-    from prunekit.runs.store import Run
-
-    kept, damaged = _store(folder).kept()
-    again = [r for r in kept if not r.finished] + [Run(d.folder, d.record) for d in damaged if d.record]
-    for d in damaged:
-        if not d.record:
-            click.echo(f"skipped {d.folder}: {d.why}, so what ran is not known; repeat its command", err=True)
-    failures, jobs = [], []
-    for r in again:
-        path = Path(r.record["path"])
-        path = path if path.is_absolute() or not paths.in_checkout() else paths.ROOT / path
-        try:
-            store = r.folder.parent if r.finished else r.folder.parent.parent
-            jobs.append(batch.job(read(path), r.record["parameters"], store))
-            failures.append(r)
-        except Refused as error:
-            click.echo(f"skipped {r.folder}: {error}", err=True)
-    if not jobs:
-        if again or damaged:
-            click.echo(f"none of {len(again)} failed runs can be executed again: all were skipped", err=True)
-            sys.exit(1)
+    again, unknown = _to_retry(_store(folder))
+    if not again and not unknown:
         click.echo("no failed run")
         return
-    done = execute(within(jobs, timeout, cell_timeout), Choice(workers=workers), lambda j: j.name)
-    for old, job in zip(failures, jobs, strict=True):  # the notebook has changed: its old failure is history
-        if old.key != job.key:
+    jobs = {old.folder: job for old in again if (job := _job_of(old))}
+    if not jobs:
+        click.echo(f"none of {len(again) + unknown} failed runs can be executed again: all were skipped", err=True)
+        sys.exit(1)
+    done = execute(within(list(jobs.values()), timeout, cell_timeout), engine, lambda j: j.name)
+    for old in again:  # where the notebook has changed, its old failure is history
+        if old.folder in jobs and jobs[old.folder].key != old.key:
             from prunekit.runs.store import remove
 
             remove(old.folder)
@@ -117,6 +104,33 @@ def retry(folder: Path | None, workers: int, timeout: float | None, cell_timeout
         f"{sum(r.finished for r in done)} of {len(done)} runs finished; repeat the sweep's command for its table"
     )
     end_with_failures(done)
+
+
+def _to_retry(store: Store) -> tuple[list[Run], int]:
+    """Return the failed runs and the damaged ones, and how many are left out, each named: they do not say what ran."""
+    from prunekit.runs.store import Run
+
+    kept, damaged = store.kept()
+    unknown = [d for d in damaged if not d.record]
+    for d in unknown:
+        click.echo(f"skipped {d.folder}: {d.why}, so what ran is not known; repeat its command", err=True)
+    again = [r for r in kept if not r.finished] + [Run(d.folder, d.record) for d in damaged if d.record]
+    return again, len(unknown)
+
+
+def _job_of(run: Run) -> Job | None:
+    """Return the job of a run's notebook as it is now; where that is refused it is said, and there is none."""
+    from prunekit.runs import batch
+    from prunekit.runs.notebooks import read
+
+    path = Path(run.record["path"])
+    path = path if path.is_absolute() or not paths.in_checkout() else paths.ROOT / path
+    try:
+        store = run.folder.parent if run.finished else run.folder.parent.parent
+        return batch.job(read(path), run.record["parameters"], store)
+    except Refused as error:
+        click.echo(f"skipped {run.folder}: {error}", err=True)
+        return None
 
 
 @runs.command()

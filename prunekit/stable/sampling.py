@@ -42,8 +42,9 @@ def sample(alpha: float, size: int | tuple[int, ...], *, scale: float = 1.0, see
     Notes
     -----
     With V uniform on (-π/2, π/2) and W exponential, both standard,
-    X = sin(αV)/cos(V)^(1/α) · (cos((1-α)V)/W)^((1-α)/α). Sines and cosines are written by the tangent of half the angle
-    or of the angle, powers by logarithms, which numpy has in vector instructions.
+    X = sin(αV)/cos(V)^(1/α) · (cos((1-α)V)/W)^((1-α)/α). With t = tan(V) and h = tan(αV/2), of one sign, this is
+    2h/(1+h²) · √(1+t²) · (W(1+h²)/(1-h²+2ht))^((α-1)/α), in which nothing cancels. numpy has logarithms and
+    tangents in vector instructions.
     """
     alpha, scale = _arguments.index("alpha", alpha), _checks.scalar("scale", scale, positive=True)
     shape = _shape(size)
@@ -69,11 +70,13 @@ def _fill(out: Floats, alpha: float, rng: np.random.Generator) -> None:
         return
     w = rng.standard_exponential(out.size)
     with np.errstate(divide="ignore", over="ignore"):  # what overflows is refused by `sample`
-        w *= np.sqrt(1 + np.tan((1 - alpha) * v) ** 2)  # W / cos((1-α)V)
-        exponent = np.log(w) * (alpha - 1)
-        exponent += 0.5 * np.log1p(np.tan(v) ** 2)  # -log cos V
-        half = np.tan(0.5 * alpha * v)
-        np.multiply(2 * half / (1 + half * half), np.exp(exponent / alpha), out=out)
+        v_tangent, half = np.tan(v), np.tan(0.5 * alpha * v)
+        square = half * half
+        w *= 1 + square
+        w /= 1 - square + 2 * half * v_tangent
+        np.exp(np.log(w, out=w) * ((alpha - 1) / alpha), out=w)
+        w *= np.sqrt(1 + v_tangent * v_tangent)
+        np.multiply(2 * half / (1 + square), w, out=out)
 
 
 def sample_elliptical(alpha: float, n: int, dispersion: int | ArrayLike, *, seed: Seed) -> Floats:

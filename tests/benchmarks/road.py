@@ -1,8 +1,9 @@
 """``python -m tests.benchmarks.road``: time the README's commands on a fresh clone, from outside, once each.
 
 It clones the last commit into a temporary folder and does there what a newcomer does. The results are kept beside this
-file as ``road.json``. With step names as arguments, such as ``"make book, unchanged"``, only these are timed (after an
-install), and the other results stay as they were.
+file as ``road.json``, and what each page cost, from the same runs, as ``make costs`` keeps it. With step names as
+arguments, such as ``"make book, unchanged"``, only these are timed (after an install), and the other results stay as
+they were.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from prunekit.runs.execution import checkout_commit, device
 RESULTS = Path(__file__).with_name("road.json")
 INSTALL = "install from scratch, uv"
 BOOK = "make book, cold, on every core"
+TEST = "make test, the whole suite"
 FIRST = "pages can be read"  # as a build says it
 PAGE = "chapters/overparameterization/linear-gaussian.md"
 
@@ -59,6 +61,12 @@ def cold_book(clone: Path) -> dict[str, float]:
     return {"make book, cold, until the first page can be read": first or whole, BOOK: whole}
 
 
+def keep_costs(clone: Path) -> None:
+    """Take over what the pages cost in the clone: at laptop scale in its book, at smoke scale in its tests."""
+    subprocess.run(["make", "costs"], cwd=clone, check=True)
+    shutil.copy(clone / "book" / "costs.json", paths.COSTS)
+
+
 def edit(path: Path, old: str, new: str) -> None:
     """Replace text that must be there."""
     text = path.read_text(encoding="utf-8")
@@ -79,7 +87,7 @@ def steps(clone: Path) -> Iterator[tuple[str, Callable[[], float | dict[str, flo
     edit(clone / PAGE, "noise_variance = 0.25", "noise_variance = 0.26")
     yield "make book, one code cell edited", book
     subprocess.run(["git", "checkout", "--quiet", "."], cwd=clone, check=True)
-    yield "make test, the whole suite", partial(timed, clone, "make", "test", CI="true")
+    yield TEST, partial(timed, clone, "make", "test", CI="true")
 
 
 def main(*only: str) -> None:
@@ -99,6 +107,8 @@ def main(*only: str) -> None:
                 print(f"{name:52} {seconds:8.1f} s", flush=True)
             record = {"measured": began, "commit": commit, "device": device(), "seconds": kept}
             _files.write(RESULTS, json.dumps(record, indent=1) + "\n")  # after each: the steps take an hour
+            if step == TEST and not only:
+                keep_costs(clone)
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ def test_large_families_go_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
 
     stacks: list[int] = []
     real = family.Stack
-    monkeypatch.setattr(family, "Stack", lambda group: stacks.append(len(group)) or real(group))
+    monkeypatch.setattr(family, "Stack", lambda group, *rest: stacks.append(len(group)) or real(group, *rest))
     monkeypatch.setattr(family, "_CACHED", 2 * 4 * (16 + 3) * 8)
     data, masks = toy(), [None, None, {"output.weight": torch.zeros(3, 8, dtype=torch.bool)}, None, None]
     configs = [Config(epochs=2, batch_size=20, lr=0.01 * (k + 1), seed=k, average=3) for k in range(5)]

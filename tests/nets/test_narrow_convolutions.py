@@ -103,8 +103,11 @@ def result(model: nn.Module, kernel: torch.Tensor, x: torch.Tensor, context) -> 
 
 @pytest.mark.parametrize(
     ("stride", "padding", "bias", "layout"),
-    product(
-        [2, 3, (1, 2), (2, 1)], [0, 1, (2, 0), "valid"], [True, False], [torch.channels_last, torch.contiguous_format]
+    list(
+        product(
+            *([2, 3, (1, 2), (2, 1)], [0, 1, (2, 0), "valid"], [True, False]),
+            [torch.channels_last, torch.contiguous_format],
+        )
     ),
 )
 def test_the_detour_is_the_same_function(stride, padding, bias, layout) -> None:

@@ -405,3 +405,38 @@ def test_digits_are_learned() -> None:
 
 def test_importing_prunekit_does_not_import_torch() -> None:
     subprocess.run([sys.executable, "-c", "import prunekit, sys; assert 'torch' not in sys.modules"], check=True)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_adam_is_the_algorithm(channels_last: bool) -> None:
+    """Both ways through the parameters, by torch's one call and one by one, against Kingma and Ba's lines."""
+    g = torch.Generator().manual_seed(0)
+    config = Config(epochs=1, optimizer="adam", lr=0.01, betas=(0.8, 0.95), eps=1e-3)
+    shapes = {"kernel": (5, 3, 3, 3), "matrix": (7, 11), "bias": (7,)}
+    form = torch.channels_last if channels_last else torch.contiguous_format
+    weights = {n: torch.randn(s, generator=g) for n, s in shapes.items()}
+    weights["kernel"] = weights["kernel"].contiguous(memory_format=form)
+    theirs = {n: w.double() for n, w in weights.items()}
+    stacked = {n: torch.stack([w, w]) for n, w in weights.items()}
+    slots, slots_of_two = steps.new_slots(config, weights), steps.new_slots(config, stacked)
+    moments = {n: (torch.zeros_like(w), torch.zeros_like(w)) for n, w in theirs.items()}
+    for t in range(1, 6):
+        gradients = {n: torch.randn(s, generator=g) for n, s in shapes.items()}  # the kernel's may lie otherwise
+        for n, d in gradients.items():
+            m, v = (b * old + (1 - b) * new for b, old, new in zip((0.8, 0.95), moments[n], (d, d * d), strict=True))
+            moments[n] = m, v
+            theirs[n] = theirs[n] - 0.01 * (m / (1 - 0.8**t)) / ((v / (1 - 0.95**t)).sqrt() + 1e-3)
+        rate = torch.tensor([0.01, 0.02])
+        both = {n: torch.stack([d, d]) for n, d in gradients.items()}
+        steps.step(config, stacked, both, slots_of_two, steps.Rates(rate, 0.0, 0.0), t)
+        steps.step(config, weights, gradients, slots, steps.Rates(0.01, 0.0, 0.0), t)
+    for n, w in theirs.items():
+        assert torch.allclose(weights[n].double(), w, rtol=1e-5, atol=1e-6)
+        assert torch.allclose(stacked[n][0].double(), w, rtol=1e-5, atol=1e-6)
+
+
+def test_what_is_pruned_is_cleared_whatever_it_was() -> None:
+    g = {"w": torch.tensor([[1.5, float("nan"), -2.0], [float("inf"), -0.0, 3.0]]).T}
+    steps.clear(g, steps.bits_of({"w": torch.tensor([[True, False, False], [False, False, True]]).T}))
+    assert torch.equal(g["w"], torch.tensor([[1.5, 0.0, 0.0], [0.0, 0.0, 3.0]]).T)
+    assert not torch.signbit(g["w"]).any()

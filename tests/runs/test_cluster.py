@@ -108,6 +108,7 @@ def test_a_local_cluster_has_a_grid_and_its_records_say_where_each_run_was(tmp_p
     below: set = set()
     while process.poll() is None:
         below |= set(descendants(process.pid))
+        time.sleep(0.1)
     said = process.stderr.read()
     assert process.returncode == 0, said
     complete(out, log, seeds=SEEDS, repeated=0)

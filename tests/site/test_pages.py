@@ -36,7 +36,7 @@ def listed(node: Any) -> list[str]:
 
 def alone(document: str) -> Any:
     """Return a parameter whose tests stay on one worker: a page is opened once for all tests that look at it."""
-    return pytest.param(document, marks=pytest.mark.xdist_group(document))
+    return pytest.param(document, id=f"<{document}>")
 
 
 PAGES = [*listed(yaml.safe_load(paths.TOC.read_text(encoding="utf-8"))), *BESIDES]
