@@ -87,6 +87,8 @@ def cut(scores: Scores, keep: int, within: Mask | None = None) -> Mask:
     for name, found in scores.items():
         if not isinstance(name, str) or not isinstance(found, Tensor):
             raise TypeError(f"scores[{name!r}] is {_checks.shown(found)}: give a tensor by a parameter's name")
+        if name in within and found.shape != within[name].shape:
+            raise ValueError(f"scores[{name!r}] has shape {tuple(found.shape)}: within has {tuple(within[name].shape)}")
     if set(scores) != set(within):
         raise ValueError(f"scores cover {', '.join(scores)}: give those of {', '.join(within)}")
     keep = _checks.count("keep", keep, 1, within.kept, high_is="the number of weights that are there")

@@ -257,10 +257,10 @@ class DescentCone:
             b_eq=np.zeros(basis.shape[1]),
             bounds=[(-1, 1)] * int(np.count_nonzero(~on)) + [(0, 2)],
         )
-        if found.status == 4:
-            raise FloatingPointError("basis leads to numerical difficulties: give it orthonormal columns")
         if found.status != 0:
-            raise RuntimeError(f"the linear program of the descent cone ended with: {found.message}")
+            raise FloatingPointError(
+                f"the linear program of the descent cone ended with: {found.message}; give basis orthonormal columns"
+            )
         return bool(found.x[-1] <= 1 + TOUCHING)
 
 
