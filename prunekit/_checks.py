@@ -2,14 +2,20 @@
 
 Every helper takes the argument's name first, returns the value in the form the mathematics wants (a fresh,
 finite float64 array, a Python int, a numpy Generator), and otherwise raises: TypeError for a wrong kind of
-thing, ValueError for a wrong value. The message names the argument, says what it was, and what would be
-right.
+thing, ValueError for a wrong value, MemoryError for a size that this machine cannot hold, and FloatingPointError
+where right arguments lead out of the range of double precision. The message names the argument, says what it was,
+and what would be right.
 """
 
 from __future__ import annotations
 
 import operator
-from typing import Any
+import os
+import reprlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +23,11 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
 Seed = int | np.integer[Any] | np.random.SeedSequence | np.random.Generator
+T = TypeVar("T")
+
+LARGEST = 2**53  # every count up to here is a double, too
+DRAWN = 10**11  # numbers that one call may draw: a quarter of an hour to an hour
+_SMALL = 2**28  # bytes that are not worth a look at the machine's memory
 
 
 def array(name: str, value: ArrayLike, *, ndim: int | tuple[int, ...]) -> Floats:
@@ -35,15 +46,39 @@ def array(name: str, value: ArrayLike, *, ndim: int | tuple[int, ...]) -> Floats
     return raw
 
 
-def _real(name: str, value: ArrayLike) -> Floats:
-    """Return `value` as a float64 copy, refusing text, objects and complex numbers."""
+def _raw(name: str, value: Any) -> NDArray[Any]:
+    """Return `value` as a plain numpy array of whatever kind, refusing what is ragged, masked or none."""
+    if isinstance(value, np.ma.MaskedArray):
+        hidden = np.flatnonzero(np.ma.getmaskarray(value))
+        if hidden.size:
+            where = tuple(int(k) for k in np.unravel_index(hidden[0], value.shape))
+            raise ValueError(f"{name} is masked at index {where}: fill what is masked, or leave it out")
+        return np.asarray(value.data)
     try:
-        found = np.asarray(value)
+        return np.asarray(value)
     except ValueError as reason:
         raise ValueError(f"{name} is ragged ({reason}): give rows of one length") from None
+    except Exception as reason:  # what has an __array__ of its own may raise anything
+        raise TypeError(f"{name} cannot be read as an array ({reason}): give an array of numbers") from None
+
+
+def _real(name: str, value: ArrayLike) -> Floats:
+    """Return `value` as a float64 copy, refusing text, objects and complex numbers."""
+    found = _raw(name, value)
     if found.dtype.kind not in "fiub":
         raise TypeError(f"{name} is of kind {found.dtype}: give an array of real numbers")
-    return np.array(found, dtype=np.float64)
+    with np.errstate(over="ignore"):  # of a longer type: then it is infinite, and refused as such
+        return np.array(found, dtype=np.float64)
+
+
+def plain(name: str, value: Any) -> NDArray[Any]:
+    """Return `value` as a plain numpy array, without a copy, of whatever kind; nothing in it is masked."""
+    return _raw(name, value)
+
+
+def real_numbers(name: str, value: ArrayLike) -> Floats:
+    """Return real numbers of any shape, NaN and infinite ones among them, as a copy."""
+    return _real(name, value)
 
 
 def numbers(name: str, value: ArrayLike) -> Floats:
@@ -51,6 +86,40 @@ def numbers(name: str, value: ArrayLike) -> Floats:
     found = _real(name, value)
     if np.isnan(found).any():
         raise ValueError(f"{name} holds nan: give numbers")
+    return found
+
+
+def matrix(name: str, value: ArrayLike, rows: int | None = None, *, like: str = "") -> Floats:
+    """Return a finite matrix of the number of `rows` that `like` calls for; it may have no columns."""
+    found = numbers(name, value)
+    if found.ndim != 2 or (rows is not None and found.shape[0] != rows) or found.shape[0] == 0:
+        wanted = "one with two axes" if rows is None else f"{rows} rows"
+        raise ValueError(f"{name} has shape {found.shape}{like and f', but {like}'}: give {wanted}")
+    if not np.isfinite(found).all():
+        raise ValueError(f"{name} holds infinity: give finite numbers")
+    return found
+
+
+def held(name: str, value: ArrayLike, shape: tuple[int, ...], like: str) -> Floats:
+    """Return finite numbers of a shape that `like` calls for, without a copy of what is float64 already."""
+    found = _raw(name, value)
+    found = found if found.dtype == np.float64 else _real(name, value)
+    if found.shape != shape:
+        raise ValueError(f"{name} has shape {found.shape}, but {like}: give {name} of shape {shape}")
+    if not np.isfinite(found).all():
+        raise ValueError(f"{name} holds numbers that are not finite: give finite numbers")
+    return found
+
+
+def symmetric(name: str, value: ArrayLike, size: int, like: str) -> Floats:
+    """Return a finite symmetric matrix, of the size that `like` calls for; up to rounding, and as it is."""
+    found = array(name, value, ndim=2)
+    if found.shape != (size, size):
+        raise ValueError(f"{name} has shape {found.shape}, but {like}: give {name} of shape ({size}, {size})")
+    with np.errstate(over="ignore"):
+        asymmetry = float(np.abs(found - found.T).max())
+    if asymmetry > 1e-10 * float(np.abs(found).max()):
+        raise ValueError(f"{name} is asymmetric by {asymmetry:.3g}: give (X + X.T) / 2, if that is meant")
     return found
 
 
@@ -83,11 +152,13 @@ def covariance(name: str, value: ArrayLike) -> Floats:
     if found.shape[0] != found.shape[1]:
         raise ValueError(f"{name} has shape {found.shape}: give variances (p,) or a square matrix (p, p)")
     scale = float(np.abs(found).max())
-    asymmetry = float(np.abs(found - found.T).max())
+    with np.errstate(over="ignore"):
+        asymmetry = float(np.abs(found - found.T).max())
     if asymmetry > 1e-10 * scale:
         raise ValueError(f"{name} is asymmetric by {asymmetry:.3g}: give (C + C.T) / 2, if that is meant")
-    found = (found + found.T) / 2
-    least = float(np.linalg.eigvalsh(found)[0])
+    found = found / 2 + found.T / 2  # halves, since a sum may leave the range
+    with in_range(f"the spectrum of {name}", name):
+        least = float(finite(f"the spectrum of {name}", np.linalg.eigvalsh(found), name)[0])
     if least < -1e-10 * scale:
         raise ValueError(f"{name} has the eigenvalue {least:.3g}: give a positive semidefinite matrix")
     return found
@@ -95,39 +166,204 @@ def covariance(name: str, value: ArrayLike) -> Floats:
 
 def scalar(name: str, value: Any, *, positive: bool = False) -> float:
     """Return a finite float of at least 0, or above 0 if `positive`."""
-    if isinstance(value, bool | np.bool_ | str | bytes) or np.ndim(value) != 0:
-        raise TypeError(f"{name} is {value!r}: give one real number")
-    try:
-        found = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} is {value!r}: give one real number") from None
+    found = _number(name, value)
     if not np.isfinite(found) or found < 0 or (positive and found == 0):
         raise ValueError(f"{name} is {found}: give a finite number {'above' if positive else 'of at least'} 0")
     return found
 
 
+def real(name: str, value: Any) -> float:
+    """Return a finite float of either sign."""
+    found = _number(name, value)
+    if not np.isfinite(found):
+        raise ValueError(f"{name} is {found}: give a finite number")
+    return found
+
+
+def probability(name: str, value: Any) -> float:
+    """Return a float above 0 and below 1."""
+    found = _number(name, value)
+    if not 0 < found < 1:
+        raise ValueError(f"{name} is {found}: give a number above 0 and below 1")
+    return found
+
+
+def share(name: str, value: Any) -> float:
+    """Return a float from 0 to 1."""
+    found = _number(name, value)
+    if not 0 <= found <= 1:
+        raise ValueError(f"{name} is {found}: give a share from 0 to 1")
+    return found
+
+
+def _number(name: str, value: Any) -> float:
+    """Return a float, which may be infinite or NaN, of one real number of any type."""
+    wrong = f"{name} is {shown(value)}: give one real number"
+    if isinstance(value, bool | np.bool_ | str | bytes | complex) or (
+        isinstance(value, np.generic) and value.dtype.kind not in "fiu"
+    ):
+        raise TypeError(wrong)
+    try:
+        if np.ndim(value) != 0:
+            raise TypeError
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} is {shown(value)}, beyond the range of double precision: give a number") from None
+    except Exception:  # what is no number may raise anything
+        raise TypeError(wrong) from None
+
+
 def count(name: str, value: Any, low: int = 1, high: int | None = None, *, high_is: str = "") -> int:
-    """Return an int within `low` and `high`; `high_is` tells what the upper bound stands for."""
+    """Return an int within `low` and `high`; `high_is` tells what the upper bound stands for.
+
+    Without `high` it is at most 2^53, up to which every count is a double, too.
+    """
     if isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} is the truth value {value}: give an integer")
     try:
         found = operator.index(value)
-    except TypeError:
-        message = f"{name} is {value!r}: give an integer"
+    except Exception:  # an object's own __index__ may raise anything
+        message = f"{name} is {shown(value)}: give an integer"
         raise (ValueError if isinstance(value, float | np.floating) else TypeError)(message) from None
     if found < low or (high is not None and found > high):
         wanted = f"of at least {low}" if high is None else f"from {low} to {high}"
-        raise ValueError(f"{name} is {found}: give an integer {wanted}{high_is and f' ({high_is})'}")
+        raise ValueError(f"{name} is {shown(found)}: give an integer {wanted}{high_is and f' ({high_is})'}")
+    if high is None and found > LARGEST:
+        raise ValueError(f"{name} is {shown(found)}: give an integer from {low} to 2**53")
     return found
+
+
+def draws(name: str, value: Any, each: int, low: int = 1, *, each_is: str = "") -> int:
+    """Return a number of draws, of `each` numbers, which all together are not beyond what one call may take.
+
+    `each_is` tells what the numbers of one draw are.
+    """
+    found = count(name, value, low)
+    if found * each > DRAWN:
+        of = f"{each} numbers each{each_is and f' ({each_is})'}"
+        raise ValueError(
+            f"{name} is {found}, of {of}, which takes hours: give at most {max(DRAWN // each, low)}, "
+            "and average calls with seeds of their own, if you want more"
+        )
+    return found
+
+
+def memory() -> float:
+    """Return the bytes of memory that this machine has to spare now."""
+    import psutil
+
+    return float(psutil.virtual_memory().available)
+
+
+def room(name: str, value: Any, needed: float) -> None:
+    """Refuse an argument whose size asks for more bytes than there are."""
+    if needed > _SMALL and needed > (have := memory()):
+        raise MemoryError(
+            f"{name} is {shown(value)}, which takes {_bytes(needed)}: this machine has {_bytes(have)} to spare, "
+            "give less"
+        )
+
+
+def _bytes(size: float) -> str:
+    """Return a size in words."""
+    for unit in ("bytes", "kB", "MB", "GB", "TB", "PB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} EB"
+
+
+def instance(name: str, value: Any, kind: type[T] | tuple[type[T], ...], what: str) -> T:
+    """Return `value` if it is of a kind; `what` says what to give, such as "a LinearGaussian"."""
+    if not isinstance(value, kind):
+        is_ = f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
+        raise TypeError(f"{name} is {is_}: give {what}")
+    return value
+
+
+def function(name: str, value: Any, what: str = "a function") -> Callable[..., Any]:
+    """Return `value` if it can be called."""
+    if not callable(value):
+        raise TypeError(f"{name} is {shown(value)}: give {what}")
+    return value
+
+
+def choice(name: str, value: Any, options: Sequence[Any]) -> Any:
+    """Return `value` if it is one of some words."""
+    if not isinstance(value, str) or value not in options:
+        raise ValueError(f"{name} is {shown(value)}: give {_either(options)}")
+    return value
+
+
+def _either(options: Sequence[Any]) -> str:
+    """Return options in words."""
+    names = [repr(each) for each in options]
+    return f"one of {', '.join(names)}" if len(names) > 3 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def together(**given: Any) -> tuple[int, ...]:
+    """Return the shape that arrays have together, refusing those that cannot be combined entry by entry."""
+    shapes = {name: np.shape(value) for name, value in given.items()}
+    try:
+        found = np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        words = ", ".join(f"{name} has shape {shape}" for name, shape in shapes.items())
+        raise ValueError(f"{words}: give arrays of one shape, or numbers") from None
+    empty = [name for name, shape in shapes.items() if 0 in shape]
+    if empty:
+        raise ValueError(f"{empty[0]} has shape {shapes[empty[0]]}, which is empty: give at least one entry")
+    return found
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return a truth value."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} is {shown(value)}: give True or False")
+    return bool(value)
+
+
+def text(name: str, value: Any) -> str:
+    """Return a string."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is {shown(value)}: give a text")
+    return value
+
+
+def path(name: str, value: Any) -> Path:
+    """Return a path."""
+    if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
+        raise TypeError(f"{name} is {shown(value)}: give a path")
+    if os.fspath(value) in ("", "."):
+        raise ValueError(f"{name} is empty: give a path")
+    return Path(value)
+
+
+def listed(name: str, value: Any, what: str) -> list[Any]:
+    """Return the entries of a sequence, refusing a text, a mapping and what has no entries."""
+    if isinstance(value, str | bytes | Mapping | set | type):
+        raise TypeError(f"{name} is {shown(value)}: give a sequence of {what}")
+    try:
+        return list(value)
+    except Exception:  # what cannot be listed may raise anything
+        raise TypeError(f"{name} is {shown(value)}: give a sequence of {what}") from None
+
+
+def shown(value: Any) -> str:
+    """Return a short text for a value, whatever it is."""
+    if isinstance(value, int) and abs(value) >= 10**40:
+        return f"an integer of {value.bit_length()} bits"
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    try:
+        found = repr(value)
+    except Exception:  # an object's own repr may raise anything
+        found = ""
+    return found if 0 < len(found) <= 80 else f"a {type(value).__name__}" if not found else reprlib.repr(value)
 
 
 def indices(name: str, value: ArrayLike, p: int) -> Integers:
     """Return distinct integers from 0 to p - 1, at least one, in the order given."""
-    found = np.asarray(value)
-    if found.dtype.kind == "b":
-        raise TypeError(f"{name} is a mask: give positions, np.flatnonzero({name})")
-    if found.size and found.dtype.kind not in "iu":
-        raise TypeError(f"{name} is of kind {found.dtype}: give an array of integers")
+    found = integers(name, value)
     if found.ndim != 1 or found.size == 0:
         raise ValueError(f"{name} has shape {found.shape}: give a vector of at least one index")
     if found.min() < 0 or found.max() >= p:
@@ -135,6 +371,27 @@ def indices(name: str, value: ArrayLike, p: int) -> Integers:
     if np.unique(found).size != found.size:
         raise ValueError(f"{name} names a feature twice: give distinct indices")
     return found.astype(np.intp)
+
+
+def integers(name: str, value: ArrayLike) -> NDArray[Any]:
+    """Return an array of integers, of any shape; an empty list is one."""
+    found = _raw(name, value)
+    if found.dtype.kind == "b":
+        raise TypeError(f"{name} is a mask: give positions, np.flatnonzero({name})")
+    if found.dtype.kind not in "iu" and (found.size or found.dtype.kind != "f"):
+        raise TypeError(f"{name} is of kind {found.dtype}: give an array of integers")
+    return found
+
+
+def mask(name: str, value: ArrayLike, length: int, *, like: str) -> NDArray[np.bool_]:
+    """Return a vector of truth values that says True somewhere, of the `length` that `like` calls for."""
+    found = _raw(name, value)
+    if found.dtype != np.bool_ or found.shape != (length,) or not found.any():
+        raise ValueError(
+            f"{name} is of kind {found.dtype} and shape {found.shape}, but {like}: give a bool array of shape "
+            f"({length},) that keeps something"
+        )
+    return np.asarray(found)
 
 
 def sample(X: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
@@ -150,14 +407,33 @@ def generator(seed: Any) -> np.random.Generator:
     if isinstance(seed, np.random.SeedSequence):
         return np.random.default_rng(seed)
     if isinstance(seed, bool | np.bool_) or not isinstance(seed, int | np.integer):
-        raise TypeError(f"seed is {seed!r}: give an integer, a numpy SeedSequence or a numpy Generator")
+        raise TypeError(f"seed is {shown(seed)}: give an integer, a numpy SeedSequence or a numpy Generator")
     if seed < 0:
-        raise ValueError(f"seed is {seed}: give an integer of at least 0")
+        raise ValueError(f"seed is {shown(seed)}: give an integer of at least 0")
     return np.random.default_rng(int(seed))
 
 
-def finite(name: str, value: Any) -> Any:
-    """Return a result, or raise FloatingPointError rather than let NaN or infinity out."""
-    if not np.all(np.isfinite(value)):
-        raise FloatingPointError(f"{name} leaves the range of double precision: rescale the covariance or beta")
+def finite(name: str, value: T, rescale: str = "the covariance or beta") -> T:
+    """Return a result, or raise FloatingPointError rather than let NaN or infinity out; it says what to rescale."""
+    if not np.all(np.isfinite(value)):  # type: ignore[call-overload]
+        raise _out_of_range(name, rescale)
     return value
+
+
+@contextmanager
+def in_range(name: str, rescale: str) -> Iterator[None]:
+    """Say what to rescale where linear algebra gives up on numbers that left the range of double precision."""
+    try:
+        with np.errstate(all="ignore"):  # what comes of it is looked at afterwards, by `finite`
+            yield
+    except (np.linalg.LinAlgError, OverflowError, ZeroDivisionError):
+        raise _out_of_range(name, rescale) from None
+    except ValueError as reason:
+        if "infs or NaNs" not in str(reason):  # scipy's words for it
+            raise
+        raise _out_of_range(name, rescale) from None
+
+
+def _out_of_range(name: str, rescale: str) -> FloatingPointError:
+    """Return the exception for a result that is no finite number."""
+    return FloatingPointError(f"{name} leaves the range of double precision: rescale {rescale}")

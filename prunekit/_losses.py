@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunekit import _networks
+from prunekit import _checks, _networks
 from prunekit._networks import Data, Loss
 
 _ENTROPIES = (nn.functional.cross_entropy, nn.functional.nll_loss)
@@ -42,6 +42,7 @@ class Mean:
     """
 
     def __init__(self, loss: Loss, like: Tensor) -> None:
+        _checks.function("loss", loss, "a function (outputs, labels) -> mean over the samples")
         self.given = loss
         self.loss: Loss = _placed(loss, like)
         self.settings = _settings(self.loss)

@@ -30,10 +30,10 @@ State = Mapping[str, Tensor]  # parameters and buffers by name
 Where = Names | Mapping[str, Any] | Iterable[int] | Tensor | None
 
 
-def parameters(model: nn.Module, names: Names | None = None) -> dict[str, Tensor]:
+def parameters(model: nn.Module, names: Names | None = None, *, called: str = "parameters") -> dict[str, Tensor]:
     """Return parameters by name, detached, in the model's order; `names` may name modules too.
 
-    The tensors share their memory with the model's.
+    The tensors share their memory with the model's. `called` is what the caller calls the names.
 
     Raises
     ------
@@ -47,16 +47,16 @@ def parameters(model: nn.Module, names: Names | None = None) -> dict[str, Tensor
         raise ValueError("model has no parameters: give a module that has")
     if names is None:
         return found
-    wanted = [names] if isinstance(names, str) else list(names)
+    wanted = [names] if isinstance(names, str) else _checks.listed(called, names, "names of parameters or modules")
     if not all(isinstance(name, str) for name in wanted):
-        raise TypeError(f"names holds {wanted}: give names of parameters or modules")
-    chosen = {member for name in wanted for member in _members(model, name, found)}
+        raise TypeError(f"{called} holds {_checks.shown(wanted)}: give names of parameters or modules")
+    chosen = {member for name in wanted for member in _members(model, name, found, called)}
     if not chosen:
-        raise ValueError("names is empty: give at least one parameter's or module's name")
+        raise ValueError(f"{called} is empty: give at least one parameter's or module's name")
     return {name: p for name, p in found.items() if name in chosen}
 
 
-def _members(model: nn.Module, name: str, found: Mapping[str, Tensor]) -> list[str]:
+def _members(model: nn.Module, name: str, found: Mapping[str, Tensor], called: str) -> list[str]:
     """Return the parameters a name stands for: itself, or those of the module so called."""
     if name in found:
         return [name]
@@ -65,13 +65,14 @@ def _members(model: nn.Module, name: str, found: Mapping[str, Tensor]) -> list[s
         return members
     masked = any(parametrize.is_parametrized(part) for part in model.modules())
     hint = "bake its mask first, if it carries one" if masked else f"give one of {', '.join(found)}"
-    raise ValueError(f"{name!r} is no parameter of the model: {hint}")
+    raise ValueError(f"{called} holds {name!r}, which is no parameter of the model: {hint}")
 
 
 def module(model: Any) -> nn.Module:
     """Return `model`, refusing what is no torch module."""
     if not isinstance(model, nn.Module):
-        raise TypeError(f"model is a {type(model).__name__}: give a torch.nn.Module")
+        what = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
+        raise TypeError(f"model is {what}: give a torch.nn.Module")
     return model
 
 
@@ -123,15 +124,21 @@ def regions(model: nn.Module, where: Where) -> dict[str, Tensor]:
         If `where` names what the model lacks, or holds tensors of wrong shapes, repeated or outlying positions.
     """
     if isinstance(where, Mapping):
-        theta = parameters(model, list(where))
+        theta = parameters(model, list(where), called="where")
         if set(theta) != set(where):
             raise ValueError(f"where names the module {min(set(where) - set(theta))!r}: give names of parameters")
         return {name: _region(f"where[{name!r}]", where[name], p) for name, p in theta.items()}
     if where is None or isinstance(where, str):
-        return {name: torch.ones_like(p, dtype=torch.bool) for name, p in parameters(model, where).items()}
-    listed = where if isinstance(where, Tensor | np.ndarray) else list(where)
+        return {
+            name: torch.ones_like(p, dtype=torch.bool) for name, p in parameters(model, where, called="where").items()
+        }
+    numbers = isinstance(where, Tensor | np.ndarray)
+    listed = where if numbers else _checks.listed("where", where, "names or flat positions")
     if not isinstance(listed, Tensor | np.ndarray) and any(isinstance(entry, str) for entry in listed):
-        return {name: torch.ones_like(p, dtype=torch.bool) for name, p in parameters(model, listed).items()}
+        return {
+            name: torch.ones_like(p, dtype=torch.bool)
+            for name, p in parameters(model, listed, called="where").items()  # type: ignore[arg-type]
+        }
     theta = parameters(model)
     flat = _positions("where", listed, sum(p.numel() for p in theta.values()))
     parts = flat.split([p.numel() for p in theta.values()])
@@ -150,7 +157,7 @@ def _region(name: str, value: Any, like: Tensor) -> Tensor:
 
 def _positions(name: str, value: Any, total: int) -> Tensor:
     """Return flat positions as a bool vector (total,)."""
-    raw = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
+    raw = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
     found = torch.zeros(total, dtype=torch.bool)
     found[torch.from_numpy(_checks.indices(name, raw, total).astype(np.int64))] = True
     return found
@@ -172,10 +179,14 @@ def batches(data: Data, device: torch.device) -> Iterator[tuple[tuple[Any, ...],
     single = isinstance(data, tuple) and len(data) == 2 and isinstance(data[1], Tensor)
     any_yet = False
     batch: Any
+    if isinstance(data, str | bytes | Mapping | type) or not hasattr(data, "__iter__"):
+        raise TypeError(f"data is {_checks.shown(data)}: give pairs (inputs, labels) of tensors")
     for batch in [data] if single else data:
         if not isinstance(batch, tuple | list) or len(batch) != 2 or not isinstance(batch[1], Tensor):
             raise TypeError(f"data yields a {type(batch).__name__}: give pairs (inputs, labels) of tensors")
         inputs, labels = batch
+        if inputs is None or isinstance(inputs, str | bytes | int | float | complex):
+            raise TypeError(f"data yields inputs that are {_checks.shown(inputs)}: give pairs of tensors")
         if labels.ndim == 0 or len(labels) == 0:
             raise ValueError(f"data yields labels of shape {tuple(labels.shape)}: give one row a sample, at least one")
         given = inputs if isinstance(inputs, tuple) else (inputs,)
@@ -189,6 +200,19 @@ def batches(data: Data, device: torch.device) -> Iterator[tuple[tuple[Any, ...],
 def _moved(x: Tensor, device: torch.device) -> Tensor:
     """Return a tensor on a device; one made in inference mode as a copy, by which derivatives can be taken."""
     return x.to(device).clone() if x.is_inference() else x.to(device)
+
+
+def reals(name: str, value: Any) -> Tensor:
+    """Return finite real numbers (D,) or (D, k) as a tensor: one as it is, but for its gradient."""
+    if not isinstance(value, Tensor):
+        return torch.from_numpy(_checks.array(name, value, ndim=(1, 2)))
+    if value.is_complex():
+        raise TypeError(f"{name} is of type {value.dtype}: give real numbers")
+    if value.ndim not in (1, 2) or value.numel() == 0:
+        raise ValueError(f"{name} has shape {tuple(value.shape)}: give a vector, or columns of them")
+    if not bool(torch.isfinite(value).all()):
+        raise ValueError(f"{name} holds a number that is not finite: give finite numbers")
+    return value.detach()
 
 
 def mean_loss(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:

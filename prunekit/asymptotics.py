@@ -128,8 +128,9 @@ class MinNormLaw:
         (size, p) array
             One vector of coefficients a row.
         """
-        size = _checks.count("size", size)
-        return self._draw(size, _checks.generator(seed))
+        size = _checks.draws("size", size, self.problem.p)
+        _checks.room("size", size, 16.0 * size * self.problem.p)
+        return _checks.finite("the sample", self._draw(size, _checks.generator(seed)), "the problem of the law")
 
     def _draw(self, size: int, rng: np.random.Generator) -> Floats:
         draws = rng.standard_normal((size, self.problem.p))
@@ -238,6 +239,7 @@ class MinNormLaw:
         ValueError
             For a general covariance without `draws`, for `draws` without `seed`, for an s above p.
         """
+        return_error = _checks.flag("return_error", return_error)
         if strategy is None:
             risk, error = self.gamma, 0.0
         elif draws is None:
@@ -292,6 +294,7 @@ class MinNormLaw:
         ValueError
             As for `risk`; and if s is n or n - 1, where the risk is infinite.
         """
+        return_error = _checks.flag("return_error", return_error)
         if isinstance(strategy, HardThreshold | UniformQuantizer):
             raise ValueError(f"strategy is {strategy}, which keeps no fixed number: give one like Magnitude(s)")
         if draws is None:
@@ -313,7 +316,8 @@ class MinNormLaw:
         self, strategy: Strategy, draws: int, seed: Seed | None, measure: Callable[[Floats, Strategy], Floats]
     ) -> tuple[float, float]:
         """Return mean and standard error of `measure` over draws, a chunk at a time."""
-        draws = _checks.count("draws", draws, 2)
+        draws = _checks.draws("draws", draws, self.problem.p, 2)
+        _checks.room("draws", draws, 16.0 * draws)
         if seed is None:
             raise ValueError("seed is None, but draws are asked for: give a seed")
         rng = _checks.generator(seed)
@@ -398,6 +402,7 @@ def characterize(problem: LinearGaussian, n: int, ridge: float = 0.0) -> MinNorm
     ValueError
         If n < 1, ridge < 0, the covariance is 0, or r is n or n - 1 without a penalty.
     """
+    _checks.instance("problem", problem, LinearGaussian, "a LinearGaussian")
     n, ridge = _checks.count("n", n), _checks.scalar("ridge", ridge)
     eigenvalues, vectors = problem.spectrum
     beta = problem.beta if vectors is None else vectors.T @ problem.beta
@@ -418,7 +423,7 @@ def characterize(problem: LinearGaussian, n: int, ridge: float = 0.0) -> MinNorm
         gamma = float(n * (problem.sigma**2 + found.signal[0]) / found.freedom[0])
         xi, kept, lost = float(found.xi[0]), found.kept[0], found.lost[0]
         mean, variance = kept * beta, gamma * xi * kept * lost / n  # (1-ζ)²/λ = ξζ(1-ζ), also where λ = 0
-    _checks.finite("the law", (np.sum(mean), np.sum(variance), gamma))
+    _checks.finite("the law", (np.sum(mean), np.sum(variance), gamma), "covariance, beta or sigma of the problem")
     return MinNormLaw(problem, n, ridge, xi, gamma, mean, variance)
 
 
@@ -542,13 +547,15 @@ def interval_moments(mean: Any, sd: Any, low: Any, high: Any, about: Any = 0.0) 
     """
     given = {"mean": mean, "sd": sd, "low": low, "high": high, "about": about}
     mean, sd, low, high, about = (_checks.numbers(name, value) for name, value in given.items())
+    _checks.together(mean=mean, sd=sd, low=low, high=high, about=about)
     if np.any(sd < 0) or not np.all(np.isfinite(sd + np.abs(mean) + np.abs(about))):
         raise ValueError(
             "sd is negative, or one of mean, sd, about is infinite: give finite ones, and sd of at least 0"
         )
     if np.any(low > high):
         raise ValueError("low is above high: give low <= high")
-    moments = _moments_between(_edge(mean, sd, low), _edge(mean, sd, high), sd, mean - about)
+    with np.errstate(over="ignore", invalid="ignore"):
+        moments = _moments_between(_edge(mean, sd, low), _edge(mean, sd, high), sd, mean - about)
     mean, sd, low, high, about = np.broadcast_arrays(mean, sd, low, high, about)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         width = (high - low) / sd
@@ -562,6 +569,8 @@ def interval_moments(mean: Any, sd: Any, low: Any, high: Any, about: Any = 0.0) 
         part = slice(first, first + size)
         for moment, values in zip(found, _moments_by_quadrature(*(x[part] for x in chosen)), strict=True):
             moment.flat[places[part]] = values
+    for order, moment in enumerate(found):
+        _checks.finite(f"the moment of order {order}", moment, "mean, sd, low, high and about")
     return found[0][()], found[1][()], found[2][()]
 
 

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from prunekit import paths
+from prunekit import _checks, paths
 from prunekit._ledger import parse
 from prunekit.scales import known
 
@@ -150,11 +150,11 @@ def check(
     ValueError
         For an unknown claim, relation or scale, a value that is not finite, or a negative tolerance.
     """
-    entry = ledger()[claim]
-    if not what.strip():
+    entry = ledger()[_checks.text("claim", claim)]
+    _checks.text("data", data)
+    if not _checks.text("what", what).strip():
         raise ValueError("what is empty: say in words what was measured")
-    if relation not in RELATIONS:
-        raise ValueError(f"relation is {relation!r}: give one of {', '.join(map(repr, RELATIONS))}")
+    _checks.choice("relation", relation, tuple(RELATIONS))
     numbers_ = {"measured": measured, "expected": expected, "tolerance": tolerance}
     record: dict[str, Any] = {name: _finite(name, value) for name, value in numbers_.items()}
     if record["tolerance"] < 0:
@@ -165,7 +165,7 @@ def check(
         "what": what,
         "relation": relation,
         "corrected": None if corrected is None else _finite("corrected", corrected),
-        "reduced": bool(reduced),
+        "reduced": _checks.flag("reduced", reduced),
         "scale": known(scale),
         "data": data,
     }
@@ -194,11 +194,25 @@ def report(**values: Any) -> None:
 
 def verdict(record: Mapping[str, Any]) -> str:
     """Return the verdict that one record of `check` amounts to."""
+    _judged(record, "measured", "expected", "tolerance", "relation", "corrected", "reduced")
     if _passes(record, record["expected"]):
         return REDUCED if record["reduced"] else REPRODUCED
     if record["corrected"] is not None and _passes(record, record["corrected"]):
         return ERRATUM
     return DIFFERS
+
+
+def _judged(record: Any, *keys: str) -> None:
+    """Refuse what is no record of `check`."""
+    _checks.instance("record", record, Mapping, "a record of check")
+    missing = [key for key in keys if key not in record]
+    if missing:
+        raise ValueError(f"record lacks {missing[0]!r}: give a record of check")
+    for key in {"measured", "expected", "tolerance"} & set(keys):
+        _finite(f"{key} of record", record[key])
+    if "verdict" in keys:
+        _checks.choice("verdict of record", record["verdict"], VERDICTS)
+    _checks.choice("relation of record", record["relation"], tuple(RELATIONS))
 
 
 def _passes(record: Mapping[str, Any], expected: float) -> bool:
@@ -211,12 +225,15 @@ def _passes(record: Mapping[str, Any], expected: float) -> bool:
 
 def worst(verdicts: Iterable[str]) -> str:
     """Return the worst of some verdicts, *not attempted* if there is none."""
-    return max(verdicts, key=VERDICTS.index, default=NOT_ATTEMPTED)
+    given = [_checks.choice("verdicts", v, VERDICTS) for v in _checks.listed("verdicts", verdicts, "verdicts")]
+    return max(given, key=VERDICTS.index, default=NOT_ATTEMPTED)
 
 
 def records(notebook: Any) -> list[dict[str, Any]]:
     """Return what the outputs of an executed notebook recorded, in order, each with the index of its cell."""
     found = []
+    if isinstance(notebook, type) or not hasattr(notebook, "cells"):
+        raise TypeError(f"notebook is {_checks.shown(notebook)}: give a notebook, as nbformat reads it")
     for index, cell in enumerate(notebook.cells):
         for output in cell.get("outputs", []):
             record = output.get("metadata", {}).get(METADATA)
@@ -270,7 +287,7 @@ def _finite(name: str, value: Any) -> float:
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise ValueError(f"{name} is {value!r}: give a finite number")
+        raise ValueError(f"{name} is {_checks.shown(value)}: give a finite number")
     return number
 
 

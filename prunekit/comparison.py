@@ -18,13 +18,24 @@ from prunekit._checks import Seed
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
-def _samples(samples: ArrayLike) -> Floats:
-    values = np.asarray(samples, dtype=float)
-    if values.ndim < 1 or values.shape[0] < 2:
-        raise ValueError(f"samples has shape {values.shape}: give at least 2 repetitions along the first axis")
+def _samples(name: str, samples: ArrayLike) -> Floats:
+    """Return repetitions along the first axis, at least two and all finite."""
+    values = _checks.real_numbers(name, samples)
+    if values.ndim < 1 or values.shape[0] < 2 or values.size == 0:
+        raise ValueError(f"{name} has shape {values.shape}: give at least 2 repetitions along the first axis")
     if not np.isfinite(values).all():
-        raise ValueError("samples holds values that are not finite: leave those points out and say so")
+        raise ValueError(f"{name} holds values that are not finite: leave those points out and say so")
     return values
+
+
+def _mean_and_error(name: str, samples: ArrayLike) -> tuple[Floats, Floats]:
+    """Return the mean and its standard error; in units of each point's largest value, so that no square overflows."""
+    values = _samples(name, samples)
+    size = np.abs(values).max(axis=0)
+    unit = np.where(size > 0, np.exp2(np.floor(np.log2(np.where(size > 0, size, 1.0)))), 1.0)
+    values = values / unit
+    error = unit * values.std(axis=0, ddof=1) / np.sqrt(values.shape[0])
+    return _checks.finite("the mean", unit * values.mean(axis=0), name), _checks.finite("the error", error, name)
 
 
 def mean_and_error(samples: ArrayLike) -> tuple[Floats, Floats]:
@@ -45,8 +56,7 @@ def mean_and_error(samples: ArrayLike) -> tuple[Floats, Floats]:
     ValueError
         If there are fewer than two repetitions or a value is not finite.
     """
-    values = _samples(samples)
-    return values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(values.shape[0])
+    return _mean_and_error("samples", samples)
 
 
 def largest_deviation(samples: ArrayLike, expected: ArrayLike) -> float:
@@ -64,11 +74,24 @@ def largest_deviation(samples: ArrayLike, expected: ArrayLike) -> float:
     ValueError
         As `mean_and_error`, or if a point that differs from `expected` does not vary at all.
     """
-    mean, error = mean_and_error(samples)
-    gap = np.abs(mean - np.asarray(expected, dtype=float))
+    mean, error = _mean_and_error("samples", samples)
+    wanted = _checks.numbers("expected", expected)
+    _checks.together(samples=mean, expected=wanted)
+    if not np.isfinite(wanted).all():
+        raise ValueError("expected holds values that are not finite: leave those points out and say so")
+    with np.errstate(over="ignore"):
+        gap = _checks.finite("the difference", np.abs(mean - wanted), "samples and expected")
     if np.any((error == 0) & (gap > 0)):
         raise ValueError("samples do not vary where they differ from expected: they have no standard error there")
-    return float(np.max(np.divide(gap, error, out=np.zeros_like(gap), where=error > 0)))
+    error = np.broadcast_to(error, gap.shape)
+    return _largest_ratio(gap, error)
+
+
+def _largest_ratio(gap: Floats, error: Floats) -> float:
+    """Return the largest gap over its error."""
+    with np.errstate(over="ignore"):
+        found = np.max(np.divide(gap, error, out=np.zeros_like(gap), where=error > 0))
+    return float(_checks.finite("the largest deviation", found, "samples and expected"))
 
 
 def leads(differences: ArrayLike, *, least_error: float = 0.0) -> Floats:
@@ -91,11 +114,13 @@ def leads(differences: ArrayLike, *, least_error: float = 0.0) -> Floats:
     ValueError
         As `mean_and_error`, or if differences that are not 0 do not vary at all and `least_error` is 0.
     """
-    mean, error = mean_and_error(differences)
-    error = np.maximum(error, least_error)
+    mean, error = _mean_and_error("differences", differences)
+    error = np.maximum(error, _checks.scalar("least_error", least_error))
     if np.any((error == 0) & (mean != 0)):
         raise ValueError("differences do not vary where they are not 0: give least_error, or say so without a ratio")
-    return np.divide(mean, error, out=np.zeros_like(mean), where=error > 0)
+    with np.errstate(over="ignore"):
+        found = np.divide(mean, error, out=np.zeros_like(mean), where=error > 0)
+    return _checks.finite("the ratio", found, "differences, or give a larger least_error")
 
 
 def deviation_bound(points: int, repetitions: int, level: float = 0.01) -> float:
@@ -120,14 +145,13 @@ def deviation_bound(points: int, repetitions: int, level: float = 0.01) -> float
     >>> round(deviation_bound(1, 10**6, level=0.05), 2)
     1.96
     """
-    if points < 1 or repetitions < 2 or not 0 < level < 1:
-        raise ValueError(
-            f"points = {points}, repetitions = {repetitions}, level = {level}: "
-            "give points ≥ 1, repetitions ≥ 2, 0 < level < 1"
-        )
+    points, repetitions = _checks.count("points", points), _checks.count("repetitions", repetitions, 2)
+    level = _checks.probability("level", level)
     from scipy.special import stdtrit
 
-    return float(stdtrit(repetitions - 1, 1 - level / (2 * points)))
+    # From the other end: one minus a small probability would be rounded.
+    found = -float(stdtrit(repetitions - 1, level / (2 * points)))
+    return _checks.finite("the bound", found, "level or points: the probability of a single point is too small")
 
 
 def rank_correlation(
@@ -159,15 +183,15 @@ def rank_correlation(
     """
     from scipy.stats import rankdata
 
-    a, b = _samples(x), _samples(y)
+    a, b = _samples("x", x), _samples("y", y)
+    level, resamples = _checks.probability("level", level), _checks.count("resamples", resamples, 100)
     if a.shape != b.shape or a.ndim > 2 or len(a) < 4:
         raise ValueError(f"x has shape {a.shape}, y {b.shape}: give vectors or tables of one shape with 4 rows or more")
-    if not 0 < level < 1 or resamples < 100:
-        raise ValueError(f"level = {level}, resamples = {resamples}: give 0 < level < 1 and 100 resamples or more")
     for name, values in (("x", a), ("y", b)):
         if np.ptp(values) == 0:
             raise ValueError(f"{name} is {values.flat[0]} throughout: a constant has no correlation")
     n = len(a)
+    _checks.room("resamples", resamples, 64.0 * resamples * a.size)
     drawn = _checks.generator(seed).integers(n, size=(resamples, n))
     rows = np.concatenate([np.arange(n)[None], drawn])
     ranks = [rankdata(values[rows].reshape(len(rows), -1), axis=1) for values in (a, b)]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, stdtr, stdtrit
 
@@ -20,7 +21,8 @@ class Estimate(NamedTuple):
 
     def linear(self, slope: float, offset: float = 0.0) -> Estimate:
         """Return the estimate of slope · value + offset."""
-        return Estimate(slope * self.value + offset, abs(slope) * self.error if slope else 0.0)
+        slope, offset = _checks.real("slope", slope), _checks.real("offset", offset)
+        return Estimate(_line(slope, self.value, offset), abs(slope) * self.error if slope else 0.0)
 
     @property
     def scatter(self) -> float:
@@ -85,10 +87,11 @@ class ProbedEstimate(Estimate):
 
     def linear(self, slope: float, offset: float = 0.0) -> Estimate:
         """Return the estimate of slope · value + offset, both parts of the error with it."""
+        slope, offset = _checks.real("slope", slope), _checks.real("offset", offset)
         if slope == 0:
             return Estimate(offset, 0.0)
         parts = abs(slope) * self.scatter, abs(slope) * self.quadrature
-        return ProbedEstimate(slope * self.value + offset, *parts, self.resolved)
+        return ProbedEstimate(_line(slope, self.value, offset), *parts, self.resolved)
 
     @property
     def scatter(self) -> float:
@@ -106,6 +109,10 @@ class ProbedEstimate(Estimate):
         return self._resolved
 
 
+def _line(slope: float, value: float, offset: float) -> float:
+    return _checks.finite("slope · value + offset", slope * value + offset, "slope or offset")
+
+
 def mean(draws: ArrayLike) -> Estimate:
     """Return the mean of independent draws (n,) and its standard error, infinite where there is one draw.
 
@@ -115,8 +122,12 @@ def mean(draws: ArrayLike) -> Estimate:
         If there is no draw, or one is not finite.
     """
     found = _checks.vector("draws", draws)
-    error = float(found.std(ddof=1)) / math.sqrt(found.size) if found.size > 1 else math.inf
-    return Estimate(float(found.mean()), error)
+    if found.size == 1:
+        return Estimate(float(found[0]), math.inf)
+    with np.errstate(over="ignore", invalid="ignore"):
+        value, error = float(found.mean()), float(found.std(ddof=1)) / math.sqrt(found.size)
+    _checks.finite("the mean of the draws, or its error,", (value, error), "draws")
+    return Estimate(value, error)
 
 
 def few(draws: ArrayLike) -> Estimate:

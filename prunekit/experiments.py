@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from prunekit import _checks
 from prunekit.linear import LinearGaussian, retrain, width_sweep
 from prunekit.pruning import Hessian, Magnitude, Oracle, prune
 
@@ -50,8 +51,9 @@ def predicted_risks(problem: LinearGaussian, n: int, s: int, widths: Sequence[in
     ValueError
         As `LinearGaussian.restrict` and `LinearGaussian.characterize`.
     """
+    n, s, ks = _asked(problem, n, s, widths, rules)
     out: dict[str, list[float]] = {label: [] for label in (DENSE, *rules)}
-    for k in widths:
+    for k in ks:
         law = problem.restrict(np.arange(k)).characterize(n)
         out[DENSE].append(law.risk())
         for label, rule in rules.items():
@@ -98,22 +100,48 @@ def measured_risks(
     ValueError
         If `repetitions` is not positive, or as `width_sweep` and `prune`.
     """
-    if repetitions < 1:
-        raise ValueError(f"repetitions is {repetitions}: give at least 1")
+    n, s, ks = _asked(problem, n, s, widths, rules)
+    fresh = _checks.flag("fresh", fresh)
+    repetitions = _checks.draws("repetitions", repetitions, n * problem.p, each_is="n times the features")
     out: dict[str, list[Floats]] = {}
-    for child in np.random.SeedSequence(seed).spawn(repetitions):
+    for child in _sequence(seed).spawn(repetitions):
         X, y = problem.sample(n, child)
-        fits = width_sweep(X, y, widths)
+        fits = width_sweep(X, y, ks)
         new = problem.sample(n, child.spawn(1)[0]) if fresh else None
         out.setdefault(DENSE, []).append(problem.risk(fits))
         for label, rule in rules.items():
-            pruned = np.array([_pruned(problem, X, b, k, rule(min(s, k))) for b, k in zip(fits, widths, strict=True)])
+            pruned = np.array([_pruned(problem, X, b, k, rule(min(s, k))) for b, k in zip(fits, ks, strict=True)])
             out.setdefault(label, []).append(problem.risk(pruned))
             for name, data in ((RETRAINED, (X, y)), (FRESH, new)):
                 if data is not None:
                     again = np.array([retrain(*data, np.flatnonzero(b)) for b in pruned])
                     out.setdefault(name.format(label), []).append(problem.risk(again))
     return {label: np.array(values) for label, values in out.items()}
+
+
+def _asked(problem: LinearGaussian, n: int, s: int, widths: Sequence[int], rules: Rules) -> tuple[int, int, list[int]]:
+    """Return n, s and the widths as plain integers, having judged all that both functions take."""
+    _checks.instance("problem", problem, LinearGaussian, "a LinearGaussian")
+    _checks.instance("rules", rules, Mapping, "a mapping from labels to classes such as prunekit.Magnitude")
+    for label, rule in rules.items():
+        _checks.text("a label of rules", label)
+        if not isinstance(rule, type) or not issubclass(rule, Magnitude | Hessian | Oracle):
+            raise TypeError(f"rules[{label!r}] is {_checks.shown(rule)}: give a class such as prunekit.Magnitude")
+    ks = [
+        _checks.count("widths", k, 1, problem.p, high_is="the number of features")
+        for k in _checks.listed("widths", widths, "integers")
+    ]
+    if not ks:
+        raise ValueError("widths is empty: give at least one")
+    return _checks.count("n", n), _checks.count("s", s), ks
+
+
+def _sequence(seed: Any) -> np.random.SeedSequence:
+    """Return the seed sequence of an integer or several, each at least 0."""
+    parts = _checks.listed("seed", seed, "integers") if isinstance(seed, list | tuple | np.ndarray) else [seed]
+    if not parts or any(isinstance(x, bool) or not isinstance(x, int | np.integer) or x < 0 for x in parts):
+        raise TypeError(f"seed is {_checks.shown(seed)}: give an integer of at least 0, or a sequence of them")
+    return np.random.SeedSequence(seed)
 
 
 def _pruned(problem: LinearGaussian, X: Floats, fit: Floats, k: int, strategy: Magnitude | Hessian | Oracle) -> Floats:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -50,7 +50,9 @@ def output_change(norm: float, layers: int, radius: float, error: float) -> floa
     """
     norm, radius = _checks.scalar("norm", norm, positive=True), _checks.scalar("radius", radius, positive=True)
     layers, error = _checks.count("layers", layers), _checks.scalar("error", error)
-    return math.sqrt(2) * norm * (radius / math.sqrt(layers)) ** layers * ((1 + error) ** layers - 1)
+    with _checks.in_range("the change", "norm, layers, radius or error"):
+        found = math.sqrt(2) * norm * (radius / math.sqrt(layers)) ** layers * ((1 + error) ** layers - 1)
+        return _checks.finite("the change", found, "norm, layers, radius or error")
 
 
 def needed_margin(threshold: float, norm: float, layers: int, radius: float, error: float, *, printed: bool) -> float:
@@ -72,7 +74,8 @@ def needed_margin(threshold: float, norm: float, layers: int, radius: float, err
     """
     threshold = _checks.scalar("threshold", threshold, positive=True)
     change = output_change(norm, layers, radius, error)
-    return threshold + (change / threshold if printed else change)
+    found = threshold + (change / threshold if _checks.flag("printed", printed) else change)
+    return _checks.finite("the margin", found, "threshold, norm or radius")
 
 
 def complexity(threshold: float, norm: float, layers: int, radius: float, d: int, kept: float, n: int) -> float:
@@ -103,11 +106,13 @@ def complexity(threshold: float, norm: float, layers: int, radius: float, d: int
         raise ValueError(f"kept is {kept}: give a share above 0 and of at most 1")
     if n / math.log(n) < 10 * layers:
         raise ValueError(f"n is {n}: give n with n/log(n) of at least 10·layers = {10 * layers}")
-    lipschitz = math.sqrt(2) * norm * layers * (2 * radius / math.sqrt(layers)) ** (layers - 1) / threshold
+    with _checks.in_range("the bound", "threshold, norm or radius"):
+        lipschitz = math.sqrt(2) * norm * layers * (2 * radius / math.sqrt(layers)) ** (layers - 1) / threshold
     kept_log = kept * math.log(kept)
     entropy = -kept_log - ((1 - kept) * math.log1p(-kept) if kept < 1 else 0.0)
     codes = kept * math.log(n) + 2 * entropy - kept_log
-    return (12 * lipschitz * radius + math.sqrt(d)) * math.sqrt(codes / n)
+    found = (12 * lipschitz * radius + math.sqrt(d)) * math.sqrt(codes / n)
+    return _checks.finite("the bound", found, "threshold, norm or radius")
 
 
 def levy_scale(alpha: float) -> float:
@@ -132,10 +137,16 @@ def levy_scale(alpha: float) -> float:
     >>> round(levy_scale(1.5), 4)
     2.2354
     """
-    alpha = _checks.scalar("alpha", alpha, positive=True)
-    if not 1 < alpha < 2:
-        raise ValueError(f"alpha is {alpha}: give a tail index above 1 and below 2, as Corollary 1 asks")
+    alpha = _index("alpha", alpha)
     return float((2 * math.gamma(-alpha) * math.cos((2 - alpha) * math.pi / 2)) ** (1 / alpha))
+
+
+def _index(name: str, value: Any) -> float:
+    """Return a tail index that Corollary 1 allows."""
+    alpha = _checks.scalar(name, value, positive=True)
+    if not 1 < alpha < 2:
+        raise ValueError(f"{name} is {alpha}: give a tail index above 1 and below 2, as Corollary 1 asks")
+    return alpha
 
 
 @dataclass(frozen=True)
@@ -164,6 +175,14 @@ class StableWeights:
     radius: float
     failure: float
 
+    def __post_init__(self) -> None:
+        """Judge the constants, and keep them as plain numbers."""
+        for name in ("layers", "d"):
+            object.__setattr__(self, name, _checks.count(name, getattr(self, name)))
+        for name in ("scale", "radius", "failure"):
+            object.__setattr__(self, name, _checks.scalar(name, getattr(self, name)))
+        object.__setattr__(self, "alpha", _index("alpha", self.alpha))
+
 
 def stable_weights(sizes: ArrayLike, indices: ArrayLike, scales: ArrayLike) -> StableWeights:
     """Return the constants of Corollary 1 for layers of SαS weights.
@@ -190,13 +209,15 @@ def stable_weights(sizes: ArrayLike, indices: ArrayLike, scales: ArrayLike) -> S
     """
     alphas = _checks.vector("indices", indices)
     scale = _checks.nonnegative_vector("scales", scales, len(alphas), like="indices has one entry a layer")
-    counts = [_checks.count("sizes", k) for k in np.asarray(sizes).ravel()]
+    counts = [_checks.count("sizes", k) for k in _checks.integers("sizes", sizes).ravel()]
     if len(counts) != len(alphas):
         raise ValueError(f"sizes has {len(counts)} entries: give {len(alphas)}, one a layer, as indices has")
     if not scale.any():
         raise ValueError("scales are all 0: give one above 0")
     layers, d, alpha = len(counts), sum(counts), float(alphas.min())
-    squares = (scale / [levy_scale(a) for a in alphas]) ** 2
+    with np.errstate(over="ignore"):
+        squares = (scale / [levy_scale(_index("indices", a)) for a in alphas]) ** 2
+    _checks.finite("the scale", np.dot(counts, squares), "scales")
     sigma = math.sqrt(float(np.dot(counts, squares)) / d)
     sigma0 = 3 * 4 ** (1 / alpha) / math.sqrt(layers) * d ** (0.5 + 1 / alpha) * sigma
     return StableWeights(
@@ -231,15 +252,18 @@ def margins(scores: ArrayLike, labels: ArrayLike) -> Floats:
     table = _checks.array("scores", scores, ndim=2)
     if table.shape[1] < 2:
         raise ValueError(f"scores has shape {table.shape}: give at least two classes")
-    own = np.asarray(labels)
+    own = _checks.integers("labels", labels)
     if own.shape != table.shape[:1] or own.dtype.kind not in "iu" or own.min() < 0 or own.max() >= table.shape[1]:
         raise ValueError(
-            f"labels has shape {own.shape}: give {len(table)} integers from 0 to {table.shape[1] - 1}, one an example"
+            f"labels has shape {own.shape}, and scores {table.shape}: give {len(table)} integers from 0 to "
+            f"{table.shape[1] - 1}, one an example"
         )
     rows = np.arange(len(table))
     others = table.copy()
     others[rows, own] = -np.inf
-    return np.asarray(table[rows, own] - others.max(axis=1))
+    with np.errstate(over="ignore"):
+        found = table[rows, own] - others.max(axis=1)
+    return _checks.finite("a margin", np.asarray(found), "scores")
 
 
 def network_margins(model: nn.Module, data: Dataset) -> tuple[Floats, Floats, float]:
@@ -261,7 +285,11 @@ def network_margins(model: nn.Module, data: Dataset) -> tuple[Floats, Floats, fl
     """
     import torch
 
-    model.eval()
+    from prunekit import _networks
+    from prunekit.nets.data import Dataset
+
+    _checks.instance("data", data, Dataset, "a prunekit.nets.Dataset")
+    _networks.module(model).eval()
     found, norm = [], 0.0
     with torch.no_grad():
         for images, labels in ((data.train_x, data.train_y), (data.test_x, data.test_y)):

@@ -97,7 +97,8 @@ class LinearGaussian:
         """
         if self.is_diagonal:
             return self.covariance, None
-        eigenvalues, vectors = np.linalg.eigh(self.covariance)
+        with _checks.in_range("the spectrum", "covariance"):
+            eigenvalues, vectors = np.linalg.eigh(self.covariance)
         vectors = vectors * np.sign(np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0))
         eigenvalues = np.where(eigenvalues > self.p * _EPS * eigenvalues[-1], eigenvalues, 0.0)
         eigenvalues.flags.writeable = vectors.flags.writeable = False
@@ -124,13 +125,16 @@ class LinearGaussian:
         y : (n,) array
             Labels.
         """
-        n = _checks.count("n", n)
+        n = _checks.draws("n", n, self.p)
+        _checks.room("n", n, 16.0 * n * self.p)
         rng = _checks.generator(seed)
         eigenvalues, vectors = self.spectrum
         X = rng.standard_normal((n, self.p)) * np.sqrt(eigenvalues)
         if vectors is not None:
             X = X @ vectors.T
-        return X, X @ self.beta + self.sigma * rng.standard_normal(n)
+        y = X @ self.beta + self.sigma * rng.standard_normal(n)
+        _checks.finite("the sample", (np.sum(y), np.sum(X)), "covariance, beta or sigma of the problem")
+        return X, y
 
     def risk(self, coefficients: ArrayLike) -> Any:
         """Return the population risk σ² + (b - β)ᵀ Σ (b - β) of given coefficients b.
@@ -153,9 +157,10 @@ class LinearGaussian:
                 f"coefficients has shape {found.shape}, but the problem has {self.p} features: "
                 f"give shape ({self.p},) or (m, {self.p})"
             )
-        error = found - self.beta
-        risks = self.sigma**2 + np.einsum("...i,...i->...", error, self._apply(error))
-        return _checks.finite("risk", float(risks) if found.ndim == 1 else risks)
+        with np.errstate(over="ignore", invalid="ignore"):
+            error = found - self.beta
+            risks = self.sigma**2 + np.einsum("...i,...i->...", error, self._apply(error))
+        return _checks.finite("risk", float(risks) if found.ndim == 1 else risks, "coefficients, covariance or beta")
 
     def restrict(self, index: ArrayLike) -> LinearGaussian:
         """Return the problem seen by someone who has only the features in `index`.
@@ -229,7 +234,8 @@ def min_norm(X: ArrayLike, y: ArrayLike) -> Floats:
         Coefficients.
     """
     X, y = _checks.sample(X, y)
-    return _min_norm(X, y)
+    with _checks.in_range("the solution", "X or y"):
+        return _checks.finite("the solution", _min_norm(X, y), "X or y")
 
 
 def _min_norm(X: Floats, y: Floats) -> Floats:
@@ -274,9 +280,15 @@ def ridge(X: ArrayLike, y: ArrayLike, penalty: float) -> Floats:
     """
     X, y = _checks.sample(X, y)
     penalty = _checks.scalar("penalty", penalty)
+    with _checks.in_range("the solution", "X, y or penalty"):
+        return _checks.finite("the solution", _ridge(X, y, penalty), "X, y or penalty")
+
+
+def _ridge(X: Floats, y: Floats, penalty: float) -> Floats:
+    """Solve by a singular value decomposition, not by XᵀX, which would square the condition number."""
     if penalty == 0:
         return _min_norm(X, y)
-    U, d, Vt = np.linalg.svd(X, full_matrices=False)  # not XᵀX: that would square the condition number
+    U, d, Vt = np.linalg.svd(X, full_matrices=False)
     alive = d > max(X.shape) * _EPS * d[0]
     d = d[alive]
     return np.asarray((U.T @ y)[alive] / (d + penalty / d) @ Vt[alive])
@@ -304,8 +316,9 @@ def retrain(X: ArrayLike, y: ArrayLike, support: ArrayLike) -> Floats:
     X, y = _checks.sample(X, y)
     kept = _checks.indices("support", support, X.shape[1])
     coefficients = np.zeros(X.shape[1])
-    coefficients[kept] = _min_norm(X[:, kept], y)
-    return coefficients
+    with _checks.in_range("the solution", "X or y"):
+        coefficients[kept] = _min_norm(X[:, kept], y)
+    return _checks.finite("the solution", coefficients, "X or y")
 
 
 def width_sweep(X: ArrayLike, y: ArrayLike, widths: ArrayLike) -> Floats:
@@ -333,9 +346,17 @@ def width_sweep(X: ArrayLike, y: ArrayLike, widths: ArrayLike) -> Floats:
         Row j holds the coefficients for k = widths[j], with zeros from position k on.
     """
     X, y = _checks.sample(X, y)
-    n, p = X.shape
+    p = X.shape[1]
     asked = _widths(widths, p)
     ordered, position = np.unique(asked, return_inverse=True)
+    _checks.room("widths", f"{asked.size} widths", 8.0 * (ordered.size + asked.size) * p)
+    with _checks.in_range("the solutions", "X or y"):
+        return _checks.finite("the solutions", _sweep(X, y, ordered)[position], "X or y")
+
+
+def _sweep(X: Floats, y: Floats, ordered: Integers) -> Floats:
+    """Return a row for each width, which are in order."""
+    n, p = X.shape
     solved = np.zeros((ordered.size, p))
     below = (ordered > 0) & (ordered < min(n, p + 1))
     near = (ordered >= n) & (ordered < n + _NEAR)
@@ -344,14 +365,12 @@ def width_sweep(X: ArrayLike, y: ArrayLike, widths: ArrayLike) -> Floats:
     for row in np.flatnonzero(near):
         solved[row, : ordered[row]] = _min_norm(X[:, : ordered[row]], y)
     solved[above] = _sweep_above(X, y, ordered[above])
-    return solved[position]
+    return solved
 
 
 def _widths(widths: ArrayLike, p: int) -> Integers:
     """Return the widths as integers from 0 to p."""
-    found = np.asarray(widths)
-    if found.dtype.kind not in "iu":
-        raise TypeError(f"widths is of kind {found.dtype}: give an array of integers")
+    found = _checks.integers("widths", widths)
     if found.ndim != 1 or found.size == 0:
         raise ValueError(f"widths has shape {found.shape}: give a vector of at least one width")
     if found.min() < 0 or found.max() > p:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from prunekit import _checks, _networks
 from prunekit._checks import Floats
 from prunekit._networks import Names
 from prunekit.nets.data import Dataset
@@ -66,13 +67,11 @@ def pruned_weights(
     -----
     Source: barsbey, Section 3.2 and Section 5. Of equal magnitudes the first is kept.
     """
-    if method not in METHODS:
-        raise ValueError(f"method is {method!r}: give one of {', '.join(map(repr, METHODS))}")
-    if fill not in ("median", "zero"):
-        raise ValueError(f"fill is {fill!r}: give 'median' or 'zero'")
-    for share in shares:
+    _checks.choice("method", method, METHODS)
+    _checks.choice("fill", fill, ("median", "zero"))
+    for share in _checks.listed("shares", shares, "fractions"):
         if not isinstance(share, float | np.floating):
-            raise TypeError(f"shares holds {share!r}: give fractions, as floats above 0 and of at most 1")
+            raise TypeError(f"shares holds {_checks.shown(share)}: give fractions, as floats above 0 and of at most 1")
         _arguments.kept("shares", share, 1, "weights")
     weights = {name: p.cpu() for name, p in prunable(model, parameters).items()}
     for name, p in weights.items():
@@ -110,7 +109,8 @@ def pruned_accuracy(
     TypeError, ValueError
         As `pruned_weights`.
     """
-    twin = copy.deepcopy(model)
+    _checks.instance("data", data, Dataset, "a prunekit.nets.Dataset")
+    twin = copy.deepcopy(_networks.module(model))
     found = []
     for weights in pruned_weights(model, shares, method, fill=fill, parameters=parameters):
         with torch.no_grad():

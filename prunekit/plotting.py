@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from prunekit import _checks
 from prunekit.claims import show_record
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def markup(
         As `show`.
     """
     for label, text in {"name": name, "alt": alt, "caption": caption}.items():
-        if not text.strip():
+        if not _checks.text(label, text).strip():
             raise ValueError(f"{label} is empty: say it in words")
     table = to_csv(numbers)
     images = "".join(
@@ -159,7 +160,10 @@ def svg(draw: Callable[[Palette], Figure], palette: Palette) -> bytes:
     import matplotlib as mpl
     import matplotlib.pyplot as plt
     from cycler import cycler
+    from matplotlib.figure import Figure
 
+    _checks.function("draw", draw, "a function of a palette that returns a figure")
+    _checks.instance("palette", palette, Palette, "a Palette")
     settings: Any = {
         "svg.hashsalt": "prunekit",
         "figure.facecolor": "none",
@@ -181,7 +185,7 @@ def svg(draw: Callable[[Palette], Figure], palette: Palette) -> bytes:
         "figure.constrained_layout.use": True,
     }
     with mpl.rc_context(settings):
-        figure = draw(palette)
+        figure = _checks.instance("what draw returns", draw(palette), Figure, "a matplotlib figure")
         stream = io.BytesIO()
         figure.savefig(stream, format="svg", metadata={"Date": None}, transparent=True)
         plt.close(figure)
@@ -196,7 +200,13 @@ def to_csv(numbers: Mapping[str, Sequence[Any]]) -> str:
     ValueError
         If columns differ in length or hold NaN; an empty cell is written for None.
     """
-    columns = {name: list(np.asarray(values, dtype=object)) for name, values in numbers.items()}
+    _checks.instance("numbers", numbers, Mapping, "a mapping from names to columns")
+    columns = {
+        _checks.text("a name in numbers", name): list(
+            np.asarray(_checks.listed(f"numbers[{name!r}]", values, "values"), dtype=object)
+        )
+        for name, values in numbers.items()
+    }
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) != 1:
         raise ValueError(f"numbers has columns of different lengths {lengths}: give one value a row in each")
@@ -233,6 +243,13 @@ def compare(
     gap_at : float, optional
         Where lines are interrupted, such as at a pole of the prediction.
     """
+    from matplotlib.axes import Axes
+
+    _checks.instance("axes", axes, Axes, "matplotlib axes")
+    _checks.instance("palette", palette, Palette, "a Palette")
+    predicted, measured = _points("predicted", predicted, 2), _points("measured", measured, 3)
+    if gap_at is not None:
+        gap_at = _checks.real("gap_at", gap_at)
     labels = list(dict.fromkeys([*predicted, *measured]))
     for index, label in enumerate(labels):
         colour = palette.series[index % len(palette.series)]
@@ -249,6 +266,19 @@ def compare(
                 x, mean, yerr=error, color=colour, marker=MARKERS[index % len(MARKERS)], linestyle="none",
                 markerfacecolor="none", elinewidth=1, capsize=2, label=f"{label}, measured",
             )  # fmt: skip
+
+
+def _points(name: str, given: Any, count: int) -> Mapping[str, Any]:
+    """Return a mapping from labels to `count` columns of one length, entries of which may be missing."""
+    _checks.instance(name, given, Mapping, "a mapping from labels to columns")
+    for label, values in given.items():
+        what = f"{name}[{_checks.text(f'a label of {name}', label)!r}]"
+        found = [_checks.listed(what, column, "values") for column in _checks.listed(what, values, "columns")]
+        if len(found) != count or len({len(column) for column in found}) > 1:
+            raise ValueError(f"{what} has columns of lengths {[len(c) for c in found]}: give {count} of one length")
+        for column in found:
+            _checks.real_numbers(what, [np.nan if entry is None else entry for entry in column])
+    return given
 
 
 def columns(
@@ -271,9 +301,10 @@ def columns(
     ValueError
         If there is no point.
     """
+    names = ("kind", "label", _checks.text("x_name", x_name), _checks.text("y_name", y_name), "standard_error")
+    predicted, measured = _points("predicted", predicted, 2), _points("measured", measured, 3)
     rows = [("predicted", label, x, y, None) for label, xy in predicted.items() for x, y in zip(*xy, strict=True)]
     rows += [("measured", label, *row) for label, xye in measured.items() for row in zip(*xye, strict=True)]
     if not rows:
         raise ValueError("predicted and measured are empty: give at least one point")
-    names = ("kind", "label", x_name, y_name, "standard_error")
     return {name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}

@@ -10,6 +10,7 @@ so counts are exact. The law of the pruned risk is in `prunekit.asymptotics`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -233,7 +234,8 @@ def check_fit(strategy: Strategy, p: int) -> None:
         If its s exceeds p, or 4 does not divide p for `TwoOfFour`.
     """
     if not isinstance(strategy, _STRATEGIES) or type(strategy) is _Count:
-        raise TypeError(f"strategy is {strategy!r}: give one of prunekit.pruning, such as Magnitude(s)")
+        raise TypeError(f"strategy is {_checks.shown(strategy)}: give one of prunekit.pruning, such as Magnitude(s)")
+    p = _checks.count("p", p)
     if isinstance(strategy, _Count):
         _checks.count("s", strategy.s, 1, p, high_is="the number of coefficients")
     if isinstance(strategy, TwoOfFour) and p % 4:
@@ -251,6 +253,14 @@ class _Needs:
 
     def __post_init__(self) -> None:
         """Refuse a problem of another size."""
+        from prunekit.linear import LinearGaussian
+
+        if self.problem is not None:
+            _checks.instance("problem", self.problem, LinearGaussian, "a LinearGaussian")
+        if self.given_variances is not None:
+            self.variances()
+        if self.given_covariance is not None:
+            self._covariance  # noqa: B018
         if self.problem is not None and self.problem.p != self.p:
             raise ValueError(
                 f"problem has {self.problem.p} features, but coefficients has {self.p}: give one of {self.p}"
@@ -266,13 +276,18 @@ class _Needs:
         matrix = self.matrix()
         return matrix if matrix.ndim == 1 else np.diagonal(matrix)
 
+    @cached_property
+    def _covariance(self) -> Floats:
+        """The covariance that was given."""
+        found = _checks.covariance("covariance", self.given_covariance)  # type: ignore[arg-type]
+        if found.shape[0] != self.p:
+            raise ValueError(f"covariance has shape {found.shape}: coefficients has {self.p} features")
+        return found
+
     def matrix(self) -> Floats:
         """Return the covariance, (p,) or (p, p)."""
         if self.given_covariance is not None:
-            found = _checks.covariance("covariance", self.given_covariance)
-            if found.shape[0] != self.p:
-                raise ValueError(f"covariance has shape {found.shape}: coefficients has {self.p} features")
-            return found
+            return self._covariance
         if self.problem is None:
             raise ValueError("covariance is None, but this strategy needs it: give covariance or problem")
         return self.problem.covariance
@@ -281,7 +296,9 @@ class _Needs:
         """Return the latent saliencies Σ_ii β_i², (p,); chang, equation (4)."""
         if self.problem is None:
             raise ValueError("problem is None, but the oracle knows its beta: give problem")
-        return self.problem.variances * self.problem.beta**2
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = self.problem.variances * self.problem.beta**2
+        return _checks.finite("a latent saliency", found, "the beta of problem")
 
 
 def _kept(rows: Floats, strategy: Strategy, needs: _Needs) -> Mask:
@@ -290,12 +307,13 @@ def _kept(rows: Floats, strategy: Strategy, needs: _Needs) -> Mask:
     if isinstance(strategy, HardThreshold):
         return np.asarray(size > strategy.t)
     if isinstance(strategy, TwoOfFour):
-        return largest(size.reshape(-1, 4), 2).reshape(rows.shape)
+        return _largest(size.reshape(-1, 4), 2).reshape(rows.shape)
     if isinstance(strategy, Oracle):
-        return np.broadcast_to(largest(needs.latent()[None, :], strategy.s), rows.shape)
+        return np.broadcast_to(_largest(needs.latent()[None, :], strategy.s), rows.shape)
     if isinstance(strategy, Hessian):
-        size = size * np.sqrt(needs.variances())
-    return largest(size, strategy.s)  # type: ignore[union-attr]
+        weights = np.sqrt(needs.variances())
+        size = (size / _unit(size)) * (weights / _unit(weights))  # which only the order counts of, and no overflow
+    return _largest(size, strategy.s)  # type: ignore[union-attr]
 
 
 def largest(saliency: Floats, s: int) -> Mask:
@@ -313,6 +331,12 @@ def largest(saliency: Floats, s: int) -> Mask:
     (m, p) boolean array
         With s true entries in each row.
     """
+    table = _checks.array("saliency", saliency, ndim=2)
+    return _largest(table, _checks.count("s", s, 1, table.shape[1], high_is="the number of columns"))
+
+
+def _largest(saliency: Floats, s: int) -> Mask:
+    """Return the mask of `largest`, for numbers that have been judged."""
     p = saliency.shape[1]
     if s == p:
         return np.ones(saliency.shape, dtype=bool)
@@ -334,7 +358,7 @@ def _surgeon_alive(rows: Floats, s: int, covariance: Floats) -> tuple[Mask, Floa
     """Return which entries survive the surgeon, and their re-optimized values, each (m, p)."""
     if covariance.ndim == 1:  # nothing to re-optimize
         _checks.nonnegative_vector("covariance", covariance)
-        alive = largest(np.abs(rows) * np.sqrt(covariance), s)
+        alive = _largest(np.abs(rows) * np.sqrt(covariance), s)
         return alive, np.where(alive, rows, 0.0)
     eigenvalues = np.linalg.eigvalsh(covariance)
     if eigenvalues[0] <= len(covariance) * np.finfo(np.float64).eps * eigenvalues[-1]:
@@ -342,11 +366,20 @@ def _surgeon_alive(rows: Floats, s: int, covariance: Floats) -> tuple[Mask, Floa
             f"covariance is singular (least eigenvalue {eigenvalues[0]:.3g}): give a positive definite one, "
             "for example with a small multiple of the identity added"
         )
-    inverse = np.asarray(np.linalg.inv(covariance), dtype=np.float64)
+    # In units of powers of 2, which cost no digit, no square leaves the range of double precision.
+    inverse = np.asarray(np.linalg.inv(covariance / _unit(covariance)), dtype=np.float64)
     alive, values = np.ones(rows.shape, dtype=bool), rows.copy()
     for row in range(len(rows)):
-        alive[row], values[row] = _operate(rows[row], s, inverse)
-    return alive, values
+        unit = _unit(rows[row])
+        alive[row], found = _operate(rows[row] / unit, s, inverse)
+        values[row] = found * unit
+    return alive, _checks.finite("a coefficient", values, "coefficients or covariance")
+
+
+def _unit(values: Floats) -> float:
+    """Return the power of 2 at or below the largest modulus, 1 where all are 0."""
+    top = float(np.abs(values).max())
+    return float(np.ldexp(1.0, int(np.frexp(top)[1]) - 1)) if top else 1.0
 
 
 def _operate(coefficients: Floats, s: int, inverse: Floats) -> tuple[Mask, Floats]:

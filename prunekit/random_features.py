@@ -64,6 +64,15 @@ def equivalent_problem(R: ArrayLike, beta1: ArrayLike, beta2: ArrayLike) -> Line
         rounding errors are given the coefficient 0.
     """
     R, beta1, beta2 = _layer(R, beta1, beta2)
+    with _checks.in_range("the equivalent problem", "R, beta1 or beta2"):
+        covariance, beta, noise = _equivalent(R, beta1, beta2)
+        for found in (covariance, beta, noise):
+            _checks.finite("the equivalent problem", found, "R, beta1 or beta2")
+    return LinearGaussian(covariance, beta, float(np.sqrt(max(noise, 0.0))))
+
+
+def _equivalent(R: Floats, beta1: Floats, beta2: Floats) -> tuple[Floats, Floats, float]:
+    """Return the covariance (p, p), the coefficients (p,) and the variance of the noise."""
     length = np.linalg.norm(R, axis=1)
     unit = R / length[:, None]
     cosine = np.clip(unit @ unit.T, -1.0, 1.0)
@@ -75,7 +84,7 @@ def equivalent_problem(R: ArrayLike, beta1: ArrayLike, beta2: ArrayLike) -> Line
     cross = R @ beta1 / 2 + length / np.sqrt(2 * np.pi) * (square + (unit @ beta2) ** 2)
     beta, explained = _regress((covariance + covariance.T) / 2, cross)
     noise = np.sum(beta1**2) + 3 * square**2 - explained
-    return LinearGaussian((covariance + covariance.T) / 2, beta, float(np.sqrt(max(noise, 0.0))))
+    return (covariance + covariance.T) / 2, beta, float(noise)
 
 
 def sample(R: ArrayLike, beta1: ArrayLike, beta2: ArrayLike, n: int, seed: Seed) -> tuple[Floats, Floats]:
@@ -100,9 +109,12 @@ def sample(R: ArrayLike, beta1: ArrayLike, beta2: ArrayLike, n: int, seed: Seed)
         Labels.
     """
     R, beta1, beta2 = _layer(R, beta1, beta2)
-    n = _checks.count("n", n)
+    n = _checks.draws("n", n, R.shape[1])
+    _checks.room("n", n, 8.0 * n * (R.shape[1] + 2 * len(R)))
     inputs = _checks.generator(seed).standard_normal((n, R.shape[1]))
-    return np.maximum(inputs @ R.T, 0.0), inputs @ beta1 + (inputs @ beta2) ** 2
+    with np.errstate(over="ignore", invalid="ignore"):
+        features, labels = np.maximum(inputs @ R.T, 0.0), inputs @ beta1 + (inputs @ beta2) ** 2
+    return _checks.finite("the features", features, "R"), _checks.finite("the labels", labels, "beta1 or beta2")
 
 
 def equivalent_problem_by_moments(
@@ -136,7 +148,11 @@ def equivalent_problem_by_moments(
     MomentEstimate
         The problem, with standard errors of its coefficients and noise.
     """
-    d, draws = _checks.count("d", d), _checks.count("draws", draws, _BATCHES)
+    _checks.function("feature_map", feature_map)
+    _checks.function("target", target)
+    d = _checks.count("d", d)
+    _checks.room("d", d, 24.0 * d)
+    draws = _checks.draws("draws", draws, d, _BATCHES)
     rng = _checks.generator(seed)
     sizes = np.diff(np.linspace(0, draws, _BATCHES + 1).astype(int))
     sums = [_moment_sum(feature_map, target, d, int(size), rng) for size in sizes]

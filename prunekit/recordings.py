@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from prunekit import _files, claims, paths
+from prunekit import _checks, _files, claims, paths
 
 RUN, RECORDS, SUMS = "run.json", "records.json", "SHA256SUMS"
 
@@ -86,7 +86,7 @@ class Recording:
         DamagedRecordingError
             If its numbers are not those that were recorded.
         """
-        if figure not in self.figures:
+        if _checks.text("figure", figure) not in self.figures:
             raise ValueError(f"figure is {figure!r}: the recording has {', '.join(self.figures) or 'none'}")
         names, *rows = csv.reader(io.StringIO(self._text(f"{figure}.csv"), newline=""))
         return {name: _typed([row[k] for row in rows]) for k, name in enumerate(names)}
@@ -146,7 +146,9 @@ class Recording:
 
 def has(page: str, label: str) -> bool:
     """Tell whether a page has a recording of that label."""
-    folder = paths.RECORDED / page / label
+    folder = paths.RECORDED / _checks.text("page", page) / _checks.text("label", label)
+    if "\0" in page + label:
+        raise ValueError("page or label holds a character that no path has: give names such as available() lists")
     _files.recover(folder)
     return (folder / RUN).is_file()
 
@@ -175,7 +177,7 @@ def recording(page: str, label: str) -> Recording:
     """
     if not has(page, label):
         known = ", ".join(f"{p!r}, {name!r}" for p, name in available()) or "none"
-        raise MissingRecordingError(f"there is no recording {label!r} of page {page!r}; there are: {known}")
+        raise MissingRecordingError(f"there is no recording of label {label!r} of page {page!r}; there are: {known}")
     folder = paths.RECORDED / page / label
     listed = (folder / SUMS).read_bytes() if (folder / SUMS).is_file() else b""
     if sums(folder).encode() != listed:

@@ -21,7 +21,7 @@ def known(scale: str) -> str:
     ValueError
         If it is none of them.
     """
-    if scale not in SCALES:
+    if not isinstance(scale, str) or scale not in SCALES:
         raise ValueError(f"scale is {scale!r}: give one of {', '.join(map(repr, SCALES))}")
     return scale
 

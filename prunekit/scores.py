@@ -42,7 +42,7 @@ def prunable(model: nn.Module, parameters: Names | None = None) -> dict[str, Ten
     own = _networks.parameters(model)
     for name, part in of_modules.items():
         if "weight" not in dict(part.named_parameters(recurse=False)):
-            raise ValueError(f"{name!r} is parametrized: bake its mask first, or name the parameters to prune")
+            raise ValueError(f"model has {name!r} parametrized: bake its mask first, or name the parameters to prune")
     found = {name: p for name, p in own.items() if name in of_modules}
     if not found:
         raise ValueError(f"model has no linear or convolutional weight: name parameters, of {', '.join(own)}")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,6 +21,7 @@ from prunekit import _checks, estimates
 from prunekit._checks import Floats
 from prunekit.estimates import Estimate, ProbedEstimate
 
+T = TypeVar("T")
 _SHARE = 2  # the quadrature's error is half of what the last half of the steps changed, so that two hold all of it
 UNSETTLED = 0.15  # of ∫|f|: what the last half of the steps may change where an integral is to count as resolved
 _HIDDEN = 0.05  # of ∫|f|: what may be hidden between the nodes next to 0
@@ -55,6 +57,8 @@ class Measure:
         weights = _checks.nonnegative_vector("weights", self.weights, nodes.size, like=f"nodes has {nodes.size}")
         if not weights.any():
             raise ValueError("weights are all 0: give a measure with something in it")
+        _checks.finite("the total", weights.sum(), "weights")
+        object.__setattr__(self, "earlier", _all("earlier", self.earlier, Measure))
         order = np.argsort(nodes, kind="stable")
         object.__setattr__(self, "nodes", nodes[order])
         object.__setattr__(self, "weights", weights[order])
@@ -69,7 +73,8 @@ class Measure:
     def of_vector(cls, eigenvalues: ArrayLike, coordinates: ArrayLike) -> Measure:
         """Return the measure of a vector with the given coordinates (D,) in the eigenbasis."""
         found = _checks.vector("eigenvalues", eigenvalues)
-        return cls(found, _checks.vector("coordinates", coordinates, found.size, like="eigenvalues") ** 2)
+        squares = _squares(_checks.vector("coordinates", coordinates, found.size, like="eigenvalues"))
+        return cls(found, squares)
 
     @property
     def total(self) -> float:
@@ -86,10 +91,7 @@ class Measure:
         FloatingPointError
             If the sum is not finite.
         """
-        found = np.asarray(f(self.nodes))
-        if found.shape not in ((), self.nodes.shape):
-            raise ValueError(f"f answers shape {found.shape} for nodes {self.nodes.shape}: give one number a node")
-        return float(_checks.finite("the integral", np.sum(self.weights * found)))
+        return _weighted(self.weights, _answer(f, self.nodes))
 
     def dispersion(self, f: Callable[[Floats], Floats]) -> tuple[float, float, float]:
         """Return the variance of n uᵀf(H)u, u random on the unit sphere of n = `total` dimensions, and what it is of.
@@ -104,12 +106,52 @@ class Measure:
 
     def mapped(self, f: Callable[[Floats], Floats]) -> Measure:
         """Return the measure with its nodes moved by `f`: np.abs, for example, as the authors of geometric do."""
-        return Measure(f(self.nodes), self.weights, tuple(each.mapped(f) for each in self.earlier))
+        moved = _checks.finite("f(nodes)", _answer(f, self.nodes), "f")
+        return Measure(
+            np.broadcast_to(moved, self.nodes.shape), self.weights, tuple(each.mapped(f) for each in self.earlier)
+        )
 
     def spread(self, of: Callable[[Measure], float]) -> float:
         """Return the most by which a number read off this measure differs from those read off the `earlier` ones."""
-        now = of(self)
-        return max((abs(now - of(each)) for each in self.earlier), default=0.0)
+        _checks.function("of", of)
+        now = _checks.real("of(measure)", of(self))
+        return max((abs(now - _checks.real("of(measure)", of(each))) for each in self.earlier), default=0.0)
+
+
+def _answer(f: Callable[[Floats], Floats], nodes: Floats) -> Floats:
+    """Return what f answers for nodes (m,): real numbers, of that shape, or one for all; they need not be finite."""
+    with np.errstate(over="ignore"):
+        found = _checks.real_numbers("f(nodes)", _checks.function("f", f)(nodes))
+    if found.shape not in ((), nodes.shape):
+        raise ValueError(f"f answers shape {found.shape} for nodes {nodes.shape}: give one number a node")
+    return found
+
+
+def _weighted(weights: Floats, values: Floats) -> float:
+    """Return the sum of weighted values."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = np.sum(weights * values)
+    return float(_checks.finite("the integral of f", found, "f or the measure"))
+
+
+def _squares(coordinates: Floats) -> Floats:
+    """Return the squares of a vector's coordinates, refusing those that overflow, or all vanish."""
+    with np.errstate(over="ignore"):
+        found = coordinates**2
+    if not coordinates.any():
+        raise ValueError("coordinates are all 0: give a vector that is not")
+    if not found.any():
+        raise FloatingPointError("coordinates are so small that their squares are 0: rescale coordinates")
+    return _checks.finite("the square of an entry", found, "coordinates")
+
+
+def _all(name: str, given: Any, kind: type[T]) -> tuple[T, ...]:
+    """Return a tuple of what is all of one kind."""
+    what = f"{kind.__name__}s"
+    if isinstance(given, kind):
+        raise TypeError(f"{name} is a {kind.__name__}: give a tuple of them")
+    entries = _checks.listed(name, given, what)
+    return tuple(_checks.instance(f"an entry of {name}", each, kind, what) for each in entries)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +173,14 @@ class Gap:
     mass: float
     zeros: tuple[int, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Judge the fields."""
+        points = _checks.vector("points", self.points)
+        zeros = [_checks.count("zeros", k, 0, points.size - 1) for k in _checks.listed("zeros", self.zeros, "integers")]
+        object.__setattr__(self, "points", points)
+        object.__setattr__(self, "mass", _checks.scalar("mass", self.mass))
+        object.__setattr__(self, "zeros", tuple(zeros))
+
     @classmethod
     def of(cls, measure: Measure, reach: float = 0.0) -> Gap | None:
         """Return the gap of a quadrature; None where 0 is a node, or lies farther outside all nodes than `reach`.
@@ -142,6 +192,8 @@ class Gap:
         reach : float
             How far eigenvalues may lie from the node next to 0, where all nodes are on one side of it.
         """
+        _checks.instance("measure", measure, Measure, "a Measure")
+        reach = _checks.scalar("reach", reach)
         nodes, after, n = measure.nodes, int(np.searchsorted(measure.nodes, 0.0)), _DEPTHS.size
         if after in (0, nodes.size):
             next_to = 0 if after == 0 else -1
@@ -156,14 +208,17 @@ class Gap:
     def hidden(self, f: Callable[[Floats], Floats]) -> float:
         """Return the mass in the gap times how far f leaves, in it, the range between its values at the nodes.
 
-        Where f has no finite value at 0 itself, as t log|t|, the points beside it are what counts.
+        Where f has no finite value at 0 itself, as t log|t|, the points beside it are what counts; where it has none
+        there either, it is infinity.
         """
         with np.errstate(divide="ignore", invalid="ignore"):
-            values = np.array(np.broadcast_to(np.asarray(f(self.points), dtype=float), self.points.shape))
+            values = np.array(np.broadcast_to(_answer(f, self.points), self.points.shape))
         at_nodes = values[[0, -1]] if len(self.zeros) == 2 else values[-1:]
         zero = np.isin(np.arange(values.size), self.zeros)
         seen = values[~zero | np.isfinite(values)]
-        return self.mass * float(max(at_nodes.min() - seen.min(), seen.max() - at_nodes.max(), 0.0))
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = self.mass * float(np.max([at_nodes.min() - seen.min(), seen.max() - at_nodes.max(), 0.0]))
+        return found if np.isfinite(found) else math.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,12 +258,11 @@ class Spectrum:
     converged: int = 0
 
     def __post_init__(self) -> None:
-        if isinstance(self.probes, Measure):
-            raise TypeError("probes is a Measure: give a tuple of them")
-        object.__setattr__(self, "probes", tuple(self.probes))
-        for probe in self.probes:
-            if not isinstance(probe, Measure):
-                raise TypeError(f"probes holds a {type(probe).__name__}: give Measures")
+        for name, kind in (("probes", Measure), ("rules", Measure), ("gaps", Gap)):
+            object.__setattr__(self, name, _all(name, getattr(self, name), kind))
+        for name in ("products", "converged"):
+            object.__setattr__(self, name, _checks.count(name, getattr(self, name), 0))
+        object.__setattr__(self, "exact", _checks.flag("exact", self.exact))
         if not self.probes:
             raise ValueError("probes is empty: give at least one measure")
         if self.exact and len(self.probes) > 1:
@@ -259,6 +313,7 @@ class Spectrum:
         eigenvector in which the starts happen to lie converges earlier. The truth is that of the given matrix: what
         single precision does to its products is not in the error.
         """
+        _checks.function("f", f)
         draws = [probe.integrate(f) for probe in self.probes]
         if self.exact:
             return Estimate(draws[0], 0.0)
@@ -293,6 +348,7 @@ class Spectrum:
 
     def mapped(self, f: Callable[[Floats], Floats]) -> Spectrum:
         """Return the spectrum with its nodes moved by `f`; what is known of its errors goes with them."""
+        _checks.function("f", f)
         return replace(
             self,
             probes=tuple(probe.mapped(f) for probe in self.probes),

@@ -65,8 +65,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
     return Together(config, log)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests in an order that leaves no core idle."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the tests in an order that leaves no core idle, without those that must be asked for."""
+    if "fuzz" not in config.option.markexpr:
+        asked_for = [item for item in items if item.get_closest_marker("fuzz") is not None]
+        config.hook.pytest_deselected(items=asked_for)
+        items[:] = [item for item in items if item not in asked_for]
     items.sort(key=lambda item: (_module(item) not in FIRST) + (_module(item) in LAST))
 
 

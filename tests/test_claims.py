@@ -142,7 +142,7 @@ def test_check_refuses_what_is_no_finite_number(name, value):
     ("change", "words"),
     [
         ({"tolerance": -1e-9}, "tolerance is -1e-09"),
-        ({"relation": "about"}, "'equal', 'at most', 'at least'"),
+        ({"relation": "about"}, "'equal', 'at most' or 'at least'"),
         ({"scale": "huge"}, "'smoke', 'laptop', 'paper'"),
         ({"measured": None}, "measured is None"),
     ],

@@ -145,8 +145,8 @@ def test_the_radius_is_what_a_union_bound_over_stable_weights_gives(alpha):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"indices": [1.5, 2.0]}, ValueError, "alpha is 2.0: give a tail index above 1 and below 2"),
-        ({"indices": [1.0, 1.5]}, ValueError, "alpha is 1.0"),
+        ({"indices": [1.5, 2.0]}, ValueError, "indices is 2.0: give a tail index above 1 and below 2"),
+        ({"indices": [1.0, 1.5]}, ValueError, "indices is 1.0"),
         ({"scales": [0.0, 0.0]}, ValueError, "scales are all 0"),
         ({"scales": [1.0]}, ValueError, "indices has one entry a layer"),
         ({"scales": [1.0, -1.0]}, ValueError, "scales holds -1.0"),

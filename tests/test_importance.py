@@ -380,7 +380,7 @@ def test_prunable_weights():
     assert list(scores.prunable(nn.Linear(2, 2))) == ["weight"]
     with pytest.raises(ValueError, match="no linear or convolutional weight: name parameters, of weight"):
         scores.prunable(nn.Embedding(3, 2))
-    with pytest.raises(ValueError, match=r"'0\.weight' is parametrized"):
+    with pytest.raises(ValueError, match=r"'0\.weight' parametrized"):
         scores.prunable(nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(2, 2))))
 
 
@@ -410,7 +410,7 @@ CE = F.cross_entropy
 REFUSED = [
     (lambda: natural("net", CE, PAIR), TypeError, "model is a str"),
     (lambda: natural(nn.ReLU(), CE, PAIR), ValueError, "model has no parameters"),
-    (lambda: natural(M, CE, PAIR, "1"), ValueError, "'1' is no parameter of the model: give one of 0.weight"),
+    (lambda: natural(M, CE, PAIR, "1"), ValueError, "'1', which is no parameter of the model: give one of 0.weight"),
     (lambda: natural(M, CE, PAIR, []), ValueError, "where has shape"),
     (lambda: natural(M, CE, PAIR, ["0", 1]), TypeError, "give names of parameters"),
     (lambda: natural(M, CE, PAIR, [0, 51]), ValueError, "give indices from 0 to 50"),
@@ -427,11 +427,11 @@ REFUSED = [
     (lambda: natural(M, CE, (X_[:0], Y_[:0])), ValueError, "at least one"),
     (lambda: natural(M, nn.CrossEntropyLoss(reduction="none"), PAIR), ValueError, "loss returns"),
     (lambda: natural(M, CE, (X_ * math.inf, Y_)), FloatingPointError, "loss is nan"),
-    (lambda: hessian_diagonal(M, CE, PAIR, method="obd"), ValueError, "method is 'obd': give one of 'exact'"),
+    (lambda: hessian_diagonal(M, CE, PAIR, method="obd"), ValueError, "method is 'obd': give 'exact'"),
     (lambda: hessian_diagonal(M, CE, PAIR, probes=1), ValueError, "probes is 1"),
     (lambda: hessian_diagonal(M, CE, PAIR, seed=-1), ValueError, "seed is -1"),
-    (lambda: hessian_diagonal(M, CE, PAIR, parameters="3"), ValueError, "'3' is no parameter"),
-    (lambda: hessian_diagonal(M, CE, PAIR, parameters=[]), ValueError, "names is empty"),
+    (lambda: hessian_diagonal(M, CE, PAIR, parameters="3"), ValueError, "'3', which is no parameter"),
+    (lambda: hessian_diagonal(M, CE, PAIR, parameters=[]), ValueError, "parameters is empty"),
     (lambda: hessian_matrix(nn.Linear(101, 100), CE, PAIR), ValueError, "10200 in number"),
     (lambda: importance.hessian(M, 3), TypeError, "diagonal is a int"),
     (lambda: importance.hessian(M, {"0.bias": torch.ones(5)}), ValueError, "diagonal"),

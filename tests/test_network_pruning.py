@@ -175,7 +175,7 @@ def test_accuracy_is_that_of_the_network_with_those_weights():
         ([0.5, 1.5], {"method": "layer"}, ValueError, r"shares is 1\.5"),
         ([0.0], {"method": "layer"}, ValueError, r"shares is 0\.0"),
         ([0.5], {"method": "kernels"}, ValueError, "'output.weight' has shape .* no kernels"),
-        ([0.5], {"method": "layer", "parameters": "nothing"}, ValueError, "'nothing' is no parameter"),
+        ([0.5], {"method": "layer", "parameters": "nothing"}, ValueError, "'nothing', which is no parameter"),
     ],
 )
 def test_bad_arguments_are_named(shares, settings, kind, message):

@@ -165,7 +165,7 @@ BAD = [
     (lambda: prune(B * np.nan, Magnitude(1)), ValueError, "coefficients holds nan"),
     (lambda: prune(np.ones((2, 2, 2)), Magnitude(1)), ValueError, "coefficients has shape"),
     (lambda: prune(B, 3), TypeError, "strategy is 3"),
-    (lambda: prune(B, Magnitude), TypeError, "strategy is <class"),
+    (lambda: prune(B, Magnitude), TypeError, "strategy is the class Magnitude"),
     (lambda: SoftThreshold(-1), ValueError, "t is -1"),
     (lambda: HardThreshold(np.nan), ValueError, "t is nan"),
     (lambda: UniformQuantizer(0, 1), ValueError, "bits is 0"),

@@ -11,7 +11,7 @@ from torch import nn
 from prunekit import _checks, _networks, scores
 from prunekit._checks import Seed
 from prunekit._networks import Names
-from prunekit.algorithms.results import Pruned, Road
+from prunekit.algorithms.results import Pruned, Road, judged
 from prunekit.masks import Keep, Mask
 from prunekit.masks.mask import count_kept
 from prunekit.nets import Config, Dataset
@@ -46,7 +46,10 @@ def train_masked(
     Pruned
         With the mask and one stage, 'train'.
     """
+    _checks.instance("mask", mask, Mask, "a prunekit.masks.Mask")
+    _checks.text("name", name)
     road = Road(model, data, resume)
+    judged("config", config)
     road.cut(mask)
     road.train("train", config, mask)
     return road.end(name)
@@ -119,7 +122,8 @@ def smart_ratio_counts(
     """
     sizes = {name: p.numel() for name, p in scores.prunable(model, parameters).items()}
     names = list(sizes)
-    if not 0 < _checks.scalar("last", last, positive=True) <= 1:
+    last, steep = _checks.scalar("last", last, positive=True), _checks.flag("steep", steep)
+    if last > 1:
         raise ValueError(f"last is {last}: give a share above 0 and of at most 1")
     if len(names) < 2:
         raise ValueError(f"model has {len(names)} layer to prune: smart ratios need two or more")

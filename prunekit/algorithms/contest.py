@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import nn
 
@@ -12,7 +13,7 @@ from prunekit.algorithms.at_random import random_mask, smart_ratio_mask, train_m
 from prunekit.algorithms.gems import rare_gems
 from prunekit.algorithms.lottery import iterative_magnitude_pruning
 from prunekit.algorithms.one_shot import global_one_shot
-from prunekit.algorithms.results import Pruned
+from prunekit.algorithms.results import Pruned, judged
 from prunekit.masks import Keep
 from prunekit.nets import Config, Dataset, evaluate, fit
 from prunekit.scores import prunable
@@ -39,6 +40,14 @@ class Knobs:
     score_decay: float
     rounds: int = 3
     period: int = 2
+
+    def __post_init__(self) -> None:
+        """Judge the numbers."""
+        for name in ("l1", "score_decay"):
+            object.__setattr__(self, name, _checks.scalar(name, getattr(self, name)))
+        object.__setattr__(self, "score_rate", _checks.scalar("score_rate", self.score_rate, positive=True))
+        for name in ("rounds", "period"):
+            object.__setattr__(self, name, _checks.count(name, getattr(self, name)))
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,7 @@ def shortened(config: Config, epochs: int) -> Config:
     ValueError
         If so few epochs are left that two milestones fall together.
     """
+    judged("config", config)
     epochs = _checks.count("epochs", epochs)
     scaled = tuple(max(1, round(k * epochs / config.epochs)) for k in config.milestones)
     return replace(config, epochs=epochs, milestones=scaled, warmup=config.warmup * epochs // config.epochs)
@@ -113,17 +123,25 @@ def run_algorithm(
     ValueError
         If the algorithm is unknown, the epochs cannot be shared, or smart ratios cannot keep so few.
     """
-    if algorithm not in (*ALGORITHMS, *LONGER):
-        raise ValueError(f"algorithm is {algorithm!r}: give one of {', '.join((*ALGORITHMS, *LONGER))}")
+    _checks.choice("algorithm", algorithm, (*ALGORITHMS, *LONGER))
+    _checks.function("build", build, "a function () -> network")
+    _checks.instance("data", data, Dataset, "a prunekit.nets.Dataset")
+    _checks.instance("knobs", knobs, Knobs, "Knobs")
+    judged("config", config)
     if algorithm == "dense":
-        model = build()
+        model = _built(build())
         fit(model, data, config, progress=False)
         on = data.to(next(model.parameters()).device)
         (_, train), (_, test) = evaluate(model, on, train=True), evaluate(model, on)
         weights = sum(p.numel() for p in prunable(model).values())
         return Outcome(algorithm, test, train, weights, config.epochs)
-    found = _pruned(algorithm, build(), data, config, keep, knobs)
+    found = _pruned(algorithm, _built(build()), data, config, keep, knobs)
     return Outcome(algorithm, found.test_accuracy, found.train_accuracy, found.mask.kept, found.epochs)
+
+
+def _built(found: Any) -> nn.Module:
+    """Return what build made, if it is a network."""
+    return _checks.instance("what build returns", found, nn.Module, "a torch.nn.Module")
 
 
 def _pruned(algorithm: str, model: nn.Module, data: Dataset, config: Config, keep: Keep, knobs: Knobs) -> Pruned:

@@ -20,7 +20,7 @@ from torch.nn.utils import parametrize
 from prunekit import _checks, _networks
 from prunekit._checks import Seed
 from prunekit._networks import Names
-from prunekit.algorithms.results import Pruned, Road, Stage, on_cpu
+from prunekit.algorithms.results import Pruned, Road, Stage, judged, on_cpu
 from prunekit.algorithms.schedules import cut, kept_by_round
 from prunekit.masks import Keep, Mask
 from prunekit.nets import Config, Dataset, fit
@@ -85,7 +85,9 @@ def rare_gems(
     scores, clamping before each forward pass and training all that was not removed are taken. Geometric describes
     the algorithm in half a sentence.
     """
-    period = _checks.count("period", period)
+    judged("search", search)
+    judged("fine_tune", fine_tune)
+    signed_constant, period = _checks.flag("signed_constant", signed_constant), _checks.count("period", period)
     rounds, left = divmod(search.epochs, period)
     if left or not rounds:
         raise ValueError(f"period is {period}: give a divisor of the {search.epochs} epochs of the search")

@@ -9,7 +9,7 @@ from torch import nn
 
 from prunekit import _networks, scores
 from prunekit._networks import Names
-from prunekit.algorithms.results import Pruned, Road, on_cpu
+from prunekit.algorithms.results import Pruned, Road, judged, on_cpu
 from prunekit.algorithms.schedules import cut, kept_by_round, split
 from prunekit.masks import Keep
 from prunekit.nets import Config, Dataset
@@ -64,6 +64,7 @@ def iterative_magnitude_pruning(
     Source: Frankle and Carbin (2019), Section 1; rewinding to an early epoch: Frankle et al. (2020). Geometric,
     Section 5.3 (LTH) and Section 6 (IMP), does not say to what it rewinds.
     """
+    judged("config", config)
     total = sum(p.numel() for p in scores.prunable(model, parameters).values())
     counts = kept_by_round(total, keep, rounds)
     early, late = split(config, rewind)

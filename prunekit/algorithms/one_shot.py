@@ -8,7 +8,7 @@ from torch import nn
 
 from prunekit import scores
 from prunekit._networks import Names
-from prunekit.algorithms.results import Pruned, Road
+from prunekit.algorithms.results import Pruned, Road, judged
 from prunekit.masks import Keep, Mask
 from prunekit.nets import Config, Dataset
 
@@ -52,6 +52,9 @@ def global_one_shot(
     -----
     Source: geometric, equation (2) and Section 5.3 (GOP).
     """
+    judged("config", config)
+    if fine_tune is not None:
+        judged("fine_tune", fine_tune)
     road = Road(model, data, resume)
     found = scores.magnitude(model, parameters=parameters)
     Mask.from_scores(found, keep)  # refuses a bad count before the training

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
-from prunekit import _networks
+from prunekit import _checks, _networks
 from prunekit._networks import State
 from prunekit.masks import Mask
 from prunekit.nets import Config, Dataset, Fitted, History, evaluate, fit
@@ -108,8 +109,9 @@ class Road:
     """
 
     def __init__(self, model: nn.Module, data: Dataset, resume: str | os.PathLike[str] | None) -> None:
-        self.model, self.data = model, data
-        self.folder = None if resume is None else Path(resume)
+        self.model = _networks.module(model)
+        self.data = _checks.instance("data", data, Dataset, "a prunekit.nets.Dataset")
+        self.folder = None if resume is None else _checks.path("resume", resume)
         self.stages: list[Stage] = []
         self.masks: list[Mask] = []
 
@@ -142,6 +144,11 @@ class Road:
         on = self.data.to(next(self.model.parameters()).device)
         (_, train), (_, test) = evaluate(self.model, on, train=True), evaluate(self.model, on)
         return Pruned(algorithm, self.model, tuple(self.masks), tuple(self.stages), rewound, train, test)
+
+
+def judged(name: str, config: Any) -> Config:
+    """Return a configuration, refusing what is none."""
+    return _checks.instance(name, config, Config, "a prunekit.nets.Config")
 
 
 def on_cpu(state: State) -> State:

@@ -50,7 +50,10 @@ def kept_by_round(total: int, keep: Keep | Sequence[Keep], rounds: int | None = 
     else:
         if rounds is None:
             raise ValueError("rounds is missing: give the number of rounds, or a sequence of what is kept after each")
-        last, number = count_kept("keep", keep, total), _checks.count("rounds", rounds)
+        last, number = (
+            count_kept("keep", keep, total),
+            _checks.count("rounds", rounds, 1, total, high_is="total, as each round removes some"),
+        )
         counts = [round(total * (last / total) ** (k / number)) for k in range(1, number + 1)]
     if not counts:
         raise ValueError("keep is empty: give what is kept after each round")
@@ -77,8 +80,15 @@ def cut(scores: Scores, keep: int, within: Mask | None = None) -> Mask:
     ValueError
         If fewer weights are there than shall be kept, or the names or shapes differ.
     """
+    _checks.instance("scores", scores, Mapping, "tensors by parameter name")
     if within is None:
         return Mask.from_scores(scores, keep)
+    _checks.instance("within", within, Mask, "a Mask")
+    for name, found in scores.items():
+        if not isinstance(name, str) or not isinstance(found, Tensor):
+            raise TypeError(f"scores[{name!r}] is {_checks.shown(found)}: give a tensor by a parameter's name")
+        if name in within and found.shape != within[name].shape:
+            raise ValueError(f"scores[{name!r}] has shape {tuple(found.shape)}: within has {tuple(within[name].shape)}")
     if set(scores) != set(within):
         raise ValueError(f"scores cover {', '.join(scores)}: give those of {', '.join(within)}")
     keep = _checks.count("keep", keep, 1, within.kept, high_is="the number of weights that are there")

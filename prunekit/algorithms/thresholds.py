@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from prunekit import cones
+from prunekit import _checks, cones
 from prunekit._checks import Floats, Seed
 from prunekit._networks import Loss
 from prunekit.algorithms.results import Pruned, Stage
@@ -118,10 +118,13 @@ def cut_thresholds(
     Source: geometric, Section 6 and Figure 4; T: equation (18). The paper does not say how it takes ε, R and the
     Hessian there.
     """
+    _checks.instance("result", result, Pruned, "a Pruned")
+    _checks.instance("data", data, Dataset, "a prunekit.nets.Dataset")
+    _checks.function("loss", loss, "a function (outputs, labels) -> mean over the samples")
+    grid = _shares(shares)
     stages = [stage for stage in result.stages if stage.cut is not None]
     if not stages:
         raise ValueError("result has no cut after a training: give one of an algorithm that trains first")
-    grid = np.asarray(shares, dtype=float)
     model = copy.deepcopy(result.model)
     found = []
     for stage in stages:
@@ -134,6 +137,14 @@ def cut_thresholds(
             model, training_pairs(data), loss, batch_size=batch_size, shuffles=shuffles, seed=seed
         )
         found.append(_at_cut(stage, model, data, landscape, epsilon, grid, negative))
+    return found
+
+
+def _shares(shares: Sequence[float]) -> Floats:
+    """Return shares above 0 and of at most 1; there may be none."""
+    found = _checks.numbers("shares", _checks.listed("shares", shares, "fractions"))
+    if found.ndim != 1 or np.any((found <= 0) | (found > 1)):
+        raise ValueError(f"shares is {_checks.shown(shares)}: give fractions above 0 and of at most 1")
     return found
 
 

@@ -27,13 +27,15 @@ def radii(eigenvalues: ArrayLike, epsilon: float) -> Floats:
     h = _checks.vector("eigenvalues", eigenvalues)
     if h.min() <= 0:
         raise ValueError(f"eigenvalues reach down to {h.min():.3g}: give eigenvalues above 0, for finite radii")
-    return np.sqrt(2 * _checks.scalar("epsilon", epsilon, positive=True) / h)
+    with np.errstate(over="ignore"):
+        found = np.sqrt(2 * _checks.scalar("epsilon", epsilon, positive=True) / h)
+    return _checks.finite("a radius", found, "eigenvalues or epsilon")
 
 
 def ellipsoid_width_as_published(radii: ArrayLike) -> float:
     """Return √(Σ r_i²), geometric's Gaussian width of an ellipsoid: an upper bound. Source: Lemma 1, equation (15)."""
     longest, squares = _relative("radii", radii)
-    return longest * math.sqrt(float(squares.sum()))
+    return _checks.finite("the width", longest * math.sqrt(float(squares.sum())), "radii")
 
 
 def sampled_ellipsoid_width(radii: ArrayLike, draws: int, *, seed: Seed) -> Estimate:
@@ -51,14 +53,16 @@ def sampled_ellipsoid_width(radii: ArrayLike, draws: int, *, seed: Seed) -> Esti
         Of the Gaussian vectors.
     """
     longest, squares = _relative("radii", radii)
-    draws, rng = _checks.count("draws", draws), _checks.generator(seed)
+    draws, rng = _checks.draws("draws", draws, squares.size), _checks.generator(seed)
+    _checks.room("draws", draws, 16.0 * draws)
     size = max(1, ENTRIES // squares.size)
     parts = [
         np.sqrt(rng.standard_normal((min(size, draws - start), squares.size)) ** 2 @ squares)
         for start in range(0, draws, size)
     ]
     found = estimates.mean(np.concatenate(parts))
-    return Estimate(longest * found.value, longest * found.error if longest else 0.0)
+    value = _checks.finite("the width", longest * found.value, "radii")
+    return Estimate(value, longest * found.error if longest else 0.0)
 
 
 def _relative(name: str, radii: ArrayLike) -> tuple[float, Floats]:
@@ -87,7 +91,7 @@ def ellipsoid_width(radii: ArrayLike) -> float:
     log_t = np.arange(-60.0, 60.0, step)
     exponents = np.array([np.log1p(2 * t * squares / total).sum() for t in np.exp(log_t)])
     integral = step * float(np.sum(-np.expm1(-exponents / 2) * np.exp(-log_t / 2)))
-    return longest * math.sqrt(total / (4 * math.pi)) * integral
+    return _checks.finite("the width", longest * math.sqrt(total / (4 * math.pi)) * integral, "radii")
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +133,12 @@ class EllipsoidCone:
         object.__setattr__(self, "eigenvalues", np.maximum(h, 0.0))
         object.__setattr__(self, "coordinates", c)
         object.__setattr__(self, "epsilon", _checks.scalar("epsilon", self.epsilon, positive=True))
-        axes, slopes = (np.eye(h.size), np.zeros(h.size)) if self.whole else self._standard_form()
+        what, rescale = "the cone", "eigenvalues, coordinates or epsilon"
+        with _checks.in_range(what, rescale):
+            _checks.finite(what, self.energy, rescale)
+            axes, slopes = (np.eye(h.size), np.zeros(h.size)) if self.whole else self._standard_form()
+            _checks.finite(what, axes, rescale)
+            _checks.finite(what, slopes, rescale)
         object.__setattr__(self, "_axes", axes)
         object.__setattr__(self, "_slopes", slopes)
 
@@ -156,7 +165,7 @@ class EllipsoidCone:
         if -values[0] < 100 * np.finfo(float).eps * np.abs(values).max():
             raise FloatingPointError(
                 f"the cone is too thin for double precision (2ε/cᵀHc = {2 * self.epsilon / self.energy:.3g}): "
-                "give a larger epsilon or eigenvalues of less spread"
+                "give a larger epsilon, smaller coordinates, or eigenvalues of less spread"
             )
         slopes = np.maximum(values, 0.0) / -values[0]
         slopes[slopes < ROUNDING * slopes.max()] = 0  # directions that M sends to 0, which the cone holds both ways

@@ -54,7 +54,7 @@ def dimension_as_published(spectrum: Spectrum | Measure, epsilon: float, distanc
         For a negative eigenvalue or an argument out of range.
     """
     spectrum, twice = counting(spectrum), _tolerance(epsilon)
-    squared = _checks.scalar("distance", distance) ** 2
+    squared = _square("distance", distance)
     return spectrum.integrate(lambda h: twice / (twice + squared * h))
 
 
@@ -251,4 +251,10 @@ def _clipped(h: Floats) -> Floats:
 
 def _tolerance(epsilon: float) -> float:
     """Return 2ε."""
-    return 2 * _checks.scalar("epsilon", epsilon, positive=True)
+    return _checks.finite("2ε", 2 * _checks.scalar("epsilon", epsilon, positive=True), "epsilon")
+
+
+def _square(name: str, value: float) -> float:
+    """Return the square of a number of at least 0."""
+    found = _checks.scalar(name, value)
+    return _checks.finite(f"the square of {name}", found * found, name)

@@ -94,7 +94,7 @@ class CircularCone:
         along = np.maximum(axis * cosine + rest * sine, 0)  # length of the projection on the nearest ray
         share = np.divide(along * sine, rest, out=np.zeros_like(rest), where=rest > 0)
         found = np.column_stack([along * cosine, points[:, 1:] * share[:, None]])
-        return np.where(inside[:, None], points, found)
+        return _checks.finite("the projection", np.where(inside[:, None], points, found), "points")
 
     @property
     def statistical_dimension(self) -> float:
@@ -137,7 +137,9 @@ class Subspace:
 
     def project(self, points: Floats) -> Floats:
         """Return the nearest points (n, D) of the subspace."""
-        return np.asarray(as_points(points, self.ambient) @ self.basis @ self.basis.T)
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = as_points(points, self.ambient) @ self.basis @ self.basis.T
+        return _checks.finite("the projection", np.asarray(found), "points")
 
     @property
     def statistical_dimension(self) -> float:
@@ -183,7 +185,8 @@ class DescentCone:
     def of_sparsity(cls, ambient: int, s: int) -> DescentCone:
         """Return the cone at a point of R^D whose first s entries are 1, up to signs and order the only one."""
         ambient = _checks.count("ambient", ambient)
-        s = _checks.count("s", s, 1, ambient, high_is="the dimension of the space")
+        s = _checks.count("s", s, 1, ambient, high_is="the dimension of the space, ambient")
+        _checks.room("ambient", ambient, 16.0 * ambient)
         return cls(np.repeat([1.0, 0.0], [s, ambient - s]))
 
     @property
@@ -210,7 +213,7 @@ class DescentCone:
         totals = along[:, None] + np.column_stack([np.zeros(len(points)), np.cumsum(largest, axis=1)])
         tau = np.maximum(np.max(totals / np.arange(self.sparsity, self.ambient + 1), axis=1), 0)[:, None]
         polar = np.where(on, tau * np.sign(self.point), np.clip(points, -tau, tau))
-        return np.asarray(points - polar)
+        return _checks.finite("the projection", np.asarray(points - polar), "points")
 
     @property
     def statistical_dimension(self) -> float:
@@ -255,7 +258,9 @@ class DescentCone:
             bounds=[(-1, 1)] * int(np.count_nonzero(~on)) + [(0, 2)],
         )
         if found.status != 0:
-            raise RuntimeError(f"the linear program of the descent cone ended with: {found.message}")
+            raise FloatingPointError(
+                f"the linear program of the descent cone ended with: {found.message}; give basis orthonormal columns"
+            )
         return bool(found.x[-1] <= 1 + TOUCHING)
 
 

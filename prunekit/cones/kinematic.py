@@ -13,8 +13,10 @@ from scipy import special
 
 from prunekit import _checks
 from prunekit._checks import Floats, Integers, Seed
-from prunekit.cones.sampling import Cone, random_subspace
+from prunekit.cones.sampling import Cone, judged, random_subspace
 from prunekit.estimates import Estimate
+
+_PRICE = 1000  # of a decision whether a subspace meets a cone, a program of its own, in numbers drawn
 
 
 def step(dimension: float, k: Floats | float, ambient: int) -> Floats:
@@ -62,7 +64,8 @@ def error_bounds(dimension: float, k: Floats | float, ambient: int) -> tuple[Flo
         As for `step`.
     """
     surplus = _surplus(dimension, k, ambient)
-    tail = np.minimum(4 * np.exp(-(surplus**2) / (8 * ambient)), 1)
+    with np.errstate(over="ignore"):
+        tail = np.minimum(4 * np.exp(-(surplus**2) / (8 * ambient)), 1)
     return np.where(surplus > 0, 1 - tail, 0.0), np.where(surplus < 0, tail, 1.0)
 
 
@@ -71,7 +74,10 @@ def _surplus(dimension: float, k: Floats | float, ambient: int) -> Floats:
     dimension = _checks.scalar("dimension", dimension)
     if dimension > ambient:
         raise ValueError(f"dimension is {dimension}: give one of at most the ambient {ambient}")
-    return np.asarray(dimension + _checks.numbers("k", k) - ambient)
+    dimensions = _checks.numbers("k", k)
+    if not np.isfinite(dimensions).all():
+        raise ValueError("k is infinite: give dimensions of subspaces")
+    return np.asarray(dimension + dimensions - ambient)
 
 
 def simulate(cone: Cone, k: int, draws: int, *, seed: Seed) -> Estimate:
@@ -90,7 +96,10 @@ def simulate(cone: Cone, k: int, draws: int, *, seed: Seed) -> Estimate:
     seed : int, SeedSequence or Generator
         Of the subspaces.
     """
-    draws, rng = _checks.count("draws", draws), _checks.generator(seed)
+    judged(cone, "meets")
+    k = _checks.count("k", k, 0, cone.ambient, high_is="the dimension of the space")
+    draws = _checks.draws("draws", draws, _PRICE * cone.ambient, each_is="a decision each counts as many")
+    rng = _checks.generator(seed)
     hits = sum(cone.meets(random_subspace(cone.ambient, k, seed=rng)) for _ in range(draws))
     p = (hits + 1) / (draws + 2)
     return Estimate(hits / draws, math.sqrt(p * (1 - p) / draws))
@@ -117,7 +126,10 @@ def first_meetings(cone: Cone, draws: int, *, seed: Seed) -> Integers:
     (draws,) array
         From 1 to D.
     """
-    draws, rng = _checks.count("draws", draws), _checks.generator(seed)
+    judged(cone, "meets")
+    draws = _checks.draws("draws", draws, _PRICE * cone.ambient, each_is="a decision each counts as many")
+    _checks.room("draws", draws, 8.0 * draws)
+    rng = _checks.generator(seed)
     found = np.empty(draws, dtype=np.intp)
     for i in range(draws):
         frame = random_subspace(cone.ambient, cone.ambient, seed=rng)

@@ -49,9 +49,10 @@ def one_shot_losses(hessian: ArrayLike, weights: ArrayLike) -> Floats:
     """
     weights = _checks.vector("weights", weights)
     order = kept_order(weights)
-    terms = _matrix(hessian, weights.size)[np.ix_(order, order)] * np.outer(weights[order], weights[order])
-    corners = np.cumsum(np.cumsum(terms[::-1, ::-1], axis=0), axis=1)
-    return np.append(np.diagonal(corners)[::-1] / 2, 0.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        terms = _matrix(hessian, weights.size)[np.ix_(order, order)] * np.outer(weights[order], weights[order])
+        corners = np.cumsum(np.cumsum(terms[::-1, ::-1], axis=0), axis=1)
+    return _checks.finite("a loss", np.append(np.diagonal(corners)[::-1] / 2, 0.0), "hessian or weights")
 
 
 def reoptimized_losses(hessian: ArrayLike, weights: ArrayLike) -> Floats:
@@ -81,6 +82,12 @@ def reoptimized_losses(hessian: ArrayLike, weights: ArrayLike) -> Floats:
     """
     weights = _checks.vector("weights", weights)
     H = _matrix(hessian, weights.size)
+    with _checks.in_range("a loss", "hessian or weights"):
+        return _checks.finite("a loss", _reoptimized(H, weights), "hessian or weights")
+
+
+def _reoptimized(H: Floats, weights: Floats) -> Floats:
+    """Return the losses (D + 1,) of `reoptimized_losses`."""
     order = kept_order(weights)
     size, scales = float(np.abs(H).max()), _scales(H)
     root, noise = _root(H, scales)
@@ -163,9 +170,11 @@ def _matrix(hessian: ArrayLike, size: int) -> Floats:
     found = _checks.array("hessian", hessian, ndim=2)
     if found.shape != (size, size):
         raise ValueError(f"hessian has shape {found.shape}, and there are {size} weights: give it as ({size}, {size})")
-    if np.abs(found - found.T).max() > 1e-10 * np.abs(found).max():
+    with np.errstate(over="ignore"):
+        asymmetry = np.abs(found - found.T).max()
+    if asymmetry > 1e-10 * np.abs(found).max():
         raise ValueError("hessian is not symmetric: give (H + H.T) / 2, if that is meant")
-    return (found + found.T) / 2
+    return found / 2 + found.T / 2  # halves, since a sum may leave the range
 
 
 def smallest_kept(losses: ArrayLike, epsilon: float) -> int:
@@ -189,6 +198,7 @@ def self_consistent(share: Callable[[int], float], ambient: int) -> int:
     ambient : int
         D.
     """
+    _checks.function("share", share)
     low, high = -1, _checks.count("ambient", ambient)
     while high - low > 1:
         k = (low + high) // 2

@@ -6,7 +6,7 @@ unit sphere is w = E|Π_C g| (see `gaussian_width`). So δ - w² is the variance
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -59,7 +59,9 @@ def projected_norms(cone: Projector, draws: int, *, seed: Seed) -> Norms:
     FloatingPointError
         If a projection is not finite.
     """
-    draws, rng = _checks.count("draws", draws), _checks.generator(seed)
+    judged(cone, "project")
+    draws, rng = _checks.draws("draws", draws, cone.ambient), _checks.generator(seed)
+    _checks.room("draws", draws, 16.0 * draws)
     size = max(1, ENTRIES // cone.ambient)
     norms = np.empty((2, draws))
     for start in range(0, draws, size):
@@ -67,8 +69,16 @@ def projected_norms(cone: Projector, draws: int, *, seed: Seed) -> Norms:
         nearest = cone.project(points)
         here = slice(start, start + len(points))
         norms[0, here], norms[1, here] = np.linalg.norm(nearest, axis=1), np.linalg.norm(points - nearest, axis=1)
-    _checks.finite("the projection", norms)
+    _checks.finite("the projection", norms, "what cone.project returns")
     return Norms(*norms)
+
+
+def judged(cone: Any, *methods: str) -> None:
+    """Refuse what is no cone: it must have a dimension `ambient` and some methods."""
+    lacks = [name for name in ("ambient", *methods) if not hasattr(cone, name)]
+    if lacks or isinstance(cone, type):
+        raise TypeError(f"cone is {_checks.shown(cone)}: give one with {' and '.join(('ambient', *methods))}")
+    _checks.count("ambient of cone", cone.ambient)
 
 
 def statistical_dimension(cone: Projector, draws: int, *, seed: Seed) -> Estimate:
@@ -95,8 +105,10 @@ def dimension_of(norms: Norms, ambient: int) -> Estimate:
     ambient : int
         D.
     """
-    squares = norms.cone**2
-    return estimates.mean(ambient * squares / (squares + norms.polar**2))
+    inner, outer = _both(norms)
+    ambient = _checks.count("ambient", ambient)
+    squares = inner**2
+    return estimates.mean(ambient * squares / (squares + outer**2))
 
 
 def gaussian_width(cone: Projector, draws: int, *, seed: Seed) -> Estimate:
@@ -124,7 +136,7 @@ def excess(norms: Norms) -> Estimate:
     ValueError
         If there are fewer than two draws.
     """
-    found = _several(norms.cone)
+    found, _ = _both(norms, 2)
     return Estimate(float(found.var(ddof=1)), estimates.mean((found - found.mean()) ** 2).error)
 
 
@@ -140,17 +152,20 @@ def intrinsic_variance(norms: Norms) -> Estimate:
     ValueError
         If there are fewer than two draws.
     """
-    inner, outer = _several(norms.cone) ** 2, _several(norms.polar) ** 2
+    inner, outer = (each**2 for each in _both(norms, 2))
     products = -(inner - inner.mean()) * (outer - outer.mean())
     found = estimates.mean(products)
     return Estimate(found.value * inner.size / (inner.size - 1), found.error)
 
 
-def _several(norms: Floats) -> Floats:
-    found = _checks.nonnegative_vector("norms", norms)
-    if found.size < 2:
-        raise ValueError(f"norms holds {found.size} draw: give at least two")
-    return found
+def _both(norms: Norms, least: int = 1) -> tuple[Floats, Floats]:
+    """Return the norms of both projections, of at least so many draws."""
+    _checks.instance("norms", norms, Norms, "Norms, as projected_norms returns them")
+    inner = _checks.nonnegative_vector("norms.cone", norms.cone)
+    outer = _checks.nonnegative_vector("norms.polar", norms.polar, inner.size, like="norms.cone")
+    if inner.size < least:
+        raise ValueError(f"norms holds {inner.size} draw: give at least two")
+    return inner, outer
 
 
 def random_subspace(ambient: int, k: int, *, seed: Seed) -> Floats:
@@ -164,14 +179,16 @@ def random_subspace(ambient: int, k: int, *, seed: Seed) -> Floats:
         Of the Gaussian matrix whose columns are made orthonormal.
     """
     ambient = _checks.count("ambient", ambient)
-    k = _checks.count("k", k, 0, ambient, high_is="the dimension of the space")
+    k = _checks.count("k", k, 0, ambient, high_is="the dimension of the space, ambient")
+    _checks.draws("ambient", ambient, k, 0, each_is="k")
+    _checks.room("ambient", ambient, 32.0 * ambient * k)
     basis, _ = np.linalg.qr(_checks.generator(seed).standard_normal((ambient, k)))
     return np.asarray(basis)
 
 
 def as_basis(basis: Floats, ambient: int) -> Floats:
     """Return a basis (D, k) as it is, refusing one of another space or with entries that are not finite. k may be 0."""
-    found = np.asarray(basis, dtype=float)
+    found = _checks.real_numbers("basis", basis)
     if found.ndim != 2 or found.shape[0] != ambient:
         raise ValueError(f"basis has shape {found.shape}: give columns in R^{ambient}, shape ({ambient}, k)")
     if not np.isfinite(found).all():

@@ -19,6 +19,7 @@ from prunekit._checks import Floats
 def orthant(ambient: int) -> Floats:
     """Return v_0, …, v_D of the nonnegative orthant, (D + 1,): binomial with D trials at 1/2."""
     D = _checks.count("ambient", ambient)
+    _checks.room("ambient", D, 64.0 * D)
     j = np.arange(D + 1.0)
     return np.exp(_log_binomial(D, j) - D * math.log(2))
 
@@ -42,6 +43,7 @@ def circular(ambient: int, angle: float) -> Floats:
         If an argument is out of its range.
     """
     D, angle = _checks.count("ambient", ambient, 2), acute(angle)
+    _checks.room("ambient", D, 64.0 * D)
     sine, cosine = math.sin(angle), math.cos(angle)
     j = np.arange(1.0, D)
     inner = _log_binomial((D - 2) / 2, (j - 1) / 2) + (j - 1) * math.log(sine) + (D - j - 1) * math.log(cosine)

@@ -334,8 +334,7 @@ def fitting(dimension: int, steps: int, storage: str, max_memory: float) -> int:
     ValueError
         If it takes more than `max_memory` bytes, or `storage` is no type there is.
     """
-    if storage not in STORAGE:
-        raise ValueError(f"storage is {storage!r}: give one of {', '.join(map(repr, STORAGE))}")
+    _checks.choice("storage", storage, tuple(STORAGE))
     limit = _checks.scalar("max_memory", max_memory, positive=True)
     needed = need(dimension, steps, storage)
     if needed <= limit:

@@ -79,7 +79,10 @@ class Matrix:
     def product(self, v: Any) -> Any:
         """Return the product with v, (D,) or (D, k), in double precision; a tensor for a tensor."""
         given = _vectors(v, self.dimension).to(self.device, torch.float64)
-        return _like(v, self.entries @ given)
+        found = self.entries @ given
+        if not bool(torch.isfinite(found).all()):
+            raise FloatingPointError("the product leaves the range of double precision: rescale v or entries")
+        return _like(v, found)
 
 
 class Curvature:
@@ -151,8 +154,8 @@ class Curvature:
         batch_size: int = 1000,
         double: bool = False,
     ) -> None:
-        if kind not in KINDS:
-            raise ValueError(f"kind is {kind!r}: give one of {', '.join(map(repr, KINDS))}")
+        _checks.choice("kind", kind, tuple(KINDS))
+        double = _checks.flag("double", double)
         if isinstance(data, Iterator):
             raise TypeError(
                 f"data is a {type(data).__name__}, which is read but once: give a list of it, or a DataLoader"
@@ -209,7 +212,8 @@ class Curvature:
         **options
             `kind`, `parameters`, `double`.
         """
-        _checks.count("batch_size", batch_size)
+        _checks.instance("data", data, Dataset, "a prunekit.nets.Dataset")
+        batch_size = _checks.count("batch_size", batch_size)
         return cls(model, loss, _TrainingSplit(data, batch_size), batch_size=batch_size, **options)
 
     def _check_types(self) -> None:
@@ -271,10 +275,13 @@ class Curvature:
         FloatingPointError
             If a product is not finite.
         """
-        given = _vectors(v, self.dimension).to(self.device, self.dtype)
+        with np.errstate(over="ignore"):
+            given = _vectors(v, self.dimension).to(self.device, self.dtype)
+        if not bool(torch.isfinite(given).all()):
+            raise FloatingPointError(f"v leaves the range of {self.dtype}, in which products are taken: rescale v")
         columns = given if given.ndim == 2 else given[:, None]
         found = torch.cat([self._times(part) for part in columns.split(_COLUMNS_AT_ONCE, dim=1)], dim=1).double()
-        _networks.finite("a product with the curvature", [found])
+        _networks.finite("a product of v with the curvature", [found])
         return _like(v, found.view(given.shape))
 
     def _times(self, V: Tensor, by: Product | None = None) -> Tensor:
@@ -337,12 +344,13 @@ class Curvature:
         ValueError
             If a name is none of the operator's parameters, or a shape is not the parameter's.
         """
-        unknown = sorted(set(values) - set(self.names))
+        _checks.instance("values", values, Mapping, "a mapping from names to tensors")
+        unknown = [name for name in values if name not in self.names]
         if unknown:
             raise ValueError(f"values names {unknown[0]!r}: give names among {', '.join(self.names)}")
         parts = []
         for name, p in zip(self.names, self._parameters, strict=True):
-            part = torch.as_tensor(values[name]).detach() if name in values else torch.zeros_like(p).detach()
+            part = _part(f"values[{name!r}]", values[name]) if name in values else torch.zeros_like(p).detach()
             if part.shape != p.shape:
                 raise ValueError(f"values[{name!r}] has shape {tuple(part.shape)}: give one of shape {tuple(p.shape)}")
             parts.append(part.to(self.device, torch.float64).flatten())
@@ -350,7 +358,7 @@ class Curvature:
 
     def unflatten(self, vector: Any) -> dict[str, Tensor]:
         """Return a vector's (D,) parts by parameter name, each of the parameter's shape."""
-        given = _vectors(vector, self.dimension)
+        given = _vectors(vector, self.dimension, "vector")
         if given.ndim != 1:
             raise ValueError(f"vector has shape {tuple(given.shape)}: give one of shape ({self.dimension},)")
         parts = given.split([p.numel() for p in self._parameters])
@@ -421,11 +429,25 @@ def _is_cut(x: Any, count: int) -> bool:
     return isinstance(x, Tensor) and x.ndim > 0 and len(x) == count
 
 
-def _vectors(v: Any, dimension: int) -> Tensor:
+def _part(name: str, value: Any) -> Tensor:
+    """Return a parameter's part of a vector: finite real numbers of any shape."""
+    if not isinstance(value, Tensor):
+        return torch.from_numpy(_checks.numbers(name, value))
+    return _networks.reals(name, value.reshape(-1)).reshape(value.shape)
+
+
+def rows_of(operator: Any) -> int:
+    """Return D, refusing what is no operator."""
+    if isinstance(operator, type) or not hasattr(operator, "dimension") or not hasattr(operator, "product"):
+        raise TypeError(f"operator is {_checks.shown(operator)}: give what has `dimension` and `product`")
+    return _checks.count("dimension of operator", operator.dimension)
+
+
+def _vectors(v: Any, dimension: int, name: str = "v") -> Tensor:
     """Return v as a tensor (D,) or (D, k), refusing other shapes."""
-    given = v.detach() if isinstance(v, Tensor) else torch.from_numpy(_checks.array("v", v, ndim=(1, 2)))
-    if given.ndim not in (1, 2) or len(given) != dimension:
-        raise ValueError(f"v has shape {tuple(given.shape)}: give ({dimension},) or ({dimension}, k)")
+    given = _networks.reals(name, v)
+    if len(given) != dimension:
+        raise ValueError(f"{name} has shape {tuple(given.shape)}: give ({dimension},) or ({dimension}, k)")
     return given
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from prunekit import _checks
 from prunekit._checks import Floats, Seed
 from prunekit.curvature.lanczos import Ritz, Run, advance, checkpoints, fitting, need
-from prunekit.curvature.operator import Operator
+from prunekit.curvature.operator import Operator, rows_of
 from prunekit.estimates import Estimate
 from prunekit.nets import checkpoint
 from prunekit.spectrum import Gap, Measure, Spectrum
@@ -56,10 +56,13 @@ class Probing:
         resume: str | os.PathLike[str] | None = None,
         progress: bool | None = False,
     ) -> None:
-        self.operator, D = operator, operator.dimension
-        self.probes = _checks.count("probes", probes)
+        self.operator, D = operator, rows_of(operator)
+        self.probes = _checks.draws("probes", probes, D)
+        shared = _checks.flag("shared", shared)
+        budget = _checks.count("budget", budget, self.probes if steps is None else 1)
+        resume = None if resume is None else _checks.path("resume", resume)
         if steps is None:
-            most = _checks.count("budget", budget, self.probes) // self.probes
+            most = budget // self.probes
             self.levels = _until(_within(min(most, D), D, self.probes, storage, max_memory))
         else:
             self.levels = [min(_checks.count("steps", steps), D)]
@@ -379,8 +382,7 @@ def _starts(D: int, probes: int, seed: Seed, distribution: str, device: torch.de
         "gaussian": lambda rng: rng.standard_normal(D),
         "rademacher": lambda rng: 2.0 * rng.integers(0, 2, D) - 1.0,
     }
-    if distribution not in draws:
-        raise ValueError(f"distribution is {distribution!r}: give one of {', '.join(map(repr, draws))}")
+    _checks.choice("distribution", distribution, tuple(draws))
     generators = _checks.generator(seed).spawn(probes)
     return (torch.from_numpy(draws[distribution](rng)).to(device) for rng in generators)
 
@@ -389,7 +391,8 @@ def bar_of(total: int, progress: bool | None) -> Any:
     """Return a bar over all products."""
     from tqdm import tqdm  # not tqdm.auto, which warns in a kernel without widgets
 
-    return tqdm(total=total, desc="Lanczos", unit="product", disable=None if progress is None else not progress)
+    hidden = None if progress is None else not _checks.flag("progress", progress)
+    return tqdm(total=total, desc="Lanczos", unit="product", disable=hidden)
 
 
 class _Book:

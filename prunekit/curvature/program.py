@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from prunekit import _checks, _networks
 from prunekit._checks import Floats, Seed
 from prunekit._networks import Loss
-from prunekit.curvature.operator import Operator
+from prunekit.curvature.operator import Operator, rows_of
 from prunekit.curvature.zeros import row_norms
 from prunekit.estimates import Estimate
 from prunekit.spectrum import Measure, Spectrum
@@ -58,12 +59,26 @@ def tolerance(
     ValueError
         If the data make a single batch.
     """
-    inputs, labels = data
+    _checks.function("loss", loss, "a function (outputs, labels) -> mean over the samples")
+    inputs, labels = _pair(data)
     size = _checks.count("batch_size", batch_size, 1, len(labels) - 1, high_is="so that there are two batches")
     order = torch.from_numpy(_checks.generator(seed).permutation(len(labels))).to(labels.device)
-    with torch.no_grad(), _networks.evaluating(model):
+    with torch.no_grad(), _networks.evaluating(_networks.module(model)):
         losses = [float(_networks.mean_loss(loss, model(inputs[k]), labels[k])) for k in order.split(size)]
     return float(np.std(losses))
+
+
+def _pair(data: Any) -> tuple[Tensor, Tensor]:
+    """Return inputs and labels, a row a sample in each."""
+    if not isinstance(data, tuple | list) or len(data) != 2 or not all(isinstance(x, Tensor) for x in data):
+        raise TypeError(f"data is {_checks.shown(data)}: give a pair (inputs, labels) of tensors")
+    inputs, labels = data
+    if inputs.ndim == 0 or labels.ndim == 0 or len(inputs) != len(labels) or len(labels) < 2:
+        raise ValueError(
+            f"data has inputs of shape {tuple(inputs.shape)} and labels of shape {tuple(labels.shape)}: give a row "
+            "a sample in each, at least two"
+        )
+    return inputs, labels
 
 
 def smoothed(
@@ -98,6 +113,8 @@ def smoothed(
     FloatingPointError
         If the density is 0 everywhere on the grid: every node is lost.
     """
+    _checks.instance("spectrum", spectrum, Spectrum, "a Spectrum")
+    _checks.room("bins", bins, 48.0 * _checks.count("bins", bins, 2))
     count, width = _checks.count("bins", bins, 2), _checks.scalar("variance", variance, positive=True)
     frame = _checks.scalar("margin", margin, positive=True)
     low = float(np.mean([probe.nodes[0] for probe in spectrum.probes])) - frame
@@ -112,7 +129,10 @@ def smoothed(
         density[near] += weight * np.exp(-((grid[near] - node) ** 2) / (2 * spread))
     there = density > 0
     if not there.any():
-        raise FloatingPointError("the smoothed density is 0 everywhere on the grid: every node lies between its points")
+        raise FloatingPointError(
+            "the smoothed density is 0 everywhere on the grid: every node lies between its points; give more bins, a "
+            "larger variance or a smaller margin"
+        )
     readings = density[there] * (spectrum.dimension / density[there].sum())
     return Spectrum((Measure(grid[there], readings),), exact=True)
 
@@ -159,7 +179,8 @@ def sampled_zero_rows(
     ValueError
         If `weights` has another length.
     """
-    found = _checks.vector("weights", weights, operator.dimension, like=f"the operator has {operator.dimension} rows")
+    D = rows_of(operator)
+    found = _checks.vector("weights", weights, D, like=f"the operator has {D} rows")
     count = _checks.count("rows", rows, 1, found.size, high_is="the rows there are")
     limit = _checks.scalar("threshold", threshold, positive=True)
     order = np.argsort(np.abs(found), kind="stable")
@@ -210,11 +231,16 @@ def pruned_share(
     -----
     Source: Corollary 1, equation (18), with r² = 2ε/|h|.
     """
-    twice = 2 * _checks.scalar("epsilon", epsilon, positive=True)
+    _checks.instance("spectrum", spectrum, Spectrum, "a Spectrum")
+    _checks.function("distance", distance)
+    rounded = _checks.flag("rounded", rounded)
+    twice = _checks.finite("2ε", 2 * _checks.scalar("epsilon", epsilon, positive=True), "epsilon")
     z = _checks.scalar("zero_share", zero_share)
     if z > 1:
         raise ValueError(f"zero_share is {z}: give a share from 0 to 1")
-    shares = np.arange(_checks.count("steps", steps)) / steps
+    steps = _checks.draws("steps", steps, 1000, each_is="an integral each counts as many")
+    _checks.room("steps", steps, 64.0 * steps)
+    shares = np.arange(steps) / steps
     distances = _checks.nonnegative_vector("distance", [distance(float(s)) for s in shares])
     if rounded:
         distances = np.rint(distances)

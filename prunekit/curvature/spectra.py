@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
 
-from prunekit import _checks
+from prunekit import _checks, _networks
 from prunekit._checks import Floats, Seed
 from prunekit.curvature.lanczos import Run, advance, fitting
-from prunekit.curvature.operator import Operator
+from prunekit.curvature.operator import Operator, rows_of
 from prunekit.curvature.probing import ACCURACY, BUDGET, MAX_MEMORY, Probing, bar_of, rules
 from prunekit.spectrum import Measure, Spectrum
 
@@ -98,7 +98,7 @@ def spectrum(
     are counted once: variance-reduced quadrature, Bhattacharjee et al. (SODA 2025). Full reorthogonalization: one
     product and 4 D j operations for the j-th vector of the basis.
     """
-    wanted = () if integrand is None else (integrand,) if callable(integrand) else tuple(integrand)
+    wanted = () if integrand is None else (integrand,) if callable(integrand) else _functions(integrand)
     probing = Probing(
         operator, steps=steps, probes=probes, budget=budget, shared=shared, seed=seed, distribution=distribution,
         storage=storage, max_memory=max_memory, resume=resume, progress=progress,
@@ -109,6 +109,12 @@ def spectrum(
     for f in wanted:
         probing.resolve(lambda found, f=f: found.integrate(f), tolerance)  # type: ignore[misc]
     return probing.spectrum
+
+
+def _functions(integrand: Any) -> tuple[Integrand, ...]:
+    """Return several integrands."""
+    listed = _checks.listed("integrand", integrand, "functions of the eigenvalues")
+    return tuple(_checks.function("an entry of integrand", each) for each in listed)
 
 
 def vector_measure(
@@ -143,10 +149,13 @@ def vector_measure(
     ValueError
         If c is 0 or has another length, and as for `spectrum`.
     """
-    D = operator.dimension
+    D = rows_of(operator)
     steps = min(_checks.count("steps", steps), D)
     fitting(D, steps, storage, max_memory)
-    given = c.detach().double() if isinstance(c, Tensor) else torch.from_numpy(_checks.vector("c", c))
+    given = _networks.reals("c", c).double()
+    length = float(torch.linalg.vector_norm(given))
+    if given.ndim == 1 and bool(given.any()) and not 0 < length**2 < math.inf:
+        raise FloatingPointError(f"c has the length {length}, whose square leaves double precision: rescale c")
     if given.shape != (D,):
         raise ValueError(f"c has shape {tuple(given.shape)}: give one of shape ({D},)")
     if not bool(torch.isfinite(given).all()) or not bool(given.any()):

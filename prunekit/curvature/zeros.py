@@ -16,9 +16,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from prunekit import _checks, estimates
+from prunekit import _checks, _networks, estimates
 from prunekit._checks import Floats, Seed
-from prunekit.curvature.operator import Operator
+from prunekit.curvature.operator import Operator, rows_of
 from prunekit.curvature.spectra import spectrum
 from prunekit.estimates import Estimate
 from prunekit.nets import checkpoint
@@ -40,12 +40,8 @@ class Restricted:
     """
 
     def __init__(self, operator: Operator, kept: ArrayLike) -> None:
-        mask = np.asarray(kept)
-        if mask.dtype != np.bool_ or mask.shape != (operator.dimension,) or not mask.any():
-            raise ValueError(
-                f"kept is of kind {mask.dtype} and shape {mask.shape}: give a bool array of shape "
-                f"({operator.dimension},) that keeps something"
-            )
+        D = rows_of(operator)
+        mask = _checks.mask("kept", kept, D, like=f"operator has {D} rows")
         self.operator = operator
         self.device = getattr(operator, "device", torch.device("cpu"))
         self.places = torch.from_numpy(np.flatnonzero(mask)).to(self.device)
@@ -65,7 +61,7 @@ class Restricted:
 
     def product(self, v: Any) -> Any:
         """Return the block's product with v, (d,) or (d, k); a tensor for a tensor."""
-        given = v if isinstance(v, Tensor) else torch.from_numpy(_checks.array("v", v, ndim=(1, 2)))
+        given = _networks.reals("v", v)
         if len(given) != self.dimension:
             raise ValueError(f"v has shape {tuple(given.shape)}: give ({self.dimension},) or ({self.dimension}, k)")
         whole = given.new_zeros(self.operator.dimension, *given.shape[1:], device=self.device)
@@ -89,7 +85,7 @@ def row_norms(operator: Operator, rows: ArrayLike) -> Floats:
     (n,) array
         Σ_j |H_ij|, in units of the matrix.
     """
-    D = operator.dimension
+    D = rows_of(operator)
     wanted = _checks.indices("rows", rows, D)
     norms = []
     together = max(1, min(32, _BYTES // (8 * D)))
@@ -114,7 +110,7 @@ def zero_rows(operator: Operator, *, seed: Seed = 0) -> NDArray[np.bool_]:
     seed : int, SeedSequence or Generator
         Of the two vectors.
     """
-    draws = _checks.generator(seed).standard_normal((operator.dimension, _SIGHTINGS))
+    draws = _checks.generator(seed).standard_normal((rows_of(operator), _SIGHTINGS))
     found = np.asarray(operator.product(draws))
     return np.asarray((found == 0).all(1))
 
@@ -188,6 +184,8 @@ def counting(measure: Measure, x: float) -> tuple[float, float]:
     x : float
         Where to look.
     """
+    _checks.instance("measure", measure, Measure, "a Measure")
+    x = _checks.real("x", x)
     sums = np.concatenate([[0.0], np.cumsum(measure.weights)])
     below = int(np.searchsorted(measure.nodes, x, side="right"))  # nodes at or below x
     lower = sums[max(below - 1, 0)]

@@ -20,6 +20,7 @@ from prunekit.estimates import Estimate
 from prunekit.importance import gauss_newton
 
 _Method = Callable[["_Batch"], tuple[list[Tensor], list[Tensor]]]  # its diagonal and variance, layers last
+_PRICE = 10**5  # of a product with the Hessian, in numbers drawn
 _LARGEST_MATRIX = 10_000  # parameters; 800 MB in double precision
 
 
@@ -104,11 +105,10 @@ def hessian_diagonal(
     Definition 2.2; Hutchinson's estimator of a diagonal: Bekas, Kokiopoulou and Saad (2007).
     """
     theta = _networks.parameters(model, parameters)
-    _checks.count("probes", probes, 2)
+    _checks.draws("probes", probes, _PRICE, 2, each_is="a product each counts as many")
     hutchinson = _Hutchinson(probes, _networks.generator(seed))
     methods: dict[str, _Method] = {"exact": _exact, "gauss-newton": _gauss_newton, "hutchinson": hutchinson}
-    if method not in methods:
-        raise ValueError(f"method is {method!r}: give one of {', '.join(map(repr, methods))}")
+    _checks.choice("method", method, tuple(methods))
     _twice.refuse(model, theta, hessian=method != "gauss-newton")
     mean_of, held = Mean(loss, next(iter(theta.values()))), _twice.constants(model, theta)
     means: list[Tensor] = []

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from prunekit import _networks
+from prunekit import _checks, _networks
 from prunekit._losses import Mean
 from prunekit._networks import Data, Loss, Where
 from prunekit.importance.curvature import Diagonal
@@ -78,7 +78,10 @@ def _reference(reference: float | Mapping[str, Tensor], name: str, like: Tensor)
     if not isinstance(reference, Mapping):
         if isinstance(reference, bool) or not isinstance(reference, int | float):
             raise TypeError(f"reference is a {type(reference).__name__}: give 0 or tensors by parameter name")
-        return torch.full_like(like, float(reference))
+        value = _checks.real("reference", reference)
+        if abs(value) > torch.finfo(like.dtype).max:
+            raise FloatingPointError(f"reference is {value}, beyond the range of {like.dtype}: give less")
+        return torch.full_like(like, value)
     if name not in reference:
         raise ValueError(f"reference lacks {name!r}: give a tensor for each parameter in where")
     found = reference[name]
@@ -138,7 +141,7 @@ def hessian(model: nn.Module, diagonal: Diagonal | Mapping[str, Tensor], where: 
     -----
     Without the factor 1/2 of optimal brain damage. Source: li, Definition 2.2, equation (2.1).
     """
-    weighed = saliencies(model, diagonal)
+    weighed = _saliencies(model, diagonal)
     regions = _networks.regions(model, list(weighed) if where is None else where)
     missing = [name for name, region in regions.items() if name not in weighed and bool(region.any())]
     if missing:
@@ -169,11 +172,19 @@ def saliencies(model: nn.Module, diagonal: Diagonal | Mapping[str, Tensor]) -> d
     TypeError, ValueError
         If the diagonal is none, or does not fit the model.
     """
+    found = _saliencies(model, diagonal)
+    if not all(bool(torch.isfinite(t).all()) for t in found.values()):
+        raise FloatingPointError("a saliency is not finite: give finite weights in model and a finite diagonal")
+    return found
+
+
+def _saliencies(model: nn.Module, diagonal: Diagonal | Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return what `saliencies` does, finite or not."""
     values = diagonal.values if isinstance(diagonal, Diagonal) else diagonal
     if not isinstance(values, Mapping):
         raise TypeError(f"diagonal is a {type(diagonal).__name__}: give a Diagonal or tensors by parameter name")
-    theta = _networks.parameters(model, list(values))
+    theta = _networks.parameters(model, list(values), called="diagonal")
     for name, found in values.items():
-        if name not in theta or not isinstance(found, Tensor) or found.shape != theta[name].shape:
+        if name not in theta or not isinstance(found, Tensor) or found.shape != theta[name].shape or found.is_complex():
             raise ValueError(f"diagonal[{name!r}] is none of a parameter: give tensors in the parameters' shapes")
     return {name: values[name].detach().to(p.device).double() * p.double().square() for name, p in theta.items()}

@@ -57,6 +57,8 @@ def two_layer_diagonal(W: Tensor, V: Tensor, X: Tensor, *, chunk: int = 1024) ->
         mean = p @ V
         variance = sum((p[:, k, None] * (V[k] - mean).square() for k in range(len(V))), torch.zeros_like(z))
         of_W += (variance * (z > 0)).T @ x.square()
+    if not bool(torch.isfinite(of_W).all() and torch.isfinite(of_V).all()):
+        raise FloatingPointError("the diagonal leaves the range of double precision: rescale W, V or X")
     return TwoLayerDiagonal(of_W / len(X), of_V / len(X))
 
 
@@ -65,6 +67,8 @@ def _two_layers(W: Tensor, V: Tensor, X: Tensor) -> tuple[Tensor, Tensor, Tensor
     for name, given in (("W", W), ("V", V), ("X", X)):
         if not isinstance(given, Tensor):
             raise TypeError(f"{name} is a {type(given).__name__}: give a tensor")
+        if given.is_complex():
+            raise TypeError(f"{name} is of type {given.dtype}: give real numbers")
         if given.ndim != 2 or given.numel() == 0:
             raise ValueError(f"{name} has shape {tuple(given.shape)}: give a matrix of at least one entry")
         if not bool(torch.isfinite(given).all()):

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from torch import nn
 
+from prunekit import _checks
 from prunekit._checks import Floats
 from prunekit._networks import Loss, Names
 from prunekit.limit.landscape import Landscape
@@ -119,6 +120,15 @@ def compare_limits(
     TypeError, ValueError
         If an argument is not as described.
     """
+    _checks.instance("data", data, Dataset, "a prunekit.nets.Dataset")
+    methods = [_checks.choice("methods", each, METHODS) for each in _checks.listed("methods", methods, "methods")]
+    drop, program_steps = _checks.share("drop", drop), _checks.count("program_steps", program_steps)
+    if zero_share is not None:
+        zero_share = _checks.share("zero_share", zero_share)
+    if curvature_data is not None and (
+        isinstance(curvature_data, str | bytes) or not hasattr(curvature_data, "__iter__")
+    ):
+        raise TypeError(f"curvature_data is {_checks.shown(curvature_data)}: give pairs (inputs, labels) of tensors")
     if "published" not in methods:
         raise ValueError(f"methods is {tuple(methods)}: give 'published' among them, at whose limit the gap is taken")
     pairs = training_pairs(data)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,6 +23,7 @@ from prunekit.limit.sources import Dense, Lanczos, Scaled, Source
 from prunekit.spectrum import Measure, Spectrum
 
 Negative = Literal["absolute", "zero", "refuse"]
+NEGATIVE: tuple[Negative, ...] = get_args(Negative)
 _ROUNDING = 1e-12  # negative eigenvalues of this size, relative to the largest, are zeros of a dense solver
 
 
@@ -43,6 +44,10 @@ class Landscape:
         self.weights = _checks.vector("weights", weights)
         if not self.weights.any():
             raise ValueError("weights are all 0: there is nothing to prune")
+        with np.errstate(over="ignore"):
+            size = float(np.sum(self.weights**2))
+        if not 0 < size < np.inf:
+            raise FloatingPointError(f"weights have a squared norm of {size}: rescale weights")
         self.order = kept_order(self.weights)
         self._source = source
         self._found: dict[Any, Any] = {}
@@ -60,10 +65,11 @@ class Landscape:
         matrix = _checks.array("hessian", hessian, ndim=2)
         if matrix.shape != (found.size, found.size):
             raise ValueError(f"hessian has shape {matrix.shape}: weights has {found.size}, give one row for each")
-        asymmetry = float(np.abs(matrix - matrix.T).max())
+        with np.errstate(over="ignore"):
+            asymmetry = float(np.abs(matrix - matrix.T).max())
         if asymmetry > 1e-8 * float(np.abs(matrix).max()):
             raise ValueError(f"hessian is asymmetric by {asymmetry:.3g}: give (H + H.T) / 2, if that is meant")
-        return cls(found, Dense((matrix + matrix.T) / 2))
+        return cls(found, Dense(matrix / 2 + matrix.T / 2))  # halves, since a sum may leave the range
 
     @classmethod
     def of_operator(
@@ -108,11 +114,17 @@ class Landscape:
         ValueError, TypeError
             If the operator is of another size than the weights.
         """
-        found = _checks.vector("weights", weights, operator.dimension, like=f"operator has {operator.dimension} rows")
+        from prunekit.curvature.operator import rows_of
+
+        D = rows_of(operator)
+        found = _checks.vector("weights", weights, D, like=f"operator has {D} rows")
+        _checks.choice("storage", storage, ("float64", "float32"))
+        _checks.generator(seed)
         many = None if steps is None else _checks.count("steps", steps)
         along = None if direction_steps is None else _checks.count("direction_steps", direction_steps)
         probes = _checks.count("probes", probes)
         good = _checks.scalar("accuracy", accuracy, positive=True)
+        _checks.draws("probes", probes, D)
         most = _checks.count("budget", budget, probes)
         return cls(found, Lanczos(operator, many, probes, along, good, most, seed, storage))
 
@@ -172,6 +184,7 @@ class Landscape:
         ValueError
             If the Hessian is known by its products only, or has negative eigenvalues that are refused.
         """
+        _checks.choice("negative", negative, NEGATIVE)
         values, vectors = self.eigen
         if negative == "absolute":
             better = np.abs(values)
@@ -200,18 +213,20 @@ class Landscape:
 
     def read(self, of: Callable[[Spectrum], Estimate]) -> Estimate:
         """Return what is read off the spectrum, after as many steps as its `accuracy` needs and the budget has."""
-        found = of(self.spectrum)
+        _checks.function("of", of)
+        found = _estimate(of(self.spectrum))
         while not self.good(found) and self.refine():
-            found = of(self.spectrum)
+            found = _estimate(of(self.spectrum))
         return found
 
     def good(self, found: Estimate) -> bool:
         """Whether a number is as accurate as it is wanted."""
+        _checks.instance("found", found, Estimate, "an Estimate")
         return found.resolved and found.error <= self.accuracy * abs(found.value)
 
     def read_block(self, k: int, of: Callable[[Spectrum], Estimate]) -> Estimate:
         """Return what is read off the counting measure of the removed weights' block, as accurate as `read` is."""
-        return of(self.block(k, of))
+        return _estimate(_checks.function("of", of)(self.block(k, of)))
 
     @cached_property
     def _tails(self) -> Floats:
@@ -232,6 +247,8 @@ class Landscape:
 
     def probed(self, steps: int, seed: Seed = 0) -> Spectrum:
         """Return the counting measure by Lanczos from one start of random signs, whatever is known of H; kept."""
+        steps = _checks.count("steps", steps)
+        _checks.generator(seed)
         found: Spectrum = self.remembered(("probed", steps, str(seed)), lambda: self._source.probed(steps, seed))
         return found
 
@@ -250,6 +267,8 @@ class Landscape:
         ValueError
             If c is 0.
         """
+        if enough is not None:
+            _checks.function("enough", enough)
         if self.distance(k) == 0:
             raise ValueError(f"k is {k}, and what that removes is 0 already: give a smaller k")
         if self.accuracy:  # Lanczos, which keeps its runs itself and may have to go on
@@ -276,6 +295,8 @@ class Landscape:
             What will be read off it, where Lanczos' steps are not fixed: as many are taken as its accuracy needs.
         """
         gone = self.order[_checks.count("k", k, 0, self.dimension - 1) :]
+        if of is not None:
+            _checks.function("of", of)
         if self.accuracy:
             return self._source.block(gone, of)
         found: Spectrum = self.remembered(("block", k), lambda: self._source.block(gone))
@@ -311,12 +332,7 @@ class Landscape:
         ValueError
             If it is no such array or keeps nothing, or the landscape is a scaled one that is not dense.
         """
-        mask = np.asarray(kept)
-        if mask.dtype != np.bool_ or mask.shape != self.weights.shape or not mask.any():
-            raise ValueError(
-                f"kept is of kind {mask.dtype} and shape {mask.shape}: give a bool array of shape "
-                f"({self.dimension},) that keeps something"
-            )
+        mask = _checks.mask("kept", kept, self.dimension, like=f"the landscape has {self.dimension} weights")
         if self.hessian is not None:
             return Landscape.of_matrix(self.weights[mask], self.hessian[np.ix_(mask, mask)])
         from prunekit.curvature import Restricted
@@ -327,6 +343,16 @@ class Landscape:
         return Landscape(self.weights[mask], source.on(Restricted(source.operator, mask)))
 
 
+def _estimate(found: Any) -> Estimate:
+    """Return what was read off a spectrum, if it is an estimate."""
+    return _checks.instance("what of returns", found, Estimate, "an Estimate")
+
+
+def checked(landscape: Any) -> Landscape:
+    """Return a landscape, refusing what is none."""
+    return _checks.instance("landscape", landscape, Landscape, "a Landscape")
+
+
 def treated(measure: Measure, negative: Negative) -> Measure:
     """Return a measure without negative eigenvalues: by absolute values, zeros, or a refusal.
 
@@ -335,12 +361,12 @@ def treated(measure: Measure, negative: Negative) -> Measure:
     ValueError
         If negative eigenvalues beyond rounding are refused, or `negative` is none of the three.
     """
+    _checks.instance("measure", measure, Measure, "a Measure")
+    _checks.choice("negative", negative, NEGATIVE)
     if negative == "absolute":
         return measure.mapped(np.abs)
     if negative == "zero":
         return measure.mapped(lambda h: np.maximum(h, 0.0))
-    if negative != "refuse":
-        raise ValueError(f"negative is {negative!r}: give 'absolute', 'zero' or 'refuse'")
     least, most = float(measure.nodes[0]), float(np.abs(measure.nodes).max())
     if least < -_ROUNDING * most:
         raise ValueError(
@@ -352,7 +378,7 @@ def treated(measure: Measure, negative: Negative) -> Measure:
 
 def treated_spectrum(spectrum: Spectrum, negative: Negative) -> Spectrum:
     """Return a spectrum without negative eigenvalues, as `treated` has it."""
-    if negative == "absolute":
+    if _checks.choice("negative", negative, NEGATIVE) == "absolute":
         return spectrum.mapped(np.abs)
     for probe in spectrum.probes:
         treated(probe, negative)  # refuses what is to be refused

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from prunekit import _checks
 from prunekit._checks import Floats, Integers, Seed
-from prunekit._networks import Loss, Names, evaluating
+from prunekit._networks import Loss, Names, evaluating, mean_loss
 from prunekit.limit.tolerance import Tolerance
 from prunekit.nets.data import Dataset
 from prunekit.network_pruning import pruned_weights
@@ -71,8 +71,7 @@ class PruningCurve:
             Accuracy of guessing.
         """
         accuracy = self.held_accuracy
-        if _checks.scalar("lost", lost) > 1:
-            raise ValueError(f"lost is {lost}: give a share from 0 to 1")
+        lost, chance = _checks.share("lost", lost), _checks.share("chance", chance)
         floor = accuracy[-1] - lost * max(accuracy[-1] - chance, 0.0)
         return float(self.shares[_first_of_tail(accuracy >= floor - 1e-12)])
 
@@ -141,6 +140,8 @@ def pruning_curve(
         If a loss is not finite.
     """
     found = np.arange(1, 1001) / 1000 if shares is None else _checks.vector("shares", shares)
+    _checks.instance("data", data, Dataset, "a prunekit.nets.Dataset")
+    _checks.function("loss", loss, "a function (outputs, labels) -> mean over the samples")
     D = sum(p.numel() for p in prunable(model, parameters).values())
     asked = np.unique(np.append(found, 1.0))
     twin = copy.deepcopy(model)
@@ -156,7 +157,10 @@ def pruning_curve(
         rows.append((train_loss, train_correct.mean(), held_loss, held_correct))
     train_losses, train_accuracies, held_losses, correct = zip(*rows, strict=True)
     kept = np.ceil(asked * D * (1 - 1e-12)).astype(np.intp)
-    losses = [_checks.finite("a pruned network's loss", np.array(each)) for each in (train_losses, held_losses)]
+    losses = [
+        _checks.finite("a pruned network's loss", np.array(each), "model or loss")
+        for each in (train_losses, held_losses)
+    ]
     return PruningCurve(kept, D, losses[0], np.array(train_accuracies), losses[1], np.array(correct))
 
 
@@ -170,7 +174,7 @@ def _score(
         for images in split[0].split(_AT_ONCE):
             outputs.append(model(data.normalize(images)))
     scores = torch.cat(outputs)
-    return float(loss(scores, split[1])), (scores.argmax(dim=1) == split[1]).cpu().numpy()
+    return float(mean_loss(loss, scores, split[1])), (scores.argmax(dim=1) == split[1]).cpu().numpy()
 
 
 def halves(data: Dataset, seed: Seed = 0) -> tuple[Dataset, Dataset]:
@@ -181,7 +185,8 @@ def halves(data: Dataset, seed: Seed = 0) -> tuple[Dataset, Dataset]:
     ValueError
         If there are fewer than two test images.
     """
-    n = _checks.count("test images", len(data.test_x), 2)
+    _checks.instance("data", data, Dataset, "a prunekit.nets.Dataset")
+    n = _checks.count("test images of data", len(data.test_x), 2)
     order = torch.from_numpy(_checks.generator(seed).permutation(n)).to(data.device)
     parts = order[: n // 2], order[n // 2 :]
     first, second = (replace(data, test_x=data.test_x[i], test_y=data.test_y[i]) for i in parts)
@@ -228,8 +233,14 @@ def measured_limit(
     TypeError, ValueError
         If an argument is not as described, or `epsilon` is missing.
     """
-    if rule not in RULES:
-        raise ValueError(f"rule is {rule!r}: give one of {', '.join(map(repr, RULES))}")
+    _checks.choice("rule", rule, RULES)
+    drop = _checks.share("drop", drop)
+    repetitions = _checks.draws("repetitions", repetitions, 1, 2)
+    _checks.generator(seed)
+    if epsilon is not None and not isinstance(epsilon, Tolerance):
+        epsilon = Tolerance(epsilon)
+    if curve is not None:
+        _checks.instance("curve", curve, PruningCurve, "a PruningCurve")
     if curve is None:
         if model is None or data is None:
             raise ValueError("model and data are None: give both, or a curve")
@@ -237,15 +248,12 @@ def measured_limit(
     if rule == "training loss":
         if epsilon is None:
             raise ValueError("epsilon is None: the rule 'training loss' needs a tolerance")
-        bound = _checks.scalar("epsilon", epsilon.value if isinstance(epsilon, Tolerance) else epsilon)
+        bound = epsilon.value
         at = _first_of_tail(curve.train_loss <= curve.train_loss[-1] + bound)
         return _limit(curve, at, 0.0, f"training loss at most the dense one plus {bound:.4g}", curve.train_loss[-1])
-    drop = _checks.scalar("drop", drop)
-    if drop > 1:
-        raise ValueError(f"drop is {drop}: give a loss of accuracy from 0 to 1")
     find = _exceeds if rule == "program" else _holds(drop)
     accuracy = curve.held_accuracy
-    draws = _bootstrap(curve, find, _checks.count("repetitions", repetitions, 2), seed)
+    draws = _bootstrap(curve, find, repetitions, seed)
     words = (
         f"held-out accuracy at least the dense one less {drop:g}, from there on"
         if rule == "held-out"
@@ -271,6 +279,7 @@ def gain_at_limit(curve: PruningCurve, seed: Seed = 0) -> tuple[float, float]:
     (float, float)
         Accuracy at the limit less the dense network's, on the half that was looked at, and on the other.
     """
+    _checks.instance("curve", curve, PruningCurve, "a PruningCurve")
     order = _checks.generator(seed).permutation(curve.held_correct.shape[1])
     _checks.count("held-out images", order.size, 2)
     first, other = (curve.held_correct[:, part].mean(axis=1) for part in np.array_split(order, 2))
@@ -305,6 +314,7 @@ def _exceeds(accuracy: Floats) -> int:
 def _bootstrap(curve: PruningCurve, find: Callable[[Floats], int], repetitions: int, seed: Seed) -> Floats:
     """Return the limit (repetitions,) for held-out images drawn again with replacement."""
     n = curve.held_correct.shape[1]
+    _checks.room("repetitions", repetitions, 16.0 * repetitions * (n + len(curve.kept)))
     counts = _checks.generator(seed).multinomial(n, np.full(n, 1 / n), size=repetitions)
     accuracies = counts @ curve.held_correct.T.astype(float) / n
     return curve.shares[[find(row) for row in accuracies]]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
+from prunekit import _checks, _networks
 from prunekit._checks import Seed
 from prunekit._networks import Data, Loss, Names
 from prunekit.curvature import program
 from prunekit.importance import hessian_matrix
-from prunekit.limit.landscape import Landscape, Negative
-from prunekit.limit.prediction import Method, PruningLimit, predict
+from prunekit.limit.landscape import NEGATIVE, Landscape, Negative, checked
+from prunekit.limit.prediction import METHODS, Method, PruningLimit, predict
 from prunekit.limit.tolerance import Tolerance, minibatch_tolerance
 from prunekit.nets.data import Dataset
 from prunekit.scores import prunable
@@ -58,6 +60,13 @@ def network_landscape(
     TypeError, ValueError
         If an argument is not as described.
     """
+    dense = None if dense is None else _checks.flag("dense", dense)
+    _checks.choice("storage", storage, ("float64", "float32"))
+    _checks.generator(seed)
+    for name, value in (("steps", steps), ("direction_steps", direction_steps), ("probes", probes), ("budget", budget)):
+        if value is not None:
+            _checks.count(name, value)
+    _checks.scalar("accuracy", accuracy, positive=True)
     theta = prunable(model, parameters)
     weights = torch.cat([p.double().flatten().cpu() for p in theta.values()]).numpy()
     pairs = training_pairs(data)
@@ -74,7 +83,16 @@ def network_landscape(
 
 def training_pairs(data: Data | Dataset) -> Data:
     """Return what is trained on as (inputs, labels): a Dataset's training split, normalized; anything else as it is."""
-    return (data.normalize(data.train_x), data.train_y) if isinstance(data, Dataset) else data
+    if isinstance(data, Dataset):
+        return data.normalize(data.train_x), data.train_y
+    listed = data if isinstance(data, list | tuple) else ()
+    if (
+        isinstance(data, str | bytes | Mapping | set | type)
+        or not hasattr(data, "__iter__")
+        or any(isinstance(each, str | bytes | int | float) for each in listed)
+    ):
+        raise TypeError(f"data is {_checks.shown(data)}: give pairs (inputs, labels) of tensors, or a Dataset")
+    return data
 
 
 def pruning_limit(
@@ -121,6 +139,13 @@ def pruning_limit(
         if epsilon != "minibatch":
             raise ValueError(f"epsilon is {epsilon!r}: give a number, a Tolerance or 'minibatch'")
         epsilon = minibatch_tolerance(model, training_pairs(data), loss, seed=seed)
+    epsilon = epsilon if isinstance(epsilon, Tolerance) else Tolerance(epsilon)
+    _checks.choice("method", method, METHODS)
+    _checks.choice("negative", negative, NEGATIVE)
+    if zero_share is not None:
+        zero_share = _checks.share("zero_share", zero_share)
+    if landscape is not None:
+        checked(landscape)
     if landscape is None:
         landscape = network_landscape(
             model, data, loss, dense=dense, steps=steps, probes=probes, accuracy=accuracy, budget=budget, seed=seed,
@@ -140,7 +165,8 @@ def program_zero_share(model: nn.Module, landscape: Landscape) -> float:
     For a network with a convolution, what `curvature.program.sampled_zero_rows` counts in a hundred rows; 0 for others.
     Source: geometric/erratum-17g.
     """
-    if not any(isinstance(part, _ConvNd) for part in model.modules()):
+    checked(landscape)
+    if not any(isinstance(part, _ConvNd) for part in _networks.module(model).modules()):
         return 0.0
     rows = min(100, landscape.dimension)
     return program.sampled_zero_rows(landscape.operator, landscape.weights, rows=rows).share.value

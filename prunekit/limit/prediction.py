@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 from prunekit import _checks, cones
 from prunekit.estimates import Estimate, ProbedEstimate
-from prunekit.limit.landscape import Landscape, Negative, treated, treated_spectrum
+from prunekit.limit.landscape import NEGATIVE, Landscape, Negative, checked, treated, treated_spectrum
 from prunekit.limit.program import LANCZOS_STEPS, program_limit
 from prunekit.limit.quadratic import one_shot_costs, reoptimized_costs, within_from
 from prunekit.limit.tolerance import Tolerance
@@ -115,8 +115,9 @@ def threshold(
     -----
     Source: geometric, Corollary 1, equation (18), for "published"; `prunekit.cones` for the others.
     """
-    if method not in ("published", "cone", "orthogonal"):
-        raise ValueError(f"method is {method!r}: give 'published', 'cone' or 'orthogonal'")
+    checked(landscape)
+    _checks.choice("method", method, ("published", "cone", "orthogonal"))
+    _checks.choice("negative", negative, NEGATIVE)
     epsilon = _checks.scalar("epsilon", epsilon, positive=True)
     if landscape.distance(k) == 0:
         return Estimate(0.0, 0.0)
@@ -207,8 +208,10 @@ def predict(
     """
     epsilon = epsilon if isinstance(epsilon, Tolerance) else Tolerance(epsilon)
     resolution = _checks.scalar("resolution", resolution)
-    if method not in METHODS:
-        raise ValueError(f"method is {method!r}: give one of {', '.join(map(repr, METHODS))}")
+    checked(landscape)
+    _checks.choice("method", method, METHODS)
+    _checks.choice("negative", negative, NEGATIVE)
+    zero_share, program_steps = _checks.share("zero_share", zero_share), _checks.count("program_steps", program_steps)
     curve: tuple[tuple[float, float], ...] = ()
     error, fraction = 0.0, None
     found = Estimate(0.0, 0.0)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 
 from prunekit._checks import Seed
-from prunekit.limit.landscape import Landscape
+from prunekit.limit.landscape import Landscape, checked
 
 LANCZOS_STEPS = 128  # of the program, for FC5; 96 to 128 elsewhere
 
@@ -51,7 +51,7 @@ def program_limit(
     """
     from prunekit.curvature import program
 
-    D = landscape.dimension
+    D = checked(landscape).dimension
 
     def distance(removed: float) -> float:
         return landscape.distance(D - max(1, math.ceil(removed * D * (1 - 1e-12))))

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from prunekit import _checks, cones
 from prunekit._checks import Floats
-from prunekit.limit.landscape import Landscape, Negative
+from prunekit.limit.landscape import NEGATIVE, Landscape, Negative, checked
 
 _COSTS = {"one-shot": cones.one_shot_losses, "re-optimized": cones.reoptimized_losses}
 
@@ -66,6 +66,8 @@ def reoptimized_costs(landscape: Landscape, *, negative: Negative = "absolute") 
 
 
 def _costs(landscape: Landscape, kind: str, negative: Negative) -> Floats:
+    checked(landscape)
+    _checks.choice("negative", negative, NEGATIVE)
     found: Floats = landscape.remembered(
         (kind, negative), lambda: _COSTS[kind](landscape.without_negative(negative), landscape.weights)
     )

@@ -71,6 +71,7 @@ class PaperNetwork:
         200, and AlexNet's milestones, 60, 120 and 160 steps, pass unseen during the warm-up. There is no file for
         TinyImageNet: what is there for CIFAR-100 is taken for it.
         """
+        epochs, augment = _checks.count("epochs", epochs), _checks.flag("augment", augment)
         return Config(
             epochs=epochs,
             batch_size=BATCH,
@@ -122,7 +123,8 @@ def l1_path(config: Config, images: int) -> float:
     ValueError
         If the learning rate changes.
     """
+    _checks.instance("config", config, Config, "a prunekit.nets.Config")
     if config.schedule != "constant" or config.warmup:
-        raise ValueError(f"schedule is {config.schedule!r}: give a training at a constant learning rate")
+        raise ValueError(f"schedule of config is {config.schedule!r}: give a training at a constant learning rate")
     steps = config.epochs * -(-_checks.count("images", images) // config.batch_size)
     return config.l1 * config.lr * steps / (1 - config.momentum)

@@ -38,6 +38,9 @@ class Tolerance:
     def __post_init__(self) -> None:
         """Refuse a tolerance that is none."""
         object.__setattr__(self, "value", _checks.scalar("epsilon", self.value, positive=True))
+        _checks.text("rule", self.rule)
+        if self.loss is not None:
+            object.__setattr__(self, "loss", _checks.real("loss", self.loss))
 
 
 def minibatch_tolerance(
@@ -70,12 +73,13 @@ def minibatch_tolerance(
     The deviation is over the number of minibatches, not that less one, as numpy's. An ℓ1 penalty adds the same to
     all of them. Source: read from the program; geometric's equations (1) and (3) leave ε open.
     """
+    _checks.function("loss", loss, "a function (outputs, labels) -> mean over the samples")
     outputs, labels = _outputs(model, data)
     whole = float(_networks.mean_loss(loss, outputs, labels))
     random = _checks.generator(seed)
     spreads = [
         program.tolerance(nn.Identity(), loss, (outputs, labels), batch_size=batch_size, seed=random)
-        for _ in range(_checks.count("shuffles", shuffles))
+        for _ in range(_checks.draws("shuffles", shuffles, 1000 * len(labels)))
     ]
     rule = f"standard deviation of {-(-len(labels) // batch_size)} training losses, batch {batch_size}"
     rule += f", mean over {shuffles} shuffles" if shuffles > 1 else ""
@@ -93,8 +97,11 @@ def relative_tolerance(model: nn.Module, data: Data, loss: Loss, share: float) -
         Above 0; 0.1 lets the loss rise by a tenth.
     """
     share = _checks.scalar("share", share, positive=True)
+    _checks.function("loss", loss, "a function (outputs, labels) -> mean over the samples")
     whole = float(_networks.mean_loss(loss, *_outputs(model, data)))
-    return Tolerance(share * whole, f"{share:g} times the training loss", whole)
+    return Tolerance(
+        _checks.finite("the tolerance", share * whole, "share"), f"{share:g} times the training loss", whole
+    )
 
 
 @torch.no_grad()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prunekit import _checks
 from prunekit.estimates import Estimate
-from prunekit.limit.landscape import Landscape, Negative, treated_spectrum
+from prunekit.limit.landscape import NEGATIVE, Landscape, Negative, checked, treated_spectrum
 from prunekit.spectrum import Spectrum
 
 
@@ -54,7 +54,9 @@ def upper_gap(landscape: Landscape, epsilon: float, k: int, *, negative: Negativ
     Estimate
         From 0 to 1 - k/D, with its standard error across probes.
     """
-    twice = 2 * _checks.scalar("epsilon", epsilon, positive=True)
+    checked(landscape)
+    _checks.choice("negative", negative, NEGATIVE)
+    twice = _checks.finite("2ε", 2 * _checks.scalar("epsilon", epsilon, positive=True), "epsilon")
     squared = landscape.distance(k) ** 2
     if squared == 0:
         return Estimate(0.0, 0.0)

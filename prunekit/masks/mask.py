@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -78,18 +77,16 @@ class Mask(Mapping[str, Tensor]):
         -----
         Source: li, Definition 2.3; layer-wise: li, Appendix D.
         """
-        flat = _flat_scores(scores)
+        flat, scope = _flat_scores(scores), _checks.choice("scope", scope, ("global", "layer"))
         if scope == "global":
             if isinstance(keep, Mapping):
                 raise TypeError("keep is a mapping: give one count or fraction, or scope='layer'")
             everything = torch.cat(list(flat.values()))
             kept = _largest(everything, count_kept("keep", keep, everything.numel()))
             parts = dict(zip(flat, kept.split([part.numel() for part in flat.values()]), strict=True))
-        elif scope == "layer":
+        else:
             counts = _counts(keep, flat)
             parts = {name: _largest(part, counts[name]) for name, part in flat.items()}
-        else:
-            raise ValueError(f"scope is {scope!r}: give 'global' or 'layer'")
         return cls({name: part.view(scores[name].shape) for name, part in parts.items()})
 
     def __getitem__(self, name: str) -> Tensor:
@@ -210,7 +207,7 @@ class Mask(Mapping[str, Tensor]):
         """Return the parameters the mask covers, refusing a model it does not fit."""
         found = {}
         for name, kept in self.tensors.items():
-            members = _networks.parameters(model, name)
+            members = _networks.parameters(model, name, called="the mask")
             if name not in members:
                 raise ValueError(f"{name!r} is a module of the model: give masks of parameters, {', '.join(members)}")
             _same_shape(f"the mask of {name!r}", kept, members[name])
@@ -233,7 +230,7 @@ class Mask(Mapping[str, Tensor]):
         OSError
             If it cannot be written; an older mask is then as it was.
         """
-        target = Path(path)
+        target = _checks.path("path", path)
         _files.write(target, files.encode(target, self.tensors))
 
     @classmethod
@@ -247,7 +244,7 @@ class Mask(Mapping[str, Tensor]):
         ValueError
             If the file is no mask of this library, is damaged, or ends neither in .safetensors nor in .json.
         """
-        return cls(files.decode(Path(path)))
+        return cls(files.decode(_checks.path("path", path)))
 
 
 def _flat_scores(scores: Scores) -> dict[str, Tensor]:
@@ -255,6 +252,7 @@ def _flat_scores(scores: Scores) -> dict[str, Tensor]:
     if not isinstance(scores, Mapping) or not scores:
         raise TypeError(f"scores is {type(scores).__name__} without entries: give tensors by parameter name")
     for name, part in scores.items():
+        _checks.text("a name in scores", name)
         if not isinstance(part, Tensor) or part.is_complex():
             raise TypeError(f"scores[{name!r}] is {getattr(part, 'dtype', type(part))}: give a tensor of real numbers")
         if bool(torch.isnan(part).any()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -88,8 +88,14 @@ def train_prune_retrain(
     -----
     Source: li, Section 4 and Figure 3, which retrains from initialization; Frankle and Carbin (2019).
     """
-    if rewind not in ("trained", "initial", "fresh"):
-        raise ValueError(f"rewind is {rewind!r}: give 'trained', 'initial' or 'fresh'")
+    _checks.choice("rewind", rewind, ("trained", "initial", "fresh"))
+    _checks.choice("scope", scope, ("global", "layer"))
+    for name, given in (
+        ("train", train),
+        ("score", score),
+        *([] if initialize is None else [("initialize", initialize)]),
+    ):
+        _checks.function(name, given)
     redraw = initialize or _reset
     if rewind == "fresh" and initialize is None:
         _refuse_unresettable(model)
@@ -98,7 +104,7 @@ def train_prune_retrain(
     with _seeded(first):
         train(model, None)
     trained = _networks.state(model)
-    mask = Mask.from_scores(score(model), keep, scope)
+    mask = Mask.from_scores(_scored(score(model)), keep, scope)
     if rewind == "initial":
         _networks.restore(model, initial)
     elif rewind == "fresh":
@@ -113,6 +119,11 @@ def train_prune_retrain(
     finally:
         mask.bake(model)
     return Retrained(mask, rewind, initial, trained, start, _networks.state(model))
+
+
+def _scored(found: Any) -> Scores:
+    """Return what score answered, if it is scores."""
+    return _checks.instance("what score returns", found, Mapping, "tensors by parameter name")
 
 
 def _reset(model: nn.Module) -> None:

@@ -111,11 +111,15 @@ def _inverse(hessian: Tensor, w: Tensor, damping: float) -> Tensor:
     if not isinstance(hessian, Tensor) or hessian.shape != (p, p):
         what = tuple(hessian.shape) if isinstance(hessian, Tensor) else type(hessian).__name__
         raise ValueError(f"hessian is {what}: give a tensor of shape ({p}, {p}), a row for each covered weight")
+    if hessian.is_complex():
+        raise TypeError(f"hessian is of type {hessian.dtype}: give real numbers")
     matrix = hessian.detach().to(w)
     scale = float(matrix.abs().max())
     if not np.isfinite(scale) or float((matrix - matrix.T).abs().max()) > 1e-6 * scale:
         raise ValueError("hessian is asymmetric or not finite: give (H + H.T) / 2, if that is meant")
-    damped = (matrix + matrix.T) / 2 + damping * torch.eye(p, dtype=w.dtype, device=w.device)
+    damped = matrix / 2 + matrix.T / 2 + damping * torch.eye(p, dtype=w.dtype, device=w.device)
+    if scale > 1e300:
+        raise FloatingPointError(f"hessian reaches {scale:.3g}, where its eigenvalues overflow: rescale hessian")
     eigenvalues = torch.linalg.eigvalsh(damped)
     if float(eigenvalues[0]) <= p * torch.finfo(w.dtype).eps * float(eigenvalues[-1]):
         raise ValueError(

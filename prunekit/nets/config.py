@@ -114,8 +114,7 @@ class Config:
         for name, positive in (("lr", True), ("eps", True), ("gamma", True), ("l1", False), ("l2", False)):
             self._set(name, _checks.scalar(name, getattr(self, name), positive=positive))
         for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{name} is {getattr(self, name)!r}: give one of {', '.join(map(repr, choices))}")
+            _checks.choice(name, getattr(self, name), choices)
         for name in ("flip", "channels_last", "compile"):
             if not isinstance(getattr(self, name), bool) and not (
                 name == "channels_last" and self.channels_last is None
@@ -147,7 +146,7 @@ class Config:
         if self.interpolation is not None:
             if isinstance(self.interpolation, bool) or not isinstance(self.interpolation, Real):
                 raise TypeError(f"interpolation is {self.interpolation!r}: give a number, or None")
-            bound = float(self.interpolation)
+            bound = math.inf if self.interpolation > 1e308 else float(max(self.interpolation, -1))  # no overflow
             if not bound > 0:
                 raise ValueError(f"interpolation is {bound}: give a bound above 0 on the loss, math.inf for none")
             self._set("interpolation", bound)

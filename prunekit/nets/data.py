@@ -72,9 +72,12 @@ class Dataset:
     def __post_init__(self) -> None:
         """Check that images, labels and moments belong together."""
         _checks.count("classes", self.classes, 2)
+        _checks.text("name", self.name)
         for name in ("train_x", "train_y", "test_x", "test_y", "mean", "std"):
             if not isinstance(getattr(self, name), Tensor):
                 raise TypeError(f"{name} is a {type(getattr(self, name)).__name__}: give a tensor")
+            if getattr(self, name).is_complex():
+                raise TypeError(f"{name} is of type {getattr(self, name).dtype}: give real numbers")
         _check_split("train", self.train_x, self.train_y, self.train_x.shape[1:], self.classes)
         _check_split("test", self.test_x, self.test_y, self.train_x.shape[1:], self.classes)
         for name, moment in (("mean", self.mean), ("std", self.std)):
@@ -136,6 +139,13 @@ class Dataset:
 
     def normalize(self, images: Tensor) -> Tensor:
         """Return float32 images (b, c, h, w) of mean 0 and variance 1, from stored ones."""
+        if not isinstance(images, Tensor) or images.is_complex():
+            raise TypeError(f"images is {_checks.shown(images)}: give a tensor of images (b, c, h, w)")
+        channels = self.shape[0]
+        if images.ndim < 3 or images.shape[-3] != channels or not images.numel():
+            raise ValueError(f"images has shape {tuple(images.shape)}: give images (b, {channels}, h, w)")
+        if images.dtype == torch.float64 and float(images.abs().max()) > torch.finfo(torch.float32).max:
+            raise FloatingPointError("images leave the range of single precision: rescale images")
         scale, shift = self._affine
         return torch.addcmul(shift, images.float(), scale)
 
@@ -158,9 +168,11 @@ def _check_split(split: str, x: Tensor, y: Tensor, shape: Sequence[int], classes
 
 def find_device(name: str | torch.device) -> torch.device:
     """Return a device that is there, with its index, or raise ValueError."""
+    if not isinstance(name, str | torch.device):
+        raise TypeError(f"device is {_checks.shown(name)}: give 'cpu' or 'cuda'")
     try:
         device = torch.device(name)
-    except RuntimeError as reason:
+    except (RuntimeError, ValueError) as reason:
         raise ValueError(f"device is {name!r}, which torch does not know ({reason}): give 'cpu' or 'cuda'") from None
     if device.type == "cuda":
         if not torch.cuda.is_available():
@@ -234,8 +246,10 @@ def load(
     ValueError
         For an unknown name, or a subset larger than the set.
     """
-    rng = _checks.generator(seed)
-    if name == "digits":
+    rng, download = _checks.generator(seed), _checks.flag("download", download)
+    if root is not None:
+        root = _checks.path("root", root)
+    if _checks.text("name", name) == "digits":
         (train_x, train_y), (test_x, test_y) = _digits(rng)
         classes = 10
     else:

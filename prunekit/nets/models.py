@@ -16,15 +16,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunekit import _checks
+from prunekit import _checks, _networks
 
+_SIZES = "a layer, of inputs, hidden, classes, width, channels, shape or plan,"
 _VGG11 = (64, "M", 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M")
 
 
 def count(model: nn.Module, *, buffers: bool = False) -> int:
     """Return the number of trainable parameters, with `buffers` that of batch norms' running statistics too."""
-    total = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    if buffers:
+    total = sum(p.numel() for p in _networks.module(model).parameters() if p.requires_grad)
+    if _checks.flag("buffers", buffers):
         total += sum(b.numel() for b in model.buffers() if b.is_floating_point())
     return total
 
@@ -32,7 +33,7 @@ def count(model: nn.Module, *, buffers: bool = False) -> int:
 def initialize(model: nn.Module, seed: int) -> nn.Module:
     """Draw all convolutions and linear layers anew, He normal by fan-in, and set their biases to 0."""
     generator = torch.Generator().manual_seed(_checks.count("seed", seed, 0, 2**63 - 1))
-    for module in model.modules():
+    for module in _networks.module(model).modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
             if module.bias is not None:
@@ -42,11 +43,13 @@ def initialize(model: nn.Module, seed: int) -> nn.Module:
 
 def _linear(inputs: int, outputs: int, bias: bool = False) -> nn.Linear:
     """Return a layer without drawing weights: `initialize` does, and the global generator stays where it is."""
+    _checks.room(_SIZES, f"{inputs} × {outputs}", 4.0 * inputs * outputs)
     return nn.utils.skip_init(nn.Linear, inputs, outputs, bias=bias)
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, bias: bool = False) -> nn.Conv2d:
     """Return a convolution that keeps the size but for its stride; not drawn yet."""
+    _checks.room(_SIZES, f"{inputs} × {outputs} × {kernel}²", 4.0 * inputs * outputs * kernel**2)
     return nn.utils.skip_init(nn.Conv2d, inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=bias)
 
 
@@ -67,6 +70,8 @@ def two_layer(inputs: int, hidden: int, classes: int = 10, *, scale: float = 1.0
         Decides W and V.
     """
     scale = _checks.scalar("scale", scale, positive=True)
+    if not 1e-30 < scale < 1e30:
+        raise FloatingPointError(f"scale is {scale}, with which weights leave single precision: give 1e-30 to 1e30")
     model = fcn(inputs, [hidden], classes, seed=seed)
     with torch.no_grad():
         model.get_parameter("input.weight").mul_(scale)
@@ -81,7 +86,9 @@ def fcn(inputs: int, hidden: Sequence[int], classes: int = 10, *, bias: bool = F
     ``fcn(inputs, [2048] * 4)`` and ``fcn(inputs, [2048] * 6)``: 14.2 M and 22.6 M parameters on MNIST, 18.9 M and
     27.3 M on CIFAR-10.
     """
-    widths = [_checks.count("inputs", inputs), *(_checks.count("hidden", k) for k in hidden)]
+    bias = _checks.flag("bias", bias)
+    given = _checks.listed("hidden", hidden, "widths")
+    widths = [_checks.count("inputs", inputs), *(_checks.count("hidden", k) for k in given)]
     if len(widths) < 2:
         raise ValueError(f"hidden is {hidden!r}: give at least one width")
     layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
@@ -101,6 +108,14 @@ def fc12(inputs: int = 3072, classes: int = 10, *, seed: int = 0) -> nn.Module:
     """Return FC12, with biases; its widths are not in the text of geometric but in the authors' program."""
     hidden = [1000, 900, 800, 750, 700, 650, 600, 500, 400, 200, 100]
     return fcn(inputs, hidden, classes, bias=True, seed=seed)
+
+
+def _image(name: str, shape: Any) -> tuple[int, int, int]:
+    """Return channels, height and width of an image."""
+    sizes = [_checks.count(name, k) for k in _checks.listed(name, shape, "three integers")]
+    if len(sizes) != 3:
+        raise ValueError(f"{name} has {len(sizes)} entries: give channels, height and width")
+    return sizes[0], sizes[1], sizes[2]
 
 
 def cnn(shape: tuple[int, int, int], plan: Sequence[int | str], classes: int = 10, *, seed: int = 0) -> nn.Module:
@@ -123,11 +138,12 @@ def cnn(shape: tuple[int, int, int], plan: Sequence[int | str], classes: int = 1
         If the plan has no convolution, or pools until nothing is left.
     """
     layers: list[nn.Module] = []
-    channels, height, width = (_checks.count("shape", k) for k in shape)
-    if all(step == "M" for step in plan):
+    channels, height, width = _image("shape", shape)
+    plan = _checks.listed("plan", plan, "filters and 'M'")
+    if all(isinstance(step, str) and step == "M" for step in plan):
         raise ValueError(f"plan is {plan!r}: give the filters of one convolution at least")
     for step in plan:
-        if step == "M":
+        if isinstance(step, str) and step == "M":
             layers.append(nn.MaxPool2d(2))
             height, width = height // 2, width // 2
         else:
@@ -215,8 +231,8 @@ def resnet20(
     seed : int
         Decides the weights.
     """
-    if shortcut not in ("projection", "identity"):
-        raise ValueError(f"shortcut is {shortcut!r}: give 'projection' or 'identity'")
+    _checks.choice("shortcut", shortcut, ("projection", "identity"))
+    bias = _checks.flag("bias", bias)
     width = _checks.count("width", width)
     parts: OrderedDict[str, nn.Module] = OrderedDict(
         conv=_conv(_checks.count("channels", channels), width, 3, 1, bias), norm=nn.BatchNorm2d(width), relu=nn.ReLU()
@@ -235,6 +251,13 @@ def resnet20(
     return initialize(nn.Sequential(parts), seed)
 
 
+def _classes(classes: Any) -> int:
+    """Return a number of classes for which there is room behind up to 4096 features."""
+    found = _checks.count("classes", classes, 2)
+    _checks.room("classes", found, 4.0 * 4096 * found)
+    return found
+
+
 def _torchvision(name: str, **options: Any) -> Any:
     """Build a torchvision model without weights, and leave the global generator as it was."""
     models = importlib.import_module("torchvision.models")
@@ -248,7 +271,7 @@ def alexnet(classes: int = 10, *, seed: int = 0) -> nn.Module:
     The first convolution is 3×3 with stride 1, and 3×3 values a filter reach the first of the three linear layers.
     (The authors of geometric enlarge the images sevenfold instead.)
     """
-    model = _torchvision("alexnet", num_classes=_checks.count("classes", classes, 2), dropout=0.0)
+    model = _torchvision("alexnet", num_classes=_classes(classes), dropout=0.0)
     model.features[0] = _conv(3, 64, 3, bias=True)
     model.avgpool = nn.AdaptiveAvgPool2d(3)
     model.classifier[1] = _linear(256 * 9, 4096, bias=True)
@@ -280,7 +303,7 @@ def resnet50(classes: int = 100, *, seed: int = 0) -> nn.Module:
 
 
 def _small_resnet(name: str, classes: int, seed: int) -> nn.Module:
-    model = _torchvision(name, num_classes=_checks.count("classes", classes, 2))
+    model = _torchvision(name, num_classes=_classes(classes))
     model.conv1 = _conv(3, 64, 3)
     model.maxpool = nn.Identity()
     return initialize(model, seed)

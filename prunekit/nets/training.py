@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from prunekit import _checks, _networks
 from prunekit.nets import checkpoint, engine
 from prunekit.nets.arguments import Masks, check_kinds, check_masks, rehearse, structure
 from prunekit.nets.config import Config, learning_rate
@@ -151,7 +152,8 @@ def fit(
     if config.channels_last:
         model.to(memory_format=torch.channels_last)
     try:
-        return _fit(model, on, config, {} if masks is None else masks, resume, progress)
+        kept = None if resume is None else _checks.path("resume", resume)
+        return _fit(model, on, config, {} if masks is None else masks, kept, progress)
     finally:
         model.eval()
         if config.channels_last and as_given:
@@ -205,6 +207,9 @@ def evaluate(model: nn.Module, data: Dataset, *, train: bool = False) -> tuple[f
     FloatingPointError
         If the loss is not finite.
     """
+    _checks.instance("data", data, Dataset, "a prunekit.nets.Dataset")
+    _networks.module(model)
+    train = _checks.flag("train", train)
     config = Config(epochs=1, device=str(data.device))
     (loss,), (accuracy,) = engine.score(Learner(model.to(data.device), config), data, config, train=train)
     if not math.isfinite(loss):
@@ -216,7 +221,8 @@ def bar(config: Config, progress: bool | None, done: int = 0) -> Any:
     """Return a progress bar over epochs."""
     from tqdm import tqdm  # not tqdm.auto, which warns in a kernel without widgets
 
-    hidden = None if progress is None else not progress  # None: tqdm looks whether it has a terminal
+    # None: tqdm looks whether it has a terminal
+    hidden = None if progress is None else not _checks.flag("progress", progress)
     return tqdm(total=config.epochs, initial=done, desc="fit", unit="epoch", disable=hidden)
 
 

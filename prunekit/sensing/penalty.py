@@ -19,8 +19,13 @@ from prunekit.sensing.problem import MatrixSensing
 
 
 def column_norms(U: Floats) -> Floats:
-    """Return the Euclidean norms of the columns of U, (k,)."""
-    return np.sqrt(np.sum(U * U, axis=0))
+    """Return the Euclidean norms of the columns of U (d, k), (k,)."""
+    with np.errstate(over="ignore"):
+        return _checks.finite("a norm", _norms(_checks.matrix("U", U)), "U")
+
+
+def _norms(U: Floats) -> Floats:
+    return np.asarray(np.sqrt(np.sum(U * U, axis=0)))
 
 
 def shrinkage(s: ArrayLike, smoothing: float) -> Floats:
@@ -33,14 +38,34 @@ def shrinkage(s: ArrayLike, smoothing: float) -> Floats:
     TypeError, ValueError
         If β is not positive.
     """
-    s, smoothing = np.asarray(s, dtype=float), _checks.scalar("smoothing", smoothing, positive=True)
-    return (s + 2 * smoothing) / (s + smoothing) ** 1.5
+    squares, smoothing = _squares("s", s), _checks.scalar("smoothing", smoothing, positive=True)
+    with np.errstate(all="ignore"):
+        found = _shrinkage(squares, smoothing)
+    return _checks.finite("the shrinkage", found, "s or smoothing")
+
+
+def _squares(name: str, value: ArrayLike) -> Floats:
+    """Return squared norms of any shape, finite and at least 0."""
+    found = _checks.numbers(name, value)
+    if found.size == 0 or not np.isfinite(found).all() or found.min() < 0:
+        raise ValueError(f"{name} holds what is no squared norm: give finite numbers of at least 0")
+    return found
+
+
+def _shrinkage(s: Floats, smoothing: float) -> Floats:
+    return np.asarray((s + 2 * smoothing) / (s + smoothing) ** 1.5)[()]
 
 
 def shrinkage_slope(s: ArrayLike, smoothing: float) -> Floats:
     """Return the derivative of `shrinkage` in s, -(s + 4β)/(2(s + β)^(5/2)); β above 0."""
-    s, smoothing = np.asarray(s, dtype=float), _checks.scalar("smoothing", smoothing, positive=True)
-    return -(s + 4 * smoothing) / (2 * (s + smoothing) ** 2.5)
+    squares, smoothing = _squares("s", s), _checks.scalar("smoothing", smoothing, positive=True)
+    with np.errstate(all="ignore"):
+        found = _slope(squares, smoothing)
+    return _checks.finite("the slope", found, "s or smoothing")
+
+
+def _slope(s: Floats, smoothing: float) -> Floats:
+    return np.asarray(-(s + 4 * smoothing) / (2 * (s + smoothing) ** 2.5))[()]
 
 
 def group_penalty(U: Floats, smoothing: float) -> float:
@@ -59,7 +84,9 @@ def group_penalty(U: Floats, smoothing: float) -> float:
         If U is no finite matrix or β is not positive.
     """
     U, smoothing = _checks.array("U", U, ndim=2), _checks.scalar("smoothing", smoothing, positive=True)
-    return _penalty(np.sum(U * U, axis=0), smoothing)
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = _penalty(np.sum(U * U, axis=0), smoothing)
+    return _checks.finite("the penalty", found, "U or smoothing")
 
 
 def _penalty(s: Floats, smoothing: float) -> float:
@@ -91,37 +118,61 @@ class Penalized:
 
     def __post_init__(self) -> None:
         """Check the two parameters."""
+        _checks.instance("problem", self.problem, MatrixSensing, "a MatrixSensing")
         object.__setattr__(self, "strength", _checks.scalar("strength", self.strength))
         object.__setattr__(self, "smoothing", _checks.scalar("smoothing", self.smoothing, positive=True))
 
     def value_and_gradient(self, U: Floats) -> tuple[float, Floats]:
-        """Return the objective and its gradient (d, k) at U."""
-        E, loss = self.problem.residual(U)
+        """Return the objective and its gradient (d, k) at U (d, k)."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            value, gradient = self._value_and_gradient(self.problem._model("U", U))
+        return _checks.finite("the objective", value, "U"), _checks.finite("the gradient", gradient, "U")
+
+    def _value_and_gradient(self, U: Floats) -> tuple[float, Floats]:
+        """Return what `value_and_gradient` does, at a model that has been judged."""
+        E, loss = self.problem._residual(U)
         gradient = -4 * (E @ U)
         if self.strength == 0:
             return loss, gradient
         s = np.sum(U * U, axis=0)
         value = loss + self.strength * _penalty(s, self.smoothing)
-        return value, gradient + self.strength * shrinkage(s, self.smoothing) * U
+        return value, gradient + self.strength * _shrinkage(s, self.smoothing) * U
 
     def hessian_product(self, U: Floats, Z: Floats, E: Floats | None = None) -> Floats:
         """Return the second derivative at U applied to a direction Z (d, k); E saves the residual if it is at hand."""
+        U, Z = self.problem._model("U", U), self.problem._model("Z", Z)
+        if U.shape != Z.shape:
+            raise ValueError(f"Z has shape {Z.shape}, but U {U.shape}: give Z of the shape of U")
+        if E is not None:
+            E = _checks.symmetric("E", E, self.problem.d, f"U has {self.problem.d} rows")
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = self._hessian_product(U, Z, E)
+        return _checks.finite("the product", found, "U, Z or E")
+
+    def _hessian_product(self, U: Floats, Z: Floats, E: Floats | None = None) -> Floats:
+        """Return what `hessian_product` does, of arrays that have been judged."""
         if E is None:
-            E, _ = self.problem.residual(U)
+            E, _ = self.problem._residual(U)
         mixed = U @ Z.T
-        product = 4 * (self.problem.apply(mixed + mixed.T) @ U - E @ Z)
+        product = 4 * (self.problem._apply(mixed + mixed.T) @ U - E @ Z)
         if self.strength == 0:
             return product
         s = np.sum(U * U, axis=0)
-        along = 2 * shrinkage_slope(s, self.smoothing) * np.sum(U * Z, axis=0)
-        return product + self.strength * (shrinkage(s, self.smoothing) * Z + along * U)
+        along = 2 * _slope(s, self.smoothing) * np.sum(U * Z, axis=0)
+        return product + self.strength * (_shrinkage(s, self.smoothing) * Z + along * U)
 
     def hessian(self, U: Floats) -> Floats:
         """Return the second derivative at U as a matrix (dk, dk), for small d and k."""
+        U = self.problem._model("U", U)
         size = U.size
+        if size == 0:
+            raise ValueError(f"U has shape {U.shape}, which is empty: give at least one column")
+        _checks.room("U", U, 16.0 * size * size)
         E, _ = self.problem.residual(U)
         basis = np.eye(size).reshape(size, *U.shape)
-        return np.array([self.hessian_product(U, Z, E).ravel() for Z in basis])
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = np.array([self._hessian_product(U, Z, E).ravel() for Z in basis])
+        return _checks.finite("the Hessian", found, "U")
 
 
 def cut_off(smoothing: float) -> float:
@@ -169,6 +220,7 @@ def share_above(U: Floats, x: ArrayLike) -> Floats:
         If U is no finite matrix, or all columns are 0.
     """
     norms = column_norms(_checks.array("U", U, ndim=2))
+    shares = _squares("x", x)
     if norms.max() == 0:
         raise ValueError("U is 0: shares are relative to the longest column, which must not be 0")
-    return np.mean(norms[:, None] > norms.max() * np.asarray(x, dtype=float).ravel(), axis=0).reshape(np.shape(x))
+    return np.mean(norms[:, None] > norms.max() * shares.ravel(), axis=0).reshape(shares.shape)

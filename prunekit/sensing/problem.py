@@ -43,6 +43,7 @@ def ground_truth(d: int, r: int, spectrum: ArrayLike | None = None, *, seed: See
     d = _checks.count("d", d)
     r = _checks.count("r", r, 1, d, high_is="d")
     values = np.ones(r) if spectrum is None else _checks.vector("spectrum", spectrum, r, like=f"r is {r}")
+    _checks.room("d", d, 32.0 * d * r)
     if values.min() <= 0:
         raise ValueError(f"spectrum holds {values.min()}: give positive eigenvalues, or a smaller r")
     Q, R = np.linalg.qr(_checks.generator(seed).standard_normal((d, r)))
@@ -79,6 +80,25 @@ class MatrixSensing:
     values: Floats | None = None
     remainder: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Judge the fields; a design is kept without a copy."""
+        found: dict[str, Any] = {
+            "truth": _checks.array("truth", self.truth, ndim=2),
+            "sigma": _checks.scalar("sigma", self.sigma),
+            "remainder": _checks.scalar("remainder", self.remainder),
+        }
+        if len({each is None for each in (self.n, self.design, self.values)}) > 1:
+            raise ValueError("n, design and values go together: give all of them, or none for the population")
+        if self.n is not None:
+            d = found["truth"].shape[0]
+            size = d * (d + 1) // 2
+            n = found["n"] = _checks.count("n", self.n)
+            like = f"truth has {d} rows and n is {n}"
+            found["design"] = _checks.held("design", self.design, (min(n, size), size), like)  # type: ignore[arg-type]
+            found["values"] = _checks.held("values", self.values, (min(n, size),), like)  # type: ignore[arg-type]
+        for name, value in found.items():
+            object.__setattr__(self, name, value)
+
     @classmethod
     def population(cls, truth: ArrayLike, *, sigma: float = 0.0) -> MatrixSensing:
         """Return the problem with infinitely many measurements.
@@ -95,7 +115,7 @@ class MatrixSensing:
         ValueError
             If `truth` is no finite matrix or `sigma` is negative.
         """
-        return cls(_checks.array("truth", truth, ndim=2), _checks.scalar("sigma", sigma))
+        return cls(truth, sigma)  # type: ignore[arg-type]
 
     @classmethod
     def measure(
@@ -135,7 +155,9 @@ class MatrixSensing:
             )
         rng = _checks.generator(seed)
         design = rng.standard_normal((n, size))  # in orthonormal coordinates the scaling above is this
-        values = design @ coordinates(truth @ truth.T) + sigma * rng.standard_normal(n)
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = design @ coordinates(truth @ truth.T) + sigma * rng.standard_normal(n)
+        _checks.finite("a measurement", values @ values, "truth or sigma")
         if n <= size:
             return cls(truth, sigma, n, design, values)
         Q, triangular = np.linalg.qr(design)
@@ -176,6 +198,16 @@ class MatrixSensing:
         loss : float
             Mean squared error, in units of y².
         """
+        with np.errstate(over="ignore", invalid="ignore"):
+            E, loss = self._residual(self._model("U", U))
+        return _checks.finite("the residual", E, "U or truth"), _checks.finite("the loss", loss, "U or truth")
+
+    def _model(self, name: str, U: Floats) -> Floats:
+        """Return a model (d, k), which may have no columns."""
+        return _checks.matrix(name, U, self.d, like=f"truth has {self.d} rows")
+
+    def _residual(self, U: Floats) -> tuple[Floats, float]:
+        """Return what `residual` does, of a model that has been judged."""
         if self.n is None or self.design is None or self.values is None:
             E = self.target - U @ U.T
             return E, float(np.sum(E * E)) + self.sigma**2
@@ -184,6 +216,13 @@ class MatrixSensing:
 
     def apply(self, X: Floats) -> Floats:
         """Return the mean of <Aᵢ, X>Aᵢ for a symmetric (d, d) matrix X; for the population, X itself."""
+        X = _checks.symmetric("X", X, self.d, f"truth has {self.d} rows")
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = self._apply(X)
+        return _checks.finite("the mean", found, "X")
+
+    def _apply(self, X: Floats) -> Floats:
+        """Return what `apply` does, of a matrix that has been judged."""
         if self.n is None or self.design is None:
             return X
         return symmetric((self.design @ coordinates(X)) @ self.design, self.d) / self.n
@@ -194,7 +233,10 @@ class MatrixSensing:
 
     def error(self, U: Floats) -> float:
         """Return the distance of UUᵀ from U⋆U⋆ᵀ, relative to the size of the latter (Frobenius norms)."""
-        return float(np.linalg.norm(U @ U.T - self.target) / np.linalg.norm(self.target))
+        U = self._model("U", U)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            found = float(np.linalg.norm(U @ U.T - self.target) / np.linalg.norm(self.target))
+        return _checks.finite("the error", found, "U or truth")
 
 
 def coordinates(X: Floats) -> Floats:

@@ -8,8 +8,10 @@ the claim is about gradient descent itself, `gradient_descent` is that and nothi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -95,6 +97,8 @@ def random_start(d: int, k: int, size: float = 1.0, *, seed: Seed) -> Floats:
         For arguments out of their range.
     """
     d, k = _checks.count("d", d), _checks.count("k", k)
+    _checks.draws("d, or k,", d, k, each_is="d times k")
+    _checks.room("d, or k,", d, 16.0 * d * k)
     scale = _checks.scalar("size", size, positive=True) / (np.sqrt(d) + np.sqrt(k))
     return scale * _checks.generator(seed).standard_normal((d, k))
 
@@ -139,14 +143,18 @@ def approximate_minimum(
     U = _start(objective, start)
     tolerance = _checks.scalar("gradient_tolerance", gradient_tolerance, positive=True)
     flat = _checks.scalar("curvature_tolerance", curvature_tolerance, positive=True)
+    max_iterations, max_escapes = (
+        _checks.count("max_iterations", max_iterations),
+        _checks.count("max_escapes", max_escapes, 0),
+    )
     rng = _checks.generator(seed)
     used = escapes = 0
     while True:
         U, value, gradient_norm, steps = _quasi_newton(objective, U, tolerance, max(1, max_iterations - used))
         used += steps
-        E, _ = objective.problem.residual(U)
+        E, _ = objective.problem._residual(U)
         least, direction, error = least_curvature(
-            lambda Z, U=U, E=E: objective.hessian_product(U, Z, E),  # type: ignore[misc]
+            lambda Z, U=U, E=E: objective._hessian_product(U, Z, E),  # type: ignore[misc]
             U.shape,
             tolerance=flat / 10,
             seed=rng,
@@ -160,6 +168,7 @@ def approximate_minimum(
 
 
 def _start(objective: Penalized, start: Floats) -> Floats:
+    _checks.instance("objective", objective, Penalized, "a Penalized")
     U = _checks.array("start", start, ndim=2)
     if U.shape[0] != objective.problem.d:
         raise ValueError(f"start has shape {U.shape}: give {objective.problem.d} rows, as the ground truth has")
@@ -171,7 +180,7 @@ def _quasi_newton(objective: Penalized, U: Floats, tolerance: float, limit: int)
     from scipy.optimize import minimize
 
     def both(x: Floats) -> tuple[float, Floats]:
-        value, gradient = objective.value_and_gradient(x.reshape(U.shape))
+        value, gradient = objective._value_and_gradient(x.reshape(U.shape))
         return value, gradient.ravel()
 
     def stop(intermediate_result: object) -> None:
@@ -194,7 +203,7 @@ def _quasi_newton(objective: Penalized, U: Floats, tolerance: float, limit: int)
         norm = float(np.linalg.norm(gradient))
         if norm <= tolerance or used >= limit or found.nit == 0:
             break
-    _checks.finite("the objective", value)
+    _checks.finite("the objective", value, "start")
     return _polished(objective, x.reshape(U.shape), tolerance, min(_POLISH, limit - used), used)
 
 
@@ -208,17 +217,17 @@ def _polished(
     """
     from scipy.sparse.linalg import LinearOperator, minres
 
-    value, gradient = objective.value_and_gradient(U)
+    value, gradient = objective._value_and_gradient(U)
     for _ in range(most):
         if np.linalg.norm(gradient) <= tolerance:
             break
-        E, _ = objective.problem.residual(U)
+        E, _ = objective.problem._residual(U)
         H = LinearOperator(
-            (U.size, U.size), lambda z, U=U, E=E: objective.hessian_product(U, z.reshape(U.shape), E).ravel()
+            (U.size, U.size), lambda z, U=U, E=E: objective._hessian_product(U, z.reshape(U.shape), E).ravel()
         )
         step, _ = minres(H, -gradient.ravel(), rtol=1e-4, maxiter=10 * U.shape[0])
         further = U + step.reshape(U.shape)
-        there, slope = objective.value_and_gradient(further)
+        there, slope = objective._value_and_gradient(further)
         if there > value + 1e-12 * abs(value) or not np.linalg.norm(slope) < np.linalg.norm(gradient):
             break
         U, value, gradient, used = further, there, slope, used + 1
@@ -228,7 +237,7 @@ def _polished(
 def _along(objective: Penalized, U: Floats, value: float, direction: Floats) -> Floats | None:
     """Return the best point on the line through U along a direction, None if no point of a grid is lower."""
     lengths = np.concatenate([sign * 2.0 ** -np.arange(0, 24) for sign in (1, -1)])
-    values = np.array([objective.value_and_gradient(U + t * direction)[0] for t in lengths])
+    values = np.array([objective._value_and_gradient(U + t * direction)[0] for t in lengths])
     best = int(np.argmin(values))
     return U + lengths[best] * direction if values[best] < value else None
 
@@ -265,16 +274,19 @@ def least_curvature(
     error : float
         Norm of the residual: an eigenvalue lies within this distance of `value`.
     """
-    rng = _checks.generator(seed)
-    size = int(np.prod(shape))
-    limit = min(max_steps, size)
+    _checks.function("product", product)
+    shape = _shape(shape)
+    tolerance, rng = _checks.scalar("tolerance", tolerance), _checks.generator(seed)
+    size = math.prod(shape)
+    limit = min(_checks.count("max_steps", max_steps), size)
+    _checks.room("shape", shape, 8.0 * (limit + 2) * size)
     basis = np.empty((limit, size))
     diagonal, off = np.zeros(limit), np.zeros(limit)
     vector = rng.standard_normal(size)
     vector /= np.linalg.norm(vector)
     for j in range(limit):
         basis[j] = vector
-        w = product(vector.reshape(shape)).ravel()
+        w = _answer(product(vector.reshape(shape)), shape).ravel()
         diagonal[j] = w @ vector
         for _ in range(2):  # once more, for orthogonality to rounding
             w = w - basis[: j + 1].T @ (basis[: j + 1] @ w)
@@ -288,6 +300,22 @@ def least_curvature(
                 break
         vector = w / off[j]
     return float(values[0]), (vectors[:, 0] @ basis[: j + 1]).reshape(shape), error
+
+
+def _shape(shape: Any) -> tuple[int, ...]:
+    """Return a shape of at least one entry."""
+    sizes = tuple(_checks.count("shape", each) for each in _checks.listed("shape", shape, "integers"))
+    if math.prod(sizes) > _checks.LARGEST:
+        raise ValueError(f"shape is {_checks.shown(shape)}: give one of at most 2**53 entries")
+    return sizes
+
+
+def _answer(found: Any, shape: tuple[int, ...]) -> Floats:
+    """Return what a product answers: finite numbers in the shape asked for."""
+    values = _checks.real_numbers("what product returns", found)
+    if values.shape != shape:
+        raise ValueError(f"product returns shape {values.shape} for {shape}: give one of that shape")
+    return _checks.finite("what product returns", values, "product")
 
 
 def gradient_descent(
@@ -329,15 +357,19 @@ def gradient_descent(
     U = _start(objective, start)
     step, stop_at = _checks.scalar("step", step, positive=True), _checks.scalar("stop_at", stop_at)
     steps, every = _checks.count("steps", steps), _checks.count("every", every)
+    if measure is not None:
+        _checks.function("measure", measure)
     rows = []
     for t in range(steps + 1):
-        value, gradient = objective.value_and_gradient(U)
+        value, gradient = objective._value_and_gradient(U)
         norm = float(np.linalg.norm(gradient))
         if not np.isfinite(norm) or norm > 1e100:
-            raise FloatingPointError(f"gradient descent diverges at iteration {t}: step is {step}, give a shorter one")
+            raise FloatingPointError(
+                f"gradient descent diverges at iteration {t}: step is {step}, give a shorter one, or another start"
+            )
         last = t == steps or norm <= stop_at
         if last or t % every == 0:
-            rows.append((t, value, norm, measure(U) if measure else 0.0))
+            rows.append((t, value, norm, _checks.real("measure(U)", measure(U)) if measure else 0.0))
         if last:
             break
         U = U - step * gradient

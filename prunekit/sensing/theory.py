@@ -30,12 +30,14 @@ def growth_level(strength: float, smoothing: float) -> float:
         λ ≥ 0 and β > 0.
     """
     strength, smoothing = _penalty(strength, smoothing)
-    return strength / (2 * float(np.sqrt(smoothing)))
+    return _checks.finite("the level", strength / (2 * float(np.sqrt(smoothing))), "strength or smoothing")
 
 
 def binding_strength(level: float, smoothing: float) -> float:
     """Return the λ at which `growth_level` is `level`, 2√β times it."""
-    return 2 * float(np.sqrt(_checks.scalar("smoothing", smoothing, positive=True))) * _checks.scalar("level", level)
+    root = float(np.sqrt(_checks.scalar("smoothing", smoothing, positive=True)))
+    with np.errstate(over="ignore"):
+        return _checks.finite("the strength", 2 * root * _checks.scalar("level", level), "level or smoothing")
 
 
 def surviving_mass(mu: float, strength: float, smoothing: float) -> float:
@@ -60,12 +62,14 @@ def surviving_mass(mu: float, strength: float, smoothing: float) -> float:
     from scipy.optimize import brentq
 
     def excess(w: float) -> float:
-        return float(w + strength * shrinkage(w, smoothing) / 4 - mu)
+        found = w + strength * shrinkage(w, smoothing) / 4 - mu
+        return float(_checks.finite("the equation", found, "mu, strength or smoothing"))
 
-    bottom = _turning_point(strength, smoothing)
-    if bottom >= mu or excess(bottom) > 0:
-        return 0.0
-    return float(brentq(excess, bottom, mu, xtol=1e-300, rtol=1e-14))
+    with _checks.in_range("the root", "mu, strength or smoothing"):
+        bottom = _turning_point(strength, smoothing)
+        if bottom >= mu or excess(bottom) > 0:
+            return 0.0
+        return float(brentq(excess, bottom, mu, xtol=1e-300, rtol=1e-14))
 
 
 def _turning_point(strength: float, smoothing: float) -> float:
@@ -112,7 +116,7 @@ def largest_strength(mu: float, smoothing: float, above: float = 0.0) -> float:
         return 0.0
 
     def asked(w: float) -> float:
-        return float(4 * (mu - w) / shrinkage(w, smoothing))
+        return float(_checks.finite("the strength", 4 * (mu - w) / shrinkage(w, smoothing), "mu or smoothing"))
 
     found = minimize_scalar(
         lambda w: -asked(w), bounds=(above, mu), method="bounded", options={"xatol": 1e-10 * mu}
@@ -130,7 +134,8 @@ def noise_level(d: int, n: int, sigma: float) -> float:
     sigma : float
         Standard deviation of the noise, or of whatever acts like it.
     """
-    return float(np.sqrt(2 * _checks.count("d", d) / _checks.count("n", n))) * _checks.scalar("sigma", sigma)
+    found = float(np.sqrt(2 * _checks.count("d", d) / _checks.count("n", n))) * _checks.scalar("sigma", sigma)
+    return _checks.finite("the level", found, "sigma")
 
 
 def suggested_penalty(least: float) -> tuple[float, float]:
@@ -151,7 +156,7 @@ def suggested_penalty(least: float) -> tuple[float, float]:
     """
     least = _checks.scalar("least", least, positive=True)
     smoothing = least / 100
-    return binding_strength(least / 4, smoothing), smoothing
+    return _checks.finite("the penalty", 2 * float(np.sqrt(smoothing)) * (least / 4), "least"), smoothing
 
 
 def least_column(spectrum: ArrayLike, strength: float, smoothing: float) -> float:
@@ -165,6 +170,8 @@ def least_column(spectrum: ArrayLike, strength: float, smoothing: float) -> floa
         λ ≥ 0 and β > 0.
     """
     values = _checks.vector("spectrum", spectrum)
+    if values.min() <= 0:
+        raise ValueError(f"spectrum holds {values.min()}: give eigenvalues above 0")
     return float(np.sqrt(min(surviving_mass(mu, strength, smoothing) for mu in values)))
 
 

@@ -27,7 +27,7 @@ def order(name: str, value: Any) -> float:
 
 def weights(name: str, value: ArrayLike, ndim: int | tuple[int, ...]) -> NDArray[np.floating[Any]]:
     """Return finite real numbers with an allowed number of axes: floating arrays as they are, others as float64."""
-    found = np.asarray(value)
+    found = _checks.plain(name, value)
     if found.dtype not in (np.float32, np.float64):
         return _checks.array(name, found, ndim=ndim)
     allowed = (ndim,) if isinstance(ndim, int) else ndim

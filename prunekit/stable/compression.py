@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from prunekit import _checks
 from prunekit._checks import Floats
@@ -53,37 +53,48 @@ def compression_error(values: ArrayLike, kept: int | float | ArrayLike, p: float
     0.384615
     """
     x = _arguments.weights("values", values, 1)
-    if np.ndim(kept) == 0:
-        removed = x.size - _arguments.kept("kept", kept, x.size, "weights")
-        orders = [_arguments.order("p", order) for order in _listed(p)]
+    return _compression_error("weights of values", x, kept, p)
+
+
+def _compression_error(what: str, x: Any, kept: int | float | ArrayLike, p: float | ArrayLike) -> Any:
+    """Return the error or errors of keeping some of `what`, whose magnitudes are those of x (d,)."""
+    if not x.any():
+        raise ValueError(f"the {what} are all 0: give at least one that is not, or there is no relative error")
+    several = _checks.plain("p", p) if isinstance(p, list | tuple | np.ndarray) else None
+    listed = _checks.plain("kept", kept) if isinstance(kept, list | tuple | np.ndarray) else None
+    if listed is None or listed.ndim == 0:
+        removed = x.size - _arguments.kept("kept", kept, x.size, what)
+        orders = [
+            _arguments.order("p", order)
+            for order in ([p] if several is None or several.ndim == 0 else _listed(several))
+        ]
         magnitude = np.abs(x)
         if 0 < removed < x.size:
             magnitude.partition(removed)
         found = [_error(magnitude[:removed], magnitude[removed:], order) for order in orders]
-        return found[0] if np.ndim(p) == 0 else np.array(found)
-    if np.ndim(p):
-        raise ValueError(f"p is {p!r} and kept several numbers, too: give one of them as a single number")
+        return found[0] if several is None or several.ndim == 0 else np.array(found)
+    if several is not None and several.ndim:
+        raise ValueError(f"p is {_checks.shown(p)} and kept several numbers, too: give one of them as a single number")
     p = _arguments.order("p", p)
-    listed = np.asarray(kept)
     if listed.ndim != 1 or listed.size == 0 or listed.dtype.kind not in "iuf":
         raise ValueError(f"kept has shape {listed.shape} and kind {listed.dtype}: give a vector of counts or of shares")
-    counts = [_arguments.kept("kept", k.item(), x.size, "weights") for k in listed]
+    counts = [_arguments.kept("kept", k.item(), x.size, what) for k in listed]
     below = _below(x, p)
     return np.array(
         [
-            (below[x.size - k] / below[-1]) ** (1 / p) if below[x.size - k] > _SMALL else compression_error(x, k, p)
+            (below[x.size - k] / below[-1]) ** (1 / p)
+            if below[x.size - k] > _SMALL
+            else _compression_error(what, x, k, p)
             for k in counts
         ]
     )
 
 
-def _listed(p: float | Sequence[float]) -> list[Any]:
-    """Return one order or several as a list, at least one."""
-    if np.ndim(p) == 0:
-        return [p]
-    if np.ndim(p) > 1 or len(np.asarray(p)) == 0:
-        raise ValueError(f"p has shape {np.shape(p)}: give an order, or a vector of at least one")
-    return [order.item() if isinstance(order, np.generic) else order for order in np.asarray(p)]
+def _listed(p: NDArray[Any]) -> list[Any]:
+    """Return the orders in a vector, at least one."""
+    if p.ndim > 1 or p.size == 0:
+        raise ValueError(f"p has shape {p.shape}: give an order, or a vector of at least one")
+    return [order.item() if isinstance(order, np.generic) else order for order in p]
 
 
 def smallest_kept(values: ArrayLike, error: float, p: float = 2.0) -> int:
@@ -145,7 +156,8 @@ def column_norms(matrix: ArrayLike, p: float = 2.0) -> Floats:
     for start in range(0, len(x), step):
         scaled = np.abs(x[start : start + step]).astype(float) / top
         total += (scaled * scaled if p == 2 else scaled**p).sum(axis=0)
-    return np.asarray(top * total ** (1 / p))
+    with np.errstate(over="ignore"):
+        return _checks.finite("a norm", np.asarray(top * total ** (1 / p)), "matrix, or give a larger p")
 
 
 def column_error(matrix: ArrayLike, kept: int | float | ArrayLike, p: float = 2.0) -> Any:
@@ -165,7 +177,8 @@ def column_error(matrix: ArrayLike, kept: int | float | ArrayLike, p: float = 2.
     TypeError, ValueError
         As `compression_error`.
     """
-    return compression_error(column_norms(matrix, p), kept, p)
+    p = _arguments.order("p", p)
+    return _compression_error("columns of matrix", column_norms(matrix, p), kept, p)
 
 
 def singular_values(matrix: ArrayLike) -> Floats:
@@ -182,7 +195,8 @@ def singular_values(matrix: ArrayLike) -> Floats:
         If it is no finite matrix.
     """
     x = _arguments.weights("matrix", matrix, 2).astype(float)
-    found = np.linalg.svd(x, compute_uv=False)
+    with _checks.in_range("a singular value", "matrix"):
+        found = _checks.finite("a singular value", np.linalg.svd(x, compute_uv=False), "matrix")
     return np.concatenate([found, np.zeros(x.shape[1] - found.size)])
 
 
@@ -204,9 +218,12 @@ def singular_value_error(matrix: ArrayLike, kept: int | float | ArrayLike, p: fl
     TypeError, ValueError
         As `compression_error`.
     """
-    found = singular_values(matrix)
+    found, what = singular_values(matrix), "singular values of matrix"
     # The error of squares at order p is the square of the error at order 2p.
-    return compression_error(found, kept) if p is None else compression_error(found, kept, 2 * p) ** 2
+    if p is None:
+        return _compression_error(what, found, kept, 2.0)
+    twice = _checks.finite("2p", 2 * _arguments.order("p", p), "p")
+    return _compression_error(what, found, kept, twice) ** 2
 
 
 def _error(removed: Any, rest: Any, p: float) -> float:

@@ -19,6 +19,7 @@ from prunekit import _checks
 from prunekit._checks import Floats
 from prunekit.stable import _arguments
 
+_LEAST = 1e-300  # a probability, or a tail index, below which 1/x leaves the range of double precision
 _NEAR_CAUCHY = 0.35  # of α from 1: closer, the integrand over V is too steep
 
 
@@ -74,9 +75,15 @@ def magnitude_quantile(alpha: float, above: float) -> float:
     TypeError, ValueError
         If an argument is out of its range.
     """
-    alpha, above = _resolved(alpha), _checks.scalar("above", above, positive=True)
-    if above >= 1:
-        raise ValueError(f"above is {above}: give a number above 0 and below 1")
+    alpha, above = _resolved(alpha), _checks.probability("above", above)
+    with _checks.in_range("the quantile", "above, which is too near to 0 or 1"):
+        return _quantile(alpha, above)
+
+
+def _quantile(alpha: float, above: float) -> float:
+    """Return the x of `magnitude_quantile`."""
+    if above < _LEAST:
+        raise FloatingPointError(f"above is {above}, which is too near to 0 for double precision: give more")
     if alpha == 1:
         return 1 / math.tan(math.pi * above / 2)
     if alpha == 2:
@@ -114,7 +121,9 @@ def truncated_moment(alpha: float, p: float, bound: float) -> float:
     t, weight = _gauss_legendre(120)
     x = bound * t**3  # dense near 0, where the density of a small α is steep
     mass = tail_probability(alpha, x) - tail_probability(alpha, bound)
-    return float(np.sum(weight * 3 * t**2 * bound * p * x ** (p - 1) * mass))
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = float(np.sum(weight * 3 * t**2 * bound * p * x ** (p - 1) * mass))
+    return _checks.finite("the moment", found, "p or bound")
 
 
 def tail_constant(alpha: float) -> float:
@@ -138,6 +147,8 @@ def tail_constant(alpha: float) -> float:
     alpha = _arguments.index("alpha", alpha)
     if alpha == 2:
         raise ValueError("alpha is 2.0: give a tail index below 2, for the Gaussian law has no power tail")
+    if alpha < _LEAST:
+        return 1.0  # Γ(α) is 1/α there, to every digit
     return 2 * math.gamma(alpha) * math.sin(math.pi * alpha / 2) / math.pi
 
 

@@ -143,7 +143,7 @@ def tail_report(
     TypeError, ValueError
         As `layer_weights` and `layer_tail_index`, the layer named.
     """
-    rng = _checks.generator(seed)
+    rng, transpose_last = _checks.generator(seed), _checks.flag("transpose_last", transpose_last)
     weights = layer_weights(model, parameters)
     last = list(weights)[-1]
     found = {}

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -56,10 +58,42 @@ def limit_error(alpha: float, d: float, kept: float, p: float = 2.0, quantile: f
     >>> round(limit_error(1.2, 10**6, 0.1), 3), round(limit_error(2.0, 10**6, 0.1), 3)
     (0.012, 0.749)
     """
-    d, p = _checks.scalar("d", d, positive=True), _arguments.order("p", p)
-    if _arguments.index("alpha", alpha) == 2:
-        return _gaussian_error(kept, p)
-    return _error_of_one(alpha, kept, p, quantile) * d ** (1 / p - 1 / alpha)
+    d, p, alpha = _checks.scalar("d", d, positive=True), _arguments.order("p", p), _index(alpha)
+    kept, quantile = _checks.probability("kept", kept), _checks.probability("quantile", quantile)
+    with _checks.in_range("the error", "alpha, d, kept or p"):
+        if alpha == 2:
+            return _gaussian_error(kept, p)
+        found = _of_one(_error_of_one, alpha, kept, p, quantile) * d ** (1 / p - 1 / alpha)
+        return _checks.finite("the error", found, "alpha, d, kept or p")
+
+
+def _of_one(
+    error: Callable[[float, float, float, float], float],
+    alpha: float,
+    kept: float,
+    p: float,
+    quantile: float,
+    called: str = "quantile",
+) -> float:
+    """Return an error at d = 1; where the laws' own functions give up, say so in the caller's words."""
+    least = 1e-15
+    for name, value in (("kept", kept), (called, quantile)):
+        if not least < value < 1 - least:
+            raise FloatingPointError(
+                f"{name} is {value}: give one farther from 0 and 1, which double precision resolves"
+            )
+    try:
+        return error(alpha, kept, p, quantile)
+    except FloatingPointError as reason:
+        raise FloatingPointError(f"{reason}: give a larger alpha, a smaller p, or another kept or quantile") from None
+
+
+def _index(alpha: Any) -> float:
+    """Return a tail index for which the approximation is worked out."""
+    found = _arguments.index("alpha", alpha)
+    if found < 0.1:
+        raise ValueError(f"alpha is {found}: give a tail index from 0.1 to 2")
+    return found
 
 
 def dimension_needed(alpha: float, kept: float, error: float, p: float = 2.0, probability: float = 0.5) -> float:
@@ -84,8 +118,15 @@ def dimension_needed(alpha: float, kept: float, error: float, p: float = 2.0, pr
     TypeError, ValueError
         If an argument is out of its range.
     """
-    error, p = _checks.scalar("error", error, positive=True), _arguments.order("p", p)
-    log_d = math.log(_error_of_one(alpha, kept, p, probability) / error) / (1 / alpha - 1 / p)
+    error, p, alpha = _checks.scalar("error", error, positive=True), _arguments.order("p", p), _index(alpha)
+    kept, probability = _checks.probability("kept", kept), _checks.probability("probability", probability)
+    with _checks.in_range("the number of weights", "alpha, kept, error or p"):
+        return _needed(alpha, kept, error, p, probability)
+
+
+def _needed(alpha: float, kept: float, error: float, p: float, probability: float) -> float:
+    """Return what `dimension_needed` does."""
+    log_d = math.log(_of_one(_error_of_one, alpha, kept, p, probability, "probability") / error) / (1 / alpha - 1 / p)
     return math.exp(log_d) if log_d < 709 else math.inf
 
 
@@ -111,7 +152,12 @@ def share_needed(alpha: float, d: float, error: float, p: float = 2.0) -> float:
     """
     from scipy.optimize import brentq
 
-    error = _checks.scalar("error", error, positive=True)
+    error, d, alpha = (
+        _checks.scalar("error", error, positive=True),
+        _checks.scalar("d", d, positive=True),
+        _index(alpha),
+    )
+    p = _arguments.order("p", p)
 
     def gap(log_share: float) -> float:
         return limit_error(alpha, d, math.exp(log_share), p) - error
@@ -125,7 +171,7 @@ def share_needed(alpha: float, d: float, error: float, p: float = 2.0) -> float:
 @functools.lru_cache(maxsize=1024)
 def _error_of_one(alpha: float, kept: float, p: float, quantile: float) -> float:
     """Return ε at d = 1, for p above α."""
-    c, quantile = tail_constant(alpha), _probability("quantile", quantile)
+    c = tail_constant(alpha)
     if p <= alpha:
         raise ValueError(f"p is {p}: give an order above alpha = {alpha}")
     bulk = truncated_moment(alpha, p, magnitude_quantile(alpha, kept))
@@ -152,17 +198,20 @@ def limit_column_error(alpha: float, columns: float, kept: float, p: float = 2.0
         If an argument is out of its range.
     """
     columns, p = _checks.scalar("columns", columns, positive=True), _arguments.order("p", p)
-    return _error_of_one_column(alpha, kept, p, quantile) * columns ** (1 / p - 1 / alpha)
+    kept, quantile = _checks.probability("kept", kept), _checks.probability("quantile", quantile)
+    alpha = _arguments.index("alpha", alpha)
+    with _checks.in_range("the error", "alpha, columns, kept or p"):
+        found = _of_one(_error_of_one_column, alpha, kept, p, quantile) * columns ** (1 / p - 1 / alpha)
+        return _checks.finite("the error", found, "alpha, columns, kept or p")
 
 
 @functools.lru_cache(maxsize=1024)
 def _error_of_one_column(alpha: float, kept: float, p: float, quantile: float) -> float:
     """Return ε for one column, for p above α."""
-    quantile = _probability("quantile", quantile)
-    a = _arguments.index("alpha", alpha) / p
+    a = alpha / p
     if a >= 1:
         raise ValueError(f"p is {p}: give an order above alpha = {alpha}")
-    x = positive_quantile(a, 1 - _probability("kept", kept))
+    x = positive_quantile(a, 1 - kept)
     nodes, weights = np.polynomial.legendre.leggauss(200)
     t = (nodes + 1) / 2 * x
     mass = np.array([positive_cdf(a, x) - positive_cdf(a, v) for v in t])
@@ -219,19 +268,18 @@ def positive_quantile(a: float, probability: float) -> float:
     """
     from scipy.optimize import brentq
 
-    probability = _probability("probability", probability)
-    return math.exp(brentq(lambda v: positive_cdf(a, math.exp(v)) - probability, -30 / a, 80 / a, xtol=1e-12))
+    a, probability = _checks.probability("a", a), _checks.probability("probability", probability)
+
+    def gap(v: float) -> float:
+        return positive_cdf(a, math.exp(v)) - probability
+
+    low, high = max(-30 / a, -700.0), min(80 / a, 700.0)
+    if gap(low) > 0 or gap(high) < 0:
+        raise FloatingPointError(f"the quantile of a = {a} at probability = {probability} leaves double precision")
+    return math.exp(brentq(gap, low, high, xtol=1e-12))
 
 
 def _gaussian_error(kept: float, p: float) -> float:
     """Return the relative ℓp error of a large Gaussian vector."""
     whole = 2**p * math.gamma((p + 1) / 2) / math.sqrt(math.pi)  # E|X|^p for X ~ N(0, 2)
     return (truncated_moment(2.0, p, magnitude_quantile(2.0, kept)) / whole) ** (1 / p)
-
-
-def _probability(name: str, value: float) -> float:
-    """Return a number strictly between 0 and 1."""
-    found = _checks.scalar(name, value, positive=True)
-    if found >= 1:
-        raise ValueError(f"{name} is {found}: give a number above 0 and below 1")
-    return found

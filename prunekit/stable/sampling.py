@@ -47,7 +47,8 @@ def sample(alpha: float, size: int | tuple[int, ...], *, scale: float = 1.0, see
     tangents in vector instructions.
     """
     alpha, scale = _arguments.index("alpha", alpha), _checks.scalar("scale", scale, positive=True)
-    rng, found = _checks.generator(seed), np.empty(_shape(size))
+    shape = _shape(size)
+    rng, found = _checks.generator(seed), np.empty(shape)
     flat = found.reshape(-1)
     for start in range(0, flat.size, PIECE):
         _fill(flat[start : start + PIECE], alpha, rng)
@@ -110,10 +111,13 @@ def sample_elliptical(alpha: float, n: int, dispersion: int | ArrayLike, *, seed
     The rows are √(2A)·G with G ~ N(0, Σ) and a positive (α/2)-stable A, E exp(-sA) = exp(-s^(α/2)).
     """
     alpha, n, rng = _arguments.index("alpha", alpha), _checks.count("n", n), _checks.generator(seed)
-    if np.ndim(dispersion) == 0:
-        found = rng.standard_normal((n, _checks.count("dispersion", dispersion)))
+    if not isinstance(dispersion, list | tuple | np.ndarray) and not hasattr(dispersion, "__array__"):
+        d = _checks.count("dispersion", dispersion)
+        _checks.room("n, or dispersion,", n, 24.0 * n * d)
+        found = rng.standard_normal((n, d))
     else:
         matrix = _checks.covariance("dispersion", dispersion)
+        _checks.room("n", n, 24.0 * n * len(matrix))
         found = rng.standard_normal((n, len(matrix)))
         if matrix.ndim == 1:
             found *= np.sqrt(matrix)
@@ -145,6 +149,7 @@ def sample_positive(a: float, n: int, *, seed: Seed) -> Floats:
         If a draw exceeds double precision, which takes an a near 0.05 or below.
     """
     a, n, rng = _checks.scalar("a", a, positive=True), _checks.count("n", n), _checks.generator(seed)
+    _checks.room("n", n, 64.0 * n)
     if a >= 1:
         raise ValueError(f"a is {a}: give an index above 0 and below 1")
     u = math.pi * (1 - rng.random(n))  # never 0
@@ -164,7 +169,10 @@ def log_kanter(a: float, u: Floats) -> Floats:
 def _shape(size: int | tuple[int, ...]) -> tuple[int, ...]:
     """Return a shape without a negative or fractional axis."""
     axes = size if isinstance(size, tuple | list) else (size,)
-    return tuple(_checks.count("size" if len(axes) == 1 else f"size[{k}]", axis, 0) for k, axis in enumerate(axes))
+    names = ["size" if len(axes) == 1 else f"size[{k}]" for k in range(len(axes))]
+    shape = tuple(_checks.count(name, axis, 0) for name, axis in zip(names, axes, strict=True))
+    _checks.room("size", size, 8.0 * math.prod(shape))
+    return shape
 
 
 def _finite(found: Floats) -> Floats:

@@ -92,18 +92,30 @@ def tail_index(
     Source: barsbey, Section 5. Zeros, such as the value that is the median, are left out of the mean of logarithms; the
     authors' program adds 2.2e-16 to every norm instead, which depends on the scale of the values.
     """
-    x = _arguments.weights("values", values, (1, 2))
+    return _tail_index("values", _arguments.weights("values", values, (1, 2)), blocks, shuffles, center, clip, seed)
+
+
+def _tail_index(
+    name: str,
+    x: Values,
+    blocks: int | Sequence[int] | None,
+    shuffles: int,
+    center: Center,
+    clip: float | None,
+    seed: Seed | None,
+) -> TailIndex:
+    """Return what `tail_index` does, of rows that are called `name`."""
     rows = len(x)
     if rows < 4:
-        raise ValueError(f"values has {rows} rows: give at least 4")
+        raise ValueError(f"{name} has {rows} rows: give at least 4")
     sizes = _block_sizes(blocks, rows)
-    shuffles = _checks.count("shuffles", shuffles, 0)
+    shuffles = _checks.draws("shuffles", shuffles, x.size, 0)
     if shuffles and seed is None:
         raise TypeError("seed is None: give one for the shuffles")
     top = math.inf if clip is None else _checks.scalar("clip", clip, positive=True)
     table = x.reshape(rows, -1)
     middle = _middle(table, center)
-    logs = _row_logs(table, middle)
+    logs = _row_logs(name, table, middle)
     rng = _checks.generator(seed) if shuffles else None
     orders = (rng.permutation(rows) for _ in range(shuffles)) if rng else (None,)
     found = [_by_block_size(table, middle, logs, sizes, order) for order in orders]
@@ -142,8 +154,10 @@ def layer_tail_index(
         As `tail_index`.
     """
     table = _arguments.weights("matrix", matrix, 2)
+    if len(table) < 4:
+        raise ValueError(f"matrix has {len(table)} rows: give at least 4")
     sizes = authors_blocks(len(table)) if blocks is None else blocks
-    return tail_index(table, blocks=sizes, shuffles=shuffles, center=center, clip=clip, seed=seed)
+    return _tail_index("matrix", table, sizes, shuffles, center, clip, seed)
 
 
 def authors_blocks(n: int) -> tuple[int, ...]:
@@ -180,8 +194,7 @@ def _block_sizes(blocks: int | Sequence[int] | None, rows: int) -> tuple[int, ..
 
 def _middle(table: Values, center: Center) -> Floats:
     """Return what is subtracted from each column."""
-    if center not in ("median", "none"):
-        raise ValueError(f"center is {center!r}: give 'median' or 'none'")
+    _checks.choice("center", center, ("median", "none"))
     if center == "none":
         return np.zeros(table.shape[1])
     step = _arguments.rows_at_once(table.T)
@@ -196,25 +209,25 @@ def _pieces(rows: int, columns: int, block: int) -> Iterator[slice]:
         yield slice(start, min(start + step, rows // block * block))
 
 
-def _log_norms(rows: Floats) -> Floats:
+def _log_norms(rows: Floats, name: str = "values") -> Floats:
     """Return log‖row‖, -inf for a row of zeros."""
     with np.errstate(divide="ignore"):
         if rows.shape[1] == 1:
             return np.asarray(np.log(np.abs(rows[:, 0])))
         found = np.einsum("ij,ij->i", rows, rows)
     if not np.isfinite(found).all():
-        raise FloatingPointError("values have rows whose squares exceed double precision: divide them by their scale")
+        raise FloatingPointError(f"{name} has rows whose squares exceed double precision: divide them by their scale")
     with np.errstate(divide="ignore"):
         return np.asarray(0.5 * np.log(found))
 
 
-def _without_zeros(logs: Floats, what: str) -> Floats:
+def _without_zeros(logs: Floats, what: str, name: str = "values") -> Floats:
     """Replace log 0 by the mean of the others in place, which leaves zeros out of every mean."""
     zero = logs == -math.inf
     count = np.count_nonzero(zero)
     if count > max(1, MOST_ZEROS * logs.size) or count == logs.size:
         raise ValueError(
-            f"values has {what} of which {count} of {logs.size} are 0 after centring: a stable law has no such atom; "
+            f"{name} has {what} of which {count} of {logs.size} are 0 after centring: a stable law has no such atom; "
             "give weights that are neither constant nor discrete nor pruned"
         )
     if count:
@@ -222,12 +235,12 @@ def _without_zeros(logs: Floats, what: str) -> Floats:
     return logs
 
 
-def _row_logs(table: Values, middle: Floats) -> Floats:
+def _row_logs(name: str, table: Values, middle: Floats) -> Floats:
     """Return log‖x - middle‖ by row (n,)."""
     logs = np.empty(len(table))
     for piece in _pieces(len(table), table.shape[1], 1):
-        logs[piece] = _log_norms(table[piece] - middle)
-    return _without_zeros(logs, "rows")
+        logs[piece] = _log_norms(table[piece] - middle, name)
+    return _without_zeros(logs, "rows", name)
 
 
 def _by_block_size(

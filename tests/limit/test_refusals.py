@@ -56,7 +56,7 @@ def bad_calls():
         "drop": (
             lambda: measured_limit(None, None, drop=2, curve=curve([1.0])),
             ValueError,
-            "drop is 2.0: give a loss",
+            "drop is 2.0: give a share from 0 to 1",
         ),
         "lost": (lambda: curve([1.0]).share_where_lost(2.0, 0.1), ValueError, "lost is 2.0: give a share from 0 to 1"),
         "one batch": (lambda: pruning_limit(model, data), ValueError, "batch_size is 128"),

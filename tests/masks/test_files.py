@@ -44,7 +44,7 @@ def test_an_exported_mask_fits_the_model_it_came_from(tmp_path):
         again = network()
         Mask.load(tmp_path / f"m.{ending}").apply_(again)
         assert sum(int((again[i].weight != 0).sum()) for i in (0, 2)) == 7
-        with pytest.raises(ValueError, match=r"'0\.weight' is no parameter of the model"):
+        with pytest.raises(ValueError, match=r"'0\.weight', which is no parameter of the model"):
             Mask.load(tmp_path / f"m.{ending}").apply_(nn.Linear(4, 6))
         with pytest.raises(ValueError, match="has shape"):
             Mask.load(tmp_path / f"m.{ending}").apply_(nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)))

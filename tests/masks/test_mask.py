@@ -291,7 +291,7 @@ REFUSED = [
     (lambda: Mask.from_scores(W, 1, scope="node"), ValueError, "scope is 'node': give 'global' or 'layer'"),
     (lambda: SMALL.apply_(3), TypeError, "model is a int"),
     (lambda: SMALL.bake(3), TypeError, "model is a int"),
-    (lambda: SMALL.apply_(LIN), ValueError, "'b' is no parameter of the model"),
+    (lambda: SMALL.apply_(LIN), ValueError, "'b', which is no parameter of the model"),
     (lambda: Mask({"0": bools(True)}).apply_(network()), ValueError, "'0' is a module of the model"),
 ]
 

@@ -1,0 +1,538 @@
+"""A right call of every public function on networks, or why there is none."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from prunekit import algorithms, curvature, estimates, limit, masks, nets, scores
+from prunekit.algorithms import contest
+from prunekit.limit.measured import pruning_curve
+from tests.nets.helpers import toy
+from tests.nonsense.examples import POINTS, RECORD, H, W, X
+from tests.nonsense.judge import Example
+
+FOLDER = Path(tempfile.gettempdir()) / "prunekit-nonsense"
+PATH = ("text", "another text")
+CROSS = nn.functional.cross_entropy
+
+
+def model() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(16, 4), nn.ReLU(), nn.Linear(4, 3))
+
+
+@functools.cache
+def data() -> nets.Dataset:
+    return toy(n=12)
+
+
+def pair() -> tuple[torch.Tensor, torch.Tensor]:
+    return data().normalize(data().train_x), data().train_y
+
+
+def config(**changes: Any) -> nets.Config:
+    return nets.Config(**{"epochs": 2, "batch_size": 6, "lr": 0.1} | changes)
+
+
+def settings() -> dict[str, Any]:
+    return {
+        "epochs": 4, "batch_size": 6, "optimizer": "sgd", "lr": 0.1, "momentum": 0.5, "betas": (0.9, 0.99), "eps": 1e-8,
+        "schedule": "multistep", "warmup": 1, "milestones": (1, 2), "gamma": 0.5, "l1": 0.1, "l2": 0.1,
+        "penalize": "weights", "crop": 1, "flip": True, "interpolation": 0.5, "evaluate_every": 2, "average": 3,
+        "seed": 0, "device": "cpu", "precision": "float32", "channels_last": True, "compile": False,
+        "checkpoint_every": 1,
+    }  # fmt: skip
+
+
+def mask() -> masks.Mask:
+    return masks.Mask.from_scores(scores.magnitude(model()), 0.5)
+
+
+def masked() -> nn.Module:
+    found = model()
+    mask().attach(found)
+    return found
+
+
+def diagonal() -> dict[str, torch.Tensor]:
+    return {name: p.abs() + 1 for name, p in scores.prunable(model()).items()}
+
+
+def hessian() -> torch.Tensor:
+    return torch.eye(76, dtype=torch.float64)
+
+
+@functools.cache
+def landscape() -> limit.Landscape:
+    return limit.Landscape.of_matrix(W, H)
+
+
+@functools.cache
+def probed() -> limit.Landscape:
+    return limit.Landscape.of_operator(W, curvature.Matrix(H), steps=3, probes=2)
+
+
+@functools.cache
+def curve() -> limit.PruningCurve:
+    return pruning_curve(model(), data(), [0.25, 0.5, 1.0])
+
+
+@functools.cache
+def pruned() -> algorithms.Pruned:
+    return algorithms.global_one_shot(model(), data(), config(), 0.5)
+
+
+@functools.cache
+def network() -> limit.Landscape:
+    return limit.network_landscape(model(), data())
+
+
+@functools.cache
+def operator() -> curvature.Curvature:
+    return curvature.Curvature(model(), CROSS, pair())
+
+
+def train(network: nn.Module, held: masks.Mask | None) -> None:
+    nets.fit(network, data(), config(epochs=1), progress=False)
+
+
+def integral(spectrum: Any) -> estimates.Estimate:
+    return spectrum.integrate(np.abs)
+
+
+NAMES = ["1.weight"]
+
+NETWORKS: dict[str, Example] = {
+    # nets
+    "nets.config.Config": Example(settings, allows={"interpolation": ("inf", "10**400")}),
+    "nets.data.Dataset": Example(
+        lambda: (
+            {name: getattr(data(), name) for name in ("name", "train_x", "train_y", "test_x", "test_y", "classes")}
+            | {"mean": data().mean.clone(), "std": data().std.clone()}
+        ),
+        allows={"name": ("text",)},
+    ),
+    "nets.data.Dataset.normalize": Example(lambda: {"self": data(), "images": data().train_x}),
+    "nets.data.Dataset.to": Example(lambda: {"self": data(), "device": "cpu"}),
+    "nets.data.load": Example(
+        lambda: {"name": "digits", "root": None, "subset": (20, 10), "seed": 0, "download": False},
+        allows={"root": ("text",)},
+    ),
+    "nets.training.evaluate": Example(lambda: {"model": model(), "data": data(), "train": True}),
+    "nets.training.fit": Example(
+        lambda: {"model": model(), "data": data(), "config": config(), "masks": dict(mask()), "progress": False},
+        random=True,  # it says how long it took
+        allows={"resume": PATH},
+    ),
+    "nets.family.fit_many": Example(
+        lambda: {"models": [model(), model()], "data": data(), "configs": config(), "masks": None, "progress": False},
+        says={"models": ("model",), "configs": ("config",)},
+        random=True,  # it says how long it took
+    ),
+    "nets.models.count": Example(lambda: {"model": model(), "buffers": True}),
+    "nets.models.initialize": Example(lambda: {"model": model(), "seed": 0}),
+    "nets.models.two_layer": Example(lambda: {"inputs": 4, "hidden": 3, "classes": 2, "scale": 1.0, "seed": 0}),
+    "nets.models.fcn": Example(lambda: {"inputs": 4, "hidden": (3, 2), "classes": 2, "bias": True, "seed": 0}),
+    "nets.models.fc5": Example(lambda: {"inputs": 4, "classes": 2, "seed": 0}, slow=True),
+    "nets.models.fc12": Example(lambda: {"inputs": 4, "classes": 2, "seed": 0}, slow=True),
+    "nets.models.cnn": Example(lambda: {"shape": (1, 4, 4), "plan": (2, "M", 3), "classes": 2, "seed": 0}),
+    "nets.models.vgg11": Example(lambda: {"shape": (1, 32, 32), "classes": 2, "seed": 0}, slow=True),
+    "nets.models.resnet20": Example(
+        lambda: {"width": 2, "classes": 2, "channels": 1, "shortcut": "projection", "bias": True, "seed": 0}
+    ),
+    **{
+        f"nets.models.{name}": Example(lambda: {"classes": 2, "seed": 0}, slow=True)
+        for name in ("alexnet", "vgg16_bn", "resnet18", "resnet50")
+    },
+    # scores, masks
+    "scores.prunable": Example(lambda: {"model": model(), "parameters": NAMES}),
+    "scores.magnitude": Example(lambda: {"model": model(), "parameters": NAMES}),
+    "scores.hessian": Example(lambda: {"model": model(), "diagonal": diagonal(), "parameters": NAMES}),
+    "scores.random": Example(lambda: {"model": model(), "seed": 0, "parameters": NAMES}),
+    "masks.mask.Mask": Example(lambda: {"tensors": dict(mask())}),
+    "masks.mask.Mask.from_scores": Example(
+        lambda: {"scores": scores.magnitude(model()), "keep": 0.5, "scope": "layer"},
+    ),
+    **{
+        f"masks.mask.Mask.{name}": Example(lambda: {"self": mask(), "model": model()})
+        for name in ("apply_", "attach", "covered")
+    },
+    "masks.mask.Mask.bake": Example(lambda: {"self": mask(), "model": masked()}),
+    "masks.mask.Mask.save": Example(lambda: {"self": mask(), "path": _folder() / "mask.json"}),
+    "masks.mask.Mask.load": Example(lambda: {"path": _saved()}),
+    "masks.retraining.train_prune_retrain": Example(
+        lambda: {
+            "model": model(),
+            "train": train,
+            "score": scores.magnitude,
+            "keep": 0.5,
+            "scope": "global",
+            "rewind": "trained",
+            "initialize": None,
+            "seed": 0,
+        },
+        allows={
+            "train": ("answers None", "answers text", "answers nan", "answers a function"),  # nobody reads its answer
+            "initialize": ("a class", "a function", "its own class"),  # they can be called
+        },
+    ),
+    "masks.surgery.optimal_brain_surgeon": Example(
+        lambda: {"model": model(), "hessian": hessian(), "keep": 0.5, "damping": 0.1},
+    ),
+    "masks.surgery.Surgery.apply_": Example(
+        lambda: {"self": masks.optimal_brain_surgeon(model(), hessian(), 0.5), "model": model()}
+    ),
+    # importance
+    "importance.curvature.hessian_diagonal": Example(
+        lambda: {
+            "model": model(),
+            "loss": CROSS,
+            "data": pair(),
+            "method": "hutchinson",
+            "parameters": NAMES,
+            "probes": 2,
+            "seed": 0,
+        },
+    ),
+    "importance.curvature.hessian_matrix": Example(
+        lambda: {"model": model(), "loss": CROSS, "data": pair(), "parameters": ["3.bias"]}
+    ),
+    "importance.measures.hessian": Example(lambda: {"model": model(), "diagonal": diagonal(), "where": NAMES}),
+    "importance.measures.magnitude": Example(lambda: {"model": model(), "where": NAMES}),
+    "importance.measures.natural": Example(
+        lambda: {"model": model(), "loss": CROSS, "data": pair(), "where": NAMES, "reference": 0.0}
+    ),
+    "importance.measures.saliencies": Example(lambda: {"model": model(), "diagonal": diagonal()}),
+    "importance.two_layer.two_layer_diagonal": Example(
+        lambda: {
+            "W": torch.from_numpy(X),
+            "V": torch.from_numpy(X.T.copy()),
+            "X": torch.from_numpy(POINTS),
+            "chunk": 2,
+        },
+    ),
+    "network_pruning.pruned_weights": Example(
+        lambda: {"model": model(), "shares": [0.5, 1.0], "method": "layer", "fill": "median", "parameters": NAMES}
+    ),
+    "network_pruning.pruned_accuracy": Example(
+        lambda: {
+            "model": model(),
+            "data": data(),
+            "shares": [0.5, 1.0],
+            "method": "layer",
+            "fill": "median",
+            "parameters": NAMES,
+        },
+    ),
+    "generalization.network_margins": Example(lambda: {"model": model(), "data": data()}),
+    "stable.layers.layer_weights": Example(lambda: {"model": model(), "parameters": NAMES}),
+    "stable.layers.tail_report": Example(
+        lambda: {"model": model(), "seed": 0, "parameters": NAMES, "transpose_last": True}
+    ),
+    # curvature
+    "curvature.operator.Curvature": Example(
+        lambda: {
+            "model": model(),
+            "loss": CROSS,
+            "data": pair(),
+            "kind": "hessian",
+            "parameters": NAMES,
+            "batch_size": 6,
+            "double": True,
+        },
+    ),
+    "curvature.operator.Curvature.of_dataset": Example(
+        lambda: {"model": model(), "data": data(), "loss": CROSS, "batch_size": 6}
+    ),
+    "curvature.operator.Curvature.product": Example(lambda: {"self": operator(), "v": np.ones(operator().dimension)}),
+    "curvature.operator.Curvature.unflatten": Example(
+        lambda: {"self": operator(), "vector": np.ones(operator().dimension)}
+    ),
+    "curvature.operator.Curvature.vector": Example(
+        lambda: {"self": operator(), "values": {name: p.detach() for name, p in model().named_parameters()}}
+    ),
+    "curvature.program.tolerance": Example(
+        lambda: {"model": model(), "loss": CROSS, "data": pair(), "batch_size": 4, "seed": 0}
+    ),
+    # limit
+    "limit.landscape.Landscape.of_matrix": Example(lambda: {"weights": W, "hessian": H}),
+    "limit.landscape.Landscape.of_operator": Example(
+        lambda: {
+            "weights": W,
+            "operator": curvature.Matrix(H),
+            "steps": 3,
+            "probes": 2,
+            "direction_steps": 3,
+            "accuracy": 0.5,
+            "budget": 20,
+            "seed": 0,
+        },
+    ),
+    "limit.landscape.Landscape.block": Example(
+        lambda: {"self": landscape(), "k": 2}, allows={"of": ("a class", "a function", "its own class")}
+    ),
+    "limit.landscape.Landscape.direction": Example(
+        lambda: {"self": landscape(), "k": 2}, allows={"enough": ("a class", "a function", "its own class")}
+    ),
+    "limit.landscape.Landscape.distance": Example(lambda: {"self": landscape(), "k": 2}),
+    "limit.landscape.Landscape.good": Example(lambda: {"self": landscape(), "found": estimates.Estimate(0.5, 0.1)}),
+    "limit.landscape.Landscape.probed": Example(lambda: {"self": probed(), "steps": 3, "seed": 0}),
+    "limit.landscape.Landscape.read": Example(lambda: {"self": landscape(), "of": integral}),
+    "limit.landscape.Landscape.read_block": Example(lambda: {"self": landscape(), "k": 2, "of": integral}),
+    "limit.landscape.Landscape.removed": Example(lambda: {"self": landscape(), "k": 2}),
+    "limit.landscape.Landscape.restricted": Example(
+        lambda: {"self": landscape(), "kept": np.array([True, False, True, True])}
+    ),
+    "limit.landscape.Landscape.scaled": Example(lambda: {"self": landscape(), "weights": 2.0, "curvature": 0.5}),
+    "limit.landscape.Landscape.with_weights": Example(lambda: {"self": landscape(), "weights": W[::-1].copy()}),
+    "limit.landscape.Landscape.without_negative": Example(lambda: {"self": landscape(), "negative": "absolute"}),
+    "limit.landscape.treated": Example(lambda: {"measure": landscape().spectrum.probes[0], "negative": "absolute"}),
+    "limit.comparison.compare_limits": Example(
+        lambda: {
+            "model": model(),
+            "data": data(),
+            "loss": CROSS,
+            "epsilon": 0.05,
+            "methods": ("published",),
+            "shares": [0.25, 0.5, 1.0],
+            "drop": 0.01,
+            "zero_share": 0.1,
+            "resolution": 0.1,
+            "program_steps": 20,
+            "seed": 0,
+        },
+        says={"curvature_data": ("data",)},
+        slow=True,
+    ),
+    "limit.measured.PruningCurve.share_where_lost": Example(lambda: {"self": curve(), "lost": 0.5, "chance": 0.3}),
+    "limit.measured.gain_at_limit": Example(lambda: {"curve": curve(), "seed": 0}),
+    "limit.measured.halves": Example(lambda: {"data": data(), "seed": 0}),
+    "limit.measured.measured_limit": Example(
+        lambda: {
+            "model": model(),
+            "data": data(),
+            "rule": "training loss",
+            "drop": 0.01,
+            "epsilon": 0.05,
+            "shares": [0.25, 0.5, 1.0],
+            "loss": CROSS,
+            "repetitions": 20,
+            "seed": 0,
+        },
+    ),
+    "limit.measured.pruning_curve": Example(
+        lambda: {"model": model(), "data": data(), "shares": [0.25, 0.5, 1.0], "loss": CROSS}
+    ),
+    "limit.networks.network_landscape": Example(
+        lambda: {
+            "model": model(),
+            "data": data(),
+            "loss": CROSS,
+            "dense": False,
+            "steps": 3,
+            "probes": 2,
+            "accuracy": 0.5,
+            "budget": 20,
+            "direction_steps": 3,
+            "seed": 0,
+            "parameters": NAMES,
+        },
+    ),
+    "limit.networks.program_zero_share": Example(lambda: {"model": model(), "landscape": network()}),
+    "limit.networks.pruning_limit": Example(
+        lambda: {
+            "model": model(),
+            "data": data(),
+            "loss": CROSS,
+            "epsilon": 0.05,
+            "method": "published",
+            "negative": "absolute",
+            "dense": False,
+            "steps": 3,
+            "probes": 2,
+            "accuracy": 0.5,
+            "budget": 20,
+            "seed": 0,
+            "resolution": 0.1,
+            "zero_share": 0.1,
+        },
+    ),
+    "limit.networks.training_pairs": Example(lambda: {"data": data()}),
+    "limit.prediction.predict": Example(
+        lambda: {
+            "landscape": landscape(),
+            "epsilon": 0.05,
+            "method": "published",
+            "negative": "absolute",
+            "resolution": 0.1,
+            "zero_share": 0.1,
+            "program_steps": 20,
+        },
+    ),
+    "limit.prediction.threshold": Example(
+        lambda: {"landscape": landscape(), "epsilon": 0.05, "k": 2, "method": "cone", "negative": "absolute"}
+    ),
+    "limit.program.program_limit": Example(
+        lambda: {"landscape": landscape(), "epsilon": 0.05, "zero_share": 0.1, "steps": 20, "seed": 0}
+    ),
+    "limit.quadratic.one_shot_costs": Example(lambda: {"landscape": landscape(), "negative": "absolute"}),
+    "limit.quadratic.reoptimized_costs": Example(lambda: {"landscape": landscape(), "negative": "absolute"}),
+    "limit.settings.PaperNetwork.config": Example(
+        lambda: {
+            "self": limit.PAPER["fc5"],
+            "epochs": 20,
+            "l1": 0.1,
+            "lr": 0.1,
+            "augment": True,
+            "seed": 0,
+            "device": "cpu",
+        },
+    ),
+    "limit.settings.l1_path": Example(lambda: {"config": config(), "images": 100}),
+    "limit.tolerance.Tolerance": Example(
+        lambda: {"value": 0.1, "rule": "a rule", "loss": 0.5},
+        allows={"rule": ("text",)},
+        says={"value": ("epsilon",)},
+    ),
+    "limit.tolerance.minibatch_tolerance": Example(
+        lambda: {"model": model(), "data": pair(), "loss": CROSS, "batch_size": 4, "shuffles": 2, "seed": 0}
+    ),
+    "limit.tolerance.relative_tolerance": Example(
+        lambda: {"model": model(), "data": pair(), "loss": CROSS, "share": 0.1}
+    ),
+    "limit.upper.upper_gap": Example(
+        lambda: {"landscape": landscape(), "epsilon": 0.05, "k": 2, "negative": "absolute"}
+    ),
+    "limit.upper.upper_map": Example(
+        lambda: {"landscape": landscape(), "epsilon": 0.05, "k": 2, "negative": "absolute"}
+    ),
+    # algorithms
+    "algorithms.at_random.random_mask": Example(
+        lambda: {"model": model(), "keep": 0.5, "seed": 0, "parameters": NAMES}
+    ),
+    "algorithms.at_random.smart_ratio_counts": Example(
+        lambda: {"model": model(), "keep": 0.5, "last": 0.3, "steep": False}
+    ),
+    "algorithms.at_random.smart_ratio_mask": Example(
+        lambda: {"model": model(), "keep": 0.5, "seed": 0, "last": 0.3, "steep": False}
+    ),
+    "algorithms.at_random.train_masked": Example(
+        lambda: {"model": model(), "data": data(), "config": config(), "mask": mask(), "name": "masked"},
+        random=True,  # it says how long it took
+        allows={"name": ("text",), "resume": PATH},
+    ),
+    "algorithms.contest.run_algorithm": Example(
+        lambda: {
+            "algorithm": "random",
+            "build": model,
+            "data": data(),
+            "config": config(),
+            "keep": 0.5,
+            "knobs": contest.Knobs(l1=0.1, score_rate=0.1, score_decay=0.1),
+        },
+    ),
+    "algorithms.contest.shortened": Example(lambda: {"config": config(), "epochs": 1}),
+    "algorithms.gems.rare_gems": Example(
+        lambda: {
+            "model": model(),
+            "data": data(),
+            "search": config(),
+            "fine_tune": config(),
+            "keep": 0.5,
+            "period": 1,
+            "seed": 0,
+            "signed_constant": True,
+            "parameters": NAMES,
+        },
+        random=True,  # it says how long it took
+        allows={"resume": PATH},
+    ),
+    "algorithms.lottery.iterative_magnitude_pruning": Example(
+        lambda: {
+            "model": model(),
+            "data": data(),
+            "config": config(),
+            "keep": 0.5,
+            "rounds": 2,
+            "rewind": 1,
+            "parameters": NAMES,
+        },
+        random=True,  # it says how long it took
+        allows={"resume": PATH},
+    ),
+    "algorithms.one_shot.global_one_shot": Example(
+        lambda: {
+            "model": model(),
+            "data": data(),
+            "config": config(),
+            "keep": 0.5,
+            "fine_tune": config(),
+            "parameters": NAMES,
+        },
+        random=True,  # it says how long it took
+        allows={"resume": PATH},
+    ),
+    "algorithms.schedules.cut": Example(lambda: {"scores": scores.magnitude(model()), "keep": 20, "within": mask()}),
+    "algorithms.schedules.kept_by_round": Example(
+        lambda: {"total": 100, "keep": 0.5, "rounds": 3}, says={"total": ("keep",)}
+    ),
+    "algorithms.thresholds.cut_thresholds": Example(
+        lambda: {
+            "result": pruned(),
+            "data": data(),
+            "loss": CROSS,
+            "shares": [0.5],
+            "negative": "absolute",
+            "dense": False,
+            "steps": 3,
+            "probes": 2,
+            "batch_size": 4,
+            "shuffles": 1,
+            "seed": 0,
+        },
+        allows={"steps": ("None",)},  # as many as the integral needs
+        slow=True,
+    ),
+}
+
+
+def _folder() -> Path:
+    FOLDER.mkdir(exist_ok=True)
+    return FOLDER
+
+
+def _saved() -> Path:
+    path = _folder() / "saved.json"
+    if not path.exists():
+        mask().save(path)
+    return path
+
+
+EXEMPT = {
+    "algorithms.contest.Knobs": "its numbers are judged by the algorithms that take them",
+    "algorithms.contest.Outcome": RECORD,
+    "algorithms.results.Pruned": RECORD,
+    "algorithms.results.Stage": RECORD,
+    "algorithms.thresholds.CutThreshold": RECORD,
+    "importance.curvature.Diagonal": RECORD,
+    "importance.two_layer.TwoLayerDiagonal": RECORD,
+    "limit.comparison.LimitComparison": RECORD,
+    "limit.landscape.Landscape": "made by its of_matrix and of_operator, which judge: the source is no public type",
+    "limit.landscape.Landscape.remembered": "the landscape's own memory: a name and whatever is found under it",
+    "limit.measured.MeasuredLimit": RECORD,
+    "limit.measured.PruningCurve": RECORD,
+    "limit.prediction.PruningLimit": RECORD,
+    "limit.settings.PaperNetwork": RECORD,
+    "masks.retraining.Retrained": RECORD,
+    "masks.surgery.Surgery": RECORD,
+    "nets.training.Fitted": RECORD,
+    "nets.training.History": RECORD,
+    "nets.training.History.without": "takes names of columns; those that are not there are left out already",
+}

@@ -1,0 +1,81 @@
+"""A right call of every public function that draws or reads the book's records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prunekit import plotting
+from tests.nonsense.judge import Example
+
+TEXTS = ("text",)
+
+
+def draw(palette: Any) -> Any:
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(1, 1))
+    axes.plot([0, 1], [0, 1], color=palette.ink)
+    return figure
+
+
+def axes() -> Any:
+    import matplotlib.pyplot as plt
+
+    plt.close("all")
+    return plt.subplots(figsize=(1, 1))[1]
+
+
+def predicted() -> dict[str, Any]:
+    return {"a": ([1.0, 2.0], [0.5, 0.6])}
+
+
+def measured() -> dict[str, Any]:
+    return {"a": ([1.0, 2.0], [0.5, 0.6], [0.1, 0.1])}
+
+
+def record() -> dict[str, Any]:
+    return {
+        "kind": "claim", "claim": "chang/theorem-1", "what": "a number", "measured": 1.0, "expected": 1.0,
+        "tolerance": 0.1, "relation": "equal", "corrected": None, "reduced": False, "scale": "smoke",
+        "data": "synthetic", "verdict": "reproduced",
+    }  # fmt: skip
+
+
+PLOTS: dict[str, Example] = {
+    "claims.records": Example(lambda: {"notebook": _notebook()}),
+    "claims.verdict": Example(
+        lambda: {"record": record()}, allows={"record": ("mapping of None", "mapping of text", "mapping by number")}
+    ),  # of another kind
+    "claims.worst": Example(lambda: {"verdicts": ["reproduced", "differs"]}),
+    "plotting.columns": Example(
+        lambda: {"x_name": "x", "y_name": "y", "predicted": predicted(), "measured": measured()},
+        allows={"x_name": TEXTS, "y_name": TEXTS},
+    ),
+    "plotting.compare": Example(
+        lambda: {
+            "axes": axes(),
+            "palette": plotting.LIGHT,
+            "predicted": predicted(),
+            "measured": measured(),
+            "gap_at": 1.5,
+        },
+    ),
+    "plotting.show": Example(
+        lambda: {"draw": draw, "numbers": {"x": [1.0, 2.0]}, "name": "n", "alt": "a", "caption": "c"},
+        allows={"name": TEXTS, "alt": TEXTS, "caption": TEXTS},
+        slow=True,
+    ),
+    "plotting.svg": Example(lambda: {"draw": draw, "palette": plotting.LIGHT}, slow=True),
+    "plotting.to_csv": Example(lambda: {"numbers": {"x": [1.0, 2.0]}}),
+}
+
+
+def _notebook() -> Any:
+    import nbformat
+
+    found = nbformat.v4.new_notebook()
+    found.cells = [nbformat.v4.new_code_cell("1")]
+    return found
+
+
+EXEMPT: dict[str, str] = {}
