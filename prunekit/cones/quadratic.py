@@ -17,7 +17,7 @@ from prunekit.cones.equivalents import ROUNDING
 
 _EPS = float(np.finfo(np.float64).eps)
 _TINY = float(np.finfo(np.float64).tiny)
-_BLOCK = 64  # columns whose distances from a span are taken at once
+_BLOCK = 64  # columns that are reflected at once
 
 
 def kept_order(weights: ArrayLike) -> Integers:
@@ -92,10 +92,7 @@ def _reoptimized(H: Floats, weights: Floats) -> Floats:
     size, scales = float(np.abs(H).max()), _scales(H)
     root, noise = _root(H, scales)
     moves = (scales * weights)[order] / max(np.sqrt(size), _TINY)  # in units in which every column of A has length 1
-    new = _new_directions(root[:, order], noise)
-    # A kept column's new direction sees nothing of the columns before it, so that its part of Ac is that of later ones
-    later = np.cumsum((root[:, order] * moves)[:, ::-1], axis=1)[:, ::-1]
-    squares = np.einsum("ik,ik->k", new, later) ** 2
+    squares = _added(root[:, order], moves, noise)
     return size * np.append(np.cumsum(squares[::-1])[::-1] / 2, 0.0)
 
 
@@ -136,34 +133,50 @@ def _refuse_negative(H: Floats) -> None:
         )
 
 
-def _new_directions(A: Floats, noise: float) -> Floats:
-    """Return, for each column of A (r, D), the unit vector that it adds to the span of those before it, or 0.
+def _added(A: Floats, moves: Floats, noise: float) -> Floats:
+    """Return (qᵀ Σ_j≥k A_j moves_j)² for each column k of A (r, D), q the unit vector that it adds to those before it.
 
-    Gram and Schmidt's process in blocks. A column whose squared distance from that span is within `noise` adds none.
+    Householder's reflections, whose vectors are orthogonal whatever the columns are, in blocks: of the triangle that
+    they leave, a row is what all columns have along one such q. A column whose squared distance from the span of those
+    before it is within `noise` adds none, and gets 0.
     """
-    new = np.zeros_like(A)
-    found = np.empty((len(A), 0))
+    A, found, row = A.copy(), np.zeros(A.shape[1]), 0
     for start in range(0, A.shape[1], _BLOCK):
-        block = A[:, start : start + _BLOCK].copy()
-        for _ in range(2):  # once leaves an error of the size of what was removed; twice is enough (Kahan, Parlett)
-            block -= found @ (found.T @ block)
-        mine: list[Floats] = []
-        for j in range(block.shape[1]):
-            v = block[:, j]
-            if mine and v @ v < 0.01:  # little is left of length 1: rounding errors have grown beside it
-                basis = np.column_stack([found, *mine])
-                for _ in range(2):
-                    v = v - basis @ (basis.T @ v)
-            if v @ v <= noise:
-                continue
-            q = v / np.sqrt(v @ v)
-            block[:, j + 1 :] -= np.outer(q, q @ block[:, j + 1 :])
-            new[:, start + j] = q
-            mine.append(q)
-        found = np.column_stack([found, *mine])
-        if found.shape[1] == len(A):
+        stop = min(start + _BLOCK, A.shape[1])
+        block = np.asfortranarray(A[row:, start:stop])
+        V, T, pivots = _reflected(block, noise)
+        rest = A[row:, stop:]
+        rest -= V @ (T.T @ (V.T @ rest))
+        for i, j in enumerate(pivots):
+            found[start + j] = (block[i, j:] @ moves[start + j : stop] + rest[i] @ moves[stop:]) ** 2
+        row += len(pivots)
+        if row == len(A):
             break
-    return new
+    return found
+
+
+def _reflected(block: Floats, noise: float) -> tuple[Floats, Floats, list[int]]:
+    """Make a block (m, w) triangular in place, but for columns that add nothing: the places of the q others are told.
+
+    The product of the reflections, the first on the left, is 1 - VTVᵀ with V (m, q) and T (q, q), upper triangular
+    (Schreiber and Van Loan 1989).
+    """
+    V, T, pivots = np.zeros(block.shape, order="F"), np.zeros((block.shape[1],) * 2), list[int]()
+    for j in range(block.shape[1]):
+        i = len(pivots)
+        v = block[i:, j].copy()
+        square = float(v @ v)
+        if square <= noise:  # which an empty column is, too
+            continue
+        block[i, j] = -np.copysign(np.sqrt(square), v[0])
+        v[0] -= block[i, j]
+        scale = 2 / float(v @ v)
+        block[i:, j + 1 :] -= np.outer(v, scale * (v @ block[i:, j + 1 :]))
+        T[:i, i] = -scale * (T[:i, :i] @ (V[i:, :i].T @ v))
+        V[i:, i], T[i, i] = v, scale
+        pivots.append(j)
+    q = len(pivots)
+    return V[:, :q], T[:q, :q], pivots
 
 
 def _matrix(hessian: ArrayLike, size: int) -> Floats:

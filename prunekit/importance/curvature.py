@@ -22,6 +22,7 @@ from prunekit.importance import gauss_newton
 _Method = Callable[["_Batch"], tuple[list[Tensor], list[Tensor]]]  # its diagonal and variance, layers last
 _PRICE = 10**5  # of a product with the Hessian, in numbers drawn
 _LARGEST_MATRIX = 10_000  # parameters; 800 MB in double precision
+_ENTRIES_IN_CACHE = 2**20  # of an intermediate tensor on a CPU: with more, each operation waits for memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,7 +241,8 @@ def _check_symmetry(batch: _Batch, slope: _Slope) -> bool:
 
 def _units(count: int, largest: int, like: Tensor) -> Iterator[tuple[int, Tensor]]:
     """Yield the rows of the identity (count, count), so few at once that `largest` numbers a row are not too many."""
-    size = max(1, min(count, gauss_newton.ENTRIES_AT_ONCE // max(largest, count)))
+    most = gauss_newton.ENTRIES_AT_ONCE if like.is_cuda else min(gauss_newton.ENTRIES_AT_ONCE, _ENTRIES_IN_CACHE)
+    size = max(1, min(count, most // max(largest, count)))
     for start in range(0, count, size):
         rows = like.new_zeros(min(size, count - start), count)
         rows[:, start:].fill_diagonal_(1.0)

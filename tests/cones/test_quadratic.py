@@ -102,6 +102,33 @@ def test_dead_weights_among_many_leave_the_costs_of_the_others():
     np.testing.assert_allclose(found[[10, 75, 120]], by_least_squares(A, w)[[10, 75, 120]], atol=1e-9 * found[0])
 
 
+def one_by_one(A, w, noise):
+    """Return the costs by Gram and Schmidt's process, a column at a time, each made orthogonal three times."""
+    A, w = A[:, cones.kept_order(w)], w[cones.kept_order(w)]
+    basis, squares = np.zeros((len(A), 0)), []
+    for k in range(A.shape[1]):
+        v = A[:, k]
+        for _ in range(3):
+            v = v - basis @ (basis.T @ v)
+        new = v @ v > noise * (A[:, k] @ A[:, k])
+        squares.append((v @ (A[:, k:] @ w[k:])) ** 2 / (v @ v) if new else 0.0)
+        basis = np.column_stack([basis, v / np.linalg.norm(v)]) if new else basis
+    return np.append(np.cumsum(squares[::-1])[::-1] / 2, 0)
+
+
+@pytest.mark.parametrize("rank", [30, 90, 128, 200])
+def test_columns_in_blocks_are_those_one_by_one(rank):
+    """Of 200 columns some hardly leave the span of those before, and some do not, within a block and across blocks."""
+    rng = np.random.default_rng(rank)
+    A, w = rng.standard_normal((rank, 200)), rng.standard_normal(200)
+    order = cones.kept_order(w)
+    A[:, order[::7]] = A[:, order[:29]]  # twice, or as a sum of others before it
+    A[:, order[50:60]] = A[:, order[10:20]] + A[:, order[40:50]]
+    A[:, order[20:190:9]] = A[:, order[19:189:9]] + 1e-3 * A[:, order[20:190:9]]
+    found, expected = reoptimized_losses(A.T @ A, w), one_by_one(A, w, 1e-12)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7 * expected[0])
+
+
 @given(st.integers(0, 1000), st.integers(1, 8))
 def test_reoptimizing_helps_and_more_weights_help(seed, rank):
     H, w = problem(8, rank, seed)
