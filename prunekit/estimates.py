@@ -148,7 +148,8 @@ def few(draws: ArrayLike) -> Estimate:
 
 def student(freedom: float) -> float:
     """Return Student's quantile over the normal one, for two errors, at so many degrees of freedom."""
-    return float(stdtrit(freedom, ndtr(2.0))) / 2
+    found = stdtrit(_checks.scalar("freedom", freedom, positive=True), ndtr(2.0)) / 2
+    return float(_checks.finite("Student's quantile", found, "freedom, which is too small,"))
 
 
 def chance_of_two(draws: int) -> float:

@@ -99,10 +99,12 @@ class Measure:
         The variance is 2n/(n + 2) ∫ g² with g = f - ∫f/n; ∫ g² and ∫ g⁴ are the others.
         """
         n = self.total
-        values = np.broadcast_to(np.asarray(f(self.nodes), dtype=float), self.nodes.shape)
-        squares = (values - self.integrate(f) / n) ** 2
-        size = float(self.weights @ squares)
-        return 2 * n / (n + 2) * size, size, float(self.weights @ squares**2)
+        values = np.broadcast_to(_answer(f, self.nodes), self.nodes.shape)
+        with np.errstate(over="ignore", invalid="ignore"):
+            squares = (values - self.integrate(f) / n) ** 2
+            size, fourth = self.weights @ squares, self.weights @ squares**2
+        _checks.finite("the variance of f", np.array([size, fourth]), "f")
+        return 2 * n / (n + 2) * float(size), float(size), float(fourth)
 
     def mapped(self, f: Callable[[Floats], Floats]) -> Measure:
         """Return the measure with its nodes moved by `f`: np.abs, for example, as the authors of geometric do."""
@@ -258,7 +260,7 @@ class Spectrum:
     converged: int = 0
 
     def __post_init__(self) -> None:
-        for name, kind in (("probes", Measure), ("rules", Measure), ("gaps", Gap)):
+        for name, kind in (("probes", Measure), ("rules", Measure), ("rests", Measure), ("gaps", Gap)):
             object.__setattr__(self, name, _all(name, getattr(self, name), kind))
         for name in ("products", "converged"):
             object.__setattr__(self, name, _checks.count(name, getattr(self, name), 0))

@@ -278,11 +278,16 @@ class Landscape:
 
     def along(self, c: Floats, k: int, enough: Callable[[Measure], bool] | None = None) -> Measure:
         """Return the measure of another c (D,), what other weights lose when k are kept, as `direction` does."""
-        return self._source.along(c, k, enough)
+        c = _checks.vector("c", c, self.dimension, like=f"the landscape has {self.dimension}")
+        if enough is not None:
+            _checks.function("enough", enough)
+        return self._source.along(c, _checks.count("k", k, 0, self.dimension), enough)
 
     def block_of(self, removed: Integers, of: Callable[[Spectrum], Estimate] | None = None) -> Spectrum:
         """Return the counting measure of the Hessian of other removed weights, given by their positions, as `block`."""
-        return self._source.block(removed, of)
+        if of is not None:
+            _checks.function("of", of)
+        return self._source.block(_checks.indices("removed", removed, self.dimension), of)
 
     def block(self, k: int, of: Callable[[Spectrum], Estimate] | None = None) -> Spectrum:
         """Return the counting measure of the Hessian of the removed weights, total D - k; kept for the next time.

@@ -151,7 +151,10 @@ NUMBERS: dict[str, Example] = {
     "comparison.largest_deviation": Example(lambda: {"samples": X, "expected": np.zeros(4)}),
     "comparison.leads": Example(lambda: {"differences": X, "least_error": 0.01}),
     "comparison.deviation_bound": Example(lambda: {"points": 3, "repetitions": 10, "level": 0.05}),
+    "comparison.binomial_interval": Example(lambda: {"hits": 3, "trials": 10, "level": 0.05}),
     "comparison.rank_correlation": Example(lambda: {"x": Y, "y": Y**2 + Y, "seed": 0, "level": 0.1, "resamples": 100}),
+    "estimates.chance_of_two": Example(lambda: {"draws": 4}),
+    "estimates.student": Example(lambda: {"freedom": 3.5}),
     "estimates.mean": Example(lambda: {"draws": Y}),
     "estimates.few": Example(lambda: {"draws": Y}),
     "estimates.Estimate.linear": Example(lambda: {"self": estimates.Estimate(1.0, 0.1), "slope": 2.0, "offset": 1.0}),
@@ -182,6 +185,7 @@ NUMBERS: dict[str, Example] = {
     "generalization.margins": Example(lambda: {"scores": X, "labels": np.array([0, 1, 2, 3, 0])}),
     # spectrum
     "spectrum.Measure": Example(lambda: {"nodes": np.array([1.0, 2.0]), "weights": np.array([0.5, 1.5])}),
+    "spectrum.Measure.dispersion": Example(lambda: {"self": direction(), "f": sums}),
     "spectrum.Measure.integrate": Example(lambda: {"self": direction(), "f": sums}),
     "spectrum.Measure.mapped": Example(lambda: {"self": direction(), "f": sums}),
     "spectrum.Measure.of_eigenvalues": Example(lambda: {"eigenvalues": W}),

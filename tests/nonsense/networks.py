@@ -275,6 +275,15 @@ NETWORKS: dict[str, Example] = {
             "seed": 0,
         },
     ),
+    "limit.landscape.Landscape.along": Example(
+        lambda: {"self": landscape(), "c": W.copy(), "k": 2},
+        allows={"enough": ("a class", "a function", "its own class")},
+        says={"c": ("coordinates",)},
+    ),
+    "limit.landscape.Landscape.block_of": Example(
+        lambda: {"self": landscape(), "removed": np.array([0, 2])},
+        allows={"of": ("a class", "a function", "its own class")},
+    ),
     "limit.landscape.Landscape.block": Example(
         lambda: {"self": landscape(), "k": 2}, allows={"of": ("a class", "a function", "its own class")}
     ),
