@@ -226,7 +226,7 @@ def count(name: str, value: Any, low: int = 1, high: int | None = None, *, high_
         message = f"{name} is {shown(value)}: give an integer"
         raise (ValueError if isinstance(value, float | np.floating) else TypeError)(message) from None
     if found < low or (high is not None and found > high):
-        wanted = f"of at least {low}" if high is None else f"from {low} to {high}"
+        wanted = f"of at least {low}" if high is None else f"from {low} to {shown(high)}"
         raise ValueError(f"{name} is {shown(found)}: give an integer {wanted}{high_is and f' ({high_is})'}")
     if high is None and found > LARGEST:
         raise ValueError(f"{name} is {shown(found)}: give an integer from {low} to 2**53")

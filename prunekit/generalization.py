@@ -101,7 +101,8 @@ def complexity(threshold: float, norm: float, layers: int, radius: float, d: int
     """
     threshold, norm = (_checks.scalar(k, v, positive=True) for k, v in (("threshold", threshold), ("norm", norm)))
     radius, kept = (_checks.scalar(k, v, positive=True) for k, v in (("radius", radius), ("kept", kept)))
-    layers, d, n = _checks.count("layers", layers), _checks.count("d", d), _checks.count("n", n, 2)
+    layers, d = _checks.count("layers", layers), _checks.count("d", d)
+    n = _checks.count("n", n, 2, 10**300, high_is="10**300")  # a bound is asked how many examples it needs: very many
     if kept > 1:
         raise ValueError(f"kept is {kept}: give a share above 0 and of at most 1")
     if n / math.log(n) < 10 * layers:

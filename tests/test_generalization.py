@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 import torch
@@ -226,3 +228,17 @@ def test_labels_must_fit():
         margins([[0.0, 1.0]], [2])
     with pytest.raises(ValueError, match="two classes"):
         margins([[0.0], [1.0]], [0, 0])
+
+
+def test_the_bound_takes_more_examples_than_a_double_counts():
+    """At n = 10^80 the square root of log n / n is what is left of it: mpmath has the ratio of two."""
+    near, far = (complexity(1.0, 1.0, 2, 1.0, 100, 0.2, 10**k) for k in (20, 80))
+    codes = [mpmath.mpf("0.2") * mpmath.log(mpmath.mpf(10) ** k) + _entropy(0.2) for k in (20, 80)]
+    assert math.isclose(far / near, float(mpmath.sqrt(codes[1] / codes[0] / mpmath.mpf(10) ** 60)), rel_tol=1e-12)
+    with pytest.raises(ValueError, match=r"n is an integer of \d+ bits: give an integer from 2 to .*10\*\*300"):
+        complexity(1.0, 1.0, 2, 1.0, 100, 0.2, 10**400)
+
+
+def _entropy(kept: float) -> Any:
+    k = mpmath.mpf(kept)
+    return -2 * (k * mpmath.log(k) + (1 - k) * mpmath.log(1 - k)) - k * mpmath.log(k)
