@@ -13,7 +13,7 @@ from prunekit import _checks, _networks
 from prunekit._checks import Floats, Seed
 from prunekit.curvature.lanczos import Run, advance, fitting
 from prunekit.curvature.operator import Operator, rows_of
-from prunekit.curvature.probing import ACCURACY, BUDGET, MAX_MEMORY, Probing, bar_of, rules
+from prunekit.curvature.probing import ACCURACY, BUDGET, MAX_MEMORY, Probing, bar_of, rule
 from prunekit.spectrum import Measure, Spectrum
 
 Integrand = Callable[[Floats], Floats]
@@ -90,7 +90,7 @@ def spectrum(
         If an argument is not as described, the basis is larger than `max_memory` (the message says what would fit),
         or `resume` is given for an operator that has no `identity`.
     CheckpointError
-        If the file is damaged, or of another run.
+        If the file is damaged, of another run, or another run writes it just now.
 
     Notes
     -----
@@ -99,16 +99,16 @@ def spectrum(
     product and 4 D j operations for the j-th vector of the basis.
     """
     wanted = () if integrand is None else (integrand,) if callable(integrand) else _functions(integrand)
-    probing = Probing(
+    tolerance = _checks.scalar("accuracy", accuracy, positive=True)
+    with Probing(
         operator, steps=steps, probes=probes, budget=budget, shared=shared, seed=seed, distribution=distribution,
         storage=storage, max_memory=max_memory, resume=resume, progress=progress,
-    )  # fmt: skip
-    tolerance = _checks.scalar("accuracy", accuracy, positive=True)
-    if not wanted:
-        return probing.whole()
-    for f in wanted:
-        probing.resolve(lambda found, f=f: found.integrate(f), tolerance)  # type: ignore[misc]
-    return probing.spectrum
+    ) as probing:  # fmt: skip
+        if not wanted:
+            return probing.whole()
+        for f in wanted:
+            probing.resolve(lambda found, f=f: found.integrate(f), tolerance)  # type: ignore[misc]
+        return probing.spectrum
 
 
 def _functions(integrand: Any) -> tuple[Integrand, ...]:
@@ -166,4 +166,4 @@ def vector_measure(
             advance(run, operator)
             bar.update()
         bar.update(steps - run.done)
-    return rules(run, run.done, float(given @ given))[0]
+    return rule(run, float(given @ given))

@@ -207,15 +207,23 @@ class Landscape:
         found: Spectrum = self.remembered("spectrum", self._source.spectrum)
         return found
 
-    def refine(self) -> bool:
-        """Take more Lanczos steps for the spectrum; answer whether the budget had any left."""
-        return self._source.refine()
+    def refine(self, of: Callable[[Spectrum], Estimate] | None = None) -> bool:
+        """Take more Lanczos steps for the spectrum, or more probes; answer whether the budget had any left.
+
+        Parameters
+        ----------
+        of : callable, optional
+            What is read off the spectrum: whether its error is the steps' or the scatter of the probes decides.
+        """
+        if of is not None:
+            _checks.function("of", of)
+        return self._source.refine(of)
 
     def read(self, of: Callable[[Spectrum], Estimate]) -> Estimate:
         """Return what is read off the spectrum, after as many steps as its `accuracy` needs and the budget has."""
         _checks.function("of", of)
         found = _estimate(of(self.spectrum))
-        while not self.good(found) and self.refine():
+        while not self.good(found) and self.refine(of):
             found = _estimate(of(self.spectrum))
         return found
 
@@ -228,15 +236,43 @@ class Landscape:
         """Return what is read off the counting measure of the removed weights' block, as accurate as `read` is."""
         return _estimate(_checks.function("of", of)(self.block(k, of)))
 
+    def known(self) -> tuple[Floats, Floats]:
+        """Return eigenvalues (q,) and orthonormal eigenvectors (D, q), in columns, those that are known so far."""
+        return self._source.known()
+
+    def energies_known(self, negative: Negative) -> Floats:
+        """Return Σ h_i (v_iᵀc)² for k = 0 … D, over the eigenpairs (h_i, v_i) that are known so far.
+
+        Parameters
+        ----------
+        negative : str
+            What becomes of negative eigenvalues: "absolute", "zero" or "refuse".
+
+        Returns
+        -------
+        (D + 1,) array
+            Twice what they add to the loss; falling to 0 at k = D, though not steadily.
+        """
+        _checks.choice("negative", negative, NEGATIVE)
+        values, vectors = self.known()
+        found = np.zeros(self.dimension + 1)
+        if not values.size:
+            return found
+        better = np.abs(values) if negative == "absolute" else np.maximum(values, 0.0)
+        backwards = self.order[::-1]
+        for h, v in zip(better, vectors.T, strict=True):
+            found[:-1] += h * np.cumsum((self.weights * np.asarray(v))[backwards])[::-1] ** 2
+        return found
+
     @cached_property
-    def _tails(self) -> Floats:
-        """Squared distances (D + 1,) for k = 0 … D, summed from the smallest weight."""
+    def squared_distances(self) -> Floats:
+        """Squared distances R² (D + 1,) for k = 0 … D, summed from the smallest weight."""
         squares = self.weights[self.order[::-1]] ** 2
         return np.concatenate([np.cumsum(squares)[::-1], [0.0]])
 
     def distance(self, k: int) -> float:
         """Return R, the distance from w* to w^k: the norm of the D - k smallest weights."""
-        return float(np.sqrt(self._tails[_checks.count("k", k, 0, self.dimension)]))
+        return float(np.sqrt(self.squared_distances[_checks.count("k", k, 0, self.dimension)]))
 
     def removed(self, k: int) -> Floats:
         """Return c = w* - w^k (D,)."""
