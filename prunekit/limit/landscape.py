@@ -258,11 +258,13 @@ class Landscape:
         found = np.zeros(self.dimension + 1)
         if not values.size:
             return found
+        treated(Measure.of_eigenvalues(values), negative)  # refuses what is to be refused
         better = np.abs(values) if negative == "absolute" else np.maximum(values, 0.0)
         backwards = self.order[::-1]
-        for h, v in zip(better, vectors.T, strict=True):
-            found[:-1] += h * np.cumsum((self.weights * np.asarray(v))[backwards])[::-1] ** 2
-        return found
+        with np.errstate(over="ignore", invalid="ignore"):
+            for h, v in zip(better, vectors.T, strict=True):
+                found[:-1] += h * np.cumsum((self.weights * v)[backwards])[::-1] ** 2
+        return _checks.finite("an energy", found, "weights or the Hessian")
 
     @cached_property
     def squared_distances(self) -> Floats:

@@ -291,6 +291,10 @@ NETWORKS: dict[str, Example] = {
         lambda: {"self": landscape(), "k": 2}, allows={"enough": ("a class", "a function", "its own class")}
     ),
     "limit.landscape.Landscape.distance": Example(lambda: {"self": landscape(), "k": 2}),
+    "limit.landscape.Landscape.energies_known": Example(lambda: {"self": landscape(), "negative": "absolute"}),
+    "limit.landscape.Landscape.refine": Example(
+        lambda: {"self": landscape(), "of": integral}, allows={"of": ("a class", "a function", "its own class")}
+    ),
     "limit.landscape.Landscape.good": Example(lambda: {"self": landscape(), "found": estimates.Estimate(0.5, 0.1)}),
     "limit.landscape.Landscape.probed": Example(lambda: {"self": probed(), "steps": 3, "seed": 0}),
     "limit.landscape.Landscape.read": Example(lambda: {"self": landscape(), "of": integral}),
