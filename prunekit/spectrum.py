@@ -234,8 +234,9 @@ class Spectrum:
     exact : bool
         Whether it is the measure itself (the dense eigenvalues); error bars are 0 then.
     rules : tuple of Measure
-        For a spectrum by Lanczos: each probe's quadrature before converged eigenvalues are counted once, with the
-        `earlier` ones. The error of the quadrature is read off these. None if nothing is known about it.
+        For a spectrum by Lanczos: the mean quadrature of the probes that share a basis, before converged eigenvalues
+        are counted once, with the `earlier` ones. The error of the quadrature is read off these. None if nothing is
+        known about it.
     free, fixed : tuple of Measure
         Of those quadratures, where they are means of two: the one whose nodes are free, and the one with a node at 0.
     rests : tuple of Measure

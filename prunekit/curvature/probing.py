@@ -369,9 +369,9 @@ def _of_run(D: int, run: Run, m: int, normal: bool) -> Spectrum:
         counted = [_mixed([_once(r.values, r.weights[:, k], r.converged, D) for r in (*free, *fixed)]) for k in starts]
     return Spectrum(
         tuple(counted),
-        rules=tuple(_rule(run, m, k, float(D)) for k in starts),
-        free=tuple(_mixed([Measure(r.values, D * r.weights[:, k]) for r in free]) for k in starts if fixed),
-        fixed=tuple(_mixed([Measure(r.values, D * r.weights[:, k]) for r in fixed[:1]]) for k in starts if fixed),
+        rules=(_rule(run, m, float(D)),),
+        free=(_mean(free, D),) if fixed else (),
+        fixed=(_mean(fixed[:1], D),) if fixed else (),
         rests=tuple(rests),
         gaps=() if gap is None else (gap,),
         converged=int(once.sum()),
@@ -411,12 +411,17 @@ def _mixed(measures: Sequence[Measure]) -> Measure:
     return Measure(nodes, np.concatenate([each.weights for each in measures]) / len(measures))
 
 
-def _rule(run: Run, m: int, k: int, total: float) -> Measure:
-    """Return a start's quadrature of a total, no eigenvalue counted once, with those of fewer steps."""
+def _mean(rules: Sequence[Ritz], total: float) -> Measure:
+    """Return the mean over a run's starts, and over quadratures, of a total; no eigenvalue is counted once."""
+    return _mixed([Measure(rule.values, total * rule.weights.mean(1)) for rule in rules])
+
+
+def _rule(run: Run, m: int, total: float) -> Measure:
+    """Return the mean over a run's starts that the spectrum is read by, with those of fewer steps."""
 
     def at(steps: int) -> Measure:
         free, fixed = sides(run, steps)
-        return _mixed([Measure(r.values, total * r.weights[:, k]) for r in (*free, *fixed)])
+        return _mean((*free, *fixed), total)
 
     now = at(m)
     whole = run.complete and m == run.done
