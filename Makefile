@@ -60,13 +60,13 @@ lint: $(READY)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 picture: book
-	@$(BIN)/python -m prunekit.site.picture overparameterization/linear-gaussian fig-3b book/_static
+	@$(BIN)/python -m prunekit.book.site.picture overparameterization/linear-gaussian fig-3b book/_static
 
 reference: $(READY)
-	@$(BIN)/python -m tests.notebooks.reference
+	@$(BIN)/python -m tests.book.notebooks.reference
 
 costs: $(READY)
-	@$(BIN)/python -m prunekit.site.costs
+	@$(BIN)/python -m prunekit.book.site.costs
 
 calibration: $(READY)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.calibration

@@ -11,9 +11,9 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from prunekit import importance, scores
+from prunekit import importance
 from prunekit.importance import hessian_diagonal, hessian_matrix, natural, two_layer_diagonal
-from prunekit.masks import Mask
+from prunekit.masks import Mask, scores
 
 DATA_SIZES = ((20,), (3, 17), (1, 1, 18), (7, 6, 7))
 
