@@ -163,7 +163,7 @@ def recorded_checksums(
     runs = (f for f in files.below(paths.RECORDED) if f.name == "run.json")
     pages = {run.parent.parent.relative_to(paths.RECORDED).as_posix() for run in runs}
     named = pages & set(words)
-    if f"{paths.PACKAGE.name}.recordings" in modules and not named:
+    if f"{paths.PACKAGE.name}.book.recordings" in modules and not named:
         named = pages
     folders = [paths.RECORDED / page for page in sorted({*named, notebook.name})]
     return {f.relative_to(paths.RECORDED).as_posix(): _sha256(f) for folder in folders for f in _recorded(folder)}

@@ -104,7 +104,7 @@ def test_pins_are_read_without_comments_and_hashes(tmp_path: Path, monkeypatch: 
             "from prunekit import recording\nrecording('hessian-bias/initialization', 'mnist')",
             {"hessian-bias/initialization"},
         ),
-        ("from prunekit import recordings\nfor page, label in recordings.available():\n    pass", None),
+        ("from prunekit.book import recordings\nfor page, label in recordings.available():\n    pass", None),
     ],
 )
 def test_the_recordings_that_a_notebook_may_read_are_in_its_key(tmp_path: Path, code: str, pages: set | None) -> None:

@@ -57,7 +57,7 @@ def library(tmp_path: Path) -> Library:
     for name, text in FILES.items():
         (tmp_path / "lib" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "lib" / name).write_text(text)
-    return Library(tmp_path / "lib", ["cli.py"])
+    return Library(tmp_path / "lib", ["cli"])
 
 
 def reached(library: Library, *cells: str) -> set[str]:
@@ -184,7 +184,7 @@ def test_what_cannot_be_followed_counts_as_everything(library: Library, code: st
 )
 def test_a_package_whose_fetching_cannot_be_read_counts_as_everything(library: Library, fault: str) -> None:
     (library.folder / "__init__.py").write_text(fault)
-    changed = Library(library.folder, ["cli.py"])
+    changed = Library(library.folder, ["cli"])
     assert reached(changed, "from lib import solve") == EVERYTHING
     assert reached(changed, "import lib.alone") >= {"", "alone"}
 
@@ -212,7 +212,7 @@ def test_code_that_is_nested_deeply_is_read(library: Library) -> None:
 
 def test_a_module_that_is_no_python_counts_as_everything_and_ends_nothing(library: Library) -> None:
     (library.folder / "alone.py").write_text("def f(:")
-    changed = Library(library.folder, ["cli.py"])
+    changed = Library(library.folder, ["cli"])
     assert reached(changed, "import lib.alone") == EVERYTHING
     assert len(changed.source("lib.alone").digest) == 16
 
@@ -220,7 +220,7 @@ def test_a_module_that_is_no_python_counts_as_everything_and_ends_nothing(librar
 def test_a_changed_file_is_read_again(library: Library) -> None:
     assert reached(library, "import lib.alone") == {"", "alone"}
     (library.folder / "alone.py").write_text("import lib._tools")
-    assert reached(Library(library.folder, ["cli.py"]), "import lib.alone") == {"", "alone", "_tools"}
+    assert reached(Library(library.folder, ["cli"]), "import lib.alone") == {"", "alone", "_tools"}
 
 
 @functools.cache

@@ -21,7 +21,7 @@ from tests.book.runs.helpers import counting_notebook, prunekit, starts, write_n
 
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
-    path = write_notebook(tmp_path / "n.md", "from prunekit import scales", "x = 1", "x = 2")
+    path = write_notebook(tmp_path / "n.md", "from prunekit.book import scales", "x = 1", "x = 2")
     return batch.job(read(path), {"seed": 1}, tmp_path / "out")
 
 
@@ -36,7 +36,7 @@ def test_what_is_in_the_key_is_said(job: Job, tmp_path: Path) -> None:
     said = contents(job, keys.reachable(read(tmp_path / "n.md")))
     assert said[0].split() == ["code", "4", "cells"]
     assert 'scale = "smoke", seed = 1' in said[1]
-    assert said[2].endswith("2 modules: prunekit, prunekit.book.scales")
+    assert said[2].endswith("3 modules: prunekit, prunekit.book, prunekit.book.scales")
     assert "Python 3." in said[-1]
     opaque = read(write_notebook(tmp_path / "o.md", "exec('x = 1')"))
     said = contents(batch.job(opaque, {}, tmp_path), keys.reachable(opaque))
@@ -61,7 +61,8 @@ def test_each_kind_of_change_is_said_by_its_name(job: Job) -> None:
         "module prunekit.book.scales changed",
         "module prunekit.sensing is no longer in the key",
     ]
-    assert after(job, library={"prunekit": parts["library"]["prunekit"]}) == ["module prunekit.book.scales is new"]
+    known = {name: parts["library"][name] for name in ("prunekit", "prunekit.book")}
+    assert after(job, library=known) == ["module prunekit.book.scales is new"]
     assert after(job, data={"set/a": "0"}) == ["data file set/a is no longer in the key"]
     assert after(job, files={"x": "0"}, named={"/y": "0"}, recorded={"z": "0"}) == [
         "file of its front matter x is no longer in the key",

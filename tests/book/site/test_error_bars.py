@@ -61,7 +61,7 @@ def test_the_page_says_what_was_counted():
     assert "<!--" not in page
     assert "**2 of 3 cases** of 3 functions hold what they promise; bars are too short in 1, too long in 0." in page
     assert "Measured in 2,731 runs, 2026-01-02 03:04 UTC, on a machine." in page
-    assert "`estimates.few`, of a skew law: two bars held the truth in 83.9% of 731 runs, where 95.5% are" in page
+    assert "`statistics.few`, of a skew law: two bars held the truth in 83.9% of 731 runs, where 95.5% are" in page
     assert "– a reason." in page
     assert "1.25 (closed form)" in page
     assert "1.237 ± 0.036, off by 0.047" in page
