@@ -148,7 +148,8 @@ def test_what_is_left_of_an_old_recording_is_none(run: Run, package: Path) -> No
 def test_recorded_checks_are_shown_as_recorded(run: Run, package: Path) -> None:
     recorder.record(run, "full")
     cell = (
-        f"from pathlib import Path\nfrom prunekit import recording\nfrom prunekit.book import paths\npaths.RECORDED = Path({str(package)!r})\n"
+        "from pathlib import Path\nfrom prunekit import recording\nfrom prunekit.book import paths\n"
+        f"paths.RECORDED = Path({str(package)!r})\n"
         "found = recording('page', 'full')\nfound.show_checks('chang/fig-1')\n"
         "found.show_checks('chang/fig-1', mark='not resolved')"
     )
