@@ -100,7 +100,7 @@ NUMBERS: dict[str, Example] = {
     "linear.least_squares.ridge": Example(lambda: {"X": X, "y": Y, "penalty": 0.5}),
     "linear.least_squares.retrain": Example(lambda: {"X": X, "y": Y, "support": np.array([0, 2])}),
     "linear.least_squares.width_sweep": Example(lambda: {"X": X, "y": Y, "widths": np.array([1, 4])}),
-    # asymptotics
+    # linear.law
     "linear.law.characterize": Example(lambda: {"problem": problem(), "n": 2, "ridge": 0.5}),
     "linear.truncated.interval_moments": Example(
         lambda: {
@@ -121,8 +121,8 @@ NUMBERS: dict[str, Example] = {
     "linear.law.MinNormLaw.retrained_risk": Example(
         lambda: {"self": problem().characterize(6), "strategy": strategies.Magnitude(2), "draws": 20, "seed": 0}
     ),
-    # pruning
-    **{f"pruning.{name}": Example(lambda: {"s": 2}) for name in COUNTS},
+    # linear.strategies
+    **{f"linear.strategies.{name}": Example(lambda: {"s": 2}) for name in COUNTS},
     "linear.strategies.HardThreshold": Example(lambda: {"t": 0.5}),
     "linear.strategies.SoftThreshold": Example(lambda: {"t": 0.5}),
     "linear.strategies.UniformQuantizer": Example(lambda: {"bits": 3, "limit": 2.0}),
@@ -148,7 +148,7 @@ NUMBERS: dict[str, Example] = {
             "seed": 0,
         },
     ),
-    # comparison, estimates, experiments
+    # statistics, linear.risks
     "statistics.mean_and_error": Example(lambda: {"samples": X}),
     "statistics.largest_deviation": Example(lambda: {"samples": X, "expected": np.zeros(4)}),
     "statistics.leads": Example(lambda: {"differences": X, "least_error": 0.01}),
@@ -460,8 +460,6 @@ EXEMPT = {
     "curvature.zeros.ZeroMass": RECORD,
     "statistics.Estimate": RECORD,
     "statistics.ProbedEstimate": RECORD,
-    "book.paths.in_checkout": "takes no argument",
-    "book.paths.ledger": "takes no argument",
     "book.plotting.Palette": RECORD,
     "linear.strategies.TwoOfFour": "takes no argument",
     "linear.random_features.MomentEstimate": RECORD,

@@ -185,7 +185,7 @@ def test_a_worker_sees_its_library_edited_since_it_started(
     shutil.copytree(paths.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "recorded"))
     monkeypatch.setattr("prunekit.book.paths.PACKAGE", copy)
     assert at_worker.refusal(jobs[0], note).startswith("its kernels import prunekit from")  # the same, elsewhere
-    with (copy / "claims.py").open("a") as stream:
+    with (copy / "book" / "claims.py").open("a") as stream:
         stream.write("\nANOTHER = 1\n")
     assert at_worker.refusal(jobs[0], note).startswith("the library (prunekit.book.claims): ")
 
