@@ -82,8 +82,8 @@ def figure_3a(found: Widths) -> Drawing:
     caption = (
         f"Identity covariance, spiked coefficients ({found.sizes}). With all features the law predicts "
         f"{found.full('dense'):.3f} for the dense fit, {found.full('magnitude'):.3f} after magnitude or Hessian "
-        f"pruning and {found.full('oracle'):.3f} after oracle pruning; the best small or retrained model was measured at "
-        f"{found.best_rival:.3f}."
+        f"pruning and {found.full('oracle'):.3f} after oracle pruning; the best small or retrained model was measured "
+        f"at {found.best_rival:.3f}."
     )
     alt = (
         "Risk against k/p for identity covariance and a spiked coefficient vector. All curves rise to a peak at k = n "
