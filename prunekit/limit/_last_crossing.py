@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 
 from prunekit._checks import Floats
-from prunekit.estimates import ProbedEstimate
+from prunekit.statistics import ProbedEstimate
 
 _LEAST, _MOST = 4, 32  # evaluations: before the size of the drift is believed, and altogether
 

@@ -29,14 +29,14 @@ import torch
 from scipy.special import betaincinv
 from torch import Tensor
 
-from prunekit import estimates
+from prunekit import statistics
 from prunekit._checks import Floats
 from prunekit.curvature import spectrum
 from prunekit.curvature.probing import ACCURACY, Probing
-from prunekit.estimates import Estimate
 from prunekit.limit import Landscape, predict
 from prunekit.limit.sources import Dense
 from prunekit.spectrum import Spectrum
+from prunekit.statistics import Estimate
 from tests.calibration.networks import HELD_OUT, NAMES, SHAPES, Network, network
 
 METHODS = ("published", "cone", "orthogonal")
@@ -137,7 +137,7 @@ class Study:
         apart = spectrum(self.operator, steps=64, probes=8, shared=False, seed=seed, progress=False)
         for name, f in self.wanted.items():
             found[name] |= dict(_within_budgets(probing, f))
-            found[name]["apart"] = (*estimates.mean([probe.integrate(f) for probe in apart.probes]), apart.products)
+            found[name]["apart"] = (*statistics.mean([probe.integrate(f) for probe in apart.probes]), apart.products)
 
     def rows(self, draws: Sequence[Drawn]) -> list[Row]:
         """Return the lines of the table that some seeds give."""
