@@ -178,15 +178,19 @@ class Probing:
     def _is_scatter(self, of: Callable[[Spectrum], Estimate]) -> bool:
         """Tell whether more probes promise more than more steps, by the power of the products with which errors fall.
 
-        Scatter falls as the root of the number of probes; what steps do is seen from fewer of them, by the same probes.
+        Scatter falls as the root of the number of probes. What steps do to it, and to the quadrature's error, is seen
+        from fewer of them: for the scatter, which few probes know badly, from whichever number makes steps look best.
         """
         steps, groups = self._at
-        fewer = max((m for m in self.levels if m < steps), default=(steps + 1) // 2)
-        now, before = of(self.spectrum), of(self._given(fewer, groups))
-        if not (now.resolved and before.resolved and now.error > 0 and before.error > 0):
+        fewer = [m for m in self.levels if m < steps]
+        now = of(self.spectrum)
+        if not fewer or not now.resolved or now.error == 0:
             return False
-        by_steps = math.log(before.error / now.error) / math.log(steps / fewer)
-        return by_steps < (now.scatter / now.error) ** 2 / 2
+        before = {m: of(self._given(m, groups)) for m in fewer}
+        scatter = max(_power(steps / m, each.scatter, now.scatter) for m, each in before.items())
+        quadrature = _power(steps / fewer[-1], before[fewer[-1]].quadrature, now.quadrature)
+        share = (now.scatter / now.error) ** 2
+        return share * scatter + (1 - share) * quadrature < share / 2
 
     def _first_group(self) -> Spectrum:
         """Return what the first group gives at the present level."""
@@ -470,6 +474,11 @@ def advance_together(runs: Sequence[Run], operator: Operator) -> None:
     products = operator.product(torch.cat(blocks, dim=1))
     for run, part in zip(runs, products.split([block.shape[1] for block in blocks], dim=1), strict=True):
         run.take(part)
+
+
+def _power(ratio: float, before: float, now: float) -> float:
+    """Return the power with which an error fell while the steps grew by a ratio; 0 where there is none left."""
+    return math.log(before / now) / math.log(ratio) if 0 < now < math.inf and 0 < before < math.inf else 0.0
 
 
 def _within(most: int, D: int, probes: int, storage: str, max_memory: float) -> int:

@@ -392,6 +392,58 @@ def test_steps_are_taken_until_the_integral_has_converged():
     assert np.array_equal(whole.probes[1].weights, same.probes[1].weights)
 
 
+def clustered(D=300, seed=0):
+    """Return eigenvalues in five narrow clusters, and zeros: a few steps see them all, and the starts scatter."""
+    centers = np.repeat([0.1, 0.5, 1.0, 3.0, 8.0], D // 6)
+    noise = 1 + 1e-4 * np.random.default_rng(seed).standard_normal(centers.size)
+    return np.concatenate([centers * noise, np.zeros(D - centers.size)])
+
+
+def test_a_budget_goes_to_probes_where_only_the_scatter_is_left():
+    values = clustered()
+    probing = Probing(Matrix(np.diag(values)), budget=400, seed=0)
+    found = probing.resolve(lambda one: one.trace(), 0.035)
+    probes, first = len(probing.spectrum.probes), Probing(Matrix(np.diag(values)), budget=400, seed=0).spectrum
+    assert probes > 4 and probes % 4 == 0
+    assert probing.spectrum.products == 24 * probes <= 400  # no more steps than it takes to see that they gain nothing
+    assert found.error < 0.6 * first.trace().error
+    assert abs(found.value - values.sum()) <= 2 * found.error
+    whole = probing.resolve(lambda one: one.trace(), 1e-9)
+    assert probing.exhausted and not probing.refine()
+    assert 24 * 4 * 4 <= probing.products <= 400
+    assert whole.error < found.error
+    probing.restart()
+    assert probing.spectrum.trace() == first.trace()
+    probing.whole()
+    assert len(probing.spectrum.probes) == 4 and probing.spectrum.products > 200
+
+
+def test_a_budget_goes_to_steps_where_they_gain_more():
+    values = 10 ** np.random.default_rng(0).uniform(-4, 1, 500)
+    probing = Probing(Matrix(np.diag(values)), budget=400, seed=0)
+    probing.resolve(lambda one: one.trace(), 1e-9)
+    assert len(probing.spectrum.probes) == 4
+    one = Probing(Matrix(np.diag(clustered())), probes=1, budget=100, seed=0)
+    one.resolve(lambda found: found.trace(), 0.01)
+    assert len(one.spectrum.probes) == 1  # which has no scatter to tell
+    for options in ({"steps": 16}, {"shared": False}, {"max_memory": need(300, 32)}):
+        fixed = Probing(Matrix(np.diag(clustered())), budget=400, seed=0, **options)
+        fixed.resolve(lambda found: found.trace(), 0.01)
+        assert len(fixed.spectrum.probes) == 4
+
+
+def test_a_killed_run_that_draws_more_probes_resumes_bit_for_bit(tmp_path):
+    H, options = np.diag(clustered()), {"budget": 300, "accuracy": 0.015, "seed": 2, "integrand": lambda h: h}
+    whole = spectrum(Matrix(H), **options)
+    assert len(whole.probes) > 8
+    with pytest.raises(Killed):
+        spectrum(Mortal(H, 45), resume=tmp_path / "run", **options)
+    counted = Mortal(H, 10**9)
+    again = spectrum(counted, resume=tmp_path / "run", **options)
+    assert [p.weights.tolist() for p in again.probes] == [p.weights.tolist() for p in whole.probes]
+    assert 10**9 - counted.life <= whole.products // 4 - 40
+
+
 @pytest.mark.parametrize("scale", [1e-3, 1e-5, 1e-8])
 @pytest.mark.parametrize("shared", [True, False])
 def test_where_the_budget_ends_before_the_kink_is_resolved_there_is_no_bar(scale, shared):
