@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from prunekit import _checks
-from prunekit.linear import LinearGaussian
 from prunekit.linear.least_squares import retrain, width_sweep
+from prunekit.linear.problem import LinearGaussian
 from prunekit.linear.strategies import Hessian, Magnitude, Oracle, prune
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
