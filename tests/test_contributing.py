@@ -19,6 +19,7 @@ from prunekit.book import paths
 from prunekit.book.claims import ERRATUM, REPRODUCED
 from prunekit.masks import scores
 from prunekit.nets import Config, Dataset, MissingData, data, evaluate, fit, load, models
+from tests.book.figures.looks import look
 from tests.book.site.commands import command_lines
 from tests.test_readme import made, not_in_the_makefile
 
@@ -161,6 +162,7 @@ def test_the_page_is_executed_with_its_figure(run):
     notebook = (run / "notebook.ipynb").read_text(encoding="utf-8")
     assert "figure-halving" in notebook
     assert "width = 1000" in notebook
+    assert "The error halves with each doubling of the width." in notebook
 
 
 def test_the_claim_and_the_erratum_are_judged(judged):
@@ -178,6 +180,12 @@ def test_the_recording_is_read_again(recorded):
 
 
 # What is followed by executing it
+
+
+def test_the_figure_is_what_figures_have_to_be():
+    names = {}
+    exec(compile(block("A figure", "python"), "CONTRIBUTING.md", "exec"), names)
+    look(names["halving"]({"width": [1, 2, 4], "error": [1.0, 0.5, 0.25]}), x="width", y="error")
 
 
 def test_the_strategy_prunes():

@@ -34,7 +34,6 @@ PAGES = {
     "matrix-sensing/regulariser": "cell figure hidden",
     "overparameterization/compressors": "cell figure hidden",
     "overparameterization/law": "length cell figure hidden",
-    "overparameterization/linear-gaussian": "cell hidden",
     "overparameterization/random-features": "length cell figure hidden",
     "overparameterization/resnet-width": "cell figure hidden",
     "overparameterization/retraining": "length cell figure hidden",
