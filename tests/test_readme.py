@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 
 import click
 import pytest
 
-from prunekit.book import paths
+from prunekit.book import claims, paths
 from prunekit.book.runs.notebooks import Refused
+from tests.benchmarks import readme
 from tests.book.site.commands import command_lines, understand
 
 TEXTS = {name: (paths.ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "book/how-to-run.md")}
@@ -117,8 +119,24 @@ def test_the_python_of_readme_runs():
         exec(compile(block, "README.md", "exec"), {})
 
 
-def test_the_measured_numbers_are_those_that_were_kept() -> None:
-    from tests.benchmarks import readme
+@pytest.mark.parametrize("path", readme.SECTIONS, ids=lambda path: path.name)
+def test_the_measured_numbers_are_those_that_were_kept(path):
+    assert readme.current(path) == readme.SECTIONS[path]()
 
-    assert readme.current() == readme.section()
-    assert readme.current().count("\n|") > 12
+
+def test_readme_has_the_few_times_that_a_newcomer_asks_for_and_the_book_has_all():
+    assert 4 <= readme.short().count("\n|") < 12
+    bench = json.loads(readme.RESULTS.read_text(encoding="utf-8"))["results"]
+    rows = [line for line in readme.whole().splitlines() if line.startswith("| ")]
+    assert all(any(result["name"] in row for row in rows) for result in bench)
+
+
+def test_readme_counts_the_claims():
+    assert f"{len(claims.ledger().claims)} claims" in TEXTS["README.md"]
+
+
+def test_readme_shows_three_uses_of_ten_lines_each():
+    uses = TEXTS["README.md"].partition("## Three uses")[2].partition("\n## ")[0]
+    blocks = re.findall(r"^```\w+\n(.*?)^```", uses, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 3
+    assert all(sum(bool(line.strip()) for line in block.splitlines()) <= 10 for block in blocks)
