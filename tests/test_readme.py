@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import tomllib
 
 import click
 import pytest
+import yaml
 
+import prunekit
 from prunekit.book import claims, paths
 from prunekit.book.runs.notebooks import Refused
 from tests.benchmarks import readme
@@ -16,6 +19,7 @@ from tests.book.site.commands import command_lines, understand
 
 TEXTS = {name: (paths.ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "book/how-to-run.md")}
 MAKEFILE = (paths.ROOT / "Makefile").read_text(encoding="utf-8")
+CHANGELOG = (paths.ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 CI = (paths.ROOT / ".ci" / "run").read_text(encoding="utf-8")
 every_text = pytest.mark.parametrize("name", TEXTS)
 
@@ -140,3 +144,12 @@ def test_readme_shows_three_uses_of_ten_lines_each():
     blocks = re.findall(r"^```\w+\n(.*?)^```", uses, re.MULTILINE | re.DOTALL)
     assert len(blocks) == 3
     assert all(sum(bool(line.strip()) for line in block.splitlines()) <= 10 for block in blocks)
+
+
+def test_the_version_is_the_same_wherever_it_stands():
+    versions = re.findall(r"^## (\d+\.\d+\.\d+), (\d{4}-\d\d-\d\d)$", CHANGELOG, re.MULTILINE)
+    cited = yaml.safe_load((paths.ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    built = tomllib.loads((paths.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert versions[-1] == (prunekit.__version__, cited["date-released"])
+    assert {cited["version"], built} == {prunekit.__version__}
+    assert CHANGELOG.index("## Unreleased") > CHANGELOG.index(f"## {versions[-1][0]}")
