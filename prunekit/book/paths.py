@@ -22,6 +22,7 @@ RECORDED = PACKAGE / "book" / "recorded"  # results of runs too long for a lapto
 BUILD = ROOT / "_build"
 RUNS = BUILD / "runs"
 HTML = BUILD / "html"
+RELEASE = BUILD / "release"  # the site as one file, with its checksum
 
 
 def ledger() -> Path:
