@@ -237,32 +237,6 @@ class Landscape:
         """Return eigenvalues (q,) and orthonormal eigenvectors (D, q), in columns, those that are known so far."""
         return self._source.known()
 
-    def energies_known(self, negative: Negative) -> Floats:
-        """Return Σ h_i (v_iᵀc)² for k = 0 … D, over the eigenpairs (h_i, v_i) that are known so far.
-
-        Parameters
-        ----------
-        negative : str
-            What becomes of negative eigenvalues: "absolute", "zero" or "refuse".
-
-        Returns
-        -------
-        (D + 1,) array
-            Twice what they add to the loss; falling to 0 at k = D, though not steadily.
-        """
-        _checks.choice("negative", negative, NEGATIVE)
-        values, vectors = self.known()
-        found = np.zeros(self.dimension + 1)
-        if not values.size:
-            return found
-        treated(Measure.of_eigenvalues(values), negative)  # refuses what is to be refused
-        better = np.abs(values) if negative == "absolute" else np.maximum(values, 0.0)
-        backwards = self.order[::-1]
-        with np.errstate(over="ignore", invalid="ignore"):
-            for h, v in zip(better, vectors.T, strict=True):
-                found[:-1] += h * np.cumsum((self.weights * v)[backwards])[::-1] ** 2
-        return _checks.finite("an energy", found, "weights or the Hessian")
-
     @cached_property
     def squared_distances(self) -> Floats:
         """Squared distances R² (D + 1,) for k = 0 … D, summed from the smallest weight."""

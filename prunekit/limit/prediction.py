@@ -17,7 +17,7 @@ from prunekit.limit._last_crossing import Curve
 from prunekit.limit.authors import LANCZOS_STEPS, program_limit
 from prunekit.limit.landscape import Landscape, checked
 from prunekit.limit.negative import NEGATIVE, Negative, treated, treated_spectrum
-from prunekit.limit.quadratic import one_shot_costs, reoptimized_costs, within_from
+from prunekit.limit.quadratic import known_energies, one_shot_costs, reoptimized_costs, within_from
 from prunekit.limit.tolerance import Tolerance
 from prunekit.spectrum import UNSETTLED, Measure, Spectrum
 from prunekit.statistics import Estimate, ProbedEstimate
@@ -284,7 +284,7 @@ def _one_shot_curve(landscape: Landscape, epsilon: float, negative: Negative) ->
         change = direction.spread(energy)
         return ProbedEstimate(energy(direction), 0.0, change / 2, change <= UNSETTLED)
 
-    known = landscape.energies_known(negative) / (2 * epsilon)
+    known = known_energies(landscape, negative) / (2 * epsilon)
     return Curve(known, landscape.squared_distances, cost)
 
 

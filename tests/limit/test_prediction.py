@@ -13,6 +13,7 @@ from prunekit import limit
 from prunekit.curvature import Matrix
 from prunekit.limit import METHODS, Landscape, one_shot_costs, predict
 from prunekit.limit.prediction import crossing
+from prunekit.limit.quadratic import known_energies
 from tests.limit.helpers import EPSILON, WITH_T, brute_removed, problem
 
 
@@ -186,14 +187,14 @@ def test_a_one_shot_limit_by_products_is_the_last_crossing(options):
 def test_what_is_known_of_a_one_shot_cost_is_known_for_every_k():
     w, H = swinging(60, 3)
     every = Landscape.of_operator(w, Matrix(H), steps=60, probes=4)
-    assert every.energies_known("absolute") / 2 == pytest.approx(one_shot_costs(Landscape.of_matrix(w, H)), abs=1e-9)
+    assert known_energies(every, "absolute") / 2 == pytest.approx(one_shot_costs(Landscape.of_matrix(w, H)), abs=1e-9)
     scaled = every.scaled(weights=2, curvature=3)
-    assert scaled.energies_known("zero") == pytest.approx(12 * every.energies_known("zero"))
+    assert known_energies(scaled, "zero") == pytest.approx(12 * known_energies(every, "zero"))
     few = Landscape.of_operator(w, Matrix(H), steps=4, probes=4)
     values, vectors = few.known()
     assert 0 < values.size < 60
     straight = [np.sum(values * (vectors.T @ brute_removed(w, k)) ** 2) for k in (0, 7, 59, 60)]
-    assert few.energies_known("refuse")[[0, 7, 59, 60]] == pytest.approx(straight)
+    assert known_energies(few, "refuse")[[0, 7, 59, 60]] == pytest.approx(straight)
 
 
 def test_one_probe_has_no_error_bar():

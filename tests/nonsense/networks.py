@@ -292,7 +292,6 @@ NETWORKS: dict[str, Example] = {
         lambda: {"self": landscape(), "k": 2}, allows={"enough": ("a class", "a function", "its own class")}
     ),
     "limit.landscape.Landscape.distance": Example(lambda: {"self": landscape(), "k": 2}),
-    "limit.landscape.Landscape.energies_known": Example(lambda: {"self": landscape(), "negative": "absolute"}),
     "limit.landscape.Landscape.refine": Example(
         lambda: {"self": landscape(), "of": integral}, allows={"of": ("a class", "a function", "its own class")}
     ),
