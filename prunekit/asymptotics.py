@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, ndtr
 
-from prunekit import _checks, pruning
+from prunekit import _bars, _checks, pruning
 from prunekit._checks import Floats, Seed
 from prunekit.linear import LinearGaussian
 from prunekit.pruning import (
@@ -322,8 +322,12 @@ class MinNormLaw:
             raise ValueError("seed is None, but draws are asked for: give a seed")
         rng = _checks.generator(seed)
         pruning.check_fit(strategy, self.problem.p)
-        sizes = _chunks(draws, self.problem.p)
-        found = np.concatenate([measure(self._draw(size, rng), strategy) for size in sizes])
+        parts = []
+        with _bars.bar("risk", draws, "draws") as bar:
+            for size in _chunks(draws, self.problem.p):
+                parts.append(measure(self._draw(size, rng), strategy))
+                bar.update(size)
+        found = np.concatenate(parts)
         return float(found.mean()), float(found.std(ddof=1) / np.sqrt(draws))
 
     def _pruned_risks(self, coefficients: Floats, strategy: Strategy) -> Floats:

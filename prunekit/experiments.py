@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from prunekit import _checks
+from prunekit import _bars, _checks
 from prunekit.linear import LinearGaussian, retrain, width_sweep
 from prunekit.pruning import Hessian, Magnitude, Oracle, prune
 
@@ -104,7 +104,9 @@ def measured_risks(
     fresh = _checks.flag("fresh", fresh)
     repetitions = _checks.draws("repetitions", repetitions, n * problem.p, each_is="n times the features")
     out: dict[str, list[Floats]] = {}
-    for child in _sequence(seed).spawn(repetitions):
+    parent = _sequence(seed)
+    children = (parent.spawn(1)[0] for _ in range(repetitions))  # one at a time: all at once would fill the memory
+    for child in _bars.each("data sets", children, repetitions, "repetitions"):
         X, y = problem.sample(n, child)
         fits = width_sweep(X, y, ks)
         new = problem.sample(n, child.spawn(1)[0]) if fresh else None

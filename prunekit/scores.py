@@ -63,7 +63,9 @@ def magnitude(model: nn.Module, *, parameters: Names | None = None) -> dict[str,
     -----
     Source: li, Definitions 2.2 and 2.3, magnitude-based pruning.
     """
-    return {name: p.abs() for name, p in prunable(model, parameters).items()}
+    found = {name: p.abs() for name, p in prunable(model, parameters).items()}
+    _networks.finite("a weight", found.values())
+    return found
 
 
 def hessian(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from prunekit import _checks, _networks
+from prunekit import _bars, _checks, _networks
 from prunekit._checks import Seed
 from prunekit._networks import Data, Loss
 from prunekit.curvature import program
@@ -76,10 +76,10 @@ def minibatch_tolerance(
     _checks.function("loss", loss, "a function (outputs, labels) -> mean over the samples")
     outputs, labels = _outputs(model, data)
     whole = float(_networks.mean_loss(loss, outputs, labels))
-    random = _checks.generator(seed)
+    random, shuffles = _checks.generator(seed), _checks.draws("shuffles", shuffles, 1000 * len(labels))
     spreads = [
         program.tolerance(nn.Identity(), loss, (outputs, labels), batch_size=batch_size, seed=random)
-        for _ in range(_checks.draws("shuffles", shuffles, 1000 * len(labels)))
+        for _ in _bars.each("tolerance", range(shuffles), shuffles, "shuffles")
     ]
     rule = f"standard deviation of {-(-len(labels) // batch_size)} training losses, batch {batch_size}"
     rule += f", mean over {shuffles} shuffles" if shuffles > 1 else ""
@@ -111,6 +111,7 @@ def _outputs(model: nn.Module, data: Data) -> tuple[Tensor, Tensor]:
     outputs, labels = [], []
     with _networks.evaluating(model):
         for inputs, found, _ in _networks.batches(data, _networks.device(theta)):
-            outputs.append(model(*inputs))
+            with _networks.taking(inputs):
+                outputs.append(model(*inputs))
             labels.append(found)
     return torch.cat(outputs), torch.cat(labels)

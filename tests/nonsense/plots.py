@@ -7,7 +7,7 @@ from typing import Any
 from prunekit import plotting
 from tests.nonsense.judge import Example
 
-TEXTS = ("text",)
+TEXTS = {"it is a text": ("text",)}
 
 
 def draw(palette: Any) -> Any:
@@ -44,8 +44,17 @@ def record() -> dict[str, Any]:
 PLOTS: dict[str, Example] = {
     "claims.records": Example(lambda: {"notebook": _notebook()}),
     "claims.verdict": Example(
-        lambda: {"record": record()}, allows={"record": ("mapping of None", "mapping of text", "mapping by number")}
-    ),  # of another kind
+        lambda: {"record": record()},
+        allows={
+            "record": {
+                "only its numbers and its relation are read": (
+                    "mapping of None",
+                    "mapping of text",
+                    "mapping by number",
+                )
+            }
+        },
+    ),
     "claims.worst": Example(lambda: {"verdicts": ["reproduced", "differs"]}),
     "plotting.columns": Example(
         lambda: {"x_name": "x", "y_name": "y", "predicted": predicted(), "measured": measured()},
