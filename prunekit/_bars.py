@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from prunekit import _checks
 
 PATIENCE = 5.0  # seconds without a bar
-PAGE = "PRUNEKIT_KERNEL"  # in the environment of a kernel that makes a page of the book; see runs/kernel.py
+PAGE = "PRUNEKIT_KERNEL"  # in the environment of a kernel that makes a page of the book; see book/runs/kernel.py
 T = TypeVar("T")
 
 

@@ -13,22 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from prunekit import (
-    _bars,
-    comparison,
-    cones,
-    curvature,
-    experiments,
-    importance,
-    limit,
-    linear,
-    pruning,
-    random_features,
-    sensing,
-    stable,
-)
+from prunekit import _bars, cones, curvature, limit, linear, sensing, stable, statistics
+from prunekit.book.runs import kernel
+from prunekit.limit import authors
 from prunekit.limit.measured import pruning_curve
-from prunekit.runs import kernel
+from prunekit.linear import random_features, risks, strategies
 from tests.nets.helpers import toy
 
 H = np.diag([1.0, 2.0, 3.0])
@@ -71,24 +60,24 @@ LONG = {
     "sampled_ellipsoid_width": lambda: cones.sampled_ellipsoid_width(np.ones(3), 10, seed=0),
     "simulate": lambda: cones.kinematic.simulate(cones.Orthant(3), 2, 10, seed=0),
     "first_meetings": lambda: cones.kinematic.first_meetings(cones.Orthant(3), 10, seed=0),
-    "risk": lambda: law().characterize(1).risk(pruning.Magnitude(2), draws=10, seed=0),
-    "retrained_risk": lambda: law().characterize(1).retrained_risk(pruning.Magnitude(3), draws=10, seed=0),
+    "risk": lambda: law().characterize(1).risk(strategies.Magnitude(2), draws=10, seed=0),
+    "retrained_risk": lambda: law().characterize(1).retrained_risk(strategies.Magnitude(3), draws=10, seed=0),
     "equivalent_problem_by_moments": lambda: random_features.equivalent_problem_by_moments(
         lambda a: np.maximum(a, 0), lambda a: a.sum(axis=1), 3, 100, seed=0
     ),
-    "measured_risks": lambda: experiments.measured_risks(
-        law(), 6, 2, [2], {"a": pruning.Magnitude}, repetitions=3, seed=0
+    "measured_risks": lambda: risks.measured_risks(
+        law(), 6, 2, [2], {"a": strategies.Magnitude}, repetitions=3, seed=0
     ),
-    "rank_correlation": lambda: comparison.rank_correlation(np.arange(5.0), np.arange(5.0) ** 2, seed=0),
+    "rank_correlation": lambda: statistics.rank_correlation(np.arange(5.0), np.arange(5.0) ** 2, seed=0),
     "tail_index": lambda: stable.tail_index(np.random.default_rng(0).standard_cauchy(100), shuffles=3, seed=0),
     "stable.sample": lambda: stable.sample(1.5, 10, seed=0),
     "minibatch_tolerance": lambda: limit.minibatch_tolerance(net(), pair(), CROSS, batch_size=4, shuffles=3),
     "measured_limit": lambda: limit.measured_limit(
         None, None, curve=pruning_curve(net(), toy(n=12), [0.5, 1.0]), repetitions=10
     ),
-    "hessian_diagonal": lambda: importance.hessian_diagonal(net(), CROSS, pair(), method="hutchinson", probes=5),
-    "hessian_matrix": lambda: importance.hessian_matrix(net(), CROSS, pair(), parameters=["1.bias"]),
-    "pruned_share": lambda: curvature.program.pruned_share(
+    "hessian_diagonal": lambda: curvature.hessian_diagonal(net(), CROSS, pair(), method="hutchinson", probes=5),
+    "hessian_matrix": lambda: curvature.hessian_matrix(net(), CROSS, pair(), parameters=["1.bias"]),
+    "pruned_share": lambda: authors.pruned_share(
         curvature.spectrum(curvature.Matrix(H), steps=2, probes=2, progress=False), 0.1, lambda s: 1 - s, steps=20
     ),
     "row_norms": lambda: curvature.row_norms(curvature.Matrix(H), [0, 1]),
@@ -127,6 +116,6 @@ def test_a_readers_notebook_has_bars_and_a_page_has_none(page, monkeypatch):
 def test_the_bootstrap_in_batches_is_that_of_all_at_once(monkeypatch):
     x = np.random.default_rng(0).standard_normal((6, 2))
     y = x + np.random.default_rng(1).standard_normal((6, 2))
-    whole = comparison.rank_correlation(x, y, seed=3, resamples=200)
-    monkeypatch.setattr(comparison, "_AT_ONCE", 50)
-    assert comparison.rank_correlation(x, y, seed=3, resamples=200) == pytest.approx(whole, rel=1e-14)
+    whole = statistics.rank_correlation(x, y, seed=3, resamples=200)
+    monkeypatch.setattr(statistics, "_AT_ONCE", 50)
+    assert statistics.rank_correlation(x, y, seed=3, resamples=200) == pytest.approx(whole, rel=1e-14)

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from prunekit import _checks, _networks
+from prunekit import _checks
+from prunekit.nets import access
 
 
 class TwoLayerDiagonal(NamedTuple):
@@ -65,7 +66,7 @@ def two_layer_diagonal(W: Tensor, V: Tensor, X: Tensor, *, chunk: int = 1024) ->
 def _two_layers(W: Tensor, V: Tensor, X: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the arguments in double precision, refusing shapes that do not fit."""
     for name, given in (("W", W), ("V", V), ("X", X)):
-        _networks.tensor(name, given)
+        access.tensor(name, given)
         if given.ndim != 2 or given.numel() == 0:
             raise ValueError(f"{name} has shape {tuple(given.shape)}: give a matrix of at least one entry")
         if not bool(torch.isfinite(given).all()):

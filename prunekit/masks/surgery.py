@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from prunekit import _checks, _networks
-from prunekit._networks import Names
+from prunekit import _checks
 from prunekit.masks.mask import Keep, Mask, count_kept
-from prunekit.scores import prunable
+from prunekit.nets import access
+from prunekit.nets.access import Names, prunable
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +111,7 @@ def _inverse(hessian: Tensor, w: Tensor, damping: float) -> Tensor:
     if not isinstance(hessian, Tensor) or hessian.shape != (p, p):
         what = tuple(hessian.shape) if isinstance(hessian, Tensor) else type(hessian).__name__
         raise ValueError(f"hessian is {what}: give a tensor of shape ({p}, {p}), a row for each covered weight")
-    matrix = _networks.tensor("hessian", hessian).detach().to(w)
+    matrix = access.tensor("hessian", hessian).detach().to(w)
     scale = float(matrix.abs().max())
     if not np.isfinite(scale) or float((matrix - matrix.T).abs().max()) > 1e-6 * scale:
         raise ValueError("hessian is asymmetric or not finite: give (H + H.T) / 2, if that is meant")

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunekit import _networks
+from prunekit.nets import access
 from prunekit.nets.config import Config
 from prunekit.nets.data import Dataset
 from prunekit.nets.steps import Named
@@ -31,7 +31,7 @@ def check_kinds(model: Any, data: Any, config: Any) -> None:
         if not isinstance(given, kind):
             article = "a torch.nn.Module" if kind is nn.Module else f"a prunekit.nets.{kind.__name__}"
             raise TypeError(f"{name} is a {type(given).__name__}: give {article}")
-    _networks.module(model)
+    access.module(model)
     for name, p in model.named_parameters():
         if nn.parameter.is_lazy(p):
             raise ValueError(f"model has a lazy parameter {name!r}: run it once on an image, so that it has a shape")
@@ -96,7 +96,7 @@ def _unmoved(model: nn.Module, data: Dataset) -> Iterator[None]:
     """Run forward passes that leave no trace: no gradients, and modes, buffers and generators as they were."""
     buffers = {name: b.clone() for name, b in model.named_buffers()}
     devices = [data.device] if data.device.type == "cuda" else []
-    with torch.no_grad(), torch.random.fork_rng(devices=devices), _networks.evaluating(model):
+    with torch.no_grad(), torch.random.fork_rng(devices=devices), access.evaluating(model):
         try:
             yield
         finally:
@@ -120,7 +120,7 @@ def check_masks(weights: Masks, masks: Any) -> Named:
         if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
             what = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
             raise TypeError(f"masks[{name!r}] is of type {what}: give a boolean tensor, True where a weight lives")
-        _networks.tensor(f"masks[{name!r}]", mask)
+        access.tensor(f"masks[{name!r}]", mask)
         if mask.shape != weights[name].shape:
             raise ValueError(
                 f"masks[{name!r}] has shape {tuple(mask.shape)}: give that of the weights, {tuple(weights[name].shape)}"

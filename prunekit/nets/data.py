@@ -21,7 +21,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from prunekit import _checks, _networks
+from prunekit import _checks
+from prunekit.nets import access
 
 Bytes = NDArray[np.uint8]
 Split = tuple[Bytes, NDArray[np.int64]]  # images (n, c, h, w) and labels (n,)
@@ -74,7 +75,7 @@ class Dataset:
         _checks.count("classes", self.classes, 2)
         _checks.text("name", self.name)
         for name in ("train_x", "train_y", "test_x", "test_y", "mean", "std"):
-            _networks.tensor(name, getattr(self, name))
+            access.tensor(name, getattr(self, name))
         _check_split("train", self.train_x, self.train_y, self.train_x.shape[1:], self.classes)
         _check_split("test", self.test_x, self.test_y, self.train_x.shape[1:], self.classes)
         for name, moment in (("mean", self.mean), ("std", self.std)):
@@ -136,7 +137,7 @@ class Dataset:
 
     def normalize(self, images: Tensor) -> Tensor:
         """Return float32 images (b, c, h, w) of mean 0 and variance 1, from stored ones."""
-        _networks.tensor("images", images)
+        access.tensor("images", images)
         channels = self.shape[0]
         if images.ndim < 3 or images.shape[-3] != channels or not images.numel():
             raise ValueError(f"images has shape {tuple(images.shape)}: give images (b, {channels}, h, w)")

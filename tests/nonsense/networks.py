@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from prunekit import algorithms, curvature, estimates, limit, masks, nets, scores
+from prunekit import algorithms, curvature, limit, masks, nets, statistics
 from prunekit.algorithms import contest
 from prunekit.limit.measured import pruning_curve
+from prunekit.masks import scores
 from tests.nets.helpers import toy
 from tests.nonsense.examples import POINTS, RECORD, H, W, X
 from tests.nonsense.judge import Example
@@ -103,7 +104,7 @@ def train(network: nn.Module, held: masks.Mask | None) -> None:
     nets.fit(network, data(), config(epochs=1), progress=False)
 
 
-def integral(spectrum: Any) -> estimates.Estimate:
+def integral(spectrum: Any) -> statistics.Estimate:
     return spectrum.integrate(np.abs)
 
 
@@ -172,14 +173,14 @@ NETWORKS: dict[str, Example] = {
         for name in ("alexnet", "vgg16_bn", "resnet18", "resnet50")
     },
     # scores, masks
-    "scores.prunable": Example(
+    "nets.access.prunable": Example(
         lambda: {"model": model(), "parameters": NAMES},
         allows={"model": {"it finds weights, and computes nothing": SICK}},
         hands_back="they are the model's own weights",
     ),
-    "scores.magnitude": Example(lambda: {"model": model(), "parameters": NAMES}),
-    "scores.hessian": Example(lambda: {"model": model(), "diagonal": diagonal(), "parameters": NAMES}),
-    "scores.random": Example(
+    "masks.scores.magnitude": Example(lambda: {"model": model(), "parameters": NAMES}),
+    "masks.scores.hessian": Example(lambda: {"model": model(), "diagonal": diagonal(), "parameters": NAMES}),
+    "masks.scores.random": Example(
         lambda: {"model": model(), "seed": 0, "parameters": NAMES},
         allows={"model": {"random scores do not depend on weights": SICK}},
     ),
@@ -222,7 +223,7 @@ NETWORKS: dict[str, Example] = {
         allows={"model": {"all weights are replaced": SICK}},
     ),
     # importance
-    "importance.curvature.hessian_diagonal": Example(
+    "curvature.entries.hessian_diagonal": Example(
         lambda: {
             "model": model(),
             "loss": CROSS,
@@ -233,7 +234,7 @@ NETWORKS: dict[str, Example] = {
             "seed": 0,
         },
     ),
-    "importance.curvature.hessian_matrix": Example(
+    "curvature.entries.hessian_matrix": Example(
         lambda: {"model": model(), "loss": CROSS, "data": pair(), "parameters": ["3.bias"]}
     ),
     "importance.measures.hessian": Example(lambda: {"model": model(), "diagonal": diagonal(), "where": NAMES}),
@@ -250,10 +251,10 @@ NETWORKS: dict[str, Example] = {
             "chunk": 2,
         },
     ),
-    "network_pruning.pruned_weights": Example(
+    "masks.sweeps.pruned_weights": Example(
         lambda: {"model": model(), "shares": [0.5, 1.0], "method": "layer", "fill": "median", "parameters": NAMES}
     ),
-    "network_pruning.pruned_accuracy": Example(
+    "masks.sweeps.pruned_accuracy": Example(
         lambda: {
             "model": model(),
             "data": data(),
@@ -263,7 +264,7 @@ NETWORKS: dict[str, Example] = {
             "parameters": NAMES,
         },
     ),
-    "generalization.network_margins": Example(lambda: {"model": model(), "data": data()}),
+    "stable.bound.network_margins": Example(lambda: {"model": model(), "data": data()}),
     "stable.layers.layer_weights": Example(lambda: {"model": model(), "parameters": NAMES}),
     "stable.layers.tail_report": Example(
         lambda: {"model": model(), "seed": 0, "parameters": NAMES, "transpose_last": True}
@@ -290,7 +291,7 @@ NETWORKS: dict[str, Example] = {
     "curvature.operator.Curvature.vector": Example(
         lambda: {"self": operator(), "values": {name: p.detach() for name, p in model().named_parameters()}}
     ),
-    "curvature.program.tolerance": Example(
+    "limit.authors.tolerance": Example(
         lambda: {"model": model(), "loss": CROSS, "data": pair(), "batch_size": 4, "seed": 0}
     ),
     # limit
@@ -322,7 +323,7 @@ NETWORKS: dict[str, Example] = {
         lambda: {"self": landscape(), "k": 2, "enough": enough}, allows={"enough": UNASKED}
     ),
     "limit.landscape.Landscape.distance": Example(lambda: {"self": landscape(), "k": 2}),
-    "limit.landscape.Landscape.good": Example(lambda: {"self": landscape(), "found": estimates.Estimate(0.5, 0.1)}),
+    "limit.landscape.Landscape.good": Example(lambda: {"self": landscape(), "found": statistics.Estimate(0.5, 0.1)}),
     "limit.landscape.Landscape.probed": Example(lambda: {"self": probed(), "steps": 3, "seed": 0}),
     "limit.landscape.Landscape.read": Example(lambda: {"self": landscape(), "of": integral}),
     "limit.landscape.Landscape.read_block": Example(lambda: {"self": landscape(), "k": 2, "of": integral}),
@@ -333,7 +334,7 @@ NETWORKS: dict[str, Example] = {
     "limit.landscape.Landscape.scaled": Example(lambda: {"self": landscape(), "weights": 2.0, "curvature": 0.5}),
     "limit.landscape.Landscape.with_weights": Example(lambda: {"self": landscape(), "weights": W[::-1].copy()}),
     "limit.landscape.Landscape.without_negative": Example(lambda: {"self": landscape(), "negative": "absolute"}),
-    "limit.landscape.treated": Example(lambda: {"measure": landscape().spectrum.probes[0], "negative": "absolute"}),
+    "limit.negative.treated": Example(lambda: {"measure": landscape().spectrum.probes[0], "negative": "absolute"}),
     "limit.comparison.compare_limits": Example(
         lambda: {
             "model": model(),
@@ -419,12 +420,12 @@ NETWORKS: dict[str, Example] = {
     "limit.prediction.threshold": Example(
         lambda: {"landscape": landscape(), "epsilon": 0.05, "k": 2, "method": "cone", "negative": "absolute"}
     ),
-    "limit.program.program_limit": Example(
+    "limit.authors.program_limit": Example(
         lambda: {"landscape": landscape(), "epsilon": 0.05, "zero_share": 0.1, "steps": 20, "seed": 0}
     ),
     "limit.quadratic.one_shot_costs": Example(lambda: {"landscape": landscape(), "negative": "absolute"}),
     "limit.quadratic.reoptimized_costs": Example(lambda: {"landscape": landscape(), "negative": "absolute"}),
-    "limit.settings.PaperNetwork.config": Example(
+    "limit.tasks.PaperNetwork.config": Example(
         lambda: {
             "self": limit.PAPER["fc5"],
             "epochs": 20,
@@ -435,7 +436,7 @@ NETWORKS: dict[str, Example] = {
             "device": "cpu",
         },
     ),
-    "limit.settings.l1_path": Example(lambda: {"config": config(), "images": 100}),
+    "limit.tasks.l1_path": Example(lambda: {"config": config(), "images": 100}),
     "limit.tolerance.Tolerance": Example(
         lambda: {"value": 0.1, "rule": "a rule", "loss": 0.5},
         allows={"rule": {"it is a text": ("text",)}},
@@ -561,7 +562,7 @@ EXEMPT = {
     "algorithms.results.Pruned": RECORD,
     "algorithms.results.Stage": RECORD,
     "algorithms.thresholds.CutThreshold": RECORD,
-    "importance.curvature.Diagonal": RECORD,
+    "curvature.entries.Diagonal": RECORD,
     "importance.two_layer.TwoLayerDiagonal": RECORD,
     "limit.comparison.LimitComparison": RECORD,
     "limit.landscape.Landscape": "made by its of_matrix and of_operator, which judge: the source is no public type",
@@ -569,7 +570,7 @@ EXEMPT = {
     "limit.measured.MeasuredLimit": RECORD,
     "limit.measured.PruningCurve": RECORD,
     "limit.prediction.PruningLimit": RECORD,
-    "limit.settings.PaperNetwork": RECORD,
+    "limit.tasks.PaperNetwork": RECORD,
     "masks.retraining.Retrained": RECORD,
     "masks.surgery.Surgery": RECORD,
     "nets.training.Fitted": RECORD,
