@@ -15,6 +15,7 @@ import torch
 
 from prunekit import _bars, cones, curvature, limit, linear, sensing, stable, statistics
 from prunekit.book.runs import kernel
+from prunekit.curvature import entries
 from prunekit.limit import authors
 from prunekit.limit.measured import pruning_curve
 from prunekit.linear import random_features, risks, strategies
@@ -75,8 +76,8 @@ LONG = {
     "measured_limit": lambda: limit.measured_limit(
         None, None, curve=pruning_curve(net(), toy(n=12), [0.5, 1.0]), repetitions=10
     ),
-    "hessian_diagonal": lambda: curvature.hessian_diagonal(net(), CROSS, pair(), method="hutchinson", probes=5),
-    "hessian_matrix": lambda: curvature.hessian_matrix(net(), CROSS, pair(), parameters=["1.bias"]),
+    "hessian_diagonal": lambda: entries.hessian_diagonal(net(), CROSS, pair(), method="hutchinson", probes=5),
+    "hessian_matrix": lambda: entries.hessian_matrix(net(), CROSS, pair(), parameters=["1.bias"]),
     "pruned_share": lambda: authors.pruned_share(
         curvature.spectrum(curvature.Matrix(H), steps=2, probes=2, progress=False), 0.1, lambda s: 1 - s, steps=20
     ),

@@ -386,7 +386,10 @@ NETWORKS: dict[str, Example] = {
             "parameters": NAMES,
         },
     ),
-    "limit.networks.program_zero_share": Example(lambda: {"model": model(), "landscape": network()}),
+    "limit.networks.program_zero_share": Example(
+        lambda: {"model": model(), "landscape": network()},
+        allows={"model": {"it is asked for convolutions alone": (*SICK, "network of nothing")}},
+    ),
     "limit.networks.pruning_limit": Example(
         lambda: {
             "model": model(),
