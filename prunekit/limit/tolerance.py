@@ -77,7 +77,8 @@ def minibatch_tolerance(
     _checks.function("loss", loss, "a function (outputs, labels) -> mean over the samples")
     outputs, labels = _outputs(model, data)
     whole = float(access.mean_loss(loss, outputs, labels))
-    random, shuffles = _checks.generator(seed), _checks.draws("shuffles", shuffles, 1000 * len(labels))
+    random, batch_size = _checks.generator(seed), _checks.count("batch_size", batch_size)
+    shuffles = _checks.draws("shuffles", shuffles, 1000 * len(labels))
     spreads = [
         authors.tolerance(nn.Identity(), loss, (outputs, labels), batch_size=batch_size, seed=random)
         for _ in _bars.each("tolerance", range(shuffles), shuffles, "shuffles")

@@ -114,6 +114,7 @@ def enough(measure: Any) -> bool:
 
 NAMES = ["1.weight"]
 SICK = ("network with nan", "network with inf")
+SHAPES = "random masks do not depend on weights, but on their shapes"
 STAY = "weights that stay are left as they are, and the others are 0 whatever they were"
 UNASKED = {
     "a matrix is known whole, and nobody asks it": ("answers None", "answers text", "answers nan", "answers a function")
@@ -459,17 +460,22 @@ NETWORKS: dict[str, Example] = {
     ),
     # algorithms
     "algorithms.at_random.random_mask": Example(
-        lambda: {"model": model(), "keep": 0.5, "seed": 0, "parameters": NAMES}
+        lambda: {"model": model(), "keep": 0.5, "seed": 0, "parameters": NAMES}, allows={"model": {SHAPES: SICK}}
     ),
     "algorithms.at_random.smart_ratio_counts": Example(
-        lambda: {"model": model(), "keep": 0.5, "last": 0.3, "steep": False}
+        lambda: {"model": model(), "keep": 0.5, "last": 0.3, "steep": False}, allows={"model": {SHAPES: SICK}}
     ),
     "algorithms.at_random.smart_ratio_mask": Example(
-        lambda: {"model": model(), "keep": 0.5, "seed": 0, "last": 0.3, "steep": False}
+        lambda: {"model": model(), "keep": 0.5, "seed": 0, "last": 0.3, "steep": False},
+        allows={"model": {SHAPES: SICK}},
     ),
     "algorithms.at_random.train_masked": Example(
         lambda: {"model": model(), "data": data(), "config": config(), "mask": mask(), "name": "masked"},
-        allows={"name": {"it is a text": ("text",)}, "resume": PATH},
+        allows={
+            "name": {"it is a text": ("text",)},
+            "resume": PATH,
+            "model": {"the mask removes that weight, which is 0 then": SICK},
+        },
     ),
     "algorithms.contest.run_algorithm": Example(
         lambda: {

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from prunekit import _checks, linear, sensing, stable, statistics
+from prunekit import _checks, limit, linear, sensing, stable, statistics
 from prunekit.book import recordings
 from prunekit.curvature import Matrix
 from prunekit.curvature.entries import hessian_diagonal, hessian_matrix
@@ -252,9 +252,7 @@ def test_a_network_of_another_type_than_its_data_is_refused_by_name():
 def test_data_of_unlike_lengths_are_refused_by_name(cut):
     pair = cut(toy().train_x.float(), toy().train_y)
     for call in (hessian_diagonal, hessian_matrix, natural):
-        with pytest.raises(
-            ValueError, match=r"loss fails on labels of shape .* give data and a model that go together"
-        ):
+        with pytest.raises(ValueError, match=r"loss fails on labels of shape .* give data and a model that go"):
             call(network(), CROSS, pair)
 
 
@@ -288,3 +286,9 @@ def test_seeds_of_repetitions_are_made_one_by_one_and_are_those_made_at_once():
         X, y = problem.sample(6, child)
         fit = np.linalg.lstsq(X[:, :2], y, rcond=None)[0]
         assert row == pytest.approx([0.25 + np.sum((np.append(fit, [0, 0]) - 1) ** 2)], rel=1e-9)
+
+
+def test_unsigned_sizes_of_batches_are_counts():
+    pair = (toy().train_x.float(), toy().train_y)
+    found = limit.minibatch_tolerance(network(), pair, CROSS, batch_size=np.uint64(5))
+    assert found == limit.minibatch_tolerance(network(), pair, CROSS, batch_size=5)
