@@ -18,7 +18,7 @@ help:
 	@echo 'make serve                                      serve _build/html and open it'
 	@echo 'make test [JOBS=n]                              the whole test suite, site checks included; JOBS: all cores'
 	@echo 'make bench                                      speed, as ratios measured in one run'
-	@echo 'make lint                                       ruff and mypy'
+	@echo 'make lint                                       ruff and mypy, on the library and on the code of the pages'
 	@echo 'make reference                                  rewrite the reference notebooks under tests/reference'
 	@echo 'make costs                                      record what each page costs, from the runs that are there'
 	@echo 'make calibration                                count how often the error bars hold the truth, for the book'
@@ -57,16 +57,16 @@ bench: $(READY)
 	@$(BIN)/python -m tests.benchmarks
 
 lint: $(READY)
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/python -m tests.house.cells
 
 picture: book
-	@$(BIN)/python -m prunekit.site.picture overparameterization/linear-gaussian fig-3b book/_static
+	@$(BIN)/python -m prunekit.book.site.picture overparameterization/linear-gaussian fig-3b book/_static
 
 reference: $(READY)
-	@$(BIN)/python -m tests.notebooks.reference
+	@$(BIN)/python -m tests.book.notebooks.reference
 
 costs: $(READY)
-	@$(BIN)/python -m prunekit.site.costs
+	@$(BIN)/python -m prunekit.book.site.costs
 
 calibration: $(READY)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.calibration

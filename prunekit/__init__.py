@@ -12,27 +12,42 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "LinearGaussian": "linear",
-    "min_norm": "linear",
-    "ridge": "linear",
-    "retrain": "linear",
-    "width_sweep": "linear",
-    "MinNormLaw": "asymptotics",
-    "characterize": "asymptotics",
-    "prune": "pruning",
-    "support": "pruning",
-    "SoftThreshold": "pruning",
-    "HardThreshold": "pruning",
-    "UniformQuantizer": "pruning",
-    "TwoOfFour": "pruning",
-    "OptimalBrainSurgeon": "pruning",
-    "Magnitude": "pruning",
-    "Hessian": "pruning",
-    "Oracle": "pruning",
-    "check": "claims",
-    "report": "claims",
-    "pick": "scales",
-    "recording": "recordings",
+    # linear Gaussian problems, their law, and what pruning them costs
+    "LinearGaussian": "linear.problem",
+    "min_norm": "linear.least_squares",
+    "ridge": "linear.least_squares",
+    "retrain": "linear.least_squares",
+    "width_sweep": "linear.least_squares",
+    "MinNormLaw": "linear.law",
+    "characterize": "linear.law",
+    "prune": "linear.strategies",
+    "support": "linear.strategies",
+    "SoftThreshold": "linear.strategies",
+    "HardThreshold": "linear.strategies",
+    "UniformQuantizer": "linear.strategies",
+    "TwoOfFour": "linear.strategies",
+    "OptimalBrainSurgeon": "linear.strategies",
+    "Magnitude": "linear.strategies",
+    "Hessian": "linear.strategies",
+    "Oracle": "linear.strategies",
+    # numbers with errors, and measurements against predictions
+    "Estimate": "statistics",
+    "mean_and_error": "statistics",
+    "deviation_bound": "statistics",
+    "largest_deviation": "statistics",
+    "leads": "statistics",
+    "rank_correlation": "statistics",
+    # what every page of the book uses
+    "check": "book.claims",
+    "report": "book.claims",
+    "pick": "book.scales",
+    "recording": "book.recordings",
+    "show": "book.plotting",
+    "columns": "book.plotting",
+    "compare": "book.plotting",
+    "Palette": "book.plotting",
+    "DASHES": "book.plotting",
+    "MARKERS": "book.plotting",
 }
 __all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604
 
@@ -45,5 +60,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """List the public names, fetched or not."""
-    return sorted([*globals(), *_HOME])
+    """List the public names, fetched or not, and nothing else."""
+    return __all__

@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from prunekit import __version__, paths
-from prunekit.runs import command
-from prunekit.runs.command import engine_options, limited, refusing
-from prunekit.runs.commands import runs
-from prunekit.runs.seal import DamagedRun
-from prunekit.scales import SCALES
+from prunekit import __version__
+from prunekit.book import paths
+from prunekit.book.runs import command
+from prunekit.book.runs.command import engine_options, limited, refusing
+from prunekit.book.runs.commands import runs
+from prunekit.book.runs.seal import DamagedRun
+from prunekit.book.scales import SCALES
 
 if TYPE_CHECKING:
-    from prunekit.runs.engines import Choice
-    from prunekit.runs.execution import Job
+    from prunekit.book.runs.engines import Choice
+    from prunekit.book.runs.execution import Job
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -95,8 +96,8 @@ def run(
     prunekit run linear-gaussian.ipynb --grid seed=0,1,2 --grid noise_variance=0.1,1 --workers 2 --out sweep
     prunekit run linear-gaussian.ipynb --grid seed=0,1,2 --engine dask --scheduler tcp://HOST:8786 --out /shared/sweep
     """
-    from prunekit.runs import batch
-    from prunekit.runs.notebooks import parse_value, parse_values, read
+    from prunekit.book.runs import batch
+    from prunekit.book.runs.notebooks import parse_value, parse_values, read
 
     book = read(notebook)
     fixed = {n: parse_value(book, n, text) for n, text in _pairs(given, "-p").items()}
@@ -176,9 +177,9 @@ def build(
     """Execute every chapter that changed and build the static site."""
     if not paths.in_checkout():
         raise click.UsageError(f"no book here: {paths.ROOT} has no _toc.yml; build it in a checkout")
-    from prunekit.runs import batch
-    from prunekit.site.build import build_book
-    from prunekit.site.costs import workers_here
+    from prunekit.book.runs import batch
+    from prunekit.book.site.build import build_book
+    from prunekit.book.site.costs import workers_here
 
     target = out or (paths.HTML if page is None else paths.BUILD / "page")
     if engine.workers is None and not engine.elsewhere:
@@ -217,9 +218,9 @@ def why(page: str, scale: str | None, given: tuple[str, ...], out: Path | None) 
     prunekit why matrix-sensing/pruning
     prunekit why sweep.md -p seed=3 --out sweep
     """
-    from prunekit.runs import batch, keys
-    from prunekit.runs.notebooks import parse_value, read
-    from prunekit.runs.why import changes, contents, last_run
+    from prunekit.book.runs import batch, keys
+    from prunekit.book.runs.notebooks import parse_value, read
+    from prunekit.book.runs.why import changes, contents, last_run
 
     inside = paths.CHAPTERS / f"{page.removeprefix('chapters/').removesuffix('.md')}.md"
     book = read(Path(page) if Path(page).is_file() or not paths.in_checkout() else inside)
@@ -251,8 +252,8 @@ def why(page: str, scale: str | None, given: tuple[str, ...], out: Path | None) 
 @refusing
 def claims(scale: str, as_json: bool, paper: str | None) -> None:
     """Print the ledger: every claim with its verdict, from the executed notebooks of the book."""
-    from prunekit.claims import ledger
-    from prunekit.site.evidence import collect
+    from prunekit.book.claims import ledger
+    from prunekit.book.site.evidence import collect
 
     if not paths.in_checkout():
         raise click.UsageError("no book here: its claims are judged in a checkout")

@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from prunekit import _checks, estimates
+from prunekit import _checks, statistics
 from prunekit._checks import Floats
-from prunekit.estimates import Estimate, ProbedEstimate
+from prunekit.statistics import Estimate, ProbedEstimate
 
 T = TypeVar("T")
 _SHARE = 2  # the quadrature's error is half of what the last half of the steps changed, so that two hold all of it
@@ -319,7 +319,7 @@ class Spectrum:
         draws = [probe.integrate(f) for probe in self.probes]
         if self.exact:
             return Estimate(draws[0], 0.0)
-        value, scatter = estimates.few(draws)
+        value, scatter = statistics.few(draws)
         scatter = max(scatter, self._scatter_of_normal(f))
         change = self._change(f)
         hidden = float(np.mean([gap.hidden(f) for gap in self.gaps])) if self.gaps else 0.0
@@ -338,7 +338,7 @@ class Spectrum:
         if not squares.any():
             return 0.0
         freedom = float(squares.sum() ** 2 / fourths.sum())
-        return math.sqrt(variances.sum()) / len(self.probes) * estimates.student(freedom)
+        return math.sqrt(variances.sum()) / len(self.probes) * statistics.student(freedom)
 
     def _change(self, f: Callable[[Floats], Floats]) -> float:
         """Return the most by which the last half of the steps changed the mean over the probes as they were drawn."""

@@ -15,12 +15,12 @@ import pytest
 from click.testing import CliRunner
 
 from prunekit import __version__
+from prunekit.book.runs import commands, execution
+from prunekit.book.runs.engines import Choice
+from prunekit.book.runs.notebooks import Refused, coerce, parse_values, read
+from prunekit.book.runs.store import Store
 from prunekit.cli import main
-from prunekit.runs import commands, execution
-from prunekit.runs.engines import Choice
-from prunekit.runs.notebooks import Refused, coerce, parse_values, read
-from prunekit.runs.store import Store
-from tests.runs.helpers import counting_notebook, prunekit, starts, write_notebook
+from tests.book.runs.helpers import counting_notebook, prunekit, starts, write_notebook
 
 
 @pytest.fixture
@@ -215,7 +215,7 @@ def test_claims_prints_the_ledger_and_as_json() -> None:
 
 def test_building_where_there_is_no_book_is_refused(tmp_path: Path) -> None:
     """An installed prunekit runs notebooks and knows the ledger, and says that it has no book to build."""
-    from prunekit import paths
+    from prunekit.book import paths
 
     wheel = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", str(paths.ROOT)]
     copy = tmp_path / "source"

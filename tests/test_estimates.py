@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from prunekit.estimates import Estimate, ProbedEstimate, chance_of_two, few, mean
+from prunekit.statistics import Estimate, ProbedEstimate, chance_of_two, few, mean
 
 
 def test_the_standard_error_is_the_spread_of_means():

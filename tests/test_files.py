@@ -11,8 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from prunekit import _files, _owners, paths, recordings
-from prunekit.runs import keys, notes
+from prunekit._disk import files, owners
+from prunekit.book import paths, recordings
+from prunekit.book.runs import keys, notes
 
 
 def full(*_: object, **__: object) -> None:
@@ -25,7 +26,7 @@ def names(folder: Path) -> list[str]:
 
 def dead_mark() -> str:
     """Return the mark of a process of this host that has ended: our own number with another start."""
-    return _owners.Owner(_owners.host(), os.getpid(), 1).mark
+    return owners.Owner(owners.host(), os.getpid(), 1).mark
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_a_folder_that_vanishes_in_a_walk_is_passed_over(tmp_path: Path, monkeyp
     (tmp_path / "page" / ".batch-1.json").write_text(json.dumps(note))
     monkeypatch.setattr(paths, "RECORDED", tmp_path)
     gone = tmp_path / "page" / "gone"
-    assert _files.below(tmp_path) == [tmp_path / "page" / ".batch-1.json", tmp_path / "page" / "kept" / "run.json"]
+    assert files.below(tmp_path) == [tmp_path / "page" / ".batch-1.json", tmp_path / "page" / "kept" / "run.json"]
     gone.mkdir()
     assert [note.path.name for note in notes.found(tmp_path)] == [".batch-1.json"]
     gone.mkdir()
@@ -61,8 +62,8 @@ def test_a_folder_that_vanishes_in_a_walk_is_passed_over(tmp_path: Path, monkeyp
 
 @pytest.mark.parametrize("name", ["results.csv", "ä" * 120, "a b[1].json"])
 def test_a_file_is_replaced_whole(tmp_path: Path, name: str) -> None:
-    _files.write(tmp_path / name, "one")
-    _files.write(tmp_path / name, b"two")
+    files.write(tmp_path / name, "one")
+    files.write(tmp_path / name, b"two")
     assert names(tmp_path) == [name] and (tmp_path / name).read_text() == "two"
 
 
@@ -70,23 +71,23 @@ def test_a_file_is_replaced_whole(tmp_path: Path, name: str) -> None:
 def test_a_write_that_fails_leaves_the_old_file_and_no_draft(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    _files.write(tmp_path / "a", "old")
+    files.write(tmp_path / "a", "old")
     monkeypatch.setattr(*((os, "fsync") if where == "fsync" else (Path, "replace")), full)
     with pytest.raises(OSError, match="No space"):
-        _files.write(tmp_path / "a", "new")
+        files.write(tmp_path / "a", "new")
     assert names(tmp_path) == ["a"] and (tmp_path / "a").read_text() == "old"
 
 
 def test_drafts_of_the_dead_are_removed_and_others_are_not(tmp_path: Path) -> None:
-    theirs = f".a.{_owners.Owner('other', 1, 1).mark}.00000000.draft"
-    silent = f".a.{_owners.Owner('silent', 1, 1).mark}.00000000.draft"
-    ours, mine = f".a.{dead_mark()}.00000000.draft", f".a.{_owners.me().mark}.00000000.draft"
+    theirs = f".a.{owners.Owner('other', 1, 1).mark}.00000000.draft"
+    silent = f".a.{owners.Owner('silent', 1, 1).mark}.00000000.draft"
+    ours, mine = f".a.{dead_mark()}.00000000.draft", f".a.{owners.me().mark}.00000000.draft"
     another = f".ab.{dead_mark()}.00000000.draft"
     for name in (theirs, silent, ours, mine, another):
         (tmp_path / name).touch()
-    then = _owners._now(tmp_path) - _owners.SILENT - 1
+    then = owners._now(tmp_path) - owners.SILENT - 1
     os.utime(tmp_path / silent, (then, then))
-    _files.write(tmp_path / "a", "")
+    files.write(tmp_path / "a", "")
     assert names(tmp_path) == sorted(["a", theirs, mine, another])
 
 
@@ -102,11 +103,11 @@ def places(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_a_folder_takes_another_s_place(places: tuple[Path, Path]) -> None:
     new, target = places
-    _files.swap(new, target)
+    files.swap(new, target)
     assert (target / "deep" / "page").read_text() == "new" and names(target.parent) == ["draft", "site"]
     assert not new.exists()
     shutil.move(target, new)
-    _files.swap(new, target)  # where there is none
+    files.swap(new, target)  # where there is none
     assert (target / "deep" / "page").read_text() == "new" and names(target.parent) == ["draft", "site"]
 
 
@@ -127,7 +128,7 @@ def test_a_swap_that_fails_leaves_the_old_folder(
     with monkeypatch.context() as patch:
         patch.setattr(*patched)
         with pytest.raises(OSError, match="No space"):
-            _files.swap(new, target)
+            files.swap(new, target)
     assert (target / "deep" / "page").read_text() == "site"
     assert names(target.parent) == ["draft", "site"]
 
@@ -135,12 +136,12 @@ def test_a_swap_that_fails_leaves_the_old_folder(
 def test_a_kill_between_the_renames_is_mended(places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     new, target = places
     target.rename(target.with_name(".site.old"))
-    assert _files.waiting(target.parent) == [target]
-    _files.recover(target)
+    assert files.waiting(target.parent) == [target]
+    files.recover(target)
     assert (target / "deep" / "page").read_text() == "site"
-    _files.recover(target)  # nothing is amiss
+    files.recover(target)  # nothing is amiss
     target.rename(target.with_name(".site.old"))
-    _files.swap(new, target)  # the next writer needs no mending
+    files.swap(new, target)  # the next writer needs no mending
     assert (target / "deep" / "page").read_text() == "new" and names(target.parent) == ["draft", "site"]
 
 
@@ -153,11 +154,11 @@ def test_a_reader_who_mends_in_the_middle_does_not_disturb(
     def between(self: Path, to: Path) -> Path:
         if self.name.endswith(".draft") and not disturbed:
             disturbed.append(to)
-            _files.recover(target)
+            files.recover(target)
         return rename(self, to)
 
     monkeypatch.setattr(Path, "rename", between)
-    _files.swap(new, target)
+    files.swap(new, target)
     assert disturbed and (target / "deep" / "page").read_text() == "new"
     assert names(target.parent) == ["draft", "site"]
 
@@ -180,5 +181,5 @@ def test_what_is_renamed_is_synced_before(places: tuple[Path, Path], monkeypatch
 
     monkeypatch.setattr(os, "fsync", noted)
     monkeypatch.setattr(Path, "rename", checked)
-    _files.swap(new, target)
+    files.swap(new, target)
     assert seen == [True] and target.parent.stat().st_ino in synced

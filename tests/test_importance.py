@@ -11,9 +11,9 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from prunekit import importance, scores
+from prunekit import importance
 from prunekit.importance import hessian_diagonal, hessian_matrix, natural, two_layer_diagonal
-from prunekit.masks import Mask
+from prunekit.masks import Mask, scores
 
 DATA_SIZES = ((20,), (3, 17), (1, 1, 18), (7, 6, 7))
 
@@ -85,12 +85,12 @@ def test_matrix_and_exact_diagonal_are_the_dense_hessian(activation, loss, sizes
     close(importance.hessian(model, found), (H.diagonal() * theta_of(model).square()).sum().item())
 
 
-@pytest.mark.parametrize("limit", ["gauss_newton.ENTRIES_AT_ONCE", "curvature._ENTRIES_IN_CACHE"])
+@pytest.mark.parametrize("limit", ["gauss_newton.ENTRIES_AT_ONCE", "entries._ENTRIES_IN_CACHE"])
 def test_many_chunks_are_one(limit, monkeypatch):
     model, data = network(activation=nn.Tanh), sample()
     H = dense(model, F.cross_entropy, *data)
     whole = hessian_diagonal(model, F.cross_entropy, data, method="gauss-newton")
-    monkeypatch.setattr(f"prunekit.importance.{limit}", 700)
+    monkeypatch.setattr(f"prunekit.curvature.{limit}", 700)
     close(hessian_matrix(model, F.cross_entropy, data), H)
     close(flat(hessian_diagonal(model, F.cross_entropy, data).values), H.diagonal())
     close(flat(hessian_diagonal(model, F.cross_entropy, data, method="gauss-newton").values), flat(whole.values))

@@ -8,9 +8,9 @@ import shlex
 import click
 import pytest
 
-from prunekit import paths
-from prunekit.runs.notebooks import Refused
-from tests.site.commands import command_lines, understand
+from prunekit.book import paths
+from prunekit.book.runs.notebooks import Refused
+from tests.book.site.commands import command_lines, understand
 
 TEXTS = {name: (paths.ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "book/how-to-run.md")}
 MAKEFILE = (paths.ROOT / "Makefile").read_text(encoding="utf-8")

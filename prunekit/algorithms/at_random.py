@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from prunekit import _checks, _networks, scores
+from prunekit import _checks
 from prunekit._checks import Seed
-from prunekit._networks import Names
 from prunekit.algorithms.results import Pruned, Road, judged
-from prunekit.masks import Keep, Mask
+from prunekit.masks import Keep, Mask, scores
 from prunekit.masks.mask import count_kept
-from prunekit.nets import Config, Dataset
+from prunekit.nets import Config, Dataset, access
+from prunekit.nets.access import Names
 
 
 def train_masked(
@@ -79,7 +79,7 @@ def smart_ratio_mask(
         Of the choice.
     """
     counts = smart_ratio_counts(model, keep, last=last, steep=steep, parameters=parameters)
-    drawn = _networks.generator(seed)
+    drawn = access.generator(seed)
     kept = {}
     for name, p in scores.prunable(model, parameters).items():
         kept[name] = torch.zeros(p.numel(), dtype=torch.bool)

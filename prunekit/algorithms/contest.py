@@ -16,7 +16,7 @@ from prunekit.algorithms.one_shot import global_one_shot
 from prunekit.algorithms.results import Pruned, judged
 from prunekit.masks import Keep
 from prunekit.nets import Config, Dataset, evaluate, fit
-from prunekit.scores import prunable
+from prunekit.nets.access import prunable
 
 
 @dataclass(frozen=True, kw_only=True)

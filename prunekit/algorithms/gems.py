@@ -17,15 +17,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from prunekit import _checks, _networks
+from prunekit import _checks
 from prunekit._checks import Seed
-from prunekit._networks import Names
 from prunekit.algorithms.results import Pruned, Road, Stage, judged, on_cpu
 from prunekit.algorithms.schedules import cut, kept_by_round
 from prunekit.masks import Keep, Mask
-from prunekit.nets import Config, Dataset, fit
+from prunekit.nets import Config, Dataset, access, fit
+from prunekit.nets.access import Names, prunable
 from prunekit.nets.config import learning_rate
-from prunekit.scores import prunable
 
 
 def rare_gems(
@@ -93,12 +92,12 @@ def rare_gems(
         raise ValueError(f"period is {period}: give a divisor of the {search.epochs} epochs of the search")
     frozen = prunable(model, parameters)
     for name in frozen:
-        if len(_networks.places(model)[name]) > 1:
+        if len(access.places(model)[name]) > 1:
             raise ValueError(f"{name!r} is shared by two modules: a weight with a score must have one place")
     counts = kept_by_round(sum(p.numel() for p in frozen.values()), keep, rounds)
     if signed_constant:
         _make_constant(frozen)
-    drawn = _networks.generator(seed)
+    drawn = access.generator(seed)
     found: Mapping[str, Tensor] = {name: torch.rand(p.shape, generator=drawn) for name, p in frozen.items()}
     road = Road(model, data, resume)
     mask = None

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from prunekit import _networks, scores
-from prunekit._networks import Names
 from prunekit.algorithms.results import Pruned, Road, judged, on_cpu
 from prunekit.algorithms.schedules import cut, kept_by_round, split
-from prunekit.masks import Keep
-from prunekit.nets import Config, Dataset
+from prunekit.masks import Keep, scores
+from prunekit.nets import Config, Dataset, access
+from prunekit.nets.access import Names
 
 
 def iterative_magnitude_pruning(
@@ -71,12 +70,12 @@ def iterative_magnitude_pruning(
     road = Road(model, data, resume)
     if rewind:
         road.train("rewind", early)
-    rewound = _networks.state(model)
+    rewound = access.state(model)
     mask = None
     for k, count in enumerate(counts):
         road.train(f"round {k}", late, mask)
         mask = cut(scores.magnitude(model, parameters=parameters), count, mask)
-        _networks.restore(model, rewound)
+        access.restore(model, rewound)
         road.cut(mask)
     road.train(f"round {len(counts)}", late, mask)
     return road.end("iterative magnitude pruning", on_cpu(rewound))

@@ -6,11 +6,10 @@ import os
 
 from torch import nn
 
-from prunekit import scores
-from prunekit._networks import Names
 from prunekit.algorithms.results import Pruned, Road, judged
-from prunekit.masks import Keep, Mask
+from prunekit.masks import Keep, Mask, scores
 from prunekit.nets import Config, Dataset
+from prunekit.nets.access import Names
 
 
 def global_one_shot(

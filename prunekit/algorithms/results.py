@@ -9,10 +9,10 @@ from typing import Any
 
 from torch import nn
 
-from prunekit import _checks, _networks
-from prunekit._networks import State
+from prunekit import _checks
 from prunekit.masks import Mask
-from prunekit.nets import Config, Dataset, Fitted, History, evaluate, fit
+from prunekit.nets import Config, Dataset, Fitted, History, access, evaluate, fit
+from prunekit.nets.access import State
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +109,7 @@ class Road:
     """
 
     def __init__(self, model: nn.Module, data: Dataset, resume: str | os.PathLike[str] | None) -> None:
-        self.model = _networks.module(model)
+        self.model = access.module(model)
         self.data = _checks.instance("data", data, Dataset, "a prunekit.nets.Dataset")
         self.folder = None if resume is None else _checks.path("resume", resume)
         self.stages: list[Stage] = []
@@ -126,9 +126,9 @@ class Road:
         """Train the weights, and note it."""
         if mask is not None:
             mask.apply_(self.model)
-        start = on_cpu(_networks.state(self.model))
+        start = on_cpu(access.state(self.model))
         found = fit(self.model, self.data, config, masks=mask, resume=self.checkpoint(name), progress=False)
-        end = on_cpu(_networks.state(self.model))
+        end = on_cpu(access.state(self.model))
         self.stages.append(Stage(name, "weights", config, mask, start, end, found.history))
         return found
 

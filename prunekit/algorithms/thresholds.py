@@ -18,15 +18,15 @@ from torch import nn
 
 from prunekit import _checks, cones
 from prunekit._checks import Floats, Seed
-from prunekit._networks import Loss
 from prunekit.algorithms.results import Pruned, Stage
-from prunekit.estimates import Estimate
 from prunekit.limit import Landscape, Tolerance, minibatch_tolerance, network_landscape, predict
-from prunekit.limit.landscape import Negative, treated_spectrum
+from prunekit.limit.negative import Negative, treated_spectrum
 from prunekit.limit.networks import training_pairs
 from prunekit.masks import Mask
 from prunekit.nets import Dataset, evaluate
+from prunekit.nets.access import Loss
 from prunekit.spectrum import Spectrum
+from prunekit.statistics import Estimate
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
-from prunekit import _checks, estimates
+from prunekit import _checks, statistics
 from prunekit._checks import Floats, Seed
 from prunekit.cones.equivalents import ROUNDING, nonnegative
 from prunekit.cones.sampling import ENTRIES, as_basis, as_points
-from prunekit.estimates import Estimate
 from prunekit.spectrum import Measure
+from prunekit.statistics import Estimate
 
 
 def radii(eigenvalues: ArrayLike, epsilon: float) -> Floats:
@@ -60,7 +60,7 @@ def sampled_ellipsoid_width(radii: ArrayLike, draws: int, *, seed: Seed) -> Esti
         np.sqrt(rng.standard_normal((min(size, draws - start), squares.size)) ** 2 @ squares)
         for start in range(0, draws, size)
     ]
-    found = estimates.mean(np.concatenate(parts))
+    found = statistics.mean(np.concatenate(parts))
     value = _checks.finite("the width", longest * found.value, "radii")
     return Estimate(value, longest * found.error if longest else 0.0)
 

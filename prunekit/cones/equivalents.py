@@ -23,8 +23,8 @@ import numpy as np
 
 from prunekit import _checks
 from prunekit._checks import Floats
-from prunekit.estimates import Estimate
 from prunekit.spectrum import Measure, Spectrum
+from prunekit.statistics import Estimate
 
 ROUNDING = 1e-12  # negative eigenvalues of this size, relative to the largest, are zeros of a dense solver
 

@@ -14,7 +14,7 @@ from scipy import special
 from prunekit import _checks
 from prunekit._checks import Floats, Integers, Seed
 from prunekit.cones.sampling import Cone, judged, random_subspace
-from prunekit.estimates import Estimate
+from prunekit.statistics import Estimate
 
 _PRICE = 1000  # of a decision whether a subspace meets a cone, a program of its own, in numbers drawn
 

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from prunekit import _checks, estimates
+from prunekit import _checks, statistics
 from prunekit._checks import Floats, Seed
-from prunekit.estimates import Estimate
+from prunekit.statistics import Estimate
 
 ENTRIES = 2**22  # Gaussian numbers in one batch, 32 MiB
 
@@ -108,7 +108,7 @@ def dimension_of(norms: Norms, ambient: int) -> Estimate:
     inner, outer = _both(norms)
     ambient = _checks.count("ambient", ambient)
     squares = inner**2
-    return estimates.mean(ambient * squares / (squares + outer**2))
+    return statistics.mean(ambient * squares / (squares + outer**2))
 
 
 def gaussian_width(cone: Projector, draws: int, *, seed: Seed) -> Estimate:
@@ -123,7 +123,7 @@ def gaussian_width(cone: Projector, draws: int, *, seed: Seed) -> Estimate:
     cone, draws, seed
         As for `projected_norms`.
     """
-    return estimates.mean(projected_norms(cone, draws, seed=seed).cone)
+    return statistics.mean(projected_norms(cone, draws, seed=seed).cone)
 
 
 def excess(norms: Norms) -> Estimate:
@@ -137,7 +137,7 @@ def excess(norms: Norms) -> Estimate:
         If there are fewer than two draws.
     """
     found, _ = _both(norms, 2)
-    return Estimate(float(found.var(ddof=1)), estimates.mean((found - found.mean()) ** 2).error)
+    return Estimate(float(found.var(ddof=1)), statistics.mean((found - found.mean()) ** 2).error)
 
 
 def intrinsic_variance(norms: Norms) -> Estimate:
@@ -154,7 +154,7 @@ def intrinsic_variance(norms: Norms) -> Estimate:
     """
     inner, outer = (each**2 for each in _both(norms, 2))
     products = -(inner - inner.mean()) * (outer - outer.mean())
-    found = estimates.mean(products)
+    found = statistics.mean(products)
     return Estimate(found.value * inner.size / (inner.size - 1), found.error)
 
 

@@ -6,7 +6,6 @@ first operator is made.
 """
 
 from prunekit.curvature.operator import Curvature, Matrix, Operator
-from prunekit.curvature.program import ZeroRows, pruned_share, sampled_zero_rows, smoothed
 from prunekit.curvature.spectra import spectrum, vector_measure
 from prunekit.curvature.zeros import Restricted, ZeroMass, counting, row_norms, zero_mass, zero_rows
 
@@ -16,12 +15,8 @@ __all__ = [
     "Operator",
     "Restricted",
     "ZeroMass",
-    "ZeroRows",
     "counting",
-    "pruned_share",
     "row_norms",
-    "sampled_zero_rows",
-    "smoothed",
     "spectrum",
     "vector_measure",
     "zero_mass",

@@ -12,13 +12,13 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from prunekit import _checks, _networks, _twice
-from prunekit._convolutions import surviving
-from prunekit._losses import NOTHING_COUNTS, Mean
-from prunekit._networks import Data, Loss, Names
-from prunekit.curvature import _identity, products
+from prunekit import _checks
+from prunekit.curvature import _identity, products, twice
 from prunekit.curvature.products import KINDS, LACKS, Kind, Problem, Product, Route
-from prunekit.nets import Dataset, checkpoint
+from prunekit.nets import Dataset, access, checkpoint
+from prunekit.nets.access import Data, Loss, Names
+from prunekit.nets.convolutions import surviving
+from prunekit.nets.losses import NOTHING_COUNTS, Mean
 
 _COLUMNS_AT_ONCE = 16  # of a matrix that is multiplied: so many times the memory of one product
 _DRIFT = 1e-5  # of the mean loss between two passes over data that do not change, relative; summation order is below
@@ -161,9 +161,9 @@ class Curvature:
                 f"data is a {type(data).__name__}, which is read but once: give a list of it, or a DataLoader"
             )
         self.kind = kind
-        self.names = tuple(_networks.parameters(model, parameters))
-        _twice.refuse(model, self.names, hessian=kind == "hessian")
-        self._model = _twice.duplicate(model).eval()
+        self.names = tuple(access.parameters(model, parameters))
+        twice.refuse(model, self.names, hessian=kind == "hessian")
+        self._model = twice.duplicate(model).eval()
         if double:
             self._model = self._model.double()
         for name, p in self._model.named_parameters():
@@ -171,14 +171,14 @@ class Curvature:
         chosen = dict(self._model.named_parameters())
         self._parameters = [chosen[name] for name in self.names]
         self._check_types()
-        held = _twice.constants(self._model, {name: chosen[name] for name in self.names})
-        self._free = _twice.freed(held, {name: chosen[name] for name in self.names})
+        held = twice.constants(self._model, {name: chosen[name] for name in self.names})
+        self._free = twice.freed(held, {name: chosen[name] for name in self.names})
         self._loss_function, self._data = loss, data
         self._mean = Mean(loss, self._parameters[0])
         self._batch_size = _checks.count("batch_size", batch_size)
         self._cut = False  # whether a batch had to be cut, so far
         if isinstance(data, _TrainingSplit) and data.size < len(data.data.train_y):
-            self._refuse_mixing(*next(_networks.batches(data, self.device)))
+            self._refuse_mixing(*next(access.batches(data, self.device)))
         self.loss, self.samples, total = self._pass_over(tried=True)
         again, *_ = self._pass_over()
         if abs(again - self.loss) > _DRIFT * max(abs(self.loss), 1e-3):
@@ -281,18 +281,18 @@ class Curvature:
             raise FloatingPointError(f"v leaves the range of {self.dtype}, in which products are taken: rescale v")
         columns = given if given.ndim == 2 else given[:, None]
         found = torch.cat([self._times(part) for part in columns.split(_COLUMNS_AT_ONCE, dim=1)], dim=1).double()
-        _networks.finite("a product of v with the curvature", [found])
+        access.finite("a product of v with the curvature", [found])
         return _like(v, found.view(given.shape))
 
     def _times(self, V: Tensor, by: Product | None = None) -> Tensor:
         """Return the products with columns (D, k); constants have rows and columns of zeros."""
-        with _twice.differentiable(self._model):
+        with twice.differentiable(self._model):
             found = (by or self._product)(V.clone() * self._free[:, None])
         return found.detach() * self._free[:, None]
 
     def _gap(self, by: Product) -> float:
         """Return by how much products are asymmetric."""
-        return _twice.asymmetry(lambda V: self._times(V, by), self._free, self.dimension)
+        return twice.asymmetry(lambda V: self._times(V, by), self._free, self.dimension)
 
     def _symmetric(self) -> tuple[Route, Product]:
         """Return the first route by which the matrix is symmetric."""
@@ -302,7 +302,7 @@ class Curvature:
             batch = next(self._batches())
         tried = [batch]  # while it holds one, products are of that batch: torch's tying of shared layers bears no two
         problem = replace(self._problem, batches=lambda: iter(tried) if tried else self._batches())
-        limit = _twice.tolerance(self.dtype)
+        limit = twice.tolerance(self.dtype)
         routes: tuple[Route, ...] = ("forward", "reverse")
         for route in routes:
             try:
@@ -322,7 +322,7 @@ class Curvature:
             found.append(f"{gap:.2g}")
         if not found:
             forward, last = failed
-            if _twice.is_lack(last):
+            if twice.is_lack(last):
                 raise NotImplementedError(f"model, or loss, has a layer that torch cannot differentiate twice: {last}")
             raise RuntimeError(
                 f"products with the {self.kind} matrix fail by both routes: in forward mode: {forward}; in reverse "
@@ -334,7 +334,7 @@ class Curvature:
                 batch_size=self._batch_size, double=True,
             )  # fmt: skip
             return exact.route, products.product(self._problem, exact.route)
-        raise ValueError(f"model has a curvature that is asymmetric by {' and '.join(found)}: {_twice.FALSE_HESSIAN}")
+        raise ValueError(f"model has a curvature that is asymmetric by {' and '.join(found)}: {twice.FALSE_HESSIAN}")
 
     def vector(self, values: Mapping[str, Any]) -> Tensor:
         """Return a vector (D,), in double precision, from tensors by parameter name; whatever is not named is 0.
@@ -366,7 +366,7 @@ class Curvature:
 
     def _batches(self) -> Iterator[tuple[tuple[Any, ...], Tensor, float]]:
         """Yield the data as (inputs, labels, weight), cut to the batch size, in the operator's precision."""
-        for inputs, labels, count in _networks.batches(self._data, self.device):
+        for inputs, labels, count in access.batches(self._data, self.device):
             size = self._batch_size if all(_is_cut(x, count) for x in inputs) else count
             if size < count and not self._cut:
                 self._cut = True
@@ -405,7 +405,7 @@ class Curvature:
         """Refuse to cut batches of a network whose outputs for a sample depend on the others beside it."""
         few, _ = self._typed(inputs, labels, slice(0, max(self._batch_size, 4)), count)
         with surviving(self._model):
-            mixed = all(_is_cut(x, count) for x in inputs) and _networks.mixes(self._model, few)
+            mixed = all(_is_cut(x, count) for x in inputs) and access.mixes(self._model, few)
         if mixed:
             raise ValueError(
                 "model mixes the samples of a batch (batch normalization on batch statistics?), and batches would be "
@@ -433,7 +433,7 @@ def _part(name: str, value: Any) -> Tensor:
     """Return a parameter's part of a vector: finite real numbers of any shape."""
     if not isinstance(value, Tensor):
         return torch.from_numpy(_checks.numbers(name, value))
-    return _networks.reals(name, value.reshape(-1)).reshape(value.shape)
+    return access.reals(name, value.reshape(-1)).reshape(value.shape)
 
 
 def rows_of(operator: Any) -> int:
@@ -445,7 +445,7 @@ def rows_of(operator: Any) -> int:
 
 def _vectors(v: Any, dimension: int, name: str = "v") -> Tensor:
     """Return v as a tensor (D,) or (D, k), refusing other shapes."""
-    given = _networks.reals(name, v)
+    given = access.reals(name, v)
     if len(given) != dimension:
         raise ValueError(f"{name} has shape {tuple(given.shape)}: give ({dimension},) or ({dimension}, k)")
     return given

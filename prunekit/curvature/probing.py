@@ -15,9 +15,9 @@ from prunekit import _checks
 from prunekit._checks import Floats, Seed
 from prunekit.curvature.lanczos import Ritz, Run, advance, checkpoints, fitting, need
 from prunekit.curvature.operator import Operator, rows_of
-from prunekit.estimates import Estimate
 from prunekit.nets import checkpoint
 from prunekit.spectrum import Gap, Measure, Spectrum
+from prunekit.statistics import Estimate
 
 MAX_MEMORY = 4 * 2.0**30  # bytes for the basis unless told otherwise
 BUDGET = 512  # products

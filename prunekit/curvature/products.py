@@ -17,8 +17,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from prunekit._convolutions import surviving
-from prunekit._losses import Mean
+from prunekit.nets.convolutions import surviving
+from prunekit.nets.losses import Mean
 
 Kind = Literal["hessian", "gauss-newton"]
 Route = Literal["forward", "reverse"]

@@ -9,11 +9,12 @@ from typing import Any, Literal
 
 import torch
 
-from prunekit import _checks, _networks
+from prunekit import _checks
 from prunekit._checks import Floats, Seed
 from prunekit.curvature.lanczos import Run, advance, fitting
 from prunekit.curvature.operator import Operator, rows_of
 from prunekit.curvature.probing import ACCURACY, BUDGET, MAX_MEMORY, Probing, bar_of, rules
+from prunekit.nets import access
 from prunekit.spectrum import Measure, Spectrum
 
 Integrand = Callable[[Floats], Floats]
@@ -152,7 +153,7 @@ def vector_measure(
     D = rows_of(operator)
     steps = min(_checks.count("steps", steps), D)
     fitting(D, steps, storage, max_memory)
-    given = _networks.reals("c", c).double()
+    given = access.reals("c", c).double()
     length = float(torch.linalg.vector_norm(given))
     if given.ndim == 1 and bool(given.any()) and not 0 < length**2 < math.inf:
         raise FloatingPointError(f"c has the length {length}, whose square leaves double precision: rescale c")

@@ -16,13 +16,13 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from prunekit import _checks, _networks, estimates
+from prunekit import _checks, statistics
 from prunekit._checks import Floats, Seed
 from prunekit.curvature.operator import Operator, rows_of
 from prunekit.curvature.spectra import spectrum
-from prunekit.estimates import Estimate
-from prunekit.nets import checkpoint
+from prunekit.nets import access, checkpoint
 from prunekit.spectrum import Measure, Spectrum
+from prunekit.statistics import Estimate
 
 _BYTES = 2**28  # of unit vectors that are multiplied at once
 _SIGHTINGS = 2  # random vectors: one misses a row of a size below rounding in its own product
@@ -61,7 +61,7 @@ class Restricted:
 
     def product(self, v: Any) -> Any:
         """Return the block's product with v, (d,) or (d, k); a tensor for a tensor."""
-        given = _networks.reals("v", v)
+        given = access.reals("v", v)
         if len(given) != self.dimension:
             raise ValueError(f"v has shape {tuple(given.shape)}: give ({self.dimension},) or ({self.dimension}, k)")
         whole = given.new_zeros(self.operator.dimension, *given.shape[1:], device=self.device)
@@ -163,9 +163,9 @@ def zero_mass(operator: Operator, threshold: float, *, seed: Seed = 0, **options
         everything = Estimate(float(count), 0.0)
         return ZeroMass(count, everything, everything, everything, Spectrum.of_eigenvalues(np.zeros(count)))
     rest = spectrum(Restricted(operator, ~dead), seed=random, shared=False, **options)  # Gauss rules, for the bounds
-    near = estimates.few([probe.integrate(lambda h: (np.abs(h) <= t).astype(float)) for probe in rest.probes])
+    near = statistics.few([probe.integrate(lambda h: (np.abs(h) <= t).astype(float)) for probe in rest.probes])
     bounds = np.array([_within(probe, t) for probe in rest.probes])
-    lower, upper = (estimates.mean(count + side) for side in bounds.T)
+    lower, upper = (statistics.mean(count + side) for side in bounds.T)
     return ZeroMass(count, Estimate(count + near.value, near.error), lower, upper, rest.with_zeros(count))
 
 

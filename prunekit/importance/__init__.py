@@ -5,13 +5,13 @@
 Hutchinson's estimate with its standard error for networks of any size; `two_layer_diagonal` is a closed form, and
 `hessian_matrix` the whole matrix. Each works on any torch module and leaves it as it was; the loss is a callable
 (outputs, labels) that returns a batch's mean, and batches of any sizes count by their samples. Networks are
-evaluated in evaluation mode. One number a weight, to prune by, is in `prunekit.scores`.
+evaluated in evaluation mode. One number a weight, to prune by, is in `prunekit.masks.scores`.
 """
 
-from prunekit.estimates import Estimate
-from prunekit.importance.curvature import Diagonal, hessian_diagonal, hessian_matrix
+from prunekit.curvature.entries import Diagonal, hessian_diagonal, hessian_matrix
 from prunekit.importance.measures import hessian, magnitude, natural, saliencies
 from prunekit.importance.two_layer import TwoLayerDiagonal, two_layer_diagonal
+from prunekit.statistics import Estimate
 
 __all__ = [
     "Diagonal",

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from prunekit import _checks, _networks
-from prunekit._losses import Mean
-from prunekit._networks import Data, Loss, Where
-from prunekit.importance.curvature import Diagonal
+from prunekit import _checks
+from prunekit.curvature.entries import Diagonal
+from prunekit.nets import access
+from prunekit.nets.access import Data, Loss, Where
+from prunekit.nets.losses import Mean
 
 
 def natural(
@@ -55,20 +56,20 @@ def natural(
     -----
     Source: li, Definition 2.1.
     """
-    regions = _networks.regions(model, where)
-    theta = _networks.parameters(model)
+    regions = access.regions(model, where)
+    theta = access.parameters(model)
     changed = {
         name: torch.where(region, _reference(reference, name, theta[name]), theta[name])
         for name, region in regions.items()
     }
     mean = Mean(loss, next(iter(theta.values())))
     total, samples = 0.0, 0.0
-    with torch.no_grad(), _networks.evaluating(model):
-        for inputs, labels, weight in mean.batches(data, _networks.device(theta)):
+    with torch.no_grad(), access.evaluating(model):
+        for inputs, labels, weight in mean.batches(data, access.device(theta)):
             outputs = model(*inputs)
             before = mean(outputs, labels).item()
             mean.check(outputs, labels)
-            total += weight * (mean(_networks.call(model, changed, inputs), labels).item() - before)
+            total += weight * (mean(access.call(model, changed, inputs), labels).item() - before)
             samples += weight
     return total / samples
 
@@ -112,8 +113,8 @@ def magnitude(model: nn.Module, where: Where = None) -> float:
     -----
     Source: li, Definition 2.2, equation (2.1).
     """
-    theta = _networks.parameters(model)
-    regions = _networks.regions(model, where)
+    theta = access.parameters(model)
+    regions = access.regions(model, where)
     found = sum(float(theta[name].double()[region].square().sum()) for name, region in regions.items())
     return _finite("magnitude importance", found)
 
@@ -142,7 +143,7 @@ def hessian(model: nn.Module, diagonal: Diagonal | Mapping[str, Tensor], where: 
     Without the factor 1/2 of optimal brain damage. Source: li, Definition 2.2, equation (2.1).
     """
     weighed = _saliencies(model, diagonal)
-    regions = _networks.regions(model, list(weighed) if where is None else where)
+    regions = access.regions(model, list(weighed) if where is None else where)
     missing = [name for name, region in regions.items() if name not in weighed and bool(region.any())]
     if missing:
         raise ValueError(f"diagonal lacks {missing[0]!r}: give it for each parameter in where")
@@ -183,7 +184,7 @@ def _saliencies(model: nn.Module, diagonal: Diagonal | Mapping[str, Tensor]) -> 
     values = diagonal.values if isinstance(diagonal, Diagonal) else diagonal
     if not isinstance(values, Mapping):
         raise TypeError(f"diagonal is a {type(diagonal).__name__}: give a Diagonal or tensors by parameter name")
-    theta = _networks.parameters(model, list(values), called="diagonal")
+    theta = access.parameters(model, list(values), called="diagonal")
     for name, found in values.items():
         if name not in theta or not isinstance(found, Tensor) or found.shape != theta[name].shape or found.is_complex():
             raise ValueError(f"diagonal[{name!r}] is none of a parameter: give tensors in the parameters' shapes")

@@ -5,23 +5,26 @@ for the share that must be kept; `measured_limit` prunes and looks. Cones are in
 in `prunekit.curvature`. Importing this package imports torch.
 """
 
+from prunekit.limit.authors import program_limit
 from prunekit.limit.comparison import LimitComparison, compare_limits
 from prunekit.limit.landscape import Landscape
 from prunekit.limit.measured import MeasuredLimit, PruningCurve, gain_at_limit, halves, measured_limit, pruning_curve
+from prunekit.limit.negative import NEGATIVE, Negative
 from prunekit.limit.networks import network_landscape, pruning_limit
 from prunekit.limit.prediction import METHODS, PruningLimit, predict, threshold
-from prunekit.limit.program import program_limit
 from prunekit.limit.quadratic import one_shot_costs, reoptimized_costs
-from prunekit.limit.settings import PAPER, PaperNetwork, l1_path
+from prunekit.limit.tasks import PAPER, PaperNetwork, l1_path
 from prunekit.limit.tolerance import Tolerance, minibatch_tolerance, relative_tolerance
 from prunekit.limit.upper import upper_gap, upper_map
 
 __all__ = [
     "METHODS",
+    "NEGATIVE",
     "PAPER",
     "Landscape",
     "LimitComparison",
     "MeasuredLimit",
+    "Negative",
     "PaperNetwork",
     "PruningCurve",
     "PruningLimit",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,13 +18,10 @@ from numpy.typing import ArrayLike
 from prunekit import _checks
 from prunekit._checks import Floats, Integers, Seed
 from prunekit.cones import kept_order
-from prunekit.estimates import Estimate
-from prunekit.limit.sources import Dense, Lanczos, Scaled, Source
+from prunekit.limit.negative import NEGATIVE, Negative, treated
+from prunekit.limit.sources import Dense, Enough, Lanczos, Source
 from prunekit.spectrum import Measure, Spectrum
-
-Negative = Literal["absolute", "zero", "refuse"]
-NEGATIVE: tuple[Negative, ...] = get_args(Negative)
-_ROUNDING = 1e-12  # negative eigenvalues of this size, relative to the largest, are zeros of a dense solver
+from prunekit.statistics import Estimate
 
 
 class Landscape:
@@ -358,33 +355,66 @@ def checked(landscape: Any) -> Landscape:
     return _checks.instance("landscape", landscape, Landscape, "a Landscape")
 
 
-def treated(measure: Measure, negative: Negative) -> Measure:
-    """Return a measure without negative eigenvalues: by absolute values, zeros, or a refusal.
+class Scaled:
+    """Another landscape's H, and its weights, multiplied by a number each."""
 
-    Raises
-    ------
-    ValueError
-        If negative eigenvalues beyond rounding are refused, or `negative` is none of the three.
-    """
-    _checks.instance("measure", measure, Measure, "a Measure")
-    _checks.choice("negative", negative, NEGATIVE)
-    if negative == "absolute":
-        return measure.mapped(np.abs)
-    if negative == "zero":
-        return measure.mapped(lambda h: np.maximum(h, 0.0))
-    least, most = float(measure.nodes[0]), float(np.abs(measure.nodes).max())
-    if least < -_ROUNDING * most:
-        raise ValueError(
-            f"the Hessian has the eigenvalue {least:.3g}, and its sublevel set is no ellipsoid: give "
-            "negative='absolute' (what the authors' program does) or negative='zero'"
-        )
-    return measure.mapped(lambda h: np.maximum(h, 0.0))
+    def __init__(self, of: Landscape, weights: float, curvature: float) -> None:
+        self.of, self.weights, self.curvature = of, weights, curvature
+        self.name = of.method
 
+    @property
+    def accuracy(self) -> float:
+        """Relative error at which a share is good enough."""
+        return self.of.accuracy
 
-def treated_spectrum(spectrum: Spectrum, negative: Negative) -> Spectrum:
-    """Return a spectrum without negative eigenvalues, as `treated` has it."""
-    if _checks.choice("negative", negative, NEGATIVE) == "absolute":
-        return spectrum.mapped(np.abs)
-    for probe in spectrum.probes:
-        treated(probe, negative)  # refuses what is to be refused
-    return spectrum.mapped(lambda h: np.maximum(h, 0.0))
+    @property
+    def products(self) -> int:
+        """Products with H so far, those of the other landscape."""
+        return self.of.products
+
+    def refine(self) -> bool:
+        """Know more of the spectrum; answer whether there was more to know."""
+        return self.of.refine()
+
+    @property
+    def operator(self) -> Any:
+        """There is none."""
+        raise ValueError("a scaled landscape has no operator: ask the one that it was made from")
+
+    @property
+    def eigen(self) -> tuple[Floats, Floats]:
+        """Eigenvalues, increasing, and eigenvectors in columns."""
+        values, vectors = self.of.eigen
+        return self.curvature * values, vectors
+
+    @property
+    def matrix(self) -> Floats | None:
+        """The matrix, where it is known."""
+        return None if self.of.hessian is None else self.curvature * self.of.hessian
+
+    def spectrum(self) -> Spectrum:
+        """Return the counting measure of H."""
+        return self.of.spectrum.mapped(lambda h: self.curvature * h)
+
+    def probed(self, steps: int, seed: Seed) -> Spectrum:
+        """Return the counting measure of H by Lanczos from one random start."""
+        return self.of.probed(steps, seed).mapped(lambda h: self.curvature * h)
+
+    def along(self, c: Floats, k: int, enough: Enough | None = None) -> Measure:
+        """Return the measure of c = w* - w^k."""
+        judged = None if enough is None else lambda measure: enough(self._scaled(measure))
+        if np.array_equal(c, self.weights * self.of.removed(k)):  # kept there, and not computed again
+            return self._scaled(self.of.direction(k, judged))
+        return self._scaled(self.of.along(c / self.weights, k, judged))
+
+    def _scaled(self, measure: Measure) -> Measure:
+        earlier = tuple(map(self._scaled, measure.earlier))
+        return Measure(self.curvature * measure.nodes, self.weights**2 * measure.weights, earlier)
+
+    def block(self, removed: Integers, enough: Callable[[Spectrum], Estimate] | None = None) -> Spectrum:
+        """Return the counting measure of the block of the removed weights."""
+        k = self.of.dimension - removed.size
+        judged = None if enough is None else lambda found: enough(found.mapped(lambda h: self.curvature * h))
+        its_own = np.array_equal(removed, self.of.order[k:])  # unless the scaled landscape was given other weights
+        found = self.of.block(k, judged) if its_own else self.of.block_of(removed, judged)
+        return found.mapped(lambda h: self.curvature * h)

@@ -14,11 +14,10 @@ from torch import Tensor, nn
 
 from prunekit import _checks
 from prunekit._checks import Floats, Integers, Seed
-from prunekit._networks import Loss, Names, evaluating, mean_loss
 from prunekit.limit.tolerance import Tolerance
+from prunekit.masks.sweeps import pruned_weights
+from prunekit.nets.access import Loss, Names, evaluating, mean_loss, prunable
 from prunekit.nets.data import Dataset
-from prunekit.network_pruning import pruned_weights
-from prunekit.scores import prunable
 
 Rule = Literal["held-out", "program", "training loss"]
 RULES: tuple[Rule, ...] = get_args(Rule)

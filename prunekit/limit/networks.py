@@ -9,16 +9,17 @@ import torch
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
-from prunekit import _checks, _networks
+from prunekit import _checks
 from prunekit._checks import Seed
-from prunekit._networks import Data, Loss, Names
-from prunekit.curvature import program
 from prunekit.importance import hessian_matrix
-from prunekit.limit.landscape import NEGATIVE, Landscape, Negative, checked
+from prunekit.limit import authors
+from prunekit.limit.landscape import Landscape, checked
+from prunekit.limit.negative import NEGATIVE, Negative
 from prunekit.limit.prediction import METHODS, Method, PruningLimit, predict
 from prunekit.limit.tolerance import Tolerance, minibatch_tolerance
+from prunekit.nets import access
+from prunekit.nets.access import Data, Loss, Names, prunable
 from prunekit.nets.data import Dataset
-from prunekit.scores import prunable
 
 _DENSE = 3000  # parameters up to which the whole Hessian is taken: 72 MB, and seconds
 
@@ -166,7 +167,7 @@ def program_zero_share(model: nn.Module, landscape: Landscape) -> float:
     Source: geometric/erratum-17g.
     """
     checked(landscape)
-    if not any(isinstance(part, _ConvNd) for part in _networks.module(model).modules()):
+    if not any(isinstance(part, _ConvNd) for part in access.module(model).modules()):
         return 0.0
     rows = min(100, landscape.dimension)
-    return program.sampled_zero_rows(landscape.operator, landscape.weights, rows=rows).share.value
+    return authors.sampled_zero_rows(landscape.operator, landscape.weights, rows=rows).share.value

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from prunekit import _checks, cones
-from prunekit.estimates import Estimate, ProbedEstimate
-from prunekit.limit.landscape import NEGATIVE, Landscape, Negative, checked, treated, treated_spectrum
-from prunekit.limit.program import LANCZOS_STEPS, program_limit
+from prunekit.limit.authors import LANCZOS_STEPS, program_limit
+from prunekit.limit.landscape import Landscape, checked
+from prunekit.limit.negative import NEGATIVE, Negative, treated, treated_spectrum
 from prunekit.limit.quadratic import one_shot_costs, reoptimized_costs, within_from
 from prunekit.limit.tolerance import Tolerance
 from prunekit.spectrum import UNSETTLED, Measure, Spectrum
+from prunekit.statistics import Estimate, ProbedEstimate
 
 Method = Literal["published", "program", "cone", "orthogonal", "one-shot", "re-optimized"]
 METHODS: tuple[Method, ...] = get_args(Method)

@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike
 
 from prunekit import _checks, cones
 from prunekit._checks import Floats
-from prunekit.limit.landscape import NEGATIVE, Landscape, Negative, checked
+from prunekit.limit.landscape import Landscape, checked
+from prunekit.limit.negative import NEGATIVE, Negative
 
 _COSTS = {"one-shot": cones.one_shot_losses, "re-optimized": cones.reoptimized_losses}
 

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from prunekit._checks import Floats, Integers, Seed
-from prunekit.estimates import Estimate
 from prunekit.spectrum import Measure, Spectrum
+from prunekit.statistics import Estimate
 
 if TYPE_CHECKING:
     from prunekit.curvature.probing import Direction, Probing
-    from prunekit.limit.landscape import Landscape
 
 Enough = Callable[[Measure], bool]
 _HELD = 2  # directions whose bases stay: a search goes on between two of them
@@ -238,68 +237,3 @@ class Lanczos:
 
         wanted = ("steps", "probes", "budget", "seed", "storage")
         return Probing(operator, **{name: self._options[name] for name in wanted})
-
-
-class Scaled:
-    """Another landscape's H, and its weights, multiplied by a number each."""
-
-    def __init__(self, of: Landscape, weights: float, curvature: float) -> None:
-        self.of, self.weights, self.curvature = of, weights, curvature
-        self.name = of.method
-
-    @property
-    def accuracy(self) -> float:
-        """Relative error at which a share is good enough."""
-        return self.of.accuracy
-
-    @property
-    def products(self) -> int:
-        """Products with H so far, those of the other landscape."""
-        return self.of.products
-
-    def refine(self) -> bool:
-        """Know more of the spectrum; answer whether there was more to know."""
-        return self.of.refine()
-
-    @property
-    def operator(self) -> Any:
-        """There is none."""
-        raise ValueError("a scaled landscape has no operator: ask the one that it was made from")
-
-    @property
-    def eigen(self) -> tuple[Floats, Floats]:
-        """Eigenvalues, increasing, and eigenvectors in columns."""
-        values, vectors = self.of.eigen
-        return self.curvature * values, vectors
-
-    @property
-    def matrix(self) -> Floats | None:
-        """The matrix, where it is known."""
-        return None if self.of.hessian is None else self.curvature * self.of.hessian
-
-    def spectrum(self) -> Spectrum:
-        """Return the counting measure of H."""
-        return self.of.spectrum.mapped(lambda h: self.curvature * h)
-
-    def probed(self, steps: int, seed: Seed) -> Spectrum:
-        """Return the counting measure of H by Lanczos from one random start."""
-        return self.of.probed(steps, seed).mapped(lambda h: self.curvature * h)
-
-    def along(self, c: Floats, k: int, enough: Enough | None = None) -> Measure:
-        """Return the measure of c = w* - w^k."""
-        judged = None if enough is None else lambda measure: enough(self._scaled(measure))
-        if np.array_equal(c, self.weights * self.of.removed(k)):  # kept there, and not computed again
-            return self._scaled(self.of.direction(k, judged))
-        return self._scaled(self.of.along(c / self.weights, k, judged))
-
-    def _scaled(self, measure: Measure) -> Measure:
-        earlier = tuple(map(self._scaled, measure.earlier))
-        return Measure(self.curvature * measure.nodes, self.weights**2 * measure.weights, earlier)
-
-    def block(self, removed: Integers, enough: Callable[[Spectrum], Estimate] | None = None) -> Spectrum:
-        """Return the counting measure of the block of the removed weights."""
-        k = self.of.dimension - removed.size
-        judged = None if enough is None else lambda found: enough(found.mapped(lambda h: self.curvature * h))
-        its_own = np.array_equal(removed, self.of.order[k:])  # unless the scaled landscape was given other weights
-        found = self.of.block(k, judged) if its_own else self.of.block_of(removed, judged)
-        return found.mapped(lambda h: self.curvature * h)

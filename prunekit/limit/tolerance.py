@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from prunekit import _checks, _networks
+from prunekit import _checks
 from prunekit._checks import Seed
-from prunekit._networks import Data, Loss
-from prunekit.curvature import program
+from prunekit.limit import authors
+from prunekit.nets import access
+from prunekit.nets.access import Data, Loss
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Tolerance:
 
 
 def minibatch_tolerance(
-    model: nn.Module, data: Data, loss: Loss, *, batch_size: int = program.BATCH, shuffles: int = 1, seed: Seed = 0
+    model: nn.Module, data: Data, loss: Loss, *, batch_size: int = authors.BATCH, shuffles: int = 1, seed: Seed = 0
 ) -> Tolerance:
     """Return the standard deviation of the training loss over shuffled minibatches, the rule of the authors' program.
 
@@ -75,10 +76,10 @@ def minibatch_tolerance(
     """
     _checks.function("loss", loss, "a function (outputs, labels) -> mean over the samples")
     outputs, labels = _outputs(model, data)
-    whole = float(_networks.mean_loss(loss, outputs, labels))
+    whole = float(access.mean_loss(loss, outputs, labels))
     random = _checks.generator(seed)
     spreads = [
-        program.tolerance(nn.Identity(), loss, (outputs, labels), batch_size=batch_size, seed=random)
+        authors.tolerance(nn.Identity(), loss, (outputs, labels), batch_size=batch_size, seed=random)
         for _ in range(_checks.draws("shuffles", shuffles, 1000 * len(labels)))
     ]
     rule = f"standard deviation of {-(-len(labels) // batch_size)} training losses, batch {batch_size}"
@@ -98,7 +99,7 @@ def relative_tolerance(model: nn.Module, data: Data, loss: Loss, share: float) -
     """
     share = _checks.scalar("share", share, positive=True)
     _checks.function("loss", loss, "a function (outputs, labels) -> mean over the samples")
-    whole = float(_networks.mean_loss(loss, *_outputs(model, data)))
+    whole = float(access.mean_loss(loss, *_outputs(model, data)))
     return Tolerance(
         _checks.finite("the tolerance", share * whole, "share"), f"{share:g} times the training loss", whole
     )
@@ -107,10 +108,10 @@ def relative_tolerance(model: nn.Module, data: Data, loss: Loss, share: float) -
 @torch.no_grad()
 def _outputs(model: nn.Module, data: Data) -> tuple[Tensor, Tensor]:
     """Return outputs and labels of all samples."""
-    theta = _networks.parameters(model)
+    theta = access.parameters(model)
     outputs, labels = [], []
-    with _networks.evaluating(model):
-        for inputs, found, _ in _networks.batches(data, _networks.device(theta)):
+    with access.evaluating(model):
+        for inputs, found, _ in access.batches(data, access.device(theta)):
             outputs.append(model(*inputs))
             labels.append(found)
     return torch.cat(outputs), torch.cat(labels)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from prunekit import _checks
-from prunekit.estimates import Estimate
-from prunekit.limit.landscape import NEGATIVE, Landscape, Negative, checked, treated_spectrum
+from prunekit.limit.landscape import Landscape, checked
+from prunekit.limit.negative import NEGATIVE, Negative, treated_spectrum
 from prunekit.spectrum import Spectrum
+from prunekit.statistics import Estimate
 
 
 def upper_map(landscape: Landscape, epsilon: float, k: int, *, negative: Negative = "absolute") -> Estimate:

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from prunekit import _checks, _files, _networks
-from prunekit.masks import files
+from prunekit import _checks
+from prunekit._disk import files
+from prunekit.masks import formats
+from prunekit.nets import access
 
 Scores = Mapping[str, Tensor]
 Keep = int | float
@@ -207,7 +209,7 @@ class Mask(Mapping[str, Tensor]):
         """Return the parameters the mask covers, refusing a model it does not fit."""
         found = {}
         for name, kept in self.tensors.items():
-            members = _networks.parameters(model, name, called="the mask")
+            members = access.parameters(model, name, called="the mask")
             if name not in members:
                 raise ValueError(f"{name!r} is a module of the model: give masks of parameters, {', '.join(members)}")
             _same_shape(f"the mask of {name!r}", kept, members[name])
@@ -231,7 +233,7 @@ class Mask(Mapping[str, Tensor]):
             If it cannot be written; an older mask is then as it was.
         """
         target = _checks.path("path", path)
-        _files.write(target, files.encode(target, self.tensors))
+        files.write(target, formats.encode(target, self.tensors))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Mask:
@@ -244,7 +246,7 @@ class Mask(Mapping[str, Tensor]):
         ValueError
             If the file is no mask of this library, is damaged, or ends neither in .safetensors nor in .json.
         """
-        return cls(files.decode(_checks.path("path", path)))
+        return cls(formats.decode(_checks.path("path", path)))
 
 
 def _flat_scores(scores: Scores) -> dict[str, Tensor]:
@@ -323,7 +325,7 @@ def _owner(model: nn.Module, name: str) -> tuple[nn.Module, str]:
     """Return the module that owns a parameter, and its name there; refuse one that another shares."""
     if "parametrizations" in name.split("."):
         raise ValueError(f"{name!r} is parametrized already: bake or remove that first")
-    (_, owner, own_name), *others = _networks.places(model)[name]
+    (_, owner, own_name), *others = access.places(model)[name]
     if others:
         other = f"{others[0][0]}.{others[0][2]}"
         raise ValueError(f"{name!r} is shared with {other!r}: attach would hold only one of them, use apply_")
@@ -334,7 +336,7 @@ def _carrier(model: nn.Module, name: str, kept: Tensor) -> tuple[nn.Module, str,
     """Return the module where a mask is attached, the weight's name there, and the order of parameters before."""
     path, _, own_name = name.rpartition(".")
     try:
-        owner = _networks.module(model).get_submodule(path)
+        owner = access.module(model).get_submodule(path)
         held = owner.parametrizations[own_name][0]  # type: ignore[index]
     except (AttributeError, KeyError):
         raise ValueError(f"{name!r} carries no mask: attach one to the model first") from None

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from prunekit import _checks, _networks
-from prunekit._networks import State
+from prunekit import _checks
 from prunekit.masks.mask import Keep, Mask, Scores
+from prunekit.nets import access
+from prunekit.nets.access import State
 
 Rewind = Literal["trained", "initial", "fresh"]
 
@@ -100,25 +101,25 @@ def train_prune_retrain(
     if rewind == "fresh" and initialize is None:
         _refuse_unresettable(model)
     first, draw, second = np.random.SeedSequence(_checks.count("seed", seed, 0)).spawn(3)
-    initial = _networks.state(model)
+    initial = access.state(model)
     with _seeded(first):
         train(model, None)
-    trained = _networks.state(model)
+    trained = access.state(model)
     mask = Mask.from_scores(_scored(score(model)), keep, scope)
     if rewind == "initial":
-        _networks.restore(model, initial)
+        access.restore(model, initial)
     elif rewind == "fresh":
         with _seeded(draw):
             redraw(model)
     mask.apply_(model)
-    start = _networks.state(model)
+    start = access.state(model)
     mask.attach(model)
     try:
         with _seeded(second):
             train(model, mask)
     finally:
         mask.bake(model)
-    return Retrained(mask, rewind, initial, trained, start, _networks.state(model))
+    return Retrained(mask, rewind, initial, trained, start, access.state(model))
 
 
 def _scored(found: Any) -> Scores:
@@ -135,7 +136,7 @@ def _reset(model: nn.Module) -> None:
 
 def _refuse_unresettable(model: nn.Module) -> None:
     """Refuse a module that owns parameters and has no reset_parameters: it would keep its old weights."""
-    for name, part in _networks.module(model).named_modules():
+    for name, part in access.module(model).named_modules():
         if dict(part.named_parameters(recurse=False)) and not hasattr(part, "reset_parameters"):
             raise ValueError(f"module {name!r} has no reset_parameters: give initialize, which draws new weights")
 

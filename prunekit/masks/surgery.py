@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from prunekit import _checks
-from prunekit._networks import Names
 from prunekit.masks.mask import Keep, Mask, count_kept
-from prunekit.scores import prunable
+from prunekit.nets.access import Names, prunable
 
 
 @dataclass(frozen=True, eq=False)

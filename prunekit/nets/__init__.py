@@ -5,6 +5,7 @@ them as a `Config` says. Importing this package imports torch; ``import prunekit
 """
 
 from prunekit.nets import models
+from prunekit.nets.access import prunable
 from prunekit.nets.checkpoint import CheckpointError
 from prunekit.nets.data import CorruptData, Dataset, MissingData, load
 from prunekit.nets.family import fit_many
@@ -24,4 +25,5 @@ __all__ = [
     "fit_many",
     "load",
     "models",
+    "prunable",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunekit import _networks
+from prunekit.nets import access
 from prunekit.nets.config import Config
 from prunekit.nets.data import Dataset
 from prunekit.nets.steps import Named
@@ -82,7 +82,7 @@ def _unmoved(model: nn.Module, data: Dataset) -> Iterator[None]:
     """Run forward passes that leave no trace: no gradients, and modes, buffers and generators as they were."""
     buffers = {name: b.clone() for name, b in model.named_buffers()}
     devices = [data.device] if data.device.type == "cuda" else []
-    with torch.no_grad(), torch.random.fork_rng(devices=devices), _networks.evaluating(model):
+    with torch.no_grad(), torch.random.fork_rng(devices=devices), access.evaluating(model):
         try:
             yield
         finally:

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prunekit import _files, _locks
+from prunekit._disk import files, locks
 
 _KEY, _FORMAT = "prunekit-checkpoint", 2
 _REMEDY = "remove it to start over, or give another path"
@@ -46,7 +46,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) 
     header = {"format": _FORMAT, "torch": torch.__version__, **record}
     content = save(kept, metadata={_KEY: json.dumps(header | {"digest": _seal(kept, header)})})
     path.parent.mkdir(parents=True, exist_ok=True)
-    _files.write(path, content)
+    files.write(path, content)
 
 
 @contextlib.contextmanager
@@ -67,8 +67,8 @@ def claimed(path: Path | None) -> Iterator[None]:
         if path is not None:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(_locks.sole(path.with_name(f".{path.name}.lock")))
-            except _locks.Busy as busy:
+                stack.enter_context(locks.sole(path.with_name(f".{path.name}.lock")))
+            except locks.Busy as busy:
                 raise CheckpointError(
                     f"{path} is the checkpoint of a training that runs, {busy}: wait for it, or give another path"
                 ) from None

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from prunekit._convolutions import surviving
 from prunekit.nets import steps
 from prunekit.nets.chain import Chain, chain
 from prunekit.nets.config import Config, learning_rate
+from prunekit.nets.convolutions import surviving
 from prunekit.nets.data import Dataset, crop, flip
 from prunekit.nets.perceptron import Slope, perceptron
 from prunekit.nets.steps import Named, Rates, Slots

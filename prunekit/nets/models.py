@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunekit import _checks, _networks
+from prunekit import _checks
+from prunekit.nets import access
 
 _SIZES = "a layer, of inputs, hidden, classes, width, channels, shape or plan,"
 _VGG11 = (64, "M", 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M")
@@ -24,7 +25,7 @@ _VGG11 = (64, "M", 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M")
 
 def count(model: nn.Module, *, buffers: bool = False) -> int:
     """Return the number of trainable parameters, with `buffers` that of batch norms' running statistics too."""
-    total = sum(p.numel() for p in _networks.module(model).parameters() if p.requires_grad)
+    total = sum(p.numel() for p in access.module(model).parameters() if p.requires_grad)
     if _checks.flag("buffers", buffers):
         total += sum(b.numel() for b in model.buffers() if b.is_floating_point())
     return total
@@ -33,7 +34,7 @@ def count(model: nn.Module, *, buffers: bool = False) -> int:
 def initialize(model: nn.Module, seed: int) -> nn.Module:
     """Draw all convolutions and linear layers anew, He normal by fan-in, and set their biases to 0."""
     generator = torch.Generator().manual_seed(_checks.count("seed", seed, 0, 2**63 - 1))
-    for module in _networks.module(model).modules():
+    for module in access.module(model).modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
             if module.bias is not None:
@@ -192,7 +193,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return ReLU(carry(x) + the two convolutions of x)."""
         y = self.norm2(self.conv2(torch.relu(self.norm1(self.conv1(x)))))
-        if self.more:  # every second pixel is all that a strided 1×1 kernel reads; see `prunekit._convolutions`
+        if self.more:  # every second pixel is all that a strided 1×1 kernel reads; see `prunekit.nets.convolutions`
             x = x[:, :, :: self.stride, :: self.stride]
         if self.carry is not None:
             x = self.carry(x)

@@ -19,8 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from prunekit import _checks, _networks
-from prunekit.nets import checkpoint, engine
+from prunekit import _checks
+from prunekit.nets import access, checkpoint, engine
 from prunekit.nets.arguments import Masks, check_kinds, check_masks, rehearse, structure
 from prunekit.nets.config import Config, learning_rate
 from prunekit.nets.data import Dataset, find_device
@@ -208,7 +208,7 @@ def evaluate(model: nn.Module, data: Dataset, *, train: bool = False) -> tuple[f
         If the loss is not finite.
     """
     _checks.instance("data", data, Dataset, "a prunekit.nets.Dataset")
-    _networks.module(model)
+    access.module(model)
     train = _checks.flag("train", train)
     config = Config(epochs=1, device=str(data.device))
     (loss,), (accuracy,) = engine.score(Learner(model.to(data.device), config), data, config, train=train)

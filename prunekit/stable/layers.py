@@ -17,7 +17,7 @@ from prunekit.stable.tails import TailIndex, layer_tail_index
 if TYPE_CHECKING:
     from torch import nn
 
-    from prunekit._networks import Names
+    from prunekit.nets.access import Names
 
 Weights = NDArray[np.floating[Any]]
 
@@ -73,7 +73,7 @@ def layer_weights(model: nn.Module, parameters: Names | None = None) -> dict[str
     """
     import torch
 
-    from prunekit.scores import prunable
+    from prunekit.nets.access import prunable
 
     found = {}
     for name, p in prunable(model, parameters).items():

@@ -23,8 +23,8 @@ RESULTS = Path(__file__).with_name("results.json")
 
 def main(*only: str) -> None:
     """Run what the modules named ``bench_*`` measure, or those named."""
-    from prunekit.runs.execution import checkout_commit, device
-    from prunekit.runs.keys import installed_versions
+    from prunekit.book.runs.execution import checkout_commit, device
+    from prunekit.book.runs.keys import installed_versions
 
     names = sorted(m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if m.name.startswith("bench_"))
     if unknown := sorted(set(only) - set(names)):

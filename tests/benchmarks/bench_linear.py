@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from prunekit.asymptotics import MinNormLaw
-from prunekit.linear import LinearGaussian, width_sweep
-from prunekit.pruning import Hessian, Magnitude
+from prunekit.linear import LinearGaussian
+from prunekit.linear.law import MinNormLaw
+from prunekit.linear.least_squares import width_sweep
+from prunekit.linear.strategies import Hessian, Magnitude
 
 MAX_DRAWS = 200_000  # the most a sampling baseline really draws
 
@@ -112,7 +113,7 @@ import json, resource, time
 import numpy as np
 start = time.perf_counter()
 from prunekit.linear import LinearGaussian
-from prunekit.pruning import Magnitude
+from prunekit.linear.strategies import Magnitude
 imported = time.perf_counter() - start
 p = 10**6
 variances = np.geomspace(1, 1e-12, p)

@@ -33,9 +33,9 @@ time.sleep({seconds})
 
 def grid(engine: str, runs: int, seconds: float) -> float:
     """Return the wall time of a grid of `runs` runs that sleep, on `WORKERS` workers of an engine."""
-    from prunekit.runs import batch
-    from prunekit.runs.engines import Choice, opened
-    from prunekit.runs.notebooks import read
+    from prunekit.book.runs import batch
+    from prunekit.book.runs.engines import Choice, opened
+    from prunekit.book.runs.notebooks import read
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sleep.md"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from prunekit import paths
+from prunekit.book import paths
 from tests.benchmarks.__main__ import RESULTS
 from tests.benchmarks.road import RESULTS as ROAD
 

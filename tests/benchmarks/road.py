@@ -21,8 +21,9 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from prunekit import _files, paths
-from prunekit.runs.execution import checkout_commit, device
+from prunekit._disk import files
+from prunekit.book import paths
+from prunekit.book.runs.execution import checkout_commit, device
 
 RESULTS = Path(__file__).with_name("road.json")
 INSTALL = "install from scratch, uv"
@@ -107,7 +108,7 @@ def main(*only: str) -> None:
             for name, seconds in found.items():
                 print(f"{name:52} {seconds:8.1f} s", flush=True)
             record = {"measured": began, "commit": commit, "device": device(), "seconds": kept}
-            _files.write(RESULTS, json.dumps(record, indent=1) + "\n")  # after each: the steps take an hour
+            files.write(RESULTS, json.dumps(record, indent=1) + "\n")  # after each: the steps take an hour
             if step == TEST and not only:
                 keep_costs(clone)
 

@@ -16,8 +16,9 @@ from typing import Any
 
 import torch
 
-from prunekit import _files, paths
-from prunekit.runs.execution import device
+from prunekit._disk import files
+from prunekit.book import paths
+from prunekit.book.runs.execution import device
 from tests.calibration import draws, measured, products
 from tests.calibration.public import REASONS
 from tests.calibration.table import CASES, Case, Row, forget, row, run
@@ -64,7 +65,7 @@ def _write(line: Row) -> None:
         "rows": [found[one.function, one.words] for one in CASES if (one.function, one.words) in found],
         "without": [{"function": name, "reason": reason} for name, reason in REASONS.items()],
     }
-    _files.write(paths.CALIBRATION, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    files.write(paths.CALIBRATION, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
 def _kept() -> list[Row]:

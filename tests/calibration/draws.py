@@ -7,14 +7,13 @@ import math
 import numpy as np
 from scipy import integrate, stats
 
-from prunekit import LinearGaussian, Magnitude, UniformQuantizer, cones, estimates, stable
-from prunekit.asymptotics import MinNormLaw
-from prunekit.comparison import binomial_interval, mean_and_error, rank_correlation
+from prunekit import LinearGaussian, Magnitude, UniformQuantizer, cones, stable, statistics
 from prunekit.cones import CircularCone, Norms, Orthant, kinematic, volumes
-from prunekit.estimates import chance_of_two
-from prunekit.experiments import measured_risks
-from prunekit.pruning import HardThreshold
-from prunekit.random_features import equivalent_problem, equivalent_problem_by_moments
+from prunekit.linear.law import MinNormLaw
+from prunekit.linear.random_features import equivalent_problem, equivalent_problem_by_moments
+from prunekit.linear.risks import measured_risks
+from prunekit.linear.strategies import HardThreshold
+from prunekit.statistics import binomial_interval, chance_of_two, mean_and_error, rank_correlation
 from tests.calibration.table import Trial, case
 
 Made = tuple[float, Trial]
@@ -26,29 +25,29 @@ def rng(seed: int) -> np.random.Generator:
     return np.random.default_rng([2718, seed])
 
 
-@case("estimates.mean", "100 exponential draws", known=CLOSED, seeds=2000, quick=200)
+@case("statistics.mean", "100 exponential draws", known=CLOSED, seeds=2000, quick=200)
 def _mean() -> Made:
-    return 1.0, lambda seed: estimates.mean(rng(seed).exponential(size=100))
+    return 1.0, lambda seed: statistics.mean(rng(seed).exponential(size=100))
 
 
-@case("estimates.mean", "5 normal draws", known=CLOSED, seeds=2000, quick=200, nominal=chance_of_two(5))
+@case("statistics.mean", "5 normal draws", known=CLOSED, seeds=2000, quick=200, nominal=chance_of_two(5))
 def _mean_of_five() -> Made:
-    return 3.0, lambda seed: estimates.mean(rng(seed).normal(3, 2, size=5))
+    return 3.0, lambda seed: statistics.mean(rng(seed).normal(3, 2, size=5))
 
 
-@case("estimates.few", "4 normal draws", known=CLOSED, seeds=2000, quick=400)
+@case("statistics.few", "4 normal draws", known=CLOSED, seeds=2000, quick=400)
 def _few() -> Made:
-    return 3.0, lambda seed: estimates.few(rng(seed).normal(3, 2, size=4))
+    return 3.0, lambda seed: statistics.few(rng(seed).normal(3, 2, size=4))
 
 
-@case("estimates.few", "4 exponential draws", known=CLOSED, seeds=2000, quick=200,
+@case("statistics.few", "4 exponential draws", known=CLOSED, seeds=2000, quick=200,
       note="four draws of a skew law seldom hold a large one; Student's quantile is for normal draws")  # fmt: skip
 def _few_skew() -> Made:
-    return 1.0, lambda seed: estimates.few(rng(seed).exponential(size=4))
+    return 1.0, lambda seed: statistics.few(rng(seed).exponential(size=4))
 
 
 @case(
-    "comparison.mean_and_error", "20 normal repetitions", known=CLOSED, seeds=2000, quick=200, nominal=chance_of_two(20)
+    "statistics.mean_and_error", "20 normal repetitions", known=CLOSED, seeds=2000, quick=200, nominal=chance_of_two(20)
 )
 def _mean_and_error() -> Made:
     def trial(seed: int) -> tuple[float, float]:
@@ -76,13 +75,13 @@ def _least_squares(n: int, p: int) -> Made:
 WISHART = "moments of the inverse Wishart law"
 
 
-@case("comparison.mean_and_error", "20 risks of least squares, n = 40, p = 20", known=WISHART, seeds=500, quick=80,
+@case("statistics.mean_and_error", "20 risks of least squares, n = 40, p = 20", known=WISHART, seeds=500, quick=80,
       nominal=chance_of_two(20))  # fmt: skip
 def _risk_under() -> Made:
     return _least_squares(40, 20)
 
 
-@case("comparison.mean_and_error", "20 risks of least squares, n = 20, p = 60", known=WISHART, seeds=500, quick=80,
+@case("statistics.mean_and_error", "20 risks of least squares, n = 20, p = 60", known=WISHART, seeds=500, quick=80,
       nominal=chance_of_two(20))  # fmt: skip
 def _risk_over() -> Made:
     return _least_squares(20, 60)
@@ -101,17 +100,17 @@ def _ranks(n: int) -> Made:
 NORMAL_RANKS = "closed form for normal pairs"
 
 
-@case("comparison.rank_correlation", "60 pairs, interval", known=NORMAL_RANKS, seeds=500, quick=80, nominal=0.95)
+@case("statistics.rank_correlation", "60 pairs, interval", known=NORMAL_RANKS, seeds=500, quick=80, nominal=0.95)
 def _ranks_of_sixty() -> Made:
     return _ranks(60)
 
 
-@case("comparison.rank_correlation", "8 pairs, interval", known=NORMAL_RANKS, seeds=500, quick=80, nominal=0.95)
+@case("statistics.rank_correlation", "8 pairs, interval", known=NORMAL_RANKS, seeds=500, quick=80, nominal=0.95)
 def _ranks_of_eight() -> Made:
     return _ranks(8)
 
 
-@case("comparison.binomial_interval", "40 draws of chance 0.3", known="chosen", seeds=2000, quick=200, nominal=0.95)
+@case("statistics.binomial_interval", "40 draws of chance 0.3", known="chosen", seeds=2000, quick=200, nominal=0.95)
 def _binomial() -> Made:
     def trial(seed: int) -> tuple[float, float, float]:
         hits = int(rng(seed).binomial(40, 0.3))
@@ -124,7 +123,7 @@ def _law(p: int = 60, n: int = 30) -> MinNormLaw:
     return LinearGaussian(np.geomspace(0.1, 2, p), np.ones(p) / 4, 0.5).characterize(n)
 
 
-@case("asymptotics.MinNormLaw.risk", "hard threshold, 500 draws", known=CLOSED, seeds=1000, quick=100)
+@case("linear.law.MinNormLaw.risk", "hard threshold, 500 draws", known=CLOSED, seeds=1000, quick=100)
 def _law_risk() -> Made:
     law = _law()
     return law.risk(HardThreshold(0.2)), lambda seed: law.risk(
@@ -132,14 +131,14 @@ def _law_risk() -> Made:
     )
 
 
-@case("asymptotics.MinNormLaw.risk", "uniform quantizer, 20 draws", known=CLOSED, seeds=1000, quick=100,
+@case("linear.law.MinNormLaw.risk", "uniform quantizer, 20 draws", known=CLOSED, seeds=1000, quick=100,
       nominal=chance_of_two(20))  # fmt: skip
 def _law_risk_few() -> Made:
     law, rule = _law(), UniformQuantizer(3, 1.0)
     return law.risk(rule), lambda seed: law.risk(rule, draws=20, seed=seed, return_error=True)
 
 
-@case("asymptotics.MinNormLaw.retrained_risk", "largest 1 of 3, 500 draws", known="integration over which is largest",
+@case("linear.law.MinNormLaw.retrained_risk", "largest 1 of 3, 500 draws", known="integration over which is largest",
       seeds=1000, quick=100)  # fmt: skip
 def _law_retrained() -> Made:
     n, problem = 10, LinearGaussian(np.array([0.5, 1.0, 2.0]), np.array([0.6, 0.4, 0.3]), 0.5)
@@ -174,7 +173,7 @@ def _moments(p: int, draws: int, of: str) -> Made:
     return float(exact.sigma**2 if of == "noise" else exact.beta[0]), trial
 
 
-MOMENTS, RELU = "random_features.equivalent_problem_by_moments", "closed form for ReLU features"
+MOMENTS, RELU = "linear.random_features.equivalent_problem_by_moments", "closed form for ReLU features"
 for _of in ("coefficient", "noise"):
     for _p, _draws in ((4, 4000), (12, 600)):
         case(

@@ -111,7 +111,7 @@ def _made(name: str) -> dict[str, Any]:
     from prunekit.limit import minibatch_tolerance
     from prunekit.limit.networks import training_pairs
     from prunekit.nets import Config, fit, load
-    from prunekit.scores import prunable
+    from prunekit.nets.access import prunable
 
     build, l1, rate = _builders()[name]
     model, data = build(), load("digits")

@@ -12,13 +12,14 @@ from torch import nn
 
 from prunekit import cones
 from prunekit._checks import Floats
-from prunekit.curvature import Matrix, sampled_zero_rows, spectrum, zero_mass
-from prunekit.estimates import Estimate, chance_of_two
+from prunekit.curvature import Matrix, spectrum, zero_mass
 from prunekit.importance import hessian_diagonal, hessian_matrix
 from prunekit.limit import Landscape, predict, threshold, upper_gap, upper_map
+from prunekit.limit.authors import sampled_zero_rows
 from prunekit.spectrum import Measure, Spectrum
 from prunekit.stable import sample
 from prunekit.stable.layers import tail_report
+from prunekit.statistics import Estimate, chance_of_two
 from tests.calibration.draws import Made
 from tests.calibration.table import case, shared
 
@@ -109,7 +110,7 @@ def _zeros(seed: int) -> Any:
 
 for _share in (0.3, 0.05):
     case(
-        "curvature.sampled_zero_rows",
+        "limit.authors.sampled_zero_rows",
         f"100 of 1,000 rows, {_share:.0%} of them 0",
         known="made so",
         seeds=400,

@@ -11,9 +11,9 @@ from types import ModuleType
 from typing import Any
 
 import prunekit
-from prunekit.estimates import Estimate
+from prunekit.statistics import Estimate
 
-MACHINERY = ("runs", "site", "cli", "claims", "recordings", "plotting", "paths", "scales")  # run and show the rest
+MACHINERY = ("book", "cli")  # run and show the rest
 ERROR = re.compile(r"(^|_)(error|errors|interval)$")
 WORDS = re.compile(r"standard error|confidence|bootstrap|jackknife|error bar", re.IGNORECASE)
 
@@ -107,14 +107,14 @@ def named(name: str) -> Any:
 
 
 REASONS = {
-    "comparison.largest_deviation": "divides by the error of `mean_and_error`; tests count its false alarms",
-    "comparison.leads": "divides by the error of `mean_and_error`",
+    "statistics.largest_deviation": "divides by the error of `mean_and_error`; tests count its false alarms",
+    "statistics.leads": "divides by the error of `mean_and_error`",
     "curvature.probing.Probing.resolve": "hands on what is read off a spectrum: `Spectrum.integrate`",
     "curvature.spectrum": "is a measure; its numbers have the error of `Spectrum.integrate`",
-    "estimates.Estimate.linear": "multiplies an error by a number",
-    "estimates.ProbedEstimate.linear": "multiplies an error by a number",
-    "estimates.ProbedEstimate.scatter": "is a part of an error",
-    "estimates.chance_of_two": "is the chance that a standard error promises",
+    "statistics.Estimate.linear": "multiplies an error by a number",
+    "statistics.ProbedEstimate.linear": "multiplies an error by a number",
+    "statistics.ProbedEstimate.scatter": "is a part of an error",
+    "statistics.chance_of_two": "is the chance that a standard error promises",
     "limit.compare_limits": "puts `predict`, `measured_limit` and `upper_gap` together",
     "limit.Landscape.of_operator": "is what `threshold` and `predict` read",
     "limit.Landscape.read": "hands on what is read off a spectrum: `Spectrum.integrate`",

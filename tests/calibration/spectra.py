@@ -28,7 +28,7 @@ import torch
 from scipy.special import betaincinv
 from torch import Tensor
 
-from prunekit import estimates
+from prunekit import statistics
 from prunekit._checks import Floats
 from prunekit.curvature import spectrum
 from prunekit.curvature.probing import ACCURACY, Probing
@@ -134,7 +134,7 @@ class Study:
             for m in probing.levels:
                 probing.reach(m)
                 found[name][f"{m} steps"] = (*probing.spectrum.integrate(f), probing.spectrum.products)
-            found[name]["apart"] = (*estimates.mean([probe.integrate(f) for probe in apart.probes]), apart.products)
+            found[name]["apart"] = (*statistics.mean([probe.integrate(f) for probe in apart.probes]), apart.products)
 
     def rows(self, draws: Sequence[Drawn]) -> list[Row]:
         """Return the lines of the table that some seeds give."""

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import ndtr
 from scipy.stats import binom
 
-from prunekit.comparison import binomial_interval
+from prunekit.statistics import binomial_interval
 
 TWO = float(2 * ndtr(2.0) - 1)  # 95.4%, the chance of two standard errors of a normal law
 Pair = tuple[float, float]

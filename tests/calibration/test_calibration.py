@@ -13,9 +13,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from prunekit import paths
-from prunekit.comparison import binomial_interval
-from prunekit.estimates import chance_of_two
+from prunekit.book import paths
+from prunekit.statistics import binomial_interval, chance_of_two
 from tests.calibration import draws, measured, products
 from tests.calibration.public import REASONS, named, returning
 from tests.calibration.table import CASES, Case, Runs, least, row, run

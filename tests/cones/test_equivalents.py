@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from prunekit import estimates
+from prunekit import statistics
 from prunekit.cones import (
     EllipsoidCone,
     cone_dimension,
@@ -163,13 +163,13 @@ def test_errors_across_probes():
     spectrum, direction = Spectrum(tuple(Measure(h, w) for w in weights)), Measure.of_vector(h, c)
     nu, twice, R = cone_root(direction, epsilon), 2 * epsilon, np.linalg.norm(c)
     assert cone_dimension(spectrum, direction, epsilon) == pytest.approx(
-        estimates.few([np.sum(w * twice / (twice + nu * h)) for w in weights])
+        statistics.few([np.sum(w * twice / (twice + nu * h)) for w in weights])
     )
     nu = orthogonal_root(direction, epsilon)
     assert orthogonal_limit(spectrum, direction, epsilon) == pytest.approx(
-        estimates.few([np.sum(w * nu * h / (twice + nu * h)) / 50 for w in weights])
+        statistics.few([np.sum(w * nu * h / (twice + nu * h)) / 50 for w in weights])
     )
-    squared = estimates.few([np.sum(w * twice / (twice + R**2 * h)) for w in weights])
+    squared = statistics.few([np.sum(w * twice / (twice + R**2 * h)) for w in weights])
     assert dimension_as_published(spectrum, epsilon, R) == pytest.approx(squared)
     step = 1e-6
     slope = (np.sqrt(squared.value + step) - np.sqrt(squared.value)) / step

@@ -327,7 +327,7 @@ def test_symmetry_is_tried_on_one_batch():
 )
 def test_doubtful_symmetry_is_tried_on_all_the_data(gaps, route, monkeypatch):
     left = iter(gaps)
-    monkeypatch.setattr("prunekit._twice.asymmetry", lambda *given: next(left))
+    monkeypatch.setattr("prunekit.curvature.twice.asymmetry", lambda *given: next(left))
     data = list(zip(X.split(6), classes().split(6), strict=True))
     assert Curvature(made("running statistics")[0], CE, data).route == route
     assert not list(left)
@@ -346,7 +346,7 @@ def test_a_first_batch_without_curvature_tells_nothing():
 
 def test_hutchinson_tries_symmetry_once(monkeypatch):
     found = []
-    monkeypatch.setattr("prunekit._twice.asymmetry", lambda *given: found.append(1) or 1e-16)
+    monkeypatch.setattr("prunekit.curvature.twice.asymmetry", lambda *given: found.append(1) or 1e-16)
     data = list(zip(X.split(3), classes().split(3), strict=True))
     hessian_diagonal(made("running statistics")[0], CE, data, method="hutchinson", probes=2)
     assert len(found) == 1

@@ -8,7 +8,7 @@ import pytest
 from prunekit import limit
 from prunekit.curvature import Matrix
 from prunekit.limit import METHODS, Landscape, predict
-from prunekit.limit.landscape import treated
+from prunekit.limit.negative import treated
 from prunekit.spectrum import Measure
 from tests.limit.helpers import EPSILON, WITH_T, brute_removed, indefinite, linear_problem, problem
 

@@ -12,9 +12,9 @@ from scipy import stats
 from prunekit import limit
 from prunekit.limit import PruningCurve, Tolerance, measured_limit
 from prunekit.masks import Mask
+from prunekit.masks.scores import magnitude
 from prunekit.nets import evaluate
 from prunekit.nets.models import fcn
-from prunekit.scores import magnitude
 from tests.limit.helpers import curve, linear_problem
 
 

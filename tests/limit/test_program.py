@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from prunekit import limit
-from prunekit.curvature import Matrix, program, spectrum
-from prunekit.limit import Landscape, predict, pruning_limit
+from prunekit.curvature import Matrix, spectrum
+from prunekit.limit import Landscape, authors, predict, pruning_limit
 from prunekit.limit.networks import program_zero_share
 from prunekit.nets import Dataset
 from prunekit.nets.models import cnn
@@ -28,7 +28,7 @@ def test_program_limit_is_the_published_one_but_for_its_grid():
 def test_program_takes_the_nearest_step_with_a_rounded_distance():
     w, H = problem(80, seed=7)
     L = Landscape.of_matrix(10 * w, H)
-    smooth = program.smoothed(spectrum(Matrix(H), steps=128, probes=1, seed=0, distribution="rademacher")).pooled
+    smooth = authors.smoothed(spectrum(Matrix(H), steps=128, probes=1, seed=0, distribution="rademacher")).pooled
     gaps = []
     for i in range(1000):
         c = brute_removed(10 * w, 80 - max(1, math.ceil(i * 80 / 1000)))

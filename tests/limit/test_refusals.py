@@ -8,7 +8,7 @@ import pytest
 from prunekit import limit
 from prunekit.curvature import Matrix
 from prunekit.limit import Landscape, measured_limit, predict, pruning_limit
-from prunekit.limit.landscape import treated
+from prunekit.limit.negative import treated
 from tests.limit.helpers import curve, indefinite, linear_problem, problem
 
 

@@ -11,9 +11,8 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-from prunekit import scores
 from prunekit.importance import two_layer_diagonal
-from prunekit.masks import Mask
+from prunekit.masks import Mask, scores
 from tests.masks.helpers import SMALL, Raw, bools, kept_positions, network, sample
 
 few = st.lists(st.sampled_from([-1.0, -0.0, 0.0, 1.0, 2.0, math.inf, -math.inf]), min_size=1, max_size=8)

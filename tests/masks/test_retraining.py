@@ -9,8 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-from prunekit import scores
-from prunekit.masks import Mask, Retrained, train_prune_retrain
+from prunekit.masks import Mask, Retrained, scores, train_prune_retrain
 from tests.masks.helpers import Raw, network, sample
 
 

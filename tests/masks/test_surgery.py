@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from prunekit import pruning, scores
 from prunekit.importance import hessian_matrix
-from prunekit.masks import Mask, optimal_brain_surgeon
+from prunekit.linear import strategies
+from prunekit.masks import Mask, optimal_brain_surgeon, scores
 from tests.masks.helpers import kept_positions, network, sample
 
 
@@ -48,7 +48,9 @@ def test_surgeon_is_greedy_and_solves_the_constrained_quadratic(seed, s, damping
     assert not found.weights["weight"][~found.mask["weight"]].any()
     assert found.cost == pytest.approx(cost, rel=1e-9, abs=1e-12)
     assert torch.equal(model.weight.detach().flatten(), w)
-    theory = pruning.prune(w.numpy(), pruning.OptimalBrainSurgeon(s), covariance=damped.numpy())  # another program
+    theory = strategies.prune(
+        w.numpy(), strategies.OptimalBrainSurgeon(s), covariance=damped.numpy()
+    )  # another program
     torch.testing.assert_close(v, torch.from_numpy(theory), rtol=1e-9, atol=1e-11)
 
 

@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from prunekit import _locks, _owners
+from prunekit._disk import locks, owners
 from prunekit.nets import CheckpointError, Config, Diverged, checkpoint, fit, models
 from tests.nets import nursery
 from tests.nets.helpers import equal, state, toy
@@ -303,11 +303,11 @@ def test_another_host_s_training_is_noticed_by_its_heartbeat(
 ) -> None:
     """Its lock is not seen here, so the file's mark and time of change decide."""
     path = tmp_path / "run.safetensors"
-    monkeypatch.setattr(_locks, "WATCH", 0.2)
-    lock_of(path).write_text(f"{_owners.Owner('node-7', 12, 3).mark}\n")
+    monkeypatch.setattr(locks, "WATCH", 0.2)
+    lock_of(path).write_text(f"{owners.Owner('node-7', 12, 3).mark}\n")
     stamps = iter(range(1000))
     with monkeypatch.context() as patch:
-        patch.setattr(_locks, "_stamp", lambda _: next(stamps))
+        patch.setattr(locks, "_stamp", lambda _: next(stamps))
         with pytest.raises(CheckpointError, match="process 12 on node-7: wait for it"):
             fit(net(), toy(), CONFIG, resume=path)
     assert "watching for 0 s whether it still lives" in capsys.readouterr().err
@@ -321,11 +321,11 @@ def test_without_locks_the_marks_decide(tmp_path: Path, monkeypatch: pytest.Monk
         raise OSError(number, os.strerror(number))
 
     path = tmp_path / "run.safetensors"
-    monkeypatch.setattr(_locks.fcntl, "flock", none)
+    monkeypatch.setattr(locks.fcntl, "flock", none)
     with checkpoint.claimed(path), pytest.raises(CheckpointError, match="is the checkpoint of a training that runs"):
         fit(net(), toy(), CONFIG, resume=path)
-    me = _owners.me()
-    lock_of(path).write_text(_owners.Owner(me.host, me.pid, me.start + 1).mark)  # killed, its number given anew
+    me = owners.me()
+    lock_of(path).write_text(owners.Owner(me.host, me.pid, me.start + 1).mark)  # killed, its number given anew
     fit(net(), toy(), CONFIG, resume=path)
     assert [p.name for p in tmp_path.iterdir()] == ["run.safetensors"]
 

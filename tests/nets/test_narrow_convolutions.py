@@ -1,8 +1,8 @@
 """Strided 1×1 convolutions of few channels: the same function, and no process that dies of it.
 
 `SURVIVAL` runs in a process of its own under the instruction set of a laptop without AVX-512. Without the detour in
-`prunekit._convolutions` (and with strided projections in `resnet20`) it dies there of a corrupted heap, in every run on
-an AMD EPYC without AVX-512; a machine with AVX-512 may survive even so.
+`prunekit.nets.convolutions` (and with strided projections in `resnet20`) it dies there of a corrupted heap, in every
+run on an AMD EPYC without AVX-512; a machine with AVX-512 may survive even so.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import torch
 from torch import nn
 from torch.nn.functional import conv2d
 
-from prunekit._convolutions import surviving
 from prunekit.nets import Config, evaluate, fit, models
+from prunekit.nets.convolutions import surviving
 from tests.nets.helpers import toy
 
 STRIDES = [2, 3, (1, 2), (2, 1)]

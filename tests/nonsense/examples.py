@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from prunekit import asymptotics, cones, curvature, estimates, linear, pruning, recordings, sensing, spectrum
+from prunekit import cones, curvature, linear, sensing, spectrum, statistics
+from prunekit.book import recordings
+from prunekit.linear import strategies
 from tests.nonsense.judge import Example
 from tests.nonsense.values import WRONG
 
@@ -29,7 +31,7 @@ def problem() -> linear.LinearGaussian:
 
 
 @functools.cache
-def law() -> asymptotics.MinNormLaw:
+def law() -> linear.MinNormLaw:
     return problem().characterize(2)
 
 
@@ -72,7 +74,7 @@ def ellipsoid() -> cones.EllipsoidCone:
 
 
 def rules() -> dict[str, Any]:
-    return {"magnitude": pruning.Magnitude}
+    return {"magnitude": strategies.Magnitude}
 
 
 def checked() -> dict[str, Any]:
@@ -89,18 +91,18 @@ BASIS = np.eye(4)[:, :2]
 
 NUMBERS: dict[str, Example] = {
     # linear
-    "linear.LinearGaussian": Example(lambda: {"covariance": H.copy(), "beta": W, "sigma": 0.3}),
-    "linear.LinearGaussian.sample": Example(lambda: {"self": problem(), "n": 3, "seed": 0}),
-    "linear.LinearGaussian.risk": Example(lambda: {"self": problem(), "coefficients": X}),
-    "linear.LinearGaussian.restrict": Example(lambda: {"self": problem(), "index": np.array([0, 2])}),
-    "linear.LinearGaussian.characterize": Example(lambda: {"self": problem(), "n": 2, "ridge": 0.5}),
-    "linear.min_norm": Example(lambda: {"X": X, "y": Y}),
-    "linear.ridge": Example(lambda: {"X": X, "y": Y, "penalty": 0.5}),
-    "linear.retrain": Example(lambda: {"X": X, "y": Y, "support": np.array([0, 2])}),
-    "linear.width_sweep": Example(lambda: {"X": X, "y": Y, "widths": np.array([1, 4])}),
-    # asymptotics
-    "asymptotics.characterize": Example(lambda: {"problem": problem(), "n": 2, "ridge": 0.5}),
-    "asymptotics.interval_moments": Example(
+    "linear.problem.LinearGaussian": Example(lambda: {"covariance": H.copy(), "beta": W, "sigma": 0.3}),
+    "linear.problem.LinearGaussian.sample": Example(lambda: {"self": problem(), "n": 3, "seed": 0}),
+    "linear.problem.LinearGaussian.risk": Example(lambda: {"self": problem(), "coefficients": X}),
+    "linear.problem.LinearGaussian.restrict": Example(lambda: {"self": problem(), "index": np.array([0, 2])}),
+    "linear.problem.LinearGaussian.characterize": Example(lambda: {"self": problem(), "n": 2, "ridge": 0.5}),
+    "linear.least_squares.min_norm": Example(lambda: {"X": X, "y": Y}),
+    "linear.least_squares.ridge": Example(lambda: {"X": X, "y": Y, "penalty": 0.5}),
+    "linear.least_squares.retrain": Example(lambda: {"X": X, "y": Y, "support": np.array([0, 2])}),
+    "linear.least_squares.width_sweep": Example(lambda: {"X": X, "y": Y, "widths": np.array([1, 4])}),
+    # linear.law
+    "linear.law.characterize": Example(lambda: {"problem": problem(), "n": 2, "ridge": 0.5}),
+    "linear.truncated.interval_moments": Example(
         lambda: {
             "mean": W,
             "sd": np.ones(4),
@@ -110,34 +112,34 @@ NUMBERS: dict[str, Example] = {
         },
         allows={"low": ENDS, "high": ENDS},
     ),
-    "asymptotics.MinNormLaw.sample": Example(lambda: {"self": law(), "size": 3, "seed": 0}),
-    "asymptotics.MinNormLaw.threshold": Example(lambda: {"self": law(), "strategy": pruning.Magnitude(2)}),
-    "asymptotics.MinNormLaw.inclusion": Example(lambda: {"self": law(), "strategy": pruning.Magnitude(2)}),
-    "asymptotics.MinNormLaw.risk": Example(
-        lambda: {"self": law(), "strategy": pruning.Magnitude(2), "draws": 20, "seed": 0, "return_error": True}
+    "linear.law.MinNormLaw.sample": Example(lambda: {"self": law(), "size": 3, "seed": 0}),
+    "linear.law.MinNormLaw.threshold": Example(lambda: {"self": law(), "strategy": strategies.Magnitude(2)}),
+    "linear.law.MinNormLaw.inclusion": Example(lambda: {"self": law(), "strategy": strategies.Magnitude(2)}),
+    "linear.law.MinNormLaw.risk": Example(
+        lambda: {"self": law(), "strategy": strategies.Magnitude(2), "draws": 20, "seed": 0, "return_error": True}
     ),
-    "asymptotics.MinNormLaw.retrained_risk": Example(
-        lambda: {"self": problem().characterize(6), "strategy": pruning.Magnitude(2), "draws": 20, "seed": 0}
+    "linear.law.MinNormLaw.retrained_risk": Example(
+        lambda: {"self": problem().characterize(6), "strategy": strategies.Magnitude(2), "draws": 20, "seed": 0}
     ),
-    # pruning
-    **{f"pruning.{name}": Example(lambda: {"s": 2}) for name in COUNTS},
-    "pruning.HardThreshold": Example(lambda: {"t": 0.5}),
-    "pruning.SoftThreshold": Example(lambda: {"t": 0.5}),
-    "pruning.UniformQuantizer": Example(lambda: {"bits": 3, "limit": 2.0}),
-    "pruning.prune": Example(
-        lambda: {"coefficients": X, "strategy": pruning.Hessian(2), "variances": np.ones(4), "problem": problem()}
+    # linear.strategies
+    **{f"linear.strategies.{name}": Example(lambda: {"s": 2}) for name in COUNTS},
+    "linear.strategies.HardThreshold": Example(lambda: {"t": 0.5}),
+    "linear.strategies.SoftThreshold": Example(lambda: {"t": 0.5}),
+    "linear.strategies.UniformQuantizer": Example(lambda: {"bits": 3, "limit": 2.0}),
+    "linear.strategies.prune": Example(
+        lambda: {"coefficients": X, "strategy": strategies.Hessian(2), "variances": np.ones(4), "problem": problem()}
     ),
-    "pruning.support": Example(
-        lambda: {"coefficients": W, "strategy": pruning.OptimalBrainSurgeon(2), "covariance": H + np.eye(4)},
+    "linear.strategies.support": Example(
+        lambda: {"coefficients": W, "strategy": strategies.OptimalBrainSurgeon(2), "covariance": H + np.eye(4)},
     ),
-    "pruning.check_fit": Example(
-        lambda: {"strategy": pruning.Magnitude(2), "p": 4}, says={"strategy": ("s",), "p": ("coefficients",)}
+    "linear.strategies.check_fit": Example(
+        lambda: {"strategy": strategies.Magnitude(2), "p": 4}, says={"strategy": ("s",), "p": ("coefficients",)}
     ),
-    "pruning.largest": Example(lambda: {"saliency": X, "s": 2}),
+    "linear.strategies.largest": Example(lambda: {"saliency": X, "s": 2}),
     # random features
-    "random_features.equivalent_problem": Example(lambda: {"R": R3, "beta1": W, "beta2": W[::-1].copy()}),
-    "random_features.sample": Example(lambda: {"R": R3, "beta1": W, "beta2": W[::-1].copy(), "n": 4, "seed": 0}),
-    "random_features.equivalent_problem_by_moments": Example(
+    "linear.random_features.equivalent_problem": Example(lambda: {"R": R3, "beta1": W, "beta2": W[::-1].copy()}),
+    "linear.random_features.sample": Example(lambda: {"R": R3, "beta1": W, "beta2": W[::-1].copy(), "n": 4, "seed": 0}),
+    "linear.random_features.equivalent_problem_by_moments": Example(
         lambda: {
             "feature_map": lambda a: np.maximum(a, 0),
             "target": lambda a: a.sum(axis=1),
@@ -146,43 +148,43 @@ NUMBERS: dict[str, Example] = {
             "seed": 0,
         },
     ),
-    # comparison, estimates, experiments
-    "comparison.mean_and_error": Example(lambda: {"samples": X}),
-    "comparison.largest_deviation": Example(lambda: {"samples": X, "expected": np.zeros(4)}),
-    "comparison.leads": Example(lambda: {"differences": X, "least_error": 0.01}),
-    "comparison.deviation_bound": Example(lambda: {"points": 3, "repetitions": 10, "level": 0.05}),
-    "comparison.binomial_interval": Example(lambda: {"hits": 3, "trials": 10, "level": 0.05}),
-    "comparison.rank_correlation": Example(lambda: {"x": Y, "y": Y**2 + Y, "seed": 0, "level": 0.1, "resamples": 100}),
-    "estimates.chance_of_two": Example(lambda: {"draws": 4}),
-    "estimates.student": Example(lambda: {"freedom": 3.5}),
-    "estimates.mean": Example(lambda: {"draws": Y}),
-    "estimates.few": Example(lambda: {"draws": Y}),
-    "estimates.Estimate.linear": Example(lambda: {"self": estimates.Estimate(1.0, 0.1), "slope": 2.0, "offset": 1.0}),
-    "estimates.ProbedEstimate.linear": Example(
-        lambda: {"self": estimates.ProbedEstimate(1.0, 0.1, 0.1), "slope": 2.0, "offset": 1.0}
+    # statistics, linear.risks
+    "statistics.mean_and_error": Example(lambda: {"samples": X}),
+    "statistics.largest_deviation": Example(lambda: {"samples": X, "expected": np.zeros(4)}),
+    "statistics.leads": Example(lambda: {"differences": X, "least_error": 0.01}),
+    "statistics.deviation_bound": Example(lambda: {"points": 3, "repetitions": 10, "level": 0.05}),
+    "statistics.binomial_interval": Example(lambda: {"hits": 3, "trials": 10, "level": 0.05}),
+    "statistics.rank_correlation": Example(lambda: {"x": Y, "y": Y**2 + Y, "seed": 0, "level": 0.1, "resamples": 100}),
+    "statistics.chance_of_two": Example(lambda: {"draws": 4}),
+    "statistics.student": Example(lambda: {"freedom": 3.5}),
+    "statistics.mean": Example(lambda: {"draws": Y}),
+    "statistics.few": Example(lambda: {"draws": Y}),
+    "statistics.Estimate.linear": Example(lambda: {"self": statistics.Estimate(1.0, 0.1), "slope": 2.0, "offset": 1.0}),
+    "statistics.ProbedEstimate.linear": Example(
+        lambda: {"self": statistics.ProbedEstimate(1.0, 0.1, 0.1), "slope": 2.0, "offset": 1.0}
     ),
-    "experiments.predicted_risks": Example(
+    "linear.risks.predicted_risks": Example(
         lambda: {"problem": problem(), "n": 6, "s": 2, "widths": [1, 3], "rules": rules()}
     ),
-    "experiments.measured_risks": Example(
+    "linear.risks.measured_risks": Example(
         lambda: {"problem": problem(), "n": 6, "s": 2, "widths": [1, 3], "rules": rules(), "repetitions": 2, "seed": 0}
     ),
     # generalization
-    "generalization.output_change": Example(lambda: {"norm": 1.5, "layers": 3, "radius": 1.0, "error": 0.1}),
-    "generalization.needed_margin": Example(
+    "stable.bound.output_change": Example(lambda: {"norm": 1.5, "layers": 3, "radius": 1.0, "error": 0.1}),
+    "stable.bound.needed_margin": Example(
         lambda: {"threshold": 0.1, "norm": 1.5, "layers": 3, "radius": 1.0, "error": 0.1, "printed": True}
     ),
-    "generalization.complexity": Example(
+    "stable.bound.complexity": Example(
         lambda: {"threshold": 0.1, "norm": 1.5, "layers": 3, "radius": 1.0, "d": 10, "kept": 0.2, "n": 1000}
     ),
-    "generalization.levy_scale": Example(lambda: {"alpha": 1.5}),
-    "generalization.StableWeights": Example(
+    "stable.bound.levy_scale": Example(lambda: {"alpha": 1.5}),
+    "stable.bound.StableWeights": Example(
         lambda: {"layers": 2, "d": 50, "alpha": 1.5, "scale": 0.1, "radius": 1.0, "failure": 0.1}
     ),
-    "generalization.stable_weights": Example(
+    "stable.bound.stable_weights": Example(
         lambda: {"sizes": np.array([4, 5]), "indices": np.array([1.5, 1.7]), "scales": np.array([0.1, 0.2])}
     ),
-    "generalization.margins": Example(lambda: {"scores": X, "labels": np.array([0, 1, 2, 3, 0])}),
+    "stable.bound.margins": Example(lambda: {"scores": X, "labels": np.array([0, 1, 2, 3, 0])}),
     # spectrum
     "spectrum.Measure": Example(lambda: {"nodes": np.array([1.0, 2.0]), "weights": np.array([0.5, 1.5])}),
     "spectrum.Measure.dispersion": Example(lambda: {"self": direction(), "f": sums}),
@@ -296,7 +298,7 @@ NUMBERS: dict[str, Example] = {
     "curvature.spectra.vector_measure": Example(
         lambda: {"operator": matrix(), "c": W, "steps": 3, "max_memory": 1e6, "progress": False}
     ),
-    "curvature.program.pruned_share": Example(
+    "limit.authors.pruned_share": Example(
         lambda: {
             "spectrum": counted(),
             "epsilon": 0.1,
@@ -306,12 +308,10 @@ NUMBERS: dict[str, Example] = {
             "steps": 20,
         },
     ),
-    "curvature.program.sampled_zero_rows": Example(
+    "limit.authors.sampled_zero_rows": Example(
         lambda: {"operator": matrix(), "weights": W, "rows": 2, "threshold": 1e-7}
     ),
-    "curvature.program.smoothed": Example(
-        lambda: {"spectrum": counted(), "bins": 100, "variance": 1e-4, "margin": 0.01}
-    ),
+    "limit.authors.smoothed": Example(lambda: {"spectrum": counted(), "bins": 100, "variance": 1e-4, "margin": 0.01}),
     # sensing
     "sensing.penalty.Penalized": Example(lambda: {"problem": sensed(), "strength": 0.1, "smoothing": 0.5}),
     "sensing.penalty.Penalized.hessian": Example(lambda: {"self": objective(), "U": X[:3, :2]}),
@@ -418,22 +418,24 @@ NUMBERS: dict[str, Example] = {
         lambda: {"values": WIDE.ravel(), "blocks": 10, "shuffles": 2, "center": "median", "clip": 2.0, "seed": 0}
     ),
     # the book's words and files
-    "claims.check": Example(checked, allows={"what": WORDS, "data": WORDS}),
-    "claims.report": Example(lambda: {"a": 1.0}),
-    "recordings.has": Example(
+    "book.claims.check": Example(checked, allows={"what": WORDS, "data": WORDS}),
+    "book.claims.report": Example(lambda: {"a": 1.0}),
+    "book.recordings.has": Example(
         lambda: {"page": "initialization/a", "label": "b"}, allows={"page": WORDS, "label": WORDS}
     ),
-    "recordings.find": Example(
+    "book.recordings.find": Example(
         lambda: {"page": "initialization/a", "label": "b"}, allows={"page": WORDS, "label": WORDS}
     ),
-    "recordings.recording": Example(
+    "book.recordings.recording": Example(
         lambda: {"page": recordings.available()[0][0], "label": recordings.available()[0][1]}
     ),
-    "recordings.Recording.numbers": Example(
+    "book.recordings.Recording.numbers": Example(
         lambda: {"self": recordings.recording(*recordings.available()[0]), "figure": _figure()}
     ),
-    "recordings.Recording.show_checks": Example(lambda: {"self": recordings.recording(*recordings.available()[0])}),
-    "scales.pick": Example(
+    "book.recordings.Recording.show_checks": Example(
+        lambda: {"self": recordings.recording(*recordings.available()[0])}
+    ),
+    "book.scales.pick": Example(
         lambda: {"scale": "smoke", "smoke": 1, "laptop": 2, "paper": 3},
         allows={name: tuple(WRONG) for name in ("smoke", "laptop", "paper")},  # settings of any kind
     ),
@@ -445,8 +447,8 @@ def _figure() -> str:
 
 
 EXEMPT = {
-    "asymptotics.MinNormLaw": RECORD,
-    "claims.ledger": "takes no argument",
+    "linear.law.MinNormLaw": RECORD,
+    "book.claims.ledger": "takes no argument",
     "cones.sampling.Cone": PROTOCOL,
     "cones.sampling.Cone.meets": PROTOCOL,
     "cones.sampling.Norms": RECORD,
@@ -454,17 +456,15 @@ EXEMPT = {
     "cones.sampling.Projector.project": PROTOCOL,
     "curvature.operator.Operator": PROTOCOL,
     "curvature.operator.Operator.product": PROTOCOL,
-    "curvature.program.ZeroRows": RECORD,
+    "limit.authors.ZeroRows": RECORD,
     "curvature.zeros.ZeroMass": RECORD,
-    "estimates.Estimate": RECORD,
-    "estimates.ProbedEstimate": RECORD,
-    "paths.in_checkout": "takes no argument",
-    "paths.ledger": "takes no argument",
-    "plotting.Palette": RECORD,
-    "pruning.TwoOfFour": "takes no argument",
-    "random_features.MomentEstimate": RECORD,
-    "recordings.Recording": RECORD,
-    "recordings.available": "takes no argument",
+    "statistics.Estimate": RECORD,
+    "statistics.ProbedEstimate": RECORD,
+    "book.plotting.Palette": RECORD,
+    "linear.strategies.TwoOfFour": "takes no argument",
+    "linear.random_features.MomentEstimate": RECORD,
+    "book.recordings.Recording": RECORD,
+    "book.recordings.available": "takes no argument",
     "sensing.solver.Descent": RECORD,
     "sensing.solver.Stationary": RECORD,
     "stable.layers.TailReport": RECORD,

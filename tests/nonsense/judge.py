@@ -22,8 +22,8 @@ import psutil
 import torch
 
 from prunekit import _checks
+from prunekit.book.recordings import MissingRecordingError
 from prunekit.nets import Diverged
-from prunekit.recordings import MissingRecordingError
 from tests.nonsense import walk
 from tests.nonsense.values import TABLE
 

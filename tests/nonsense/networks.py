@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from prunekit import algorithms, curvature, estimates, limit, masks, nets, scores
+from prunekit import algorithms, curvature, limit, masks, nets, statistics
 from prunekit.algorithms import contest
 from prunekit.limit.measured import pruning_curve
+from prunekit.masks import scores
 from tests.nets.helpers import toy
 from tests.nonsense.examples import POINTS, RECORD, H, W, X
 from tests.nonsense.judge import Example
@@ -103,7 +104,7 @@ def train(network: nn.Module, held: masks.Mask | None) -> None:
     nets.fit(network, data(), config(epochs=1), progress=False)
 
 
-def integral(spectrum: Any) -> estimates.Estimate:
+def integral(spectrum: Any) -> statistics.Estimate:
     return spectrum.integrate(np.abs)
 
 
@@ -152,10 +153,10 @@ NETWORKS: dict[str, Example] = {
         for name in ("alexnet", "vgg16_bn", "resnet18", "resnet50")
     },
     # scores, masks
-    "scores.prunable": Example(lambda: {"model": model(), "parameters": NAMES}),
-    "scores.magnitude": Example(lambda: {"model": model(), "parameters": NAMES}),
-    "scores.hessian": Example(lambda: {"model": model(), "diagonal": diagonal(), "parameters": NAMES}),
-    "scores.random": Example(lambda: {"model": model(), "seed": 0, "parameters": NAMES}),
+    "nets.access.prunable": Example(lambda: {"model": model(), "parameters": NAMES}),
+    "masks.scores.magnitude": Example(lambda: {"model": model(), "parameters": NAMES}),
+    "masks.scores.hessian": Example(lambda: {"model": model(), "diagonal": diagonal(), "parameters": NAMES}),
+    "masks.scores.random": Example(lambda: {"model": model(), "seed": 0, "parameters": NAMES}),
     "masks.mask.Mask": Example(lambda: {"tensors": dict(mask())}),
     "masks.mask.Mask.from_scores": Example(
         lambda: {"scores": scores.magnitude(model()), "keep": 0.5, "scope": "layer"},
@@ -190,7 +191,7 @@ NETWORKS: dict[str, Example] = {
         lambda: {"self": masks.optimal_brain_surgeon(model(), hessian(), 0.5), "model": model()}
     ),
     # importance
-    "importance.curvature.hessian_diagonal": Example(
+    "curvature.entries.hessian_diagonal": Example(
         lambda: {
             "model": model(),
             "loss": CROSS,
@@ -201,7 +202,7 @@ NETWORKS: dict[str, Example] = {
             "seed": 0,
         },
     ),
-    "importance.curvature.hessian_matrix": Example(
+    "curvature.entries.hessian_matrix": Example(
         lambda: {"model": model(), "loss": CROSS, "data": pair(), "parameters": ["3.bias"]}
     ),
     "importance.measures.hessian": Example(lambda: {"model": model(), "diagonal": diagonal(), "where": NAMES}),
@@ -218,10 +219,10 @@ NETWORKS: dict[str, Example] = {
             "chunk": 2,
         },
     ),
-    "network_pruning.pruned_weights": Example(
+    "masks.sweeps.pruned_weights": Example(
         lambda: {"model": model(), "shares": [0.5, 1.0], "method": "layer", "fill": "median", "parameters": NAMES}
     ),
-    "network_pruning.pruned_accuracy": Example(
+    "masks.sweeps.pruned_accuracy": Example(
         lambda: {
             "model": model(),
             "data": data(),
@@ -231,7 +232,7 @@ NETWORKS: dict[str, Example] = {
             "parameters": NAMES,
         },
     ),
-    "generalization.network_margins": Example(lambda: {"model": model(), "data": data()}),
+    "stable.bound.network_margins": Example(lambda: {"model": model(), "data": data()}),
     "stable.layers.layer_weights": Example(lambda: {"model": model(), "parameters": NAMES}),
     "stable.layers.tail_report": Example(
         lambda: {"model": model(), "seed": 0, "parameters": NAMES, "transpose_last": True}
@@ -258,7 +259,7 @@ NETWORKS: dict[str, Example] = {
     "curvature.operator.Curvature.vector": Example(
         lambda: {"self": operator(), "values": {name: p.detach() for name, p in model().named_parameters()}}
     ),
-    "curvature.program.tolerance": Example(
+    "limit.authors.tolerance": Example(
         lambda: {"model": model(), "loss": CROSS, "data": pair(), "batch_size": 4, "seed": 0}
     ),
     # limit
@@ -291,7 +292,7 @@ NETWORKS: dict[str, Example] = {
         lambda: {"self": landscape(), "k": 2}, allows={"enough": ("a class", "a function", "its own class")}
     ),
     "limit.landscape.Landscape.distance": Example(lambda: {"self": landscape(), "k": 2}),
-    "limit.landscape.Landscape.good": Example(lambda: {"self": landscape(), "found": estimates.Estimate(0.5, 0.1)}),
+    "limit.landscape.Landscape.good": Example(lambda: {"self": landscape(), "found": statistics.Estimate(0.5, 0.1)}),
     "limit.landscape.Landscape.probed": Example(lambda: {"self": probed(), "steps": 3, "seed": 0}),
     "limit.landscape.Landscape.read": Example(lambda: {"self": landscape(), "of": integral}),
     "limit.landscape.Landscape.read_block": Example(lambda: {"self": landscape(), "k": 2, "of": integral}),
@@ -302,7 +303,7 @@ NETWORKS: dict[str, Example] = {
     "limit.landscape.Landscape.scaled": Example(lambda: {"self": landscape(), "weights": 2.0, "curvature": 0.5}),
     "limit.landscape.Landscape.with_weights": Example(lambda: {"self": landscape(), "weights": W[::-1].copy()}),
     "limit.landscape.Landscape.without_negative": Example(lambda: {"self": landscape(), "negative": "absolute"}),
-    "limit.landscape.treated": Example(lambda: {"measure": landscape().spectrum.probes[0], "negative": "absolute"}),
+    "limit.negative.treated": Example(lambda: {"measure": landscape().spectrum.probes[0], "negative": "absolute"}),
     "limit.comparison.compare_limits": Example(
         lambda: {
             "model": model(),
@@ -388,12 +389,12 @@ NETWORKS: dict[str, Example] = {
     "limit.prediction.threshold": Example(
         lambda: {"landscape": landscape(), "epsilon": 0.05, "k": 2, "method": "cone", "negative": "absolute"}
     ),
-    "limit.program.program_limit": Example(
+    "limit.authors.program_limit": Example(
         lambda: {"landscape": landscape(), "epsilon": 0.05, "zero_share": 0.1, "steps": 20, "seed": 0}
     ),
     "limit.quadratic.one_shot_costs": Example(lambda: {"landscape": landscape(), "negative": "absolute"}),
     "limit.quadratic.reoptimized_costs": Example(lambda: {"landscape": landscape(), "negative": "absolute"}),
-    "limit.settings.PaperNetwork.config": Example(
+    "limit.tasks.PaperNetwork.config": Example(
         lambda: {
             "self": limit.PAPER["fc5"],
             "epochs": 20,
@@ -404,7 +405,7 @@ NETWORKS: dict[str, Example] = {
             "device": "cpu",
         },
     ),
-    "limit.settings.l1_path": Example(lambda: {"config": config(), "images": 100}),
+    "limit.tasks.l1_path": Example(lambda: {"config": config(), "images": 100}),
     "limit.tolerance.Tolerance": Example(
         lambda: {"value": 0.1, "rule": "a rule", "loss": 0.5},
         allows={"rule": ("text",)},
@@ -530,7 +531,7 @@ EXEMPT = {
     "algorithms.results.Pruned": RECORD,
     "algorithms.results.Stage": RECORD,
     "algorithms.thresholds.CutThreshold": RECORD,
-    "importance.curvature.Diagonal": RECORD,
+    "curvature.entries.Diagonal": RECORD,
     "importance.two_layer.TwoLayerDiagonal": RECORD,
     "limit.comparison.LimitComparison": RECORD,
     "limit.landscape.Landscape": "made by its of_matrix and of_operator, which judge: the source is no public type",
@@ -538,7 +539,7 @@ EXEMPT = {
     "limit.measured.MeasuredLimit": RECORD,
     "limit.measured.PruningCurve": RECORD,
     "limit.prediction.PruningLimit": RECORD,
-    "limit.settings.PaperNetwork": RECORD,
+    "limit.tasks.PaperNetwork": RECORD,
     "masks.retraining.Retrained": RECORD,
     "masks.surgery.Surgery": RECORD,
     "nets.training.Fitted": RECORD,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from prunekit import plotting
+from prunekit.book import plotting
 from tests.nonsense.judge import Example
 
 TEXTS = ("text",)
@@ -42,16 +42,16 @@ def record() -> dict[str, Any]:
 
 
 PLOTS: dict[str, Example] = {
-    "claims.records": Example(lambda: {"notebook": _notebook()}),
-    "claims.verdict": Example(
+    "book.claims.records": Example(lambda: {"notebook": _notebook()}),
+    "book.claims.verdict": Example(
         lambda: {"record": record()}, allows={"record": ("mapping of None", "mapping of text", "mapping by number")}
     ),  # of another kind
-    "claims.worst": Example(lambda: {"verdicts": ["reproduced", "differs"]}),
-    "plotting.columns": Example(
+    "book.claims.worst": Example(lambda: {"verdicts": ["reproduced", "differs"]}),
+    "book.plotting.columns": Example(
         lambda: {"x_name": "x", "y_name": "y", "predicted": predicted(), "measured": measured()},
         allows={"x_name": TEXTS, "y_name": TEXTS},
     ),
-    "plotting.compare": Example(
+    "book.plotting.compare": Example(
         lambda: {
             "axes": axes(),
             "palette": plotting.LIGHT,
@@ -60,13 +60,13 @@ PLOTS: dict[str, Example] = {
             "gap_at": 1.5,
         },
     ),
-    "plotting.show": Example(
+    "book.plotting.show": Example(
         lambda: {"draw": draw, "numbers": {"x": [1.0, 2.0]}, "name": "n", "alt": "a", "caption": "c"},
         allows={"name": TEXTS, "alt": TEXTS, "caption": TEXTS},
         slow=True,
     ),
-    "plotting.svg": Example(lambda: {"draw": draw, "palette": plotting.LIGHT}, slow=True),
-    "plotting.to_csv": Example(lambda: {"numbers": {"x": [1.0, 2.0]}}),
+    "book.plotting.svg": Example(lambda: {"draw": draw, "palette": plotting.LIGHT}, slow=True),
+    "book.plotting.to_csv": Example(lambda: {"numbers": {"x": [1.0, 2.0]}}),
 }
 
 

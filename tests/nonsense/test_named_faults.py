@@ -9,8 +9,9 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from prunekit import _checks, asymptotics, comparison, linear, pruning, sensing, stable
-from prunekit.generalization import StableWeights
+from prunekit import _checks, linear, sensing, stable, statistics
+from prunekit.linear import strategies
+from prunekit.stable.bound import StableWeights
 from tests.nonsense.values import Thing
 
 RNG = np.random.default_rng(5)
@@ -71,17 +72,17 @@ def test_deviations_do_not_hang_on_units(unit):
         mean = sum(values) / 6
         variance = sum((x - mean) ** 2 for x in values) / 5 / 6
         exact.append(abs(float(mean - 1)) / math.sqrt(variance))
-    found = comparison.largest_deviation(samples * unit, np.full(3, unit))
+    found = statistics.largest_deviation(samples * unit, np.full(3, unit))
     assert found == pytest.approx(max(exact), rel=1e-9)
-    np.testing.assert_allclose(comparison.leads(samples * unit - unit), exact, rtol=1e-9)
+    np.testing.assert_allclose(statistics.leads(samples * unit - unit), exact, rtol=1e-9)
 
 
 def test_what_is_expected_must_be_a_number():
     samples = RNG.standard_normal((6, 3))
     with pytest.raises(ValueError, match="expected holds nan"):
-        comparison.largest_deviation(samples, [0.0, math.nan, 0.0])
+        statistics.largest_deviation(samples, [0.0, math.nan, 0.0])
     with pytest.raises(ValueError, match="least_error is nan"):
-        comparison.leads(samples, least_error=math.nan)
+        statistics.leads(samples, least_error=math.nan)
 
 
 def surgeon(b, s, covariance):
@@ -106,24 +107,24 @@ def surgeon(b, s, covariance):
 def test_the_surgeon_does_not_hang_on_units(unit, scale):
     A = RNG.standard_normal((12, 5))
     covariance, b = A.T @ A / 12, RNG.standard_normal(5)
-    found = pruning.prune(b * unit, pruning.OptimalBrainSurgeon(2), covariance=covariance * scale)
+    found = strategies.prune(b * unit, strategies.OptimalBrainSurgeon(2), covariance=covariance * scale)
     np.testing.assert_allclose(found / unit, surgeon(b, 2, covariance), atol=1e-9)
     assert np.count_nonzero(found) == 2
 
 
 def test_hessian_pruning_does_not_hang_on_units():
     b, variances = np.array([1e300, -3e300, 2e300, 0.5e300]), np.array([9e200, 1e200, 1e200, 1e200])
-    assert pruning.support(b, pruning.Hessian(2), variances=variances).tolist() == [0, 1]
+    assert strategies.support(b, strategies.Hessian(2), variances=variances).tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(
     "call",
     [
         lambda masked: linear.min_norm(masked[:, None], np.ones(4)),
-        comparison.mean_and_error,
+        statistics.mean_and_error,
         lambda masked: stable.compression_error(masked, 2),
         lambda masked: sensing.column_norms(masked[:, None]),
-        lambda masked: pruning.prune(masked, pruning.Magnitude(2)),
+        lambda masked: strategies.prune(masked, strategies.Magnitude(2)),
     ],
 )
 def test_masked_entries_are_refused_and_not_read(call):
@@ -157,8 +158,8 @@ def test_least_squares_out_of_range_say_so_or_are_right(x, y):
 
 def test_moments_out_of_range_say_what_to_rescale():
     with pytest.raises(FloatingPointError, match="rescale mean, sd"):
-        asymptotics.interval_moments(1e308, 1.0, -math.inf, math.inf)
-    assert asymptotics.interval_moments(1e150, 1.0, -math.inf, math.inf)[2] == pytest.approx(1e300)
+        linear.interval_moments(1e308, 1.0, -math.inf, math.inf)
+    assert linear.interval_moments(1e150, 1.0, -math.inf, math.inf)[2] == pytest.approx(1e300)
 
 
 def test_what_no_memory_holds_is_refused_with_what_it_takes():
@@ -173,5 +174,5 @@ def test_what_no_memory_holds_is_refused_with_what_it_takes():
 def test_more_draws_than_anybody_waits_for_are_refused():
     with pytest.raises(ValueError, match="draws is 1000000000000, of 4 numbers each, which takes hours: give at most"):
         linear.LinearGaussian(np.ones(4), np.ones(4), 0.1).characterize(2).risk(
-            pruning.Magnitude(2), draws=10**12, seed=0
+            strategies.Magnitude(2), draws=10**12, seed=0
         )

@@ -14,8 +14,8 @@ from typing import Any
 import prunekit
 
 _PAGE = Path(__file__).resolve().parents[2] / "book" / "api.md"
-# The book's machinery: commands and files rather than numbers; each has tests of its own under tests/runs, tests/site.
-MACHINERY = ("prunekit.__main__", "prunekit.cli", "prunekit.runs", "prunekit.site")
+# The book's machinery: commands and files rather than numbers; each has tests of its own under tests/book.
+MACHINERY = ("prunekit.__main__", "prunekit.cli", "prunekit.book.runs", "prunekit.book.site")
 
 
 def callables() -> dict[str, Callable[..., Any]]:

@@ -1,0 +1,34 @@
+"""Every path of the project, named once; nothing else spells one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[1]
+ROOT = PACKAGE.parent  # the checkout, when prunekit is installed editable
+
+BOOK = ROOT / "book"
+CHAPTERS = ROOT / "chapters"
+TOC = ROOT / "_toc.yml"
+CONFIG = ROOT / "_config.yml"
+COSTS = BOOK / "costs.json"  # CPU time and memory of every page, for saying how long a build will take
+CALIBRATION = BOOK / "calibration.json"  # how often the library's error bars hold the truth
+CALIBRATION_SPECTRA = BOOK / "calibration-spectra.json"  # the same of spectra of whole networks
+REQUIREMENTS = ROOT / "requirements.txt"
+
+RECORDED = PACKAGE / "book" / "recorded"  # results of runs too long for a laptop, kept as small files
+
+BUILD = ROOT / "_build"
+RUNS = BUILD / "runs"
+HTML = BUILD / "html"
+
+
+def ledger() -> Path:
+    """Return the ledger's file: beside the book in a checkout, inside the package in an installed wheel."""
+    inside = PACKAGE / "book" / "claims.yml"
+    return inside if inside.exists() else BOOK / "claims.yml"
+
+
+def in_checkout() -> bool:
+    """Tell whether prunekit runs from a checkout of the book, where pages can be built."""
+    return TOC.exists() and CHAPTERS.is_dir()

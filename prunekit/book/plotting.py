@@ -1,0 +1,310 @@
+"""Figures of the book: one for light and one for dark pages, with their numbers and their words attached.
+
+A figure is made by one function that takes results and a `Palette` and returns a matplotlib figure. `show` makes
+it for both backgrounds and displays the pair with its alternative text, a caption that states the finding, and the
+numbers behind it as CSV. Colours are Okabe and Ito's, which survive colour blindness; lines and markers differ by
+shape as well.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import html
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from prunekit import _checks
+from prunekit.book.claims import show_record
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MARKERS = ("o", "s", "^", "D", "v", "P")
+DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+
+
+@dataclass(frozen=True)
+class Palette:
+    """The colours of one background: `ink` for axes and words, `muted` for guides, `series` for data."""
+
+    name: str
+    ink: str
+    muted: str
+    series: tuple[str, ...]
+
+
+LIGHT = Palette("light", "#1b1f24", "#6e7781", ("#0072b2", "#d55e00", "#007a5a", "#a3498b", "#5c3d00", "#4d4d4d"))
+DARK = Palette("dark", "#e6e6e6", "#9aa4ae", ("#56b4e9", "#ff9f4a", "#2fd6a5", "#e79fce", "#f0e442", "#c8c8c8"))
+
+_COLOUR = re.compile(rb"#[0-9a-fA-F]{6}(?![0-9a-fA-F])")
+_SWITCH = (
+    "<style>.pk-dark{display:none}"
+    '[data-jp-theme-light="false"] .pk-dark,html[data-theme="dark"] .pk-dark{display:block}'
+    '[data-jp-theme-light="false"] .pk-light,html[data-theme="dark"] .pk-light{display:none}'
+    ".pk-figure{margin:0}.pk-figure img{max-width:100%;height:auto;background:none}</style>"
+)
+
+
+def show(
+    draw: Callable[[Palette], Figure],
+    numbers: Mapping[str, Sequence[Any]],
+    *,
+    name: str,
+    alt: str,
+    caption: str,
+) -> None:
+    """Display a figure for light and dark pages with its words and its numbers.
+
+    Parameters
+    ----------
+    draw
+        Takes a palette and returns the figure; called once, or for each background where colours are not all the
+        palette's.
+    numbers
+        The columns behind the figure, of equal length, by column name.
+    name
+        The CSV file's stem.
+    alt
+        What a reader who cannot see the figure should know.
+    caption
+        The finding, in words; numbers in it are to be computed.
+
+    Raises
+    ------
+    ValueError
+        If columns differ in length, hold NaN, or a text is empty.
+    """
+    record = {"kind": "figure", "name": name, "alt": alt, "caption": caption}
+    show_record(record, markup(draw, numbers, name=name, alt=alt, caption=caption), f"[{name}] {caption}")
+
+
+def markup(
+    draw: Callable[[Palette], Figure],
+    numbers: Mapping[str, Sequence[Any]],
+    *,
+    name: str,
+    alt: str,
+    caption: str,
+) -> str:
+    """Return what `show` displays, as one line of HTML, for a page that is not executed.
+
+    Parameters
+    ----------
+    draw, numbers, name, alt, caption
+        As for `show`.
+
+    Raises
+    ------
+    ValueError
+        As `show`.
+    """
+    for label, text in {"name": name, "alt": alt, "caption": caption}.items():
+        if not _checks.text(label, text).strip():
+            raise ValueError(f"{label} is empty: say it in words")
+    table = to_csv(numbers)
+    images = "".join(
+        f'<img class="pk-{palette.name}" alt="{html.escape(alt, quote=True)}" '
+        f'src="data:image/svg+xml;base64,{base64.b64encode(drawing).decode()}">'
+        for palette, drawing in zip((LIGHT, DARK), pair(draw), strict=True)
+    )
+    link = f"data:text/csv;charset=utf-8;base64,{base64.b64encode(table.encode()).decode()}"
+    return (
+        f'{_SWITCH}<figure class="pk-figure" id="figure-{html.escape(name)}">{images}'
+        f"<figcaption>{html.escape(caption)} "
+        f'<a class="pk-csv" download="{html.escape(name)}.csv" href="{link}">Numbers as CSV</a></figcaption></figure>'
+    )
+
+
+class _Watched(Palette):
+    """A palette that notes whether its name was asked for, as by a figure that is another on a dark page."""
+
+    asked = False
+
+    def __getattribute__(self, name: str) -> Any:
+        """Return an attribute."""
+        if name == "name":
+            object.__setattr__(self, "asked", True)
+        return super().__getattribute__(name)
+
+
+def pair(draw: Callable[[Palette], Figure]) -> tuple[bytes, bytes]:
+    """Return the drawings for light and for dark pages.
+
+    Where all colours of the first are the palette's own, the second is the first in the other palette's colours, and
+    saves the half of the time. Where there are others (mixtures, colour maps, images), or the palette's name decides
+    anything, it is drawn by itself.
+    """
+    watched = _Watched(*(getattr(LIGHT, field.name) for field in fields(Palette)))
+    light = svg(draw, watched)
+    other = dict(zip(_colours(LIGHT), _colours(DARK), strict=True))
+    found = {colour.decode() for colour in _COLOUR.findall(light)}
+    if watched.asked or b"<image" in light or not found <= set(other):
+        return light, svg(draw, DARK)
+    return light, _COLOUR.sub(lambda match: other[match[0].decode()].encode(), light)
+
+
+def _colours(palette: Palette) -> list[str]:
+    """Return all colours of a palette."""
+    return [palette.ink, palette.muted, *palette.series]
+
+
+def svg(draw: Callable[[Palette], Figure], palette: Palette) -> bytes:
+    """Draw a figure on a transparent background, the same bytes for the same results."""
+    import matplotlib as mpl
+    import matplotlib.pyplot as plt
+    from cycler import cycler
+    from matplotlib.figure import Figure
+
+    _checks.function("draw", draw, "a function of a palette that returns a figure")
+    _checks.instance("palette", palette, Palette, "a Palette")
+    settings: Any = {
+        "svg.hashsalt": "prunekit",
+        "figure.facecolor": "none",
+        "axes.facecolor": "none",
+        "savefig.facecolor": "none",
+        "axes.edgecolor": palette.ink,
+        "axes.labelcolor": palette.ink,
+        "axes.titlecolor": palette.ink,
+        "text.color": palette.ink,
+        "xtick.color": palette.ink,
+        "ytick.color": palette.ink,
+        "legend.frameon": False,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.prop_cycle": cycler(color=palette.series),
+        "font.size": 10.5,
+        "lines.linewidth": 1.6,
+        "lines.markersize": 5,
+        "figure.constrained_layout.use": True,
+    }
+    with mpl.rc_context(settings):
+        figure = _checks.instance("what draw returns", draw(palette), Figure, "a matplotlib figure")
+        stream = io.BytesIO()
+        figure.savefig(stream, format="svg", metadata={"Date": None}, transparent=True)
+        plt.close(figure)
+    return stream.getvalue()
+
+
+def to_csv(numbers: Mapping[str, Sequence[Any]]) -> str:
+    """Return columns as CSV text, numbers with all their digits.
+
+    Raises
+    ------
+    ValueError
+        If columns differ in length or hold NaN; an empty cell is written for None.
+    """
+    _checks.instance("numbers", numbers, Mapping, "a mapping from names to columns")
+    columns = {
+        _checks.text("a name in numbers", name): list(
+            np.asarray(_checks.listed(f"numbers[{name!r}]", values, "values"), dtype=object)
+        )
+        for name, values in numbers.items()
+    }
+    lengths = {name: len(values) for name, values in columns.items()}
+    if len(set(lengths.values())) != 1:
+        raise ValueError(f"numbers has columns of different lengths {lengths}: give one value a row in each")
+    for name, values in columns.items():
+        if any(isinstance(v, (float, np.floating)) and not np.isfinite(v) for v in values):
+            raise ValueError(f"numbers[{name!r}] holds a value that is not finite: leave it out or give None")
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    return stream.getvalue()
+
+
+def compare(
+    axes: Axes,
+    palette: Palette,
+    predicted: Mapping[str, tuple[Any, Any]],
+    measured: Mapping[str, tuple[Any, Any, Any]],
+    *,
+    gap_at: float | None = None,
+) -> None:
+    """Draw predictions as lines and measurements as markers with error bars, one colour and shape a label.
+
+    Parameters
+    ----------
+    axes : Axes
+        Where to draw.
+    palette : Palette
+        Colours of the background.
+    predicted : mapping of str to (x, y)
+        Lines by label.
+    measured : mapping of str to (x, mean, standard error)
+        Markers by label; a label that is predicted too has its colour.
+    gap_at : float, optional
+        Where lines are interrupted, such as at a pole of the prediction.
+    """
+    from matplotlib.axes import Axes
+
+    _checks.instance("axes", axes, Axes, "matplotlib axes")
+    _checks.instance("palette", palette, Palette, "a Palette")
+    predicted, measured = _points("predicted", predicted, 2), _points("measured", measured, 3)
+    if gap_at is not None:
+        gap_at = _checks.real("gap_at", gap_at)
+    labels = list(dict.fromkeys([*predicted, *measured]))
+    for index, label in enumerate(labels):
+        colour = palette.series[index % len(palette.series)]
+        if label in predicted:
+            x, y = (np.asarray(values, dtype=float) for values in predicted[label])
+            dash = DASHES[index % len(DASHES)]
+            if gap_at is not None and x.min() < gap_at < x.max():
+                y = np.insert(y, np.searchsorted(x, gap_at), np.nan)
+                x = np.insert(x, np.searchsorted(x, gap_at), gap_at)
+            axes.plot(x, y, color=colour, linestyle=dash, label=f"{label}, predicted")
+        if label in measured:
+            x, mean, error = measured[label]
+            axes.errorbar(
+                x, mean, yerr=error, color=colour, marker=MARKERS[index % len(MARKERS)], linestyle="none",
+                markerfacecolor="none", elinewidth=1, capsize=2, label=f"{label}, measured",
+            )  # fmt: skip
+
+
+def _points(name: str, given: Any, count: int) -> Mapping[str, Any]:
+    """Return a mapping from labels to `count` columns of one length, entries of which may be missing."""
+    _checks.instance(name, given, Mapping, "a mapping from labels to columns")
+    for label, values in given.items():
+        what = f"{name}[{_checks.text(f'a label of {name}', label)!r}]"
+        found = [_checks.listed(what, column, "values") for column in _checks.listed(what, values, "columns")]
+        if len(found) != count or len({len(column) for column in found}) > 1:
+            raise ValueError(f"{what} has columns of lengths {[len(c) for c in found]}: give {count} of one length")
+        for column in found:
+            _checks.real_numbers(what, [np.nan if entry is None else entry for entry in column])
+    return given
+
+
+def columns(
+    x_name: str,
+    y_name: str,
+    predicted: Mapping[str, tuple[Any, Any]],
+    measured: Mapping[str, tuple[Any, Any, Any]],
+) -> dict[str, list[Any]]:
+    """Return the numbers that `compare` draws as columns for `show`: a row for each point, predicted or measured.
+
+    Parameters
+    ----------
+    x_name, y_name : str
+        Names of the columns of the two axes.
+    predicted, measured : mapping
+        As for `compare`.
+
+    Raises
+    ------
+    ValueError
+        If there is no point.
+    """
+    names = ("kind", "label", _checks.text("x_name", x_name), _checks.text("y_name", y_name), "standard_error")
+    predicted, measured = _points("predicted", predicted, 2), _points("measured", measured, 3)
+    rows = [("predicted", label, x, y, None) for label, xy in predicted.items() for x, y in zip(*xy, strict=True)]
+    rows += [("measured", label, *row) for label, xye in measured.items() for row in zip(*xye, strict=True)]
+    if not rows:
+        raise ValueError("predicted and measured are empty: give at least one point")
+    return {name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}

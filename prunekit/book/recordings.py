@@ -1,0 +1,241 @@
+"""Recorded runs: what a page found at a setting that takes too long for every build, kept small in the package.
+
+A recording is made from a finished run of the page's own notebook (``prunekit runs record``) and holds the run's
+``run.json``, the numbers behind its figures as CSV, and what its checks and reports left behind. A page draws these
+numbers next to what it computes live; the verdicts are computed again from the recorded numbers, never stored.
+``SHA256SUMS`` holds the files' checksums as ``sha256sum --check`` reads them; a file that differs is never read.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from prunekit import _checks
+from prunekit._disk import files
+from prunekit.book import claims, paths
+
+RUN, RECORDS, SUMS = "run.json", "records.json", "SHA256SUMS"
+
+
+class MissingRecordingError(LookupError):
+    """There is no such recording; the message names those there are."""
+
+
+class DamagedRecordingError(ValueError):
+    """A recording is not as it was made; the message names the files."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recorded run of a page.
+
+    Attributes
+    ----------
+    page
+        The page's name, such as ``hessian-bias/initialization``.
+    label
+        Which of the page's recordings.
+    folder
+        Where its files are.
+    """
+
+    page: str
+    label: str
+    folder: Path
+
+    @cached_property
+    def run(self) -> dict[str, Any]:
+        """The run's ``run.json``: key, commit, versions, device, data, times, memory."""
+        return json.loads(self._text(RUN))
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Every parameter of the run."""
+        return self.run["parameters"]
+
+    @property
+    def provenance(self) -> str:
+        """When, how long, on what and from which commit, in words."""
+        device = self.run["device"]
+        return (
+            f"recorded {self.run['finished'][:10]} in {self.run['wall_time_s'] / 60:.0f} min on {device['kind']} "
+            f"{device['name']}, commit {self.run['commit'] or 'unknown'}"
+        )
+
+    @property
+    def figures(self) -> list[str]:
+        """Names of the figures whose numbers were kept."""
+        return sorted(path.stem for path in self.folder.glob("*.csv"))
+
+    def numbers(self, figure: str) -> dict[str, list[Any]]:
+        """Return the columns behind a figure, as they were given to `prunekit.book.plotting.show`.
+
+        A column in which every cell that is not empty is a number is a column of numbers, one of only True and
+        False a column of flags; an empty cell is None.
+
+        Raises
+        ------
+        ValueError
+            If there is no such figure; those there are, are named.
+        DamagedRecordingError
+            If its numbers are not those that were recorded.
+        """
+        if _checks.text("figure", figure) not in self.figures:
+            raise ValueError(f"figure is {figure!r}: the recording has {', '.join(self.figures) or 'none'}")
+        names, *rows = csv.reader(io.StringIO(self._text(f"{figure}.csv"), newline=""))
+        return {name: _typed([row[k] for row in rows]) for k, name in enumerate(names)}
+
+    @cached_property
+    def _records(self) -> list[dict[str, Any]]:
+        return json.loads(self._text(RECORDS))
+
+    def _text(self, name: str) -> str:
+        """Return a file's text, its checksum compared with the one that was recorded."""
+        try:
+            content = (self.folder / name).read_bytes()
+            listed = (self.folder / SUMS).read_bytes().splitlines()
+        except FileNotFoundError as error:
+            raise _damaged(self.folder, f"{Path(error.filename).name} is missing") from None
+        if _line(name, content).encode() not in listed:
+            raise _damaged(self.folder, f"{name} changed")
+        return content.decode()
+
+    @property
+    def reports(self) -> dict[str, Any]:
+        """Everything that the run reported, by name."""
+        found = [r["values"] for r in self._records if r["kind"] == "report"]
+        return {name: value for values in found for name, value in values.items()}
+
+    @property
+    def checks(self) -> list[dict[str, Any]]:
+        """The records of the run's checks, their verdicts computed now."""
+        kept = [r for r in self._records if r["kind"] == "claim"]
+        return [r | {"verdict": claims.verdict(r), "recorded": self.run["key"]} for r in kept]
+
+    def show_checks(self, *ids: str, mark: str = "") -> None:
+        """Show the run's checks of some claims as `prunekit.check` would, each said to be recorded.
+
+        Parameters
+        ----------
+        ids
+            Claims or errata; all that the run checked where none is given.
+        mark
+            What has to be said of the run wherever a verdict on it stands, such as "predictions not resolved".
+
+        Raises
+        ------
+        ValueError
+            If the run did not check one of them; those that it did are named.
+        """
+        checked = list(dict.fromkeys(r["claim"] for r in self.checks))
+        missing = [i for i in ids if i not in checked]
+        if missing:
+            raise ValueError(f"the recorded run did not check {missing[0]!r}: it checked {', '.join(checked)}")
+        for record in self.checks:
+            if not ids or record["claim"] in ids:
+                run = f"recorded run ({mark})" if mark else "recorded run"
+                said = record | {"what": f"{run}: {record['what']}"}
+                claims.show_record(said, claims.badge(said), claims.sentence(said))
+
+
+def has(page: str, label: str) -> bool:
+    """Tell whether a page has a recording of that label."""
+    folder = paths.RECORDED / _checks.text("page", page) / _checks.text("label", label)
+    if "\0" in page + label:
+        raise ValueError("page or label holds a character that no path has: give names such as available() lists")
+    files.recover(folder)
+    return (folder / RUN).is_file()
+
+
+def recording(page: str, label: str) -> Recording:
+    """Return a recorded run of a page.
+
+    Parameters
+    ----------
+    page
+        The page's name, such as ``hessian-bias/initialization``.
+    label
+        Which of its recordings.
+
+    Raises
+    ------
+    MissingRecordingError
+        If there is none; those there are, are named.
+    DamagedRecordingError
+        If a file of it was changed, is missing, or was added since.
+
+    Examples
+    --------
+    >>> recording("hessian-bias/initialization", "mnist").parameters["data"]
+    'mnist'
+    """
+    if not has(page, label):
+        known = ", ".join(f"{p!r}, {name!r}" for p, name in available()) or "none"
+        raise MissingRecordingError(f"there is no recording of label {label!r} of page {page!r}; there are: {known}")
+    folder = paths.RECORDED / page / label
+    listed = (folder / SUMS).read_bytes() if (folder / SUMS).is_file() else b""
+    if sums(folder).encode() != listed:
+        there, wanted = set(sums(folder).encode().splitlines()), set(listed.splitlines())
+        names = sorted({line.split(b"  ", 1)[-1].decode(errors="replace") for line in there ^ wanted})
+        raise _damaged(folder, f"{', '.join(names[:5]) or SUMS} changed")
+    return Recording(page, label, folder)
+
+
+def find(page: str, label: str) -> Recording | None:
+    """Return a recorded run of a page, or None where there is none; either way it prints a line that says so."""
+    if has(page, label):
+        found = recording(page, label)
+        print(f"Drawn beside the live results: {label}, {found.provenance}.")
+        return found
+    print(f"No run {label!r} of this page is recorded in this copy: only the live results are drawn.")
+    return None
+
+
+def available() -> list[tuple[str, str]]:
+    """Return page and label of every recording, in order."""
+    for page in {f.parent.parent for f in _runs()}:
+        for folder in files.waiting(page):
+            files.recover(folder)
+    found = [f.parent.relative_to(paths.RECORDED) for f in _runs()]
+    return [(f.parent.as_posix(), f.name) for f in found if not f.name.startswith(".")]
+
+
+def _runs() -> list[Path]:
+    return [f for f in files.below(paths.RECORDED) if f.name == RUN]
+
+
+def sums(folder: Path) -> str:
+    """Return the checksums of a folder's files as they are now, as ``SHA256SUMS`` keeps them."""
+    files = sorted(f for f in folder.iterdir() if f.is_file() and f.name != SUMS and not f.name.startswith("."))
+    return "".join(f"{_line(f.name, f.read_bytes())}\n" for f in files)
+
+
+def _line(name: str, content: bytes) -> str:
+    return f"{hashlib.sha256(content).hexdigest()}  {name}"
+
+
+def _damaged(folder: Path, what: str) -> DamagedRecordingError:
+    where = folder.relative_to(paths.RECORDED).as_posix() if folder.is_relative_to(paths.RECORDED) else folder.name
+    return DamagedRecordingError(
+        f"recording {where} is damaged: {what}; take {folder} from a fresh copy of prunekit, or record the run again"
+    )
+
+
+def _typed(cells: list[str]) -> list[Any]:
+    """Return a column of CSV cells as numbers or flags where all are; empty cells as None."""
+    filled = [c for c in cells if c]
+    if filled and all(c in ("True", "False") for c in filled):
+        return [c == "True" if c else None for c in cells]
+    try:
+        numbers = {c: int(c) if re.fullmatch(r"[+-]?\d+", c) else float(c) for c in filled}
+    except ValueError:
+        return [c or None for c in cells]
+    return [numbers[c] if c else None for c in cells]

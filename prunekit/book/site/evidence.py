@@ -1,0 +1,161 @@
+"""What the executed chapters say about each claim of the ledger."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from prunekit.book import claims, paths
+from prunekit.book.runs import batch
+from prunekit.book.runs.execution import Job
+from prunekit.book.runs.notebooks import Notebook, Refused, read
+from prunekit.book.runs.store import Run
+
+
+@dataclass(frozen=True)
+class Page:
+    """A chapter's page at one scale: its notebook, the run it needs, and that run where there is one."""
+
+    notebook: Notebook
+    job: Job
+    run: Run | None
+
+    @property
+    def name(self) -> str:
+        """``overparameterization/linear-gaussian``."""
+        return self.notebook.name
+
+    @property
+    def document(self) -> str:
+        """The page's Sphinx document name."""
+        return f"chapters/{self.name}"
+
+    @cached_property
+    def records(self) -> list[dict[str, Any]]:
+        """Records of `check` in the page's run, with the anchor of each; empty if the run failed or is missing."""
+        if not self.run or not self.run.finished:
+            return []
+        found = [r for r in claims.records(self.run.notebook()) if r["kind"] == "claim"]
+        seen: dict[str, int] = {}
+        for record in found:
+            count = seen[record["claim"]] = seen.get(record["claim"], 0) + 1
+            record |= {
+                "page": self.name,
+                "document": self.document,
+                "anchor": anchor(self.name, record["claim"], count),
+            }
+        return found
+
+
+def anchor(page: str, claim: str, count: int) -> str:
+    """Return the label of the `count`-th check of a claim on a page; a claim may be tested on several."""
+    return re.sub("[/.]", "-", f"evidence-{page}-{claim}-{count}")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The chapters' runs at one scale."""
+
+    scale: str
+    pages: Sequence[Page]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row for each claim and erratum of the ledger, in its order, with verdict and records."""
+        records = [r for page in self.pages for r in page.records]
+        book = claims.ledger()
+        unknown = {r["claim"] for r in records} - {*book.claims, *book.errata}
+        if unknown:
+            raise Refused(
+                f"runs record {', '.join(sorted(unknown))}, not in the ledger: mend the page and run it again"
+            )
+        rows = []
+        for entry in [*book.claims.values(), *book.errata.values()]:
+            mine = [r for r in records if r["claim"] == entry.id]
+            rows.append(
+                {
+                    "id": entry.id,
+                    "paper": entry.paper,
+                    "place": entry.place,
+                    "statement": entry.statement,
+                    "kind": "erratum" if entry.right else entry.kind,
+                    "right": entry.right,
+                    "verdict": claims.worst(r["verdict"] for r in mine),
+                    "records": mine,
+                }
+            )
+        return rows
+
+
+def chapters() -> list[Path]:
+    """Return the chapters' notebooks in the order of the table of contents.
+
+    Raises
+    ------
+    Refused
+        If ``_toc.yml`` names a chapter that has no notebook.
+    """
+    import yaml
+
+    toc = yaml.safe_load(paths.TOC.read_text(encoding="utf-8"))
+    found = [paths.ROOT / f"{name}.md" for name in _files(toc) if name.startswith("chapters/")]
+    missing = [str(p) for p in found if not p.exists()]
+    if missing:
+        raise Refused(f"_toc.yml names {', '.join(missing)}, which does not exist")
+    return found
+
+
+def _files(node: Any) -> list[str]:
+    """Return every ``file:`` below a node of the table of contents, in order."""
+    if isinstance(node, list):
+        return [name for item in node for name in _files(item)]
+    if isinstance(node, dict):
+        own = [node["file"]] if "file" in node else []
+        return own + [name for key, value in node.items() if key != "file" for name in _files(value)]
+    return []
+
+
+def wanted(scale: str, only: str | None = None) -> list[Page]:
+    """Return the chapters' pages at a scale, with the runs that exist.
+
+    Parameters
+    ----------
+    scale
+        ``smoke``, ``laptop`` or ``paper``.
+    only
+        The name of a single page; all when None.
+
+    Raises
+    ------
+    Refused
+        If there is no page of that name; the ones there are, are named.
+    """
+    notebooks = [read(path) for path in chapters()]
+    if only is not None:
+        name = only.removeprefix("chapters/").removesuffix(".md")
+        chosen = [n for n in notebooks if n.name == name]
+        if not chosen:
+            raise Refused(f"page {only!r} is not in the book; its pages: {', '.join(n.name for n in notebooks)}")
+        notebooks = chosen
+    pages = []
+    for notebook in notebooks:
+        first = notebook.node.cells[0] if notebook.node.cells else None
+        if first is None or first.cell_type != "markdown" or not first.source.startswith("# "):
+            raise Refused(f"page {notebook.name} has to begin with its title, '# …'")
+        paper = notebook.settings.get("paper")
+        if paper not in claims.ledger().papers:
+            raise Refused(
+                f"page {notebook.name} names paper {paper!r} in its front matter (prunekit: {{paper: …}}); "
+                f"give one of {', '.join(claims.ledger().papers)}"
+            )
+        job = batch.job(notebook, {"scale": scale}, paths.RUNS / notebook.name)
+        pages.append(Page(notebook, job, job.store.finished(job.key)))
+    return pages
+
+
+def collect(scale: str) -> Evidence:
+    """Return the evidence of the runs that exist at a scale; nothing is executed."""
+    return Evidence(scale, wanted(scale))

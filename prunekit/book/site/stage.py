@@ -1,0 +1,146 @@
+"""The book as Sphinx will read it: today's prose with the outputs of the runs, in a fresh folder.
+
+Editing a sentence therefore executes nothing: the key of a run covers code, not prose, and the outputs are laid
+under the prose as it is now.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from prunekit.book import paths
+from prunekit.book.runs import tags
+from prunekit.book.runs.store import Run
+from prunekit.book.site import cards, error_bars, generated
+from prunekit.book.site.evidence import Evidence, Page
+from prunekit.book.site.words import without_paths
+
+
+def stage(evidence: Evidence, folder: Path, *, whole: bool = True) -> None:
+    """Write the book into `folder`, which must not exist.
+
+    Parameters
+    ----------
+    evidence
+        The pages to show, each with its run, finished or failed; one without a run says that it is being computed.
+    folder
+        Where to write.
+    whole
+        Whether these are all the book's pages; else the others are left out of the table of contents.
+    """
+    shutil.copytree(paths.BOOK, folder / "book", ignore=shutil.ignore_patterns("claims.yml", "*.json", "__pycache__"))
+    shutil.copy(paths.CONFIG, folder)
+    _write_toc(folder, None if whole else [page.document for page in evidence.pages])
+    (folder / "downloads").mkdir()
+    for page in evidence.pages:
+        shown = compose(page, page.run) if page.run else _unexecuted(page)
+        _write(folder / f"{page.document}.ipynb", shown)
+        _write(folder / "downloads" / f"{page.name.replace('/', '-')}.ipynb", page.notebook.node)
+    (folder / "book" / "scorecard.md").write_text(generated.scorecard(evidence), encoding="utf-8")
+    (folder / "book" / "errata.md").write_text(generated.errata(evidence), encoding="utf-8")
+    bars = folder / "book" / "error-bars.md"
+    bars.write_text(error_bars.kept_page(bars.read_text(encoding="utf-8"), paths.BUILD / "error-bars.md"), "utf-8")
+
+
+def _write(path: Path, node: Any) -> None:
+    import nbformat
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(node, path)
+
+
+def _write_toc(folder: Path, only: Sequence[str] | None) -> None:
+    import yaml
+
+    toc = yaml.safe_load(paths.TOC.read_text(encoding="utf-8"))
+    if only is not None:
+        for part in toc["parts"]:
+            part["chapters"] = [
+                c for c in part["chapters"] if not c["file"].startswith("chapters/") or c["file"] in only
+            ]
+        toc["parts"] = [part for part in toc["parts"] if part["chapters"]]
+    (folder / "_toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
+
+
+def compose(page: Page, run: Run) -> Any:
+    """Return the page as a notebook: prose of today, outputs of the run, and the cards about both."""
+    node = copy.deepcopy(page.notebook.node)
+    executed = [(i, c) for i, c in enumerate(run.notebook().cells) if c.cell_type == "code"]
+    injected = [c for _, c in executed if tags.has(c, tags.INJECTED)]
+    executed = [(i, c) for i, c in executed if not tags.has(c, tags.INJECTED)]
+    cells: list[Any] = []
+    code = 0
+    for cell in node.cells:
+        if cell.cell_type == "code":
+            if code < len(executed):  # a run that died early has fewer
+                index, done = executed[code]
+                cell["outputs"] = [_without_paths(output) for output in done.outputs]
+                cell["execution_count"] = done.execution_count
+                cells += _targets(page, index)
+            cells.append(cell)
+            if tags.has(cell, tags.PARAMETERS):
+                cells += [_clean(c) for c in injected]
+            code += 1
+        else:
+            cells.append(cell)
+    node.cells = _with_cards(page, run, cells)
+    node.metadata = {"kernelspec": node.metadata["kernelspec"]} | _looks(node.metadata)
+    return node
+
+
+def _unexecuted(page: Page) -> Any:
+    """Return the page without outputs, under a card that says why."""
+    node = copy.deepcopy(page.notebook.node)
+    node.cells = [_under_title(node.cells[0], cards.waiting()), *node.cells[1:]]
+    node.metadata = {"kernelspec": node.metadata["kernelspec"], **_looks(node.metadata)}
+    return node
+
+
+def _looks(metadata: Any) -> dict[str, Any]:
+    """Return what a page says to MyST-NB about its looks; what it says about execution the run has followed."""
+    kept = {k: v for k, v in metadata.get("mystnb", {}).items() if not k.startswith("execution_")}
+    return {"mystnb": kept} if kept else {}
+
+
+def _without_paths(output: Any) -> Any:
+    """Return a cell's output with this machine's folders cut out of tracebacks and warnings."""
+    if output.output_type == "error":
+        output.evalue, output.traceback = without_paths(output.evalue), [without_paths(t) for t in output.traceback]
+    elif output.output_type == "stream" and output.name == "stderr":
+        output.text = without_paths(output.text)
+    return output
+
+
+def _targets(page: Page, index: int) -> list[Any]:
+    """Return the anchors to put before a code cell, one for each claim that the run's cell `index` checks."""
+    labels = [f"({record['anchor']})=" for record in page.records if record["cell"] == index]
+    return [_markdown("\n".join(labels))] if labels else []
+
+
+def _clean(cell: Any) -> Any:
+    cell.metadata = {"tags": [tags.INJECTED]}
+    return cell
+
+
+def _with_cards(page: Page, run: Run, cells: list[Any]) -> list[Any]:
+    """Put the head card under the title and the running instructions at the end."""
+    card = cards.head(page, run) if run.finished else cards.failure(run)
+    return [_under_title(cells[0], card), *cells[1:], _markdown(cards.tail(page, run))]
+
+
+def _under_title(cell: Any, card: str) -> Any:
+    title, _, rest = cell.source.partition("\n")
+    first = copy.deepcopy(cell)
+    first.source = f"{title}\n\n{card}\n{rest}"
+    return first
+
+
+def _markdown(source: str) -> Any:
+    import nbformat
+
+    return nbformat.v4.new_markdown_cell(source, id=f"pk-{hashlib.sha256(source.encode()).hexdigest()[:12]}")

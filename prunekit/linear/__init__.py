@@ -1,0 +1,49 @@
+"""Linear Gaussian problems: the law of their least-squares solutions, and what pruning them costs (chang; li).
+
+`LinearGaussian` is a problem, `characterize` its law, `min_norm`, `ridge`, `retrain` and `width_sweep` are solvers on
+data, `Magnitude`, `Hessian`, `Oracle` and others say what is kept, and `predicted_risks` and `measured_risks` set the
+law beside the solvers. `prunekit.linear.random_features` finds the problem that stands for random features.
+"""
+
+from prunekit.linear.law import MinNormLaw, characterize
+from prunekit.linear.least_squares import min_norm, retrain, ridge, width_sweep
+from prunekit.linear.problem import LinearGaussian
+from prunekit.linear.risks import measured_risks, predicted_risks
+from prunekit.linear.strategies import (
+    HardThreshold,
+    Hessian,
+    Magnitude,
+    OptimalBrainSurgeon,
+    Oracle,
+    SoftThreshold,
+    Strategy,
+    TwoOfFour,
+    UniformQuantizer,
+    prune,
+    support,
+)
+from prunekit.linear.truncated import interval_moments
+
+__all__ = [
+    "HardThreshold",
+    "Hessian",
+    "LinearGaussian",
+    "Magnitude",
+    "MinNormLaw",
+    "OptimalBrainSurgeon",
+    "Oracle",
+    "SoftThreshold",
+    "Strategy",
+    "TwoOfFour",
+    "UniformQuantizer",
+    "characterize",
+    "interval_moments",
+    "measured_risks",
+    "min_norm",
+    "predicted_risks",
+    "prune",
+    "retrain",
+    "ridge",
+    "support",
+    "width_sweep",
+]

@@ -1,0 +1,400 @@
+"""Pruning and compressing a vector of coefficients.
+
+A strategy is a small frozen object that says what is kept: `Magnitude(s)`, `Hessian(s)`, `Oracle(s)` and
+`OptimalBrainSurgeon(s)` keep exactly s coefficients, `TwoOfFour()` two of each four neighbours,
+`HardThreshold(t)`, `SoftThreshold(t)` and `UniformQuantizer(bits, limit)` act on each coefficient by itself.
+`prune` applies a strategy, `support` returns the positions that survive. Ties are broken by the lowest index,
+so counts are exact. The law of the pruned risk is in `prunekit.linear.law`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from prunekit import _checks
+from prunekit._checks import Floats, Integers
+
+if TYPE_CHECKING:
+    from prunekit.linear import LinearGaussian
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _Count:
+    """A strategy that keeps exactly s coefficients."""
+
+    s: int
+
+    def __post_init__(self) -> None:
+        """Refuse what is not a positive count."""
+        object.__setattr__(self, "s", _checks.count("s", self.s))
+
+
+@dataclass(frozen=True)
+class Magnitude(_Count):
+    """Keep the s coefficients of largest |b_i|.
+
+    Source: chang, Section 2, magnitude-based pruning; li, Definitions 2.2 and 2.3.
+    """
+
+
+@dataclass(frozen=True)
+class Hessian(_Count):
+    """Keep the s coefficients of largest Σ_ii b_i² (optimal brain damage); needs the variances Σ_ii.
+
+    Source: chang, Section 2, Hessian-based pruning, with the empirical Σ̂_ii, the mean square of feature i;
+    li, Definitions 2.2 and 2.3.
+    """
+
+
+@dataclass(frozen=True)
+class Oracle(_Count):
+    """Keep the s coefficients with the largest latent saliency Σ_ii β_i²; needs the problem.
+
+    For diagonal Σ and s < n these are the s features whose own fit has the least expected risk.
+    Source: chang, equation (4).
+    """
+
+
+@dataclass(frozen=True)
+class OptimalBrainSurgeon(_Count):
+    """Remove coefficients one at a time, re-optimizing the others in the quadratic model each time.
+
+    The next to go has the least saliency b_q² / (2 [Σ⁻¹]_qq); the others move by -b_q [Σ⁻¹]_:q / [Σ⁻¹]_qq,
+    with Σ⁻¹ that of the features still alive. Needs a positive definite covariance; for a diagonal one it is
+    `Hessian`.
+    Source: Hassibi and Stork (1993), named in chang, Section 2.
+    """
+
+
+@dataclass(frozen=True)
+class TwoOfFour:
+    """Keep the two largest |b_i| of each four consecutive coefficients (2:4 structured sparsity)."""
+
+
+@dataclass(frozen=True)
+class HardThreshold:
+    """Keep the coefficients with |b_i| > t, t in units of b.
+
+    Source: chang, Section 5.2, the function before equation (13).
+    """
+
+    t: float
+
+    def __post_init__(self) -> None:
+        """Refuse a negative threshold."""
+        object.__setattr__(self, "t", _checks.scalar("t", self.t))
+
+
+@dataclass(frozen=True)
+class SoftThreshold(HardThreshold):
+    """Shrink each coefficient towards 0 by t and stop at 0: sign(b_i) max(|b_i| - t, 0)."""
+
+
+@dataclass(frozen=True)
+class UniformQuantizer:
+    """Round to the nearest of 2^bits levels, the middles of equal cells of [-limit, limit]; clip outside.
+
+    The levels (mid-rise: 0 is none of them) are -limit + (k + 1/2) step, step = 2 limit / 2^bits, k = 0 …
+    2^bits - 1.
+    """
+
+    bits: int
+    limit: float
+
+    def __post_init__(self) -> None:
+        """Refuse no bits, more levels than anyone sums over, and an empty range."""
+        object.__setattr__(self, "bits", _checks.count("bits", self.bits, 1, 16, high_is="65536 levels"))
+        object.__setattr__(self, "limit", _checks.scalar("limit", self.limit, positive=True))
+
+    @property
+    def step(self) -> float:
+        """Width of a cell."""
+        return 2.0 * self.limit / 2**self.bits
+
+    @property
+    def levels(self) -> Floats:
+        """The 2^bits values that survive, ascending."""
+        return self.step * (np.arange(2**self.bits) - 2 ** (self.bits - 1) + 0.5)
+
+
+Strategy = Magnitude | Hessian | Oracle | OptimalBrainSurgeon | TwoOfFour | HardThreshold | UniformQuantizer
+_STRATEGIES = (_Count, TwoOfFour, HardThreshold, UniformQuantizer)
+
+
+def prune(
+    coefficients: ArrayLike,
+    strategy: Strategy,
+    *,
+    variances: ArrayLike | None = None,
+    problem: LinearGaussian | None = None,
+    covariance: ArrayLike | None = None,
+) -> Floats:
+    """Return a pruned (or compressed) copy of coefficients.
+
+    Parameters
+    ----------
+    coefficients : (p,) or (m, p) array
+        One vector, or m that are pruned each by itself.
+    strategy : Strategy
+        What is kept; see the module's list.
+    variances : (p,) array, optional
+        Diagonal of the covariance for `Hessian`, for example the mean squares of the features.
+    problem : LinearGaussian, optional
+        Supplies what was not given: `variances`, `covariance`, and the saliencies of `Oracle`.
+    covariance : (p,) or (p, p) array, optional
+        Covariance for `OptimalBrainSurgeon`; its diagonal serves `Hessian`.
+
+    Returns
+    -------
+    array of the shape of `coefficients`
+        With s nonzeros a row at most, and s positions kept exactly, where the strategy has an s.
+
+    Raises
+    ------
+    ValueError
+        If s exceeds p, if the strategy lacks what it needs, if `TwoOfFour` meets a p that 4 does not divide.
+    """
+    found = _coefficients(coefficients)
+    rows = np.atleast_2d(found)
+    needs = _Needs(rows.shape[1], variances, problem, covariance)
+    check_fit(strategy, needs.p)
+    if isinstance(strategy, OptimalBrainSurgeon):
+        pruned = _surgeon(rows, strategy.s, needs.matrix())
+    elif isinstance(strategy, UniformQuantizer):
+        cell = np.floor(np.clip(rows / strategy.step, -(2.0**20), 2.0**20)) + 2 ** (strategy.bits - 1)
+        pruned = strategy.levels[np.clip(cell, 0, 2**strategy.bits - 1).astype(np.intp)]
+    elif isinstance(strategy, SoftThreshold):
+        pruned = np.sign(rows) * np.maximum(np.abs(rows) - strategy.t, 0.0)
+    else:
+        pruned = np.where(_kept(rows, strategy, needs), rows, 0.0)
+    return pruned.reshape(found.shape)
+
+
+def support(
+    coefficients: ArrayLike,
+    strategy: Strategy,
+    *,
+    variances: ArrayLike | None = None,
+    problem: LinearGaussian | None = None,
+    covariance: ArrayLike | None = None,
+) -> Integers:
+    """Return the positions that survive pruning, ascending.
+
+    Parameters
+    ----------
+    coefficients, strategy, variances, problem, covariance
+        As for `prune`.
+
+    Returns
+    -------
+    (s,) or (m, s) integer array
+        One row for each row of `coefficients`. Where the number kept varies from row to row (thresholds),
+        only one vector can be asked for.
+
+    Raises
+    ------
+    ValueError
+        As for `prune`; and for a quantizer, which keeps no position and drops none.
+    """
+    found = _coefficients(coefficients)
+    rows = np.atleast_2d(found)
+    needs = _Needs(rows.shape[1], variances, problem, covariance)
+    check_fit(strategy, needs.p)
+    if isinstance(strategy, UniformQuantizer):
+        raise ValueError(f"strategy is {strategy}, which has no support: give one that prunes")
+    if isinstance(strategy, HardThreshold) and found.ndim == 2:
+        raise ValueError(f"strategy is {strategy}, whose count varies: give coefficients of shape (p,)")
+    if isinstance(strategy, OptimalBrainSurgeon):
+        kept = _surgeon_alive(rows, strategy.s, needs.matrix())[0]
+    else:
+        kept = _kept(rows, strategy, needs)
+    return np.nonzero(kept)[1].reshape(*found.shape[:-1], -1)
+
+
+def _coefficients(coefficients: ArrayLike) -> Floats:
+    """Check coefficients of shape (p,) or (m, p)."""
+    return _checks.array("coefficients", coefficients, ndim=(1, 2))
+
+
+def check_fit(strategy: Strategy, p: int) -> None:
+    """Refuse what is not a strategy, and a strategy that p coefficients cannot follow.
+
+    Raises
+    ------
+    TypeError
+        If it is no strategy.
+    ValueError
+        If its s exceeds p, or 4 does not divide p for `TwoOfFour`.
+    """
+    if not isinstance(strategy, _STRATEGIES) or type(strategy) is _Count:
+        raise TypeError(f"strategy is {_checks.shown(strategy)}: give one of prunekit.linear, such as Magnitude(s)")
+    p = _checks.count("p", p)
+    if isinstance(strategy, _Count):
+        _checks.count("s", strategy.s, 1, p, high_is="the number of coefficients")
+    if isinstance(strategy, TwoOfFour) and p % 4:
+        raise ValueError(f"coefficients has {p} entries a row: give a multiple of 4 for TwoOfFour")
+
+
+@dataclass(frozen=True)
+class _Needs:
+    """What a strategy may ask for besides the coefficients, each from the first source that has it."""
+
+    p: int
+    given_variances: ArrayLike | None
+    problem: LinearGaussian | None
+    given_covariance: ArrayLike | None
+
+    def __post_init__(self) -> None:
+        """Refuse a problem of another size."""
+        from prunekit.linear import LinearGaussian
+
+        if self.problem is not None:
+            _checks.instance("problem", self.problem, LinearGaussian, "a LinearGaussian")
+        if self.given_variances is not None:
+            self.variances()
+        if self.given_covariance is not None:
+            self._covariance  # noqa: B018
+        if self.problem is not None and self.problem.p != self.p:
+            raise ValueError(
+                f"problem has {self.problem.p} features, but coefficients has {self.p}: give one of {self.p}"
+            )
+
+    def variances(self) -> Floats:
+        """Return the diagonal of the covariance, (p,)."""
+        if self.given_variances is not None:
+            like = f"coefficients has {self.p} features"
+            return _checks.nonnegative_vector("variances", self.given_variances, self.p, like=like)
+        if self.given_covariance is None and self.problem is None:
+            raise ValueError("variances is None, but Hessian pruning weighs with them: give variances or problem")
+        matrix = self.matrix()
+        return matrix if matrix.ndim == 1 else np.diagonal(matrix)
+
+    @cached_property
+    def _covariance(self) -> Floats:
+        """The covariance that was given."""
+        found = _checks.covariance("covariance", self.given_covariance)  # type: ignore[arg-type]
+        if found.shape[0] != self.p:
+            raise ValueError(f"covariance has shape {found.shape}: coefficients has {self.p} features")
+        return found
+
+    def matrix(self) -> Floats:
+        """Return the covariance, (p,) or (p, p)."""
+        if self.given_covariance is not None:
+            return self._covariance
+        if self.problem is None:
+            raise ValueError("covariance is None, but this strategy needs it: give covariance or problem")
+        return self.problem.covariance
+
+    def latent(self) -> Floats:
+        """Return the latent saliencies Σ_ii β_i², (p,); chang, equation (4)."""
+        if self.problem is None:
+            raise ValueError("problem is None, but the oracle knows its beta: give problem")
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = self.problem.variances * self.problem.beta**2
+        return _checks.finite("a latent saliency", found, "the beta of problem")
+
+
+def _kept(rows: Floats, strategy: Strategy, needs: _Needs) -> Mask:
+    """Return which entries of `rows` (m, p) a selecting strategy keeps."""
+    size = np.abs(rows)
+    if isinstance(strategy, HardThreshold):
+        return np.asarray(size > strategy.t)
+    if isinstance(strategy, TwoOfFour):
+        return _largest(size.reshape(-1, 4), 2).reshape(rows.shape)
+    if isinstance(strategy, Oracle):
+        return np.broadcast_to(_largest(needs.latent()[None, :], strategy.s), rows.shape)
+    if isinstance(strategy, Hessian):
+        weights = np.sqrt(needs.variances())
+        size = (size / _unit(size)) * (weights / _unit(weights))  # which only the order counts of, and no overflow
+    return _largest(size, strategy.s)  # type: ignore[union-attr]
+
+
+def largest(saliency: Floats, s: int) -> Mask:
+    """Return a mask of exactly the s largest entries of each row; among equal ones the lowest index is kept.
+
+    Parameters
+    ----------
+    saliency : (m, p) array
+        Finite numbers.
+    s : int
+        From 1 to p.
+
+    Returns
+    -------
+    (m, p) boolean array
+        With s true entries in each row.
+    """
+    table = _checks.array("saliency", saliency, ndim=2)
+    return _largest(table, _checks.count("s", s, 1, table.shape[1], high_is="the number of columns"))
+
+
+def _largest(saliency: Floats, s: int) -> Mask:
+    """Return the mask of `largest`, for numbers that have been judged."""
+    p = saliency.shape[1]
+    if s == p:
+        return np.ones(saliency.shape, dtype=bool)
+    cut = np.partition(saliency, p - s, axis=1)[:, p - s, None]  # the s-th largest
+    kept = saliency > cut
+    tied = saliency == cut
+    room = s - kept.sum(axis=1, keepdims=True)
+    crowded = np.flatnonzero(tied.sum(axis=1) > room[:, 0])
+    tied[crowded] &= np.cumsum(tied[crowded], axis=1) <= room[crowded]
+    return np.asarray(kept | tied)
+
+
+def _surgeon(rows: Floats, s: int, covariance: Floats) -> Floats:
+    """Return the coefficients that `OptimalBrainSurgeon` leaves, (m, p)."""
+    return _surgeon_alive(rows, s, covariance)[1]
+
+
+def _surgeon_alive(rows: Floats, s: int, covariance: Floats) -> tuple[Mask, Floats]:
+    """Return which entries survive the surgeon, and their re-optimized values, each (m, p)."""
+    if covariance.ndim == 1:  # nothing to re-optimize
+        _checks.nonnegative_vector("covariance", covariance)
+        alive = _largest(np.abs(rows) * np.sqrt(covariance), s)
+        return alive, np.where(alive, rows, 0.0)
+    eigenvalues = np.linalg.eigvalsh(covariance)
+    if eigenvalues[0] <= len(covariance) * np.finfo(np.float64).eps * eigenvalues[-1]:
+        raise ValueError(
+            f"covariance is singular (least eigenvalue {eigenvalues[0]:.3g}): give a positive definite one, "
+            "for example with a small multiple of the identity added"
+        )
+    # In units of powers of 2, which cost no digit, no square leaves the range of double precision.
+    inverse = np.asarray(np.linalg.inv(covariance / _unit(covariance)), dtype=np.float64)
+    alive, values = np.ones(rows.shape, dtype=bool), rows.copy()
+    for row in range(len(rows)):
+        unit = _unit(rows[row])
+        alive[row], found = _operate(rows[row] / unit, s, inverse)
+        values[row] = found * unit
+    return alive, _checks.finite("a coefficient", values, "coefficients or covariance")
+
+
+def _unit(values: Floats) -> float:
+    """Return the power of 2 at or below the largest modulus, 1 where all are 0."""
+    top = float(np.abs(values).max())
+    return float(np.ldexp(1.0, int(np.frexp(top)[1]) - 1)) if top else 1.0
+
+
+def _operate(coefficients: Floats, s: int, inverse: Floats) -> tuple[Mask, Floats]:
+    """Run the surgeon on one vector (p,), given the inverse covariance (p, p)."""
+    alive = np.ones(coefficients.size, dtype=bool)
+    values, inverse = coefficients.copy(), inverse.copy()
+    for _ in range(coefficients.size - s):
+        diagonal = np.where(alive, np.diagonal(inverse), 1.0)
+        saliency = np.where(alive, values**2 / diagonal, np.inf)
+        # Of equal saliencies the last goes, so that the lowest index is kept, as everywhere.
+        gone = coefficients.size - 1 - int(np.argmin(saliency[::-1]))
+        column = inverse[:, gone] / inverse[gone, gone]
+        values -= values[gone] * column
+        inverse -= np.outer(column, inverse[gone])  # the inverse of Σ without the row and column that went
+        alive[gone] = False
+        values[gone] = 0.0
+        inverse[gone], inverse[:, gone] = 0.0, 0.0
+    return alive, np.where(alive, values, 0.0)

@@ -1,0 +1,331 @@
+"""What importance, scores and masks ask of a torch module: its parameters by name, parts of them, batches, a seed.
+
+A place in a network is spelled in one of four ways, wherever a function takes `where`: the name of a parameter
+("0.weight") or of a module ("0": all its parameters), or several; a mapping from parameter names to bool tensors
+of the parameter's shape or to flat positions in it; flat positions in the vector of all parameters; None for
+everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.modules.conv import _ConvNd
+from torch.nn.utils import parametrize
+
+from prunekit import _checks
+from prunekit._checks import Seed
+from prunekit.nets.convolutions import surviving
+
+Batch = tuple[Any, Tensor]
+Data = Batch | Iterable[Batch]
+Loss = Callable[[Tensor, Tensor], Tensor]
+Names = str | Iterable[str]
+State = Mapping[str, Tensor]  # parameters and buffers by name
+Where = Names | Mapping[str, Any] | Iterable[int] | Tensor | None
+
+
+def parameters(model: nn.Module, names: Names | None = None, *, called: str = "parameters") -> dict[str, Tensor]:
+    """Return parameters by name, detached, in the model's order; `names` may name modules too.
+
+    The tensors share their memory with the model's. `called` is what the caller calls the names.
+
+    Raises
+    ------
+    TypeError
+        If `model` is no module or `names` are no strings.
+    ValueError
+        If the model has no parameters, or a name is none of it.
+    """
+    found = {name: p.detach() for name, p in module(model).named_parameters()}
+    if not found:
+        raise ValueError("model has no parameters: give a module that has")
+    if names is None:
+        return found
+    wanted = [names] if isinstance(names, str) else _checks.listed(called, names, "names of parameters or modules")
+    if not all(isinstance(name, str) for name in wanted):
+        raise TypeError(f"{called} holds {_checks.shown(wanted)}: give names of parameters or modules")
+    chosen = {member for name in wanted for member in _members(model, name, found, called)}
+    if not chosen:
+        raise ValueError(f"{called} is empty: give at least one parameter's or module's name")
+    return {name: p for name, p in found.items() if name in chosen}
+
+
+def _members(model: nn.Module, name: str, found: Mapping[str, Tensor], called: str) -> list[str]:
+    """Return the parameters a name stands for: itself, or those of the module so called."""
+    if name in found:
+        return [name]
+    members = [other for other in found if other.startswith(f"{name}.")]
+    if members and ".parametrizations" not in members[0].removeprefix(name):
+        return members
+    masked = any(parametrize.is_parametrized(part) for part in model.modules())
+    hint = "bake its mask first, if it carries one" if masked else f"give one of {', '.join(found)}"
+    raise ValueError(f"{called} holds {name!r}, which is no parameter of the model: {hint}")
+
+
+_parameters = parameters  # under a name that an argument does not hide
+
+
+def prunable(model: nn.Module, parameters: Names | None = None) -> dict[str, Tensor]:
+    """Return the parameters a mask would cover, detached, in the model's order.
+
+    Parameters
+    ----------
+    model : Module
+        Any torch module; one that carries a mask must be baked first.
+    parameters : names, optional
+        Of parameters or modules; by default the weights of linear and convolutional modules.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there are none, or such a weight is parametrized already.
+    """
+    if parameters is not None:
+        return _parameters(model, parameters)
+    of_modules = {
+        f"{name}.weight".removeprefix("."): part
+        for name, part in module(model).named_modules()
+        if isinstance(part, nn.Linear | _ConvNd)
+    }
+    own = _parameters(model)
+    for name, part in of_modules.items():
+        if "weight" not in dict(part.named_parameters(recurse=False)):
+            raise ValueError(f"model has {name!r} parametrized: bake its mask first, or name the parameters to prune")
+    found = {name: p for name, p in own.items() if name in of_modules}
+    if not found:
+        raise ValueError(f"model has no linear or convolutional weight: name parameters, of {', '.join(own)}")
+    return found
+
+
+def module(model: Any) -> nn.Module:
+    """Return `model`, refusing what is no torch module."""
+    if not isinstance(model, nn.Module):
+        what = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
+        raise TypeError(f"model is {what}: give a torch.nn.Module")
+    return model
+
+
+def state(model: nn.Module) -> dict[str, Tensor]:
+    """Return copies of all parameters and buffers, by name."""
+    found = {**dict(module(model).named_parameters()), **dict(model.named_buffers())}
+    return {name: t.detach().clone() for name, t in found.items()}
+
+
+@torch.no_grad()
+def restore(model: nn.Module, before: State) -> None:
+    """Put copies back in place, so that the parameters stay the same objects."""
+    for name, t in {**dict(model.named_parameters()), **dict(model.named_buffers())}.items():
+        t.copy_(before[name])
+
+
+def places(model: nn.Module) -> dict[str, list[tuple[str, nn.Module, str]]]:
+    """Return where each parameter sits: (path, module, name in it), once a module; more than one where it is shared."""
+    first_names = {id(p): name for name, p in model.named_parameters()}
+    found: dict[str, list[tuple[str, nn.Module, str]]] = {name: [] for name in first_names.values()}
+    for path, part in model.named_modules():
+        for own_name, p in part.named_parameters(recurse=False, remove_duplicate=False):
+            found[first_names[id(p)]].append((path, part, own_name))
+    return found
+
+
+def call(model: nn.Module, values: Mapping[str, Tensor], inputs: tuple[Any, ...]) -> Tensor:
+    """Return the model's outputs with other values for some parameters; the model is left as it was.
+
+    torch's own tying of shared parameters is not used: where one module has two names, it leaves the replaced values
+    in the model (torch 2.15).
+    """
+    spots = {
+        f"{path}.{own_name}".removeprefix("."): values[name]
+        for name, spots in places(model).items()
+        if name in values
+        for path, _, own_name in spots
+    }
+    with surviving(model):
+        return functional_call(model, spots, inputs, tie_weights=False)
+
+
+def regions(model: nn.Module, where: Where) -> dict[str, Tensor]:
+    """Return a place as bool tensors by parameter name, on the parameters' devices; see the module's list.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `where` names what the model lacks, or holds tensors of wrong shapes, repeated or outlying positions.
+    """
+    if isinstance(where, Mapping):
+        theta = parameters(model, list(where), called="where")
+        if set(theta) != set(where):
+            raise ValueError(f"where names the module {min(set(where) - set(theta))!r}: give names of parameters")
+        return {name: _region(f"where[{name!r}]", where[name], p) for name, p in theta.items()}
+    if where is None or isinstance(where, str):
+        return {
+            name: torch.ones_like(p, dtype=torch.bool) for name, p in parameters(model, where, called="where").items()
+        }
+    numbers = isinstance(where, Tensor | np.ndarray)
+    listed = where if numbers else _checks.listed("where", where, "names or flat positions")
+    if not isinstance(listed, Tensor | np.ndarray) and any(isinstance(entry, str) for entry in listed):
+        return {
+            name: torch.ones_like(p, dtype=torch.bool)
+            for name, p in parameters(model, listed, called="where").items()  # type: ignore[arg-type]
+        }
+    theta = parameters(model)
+    flat = _positions("where", listed, sum(p.numel() for p in theta.values()))
+    parts = flat.split([p.numel() for p in theta.values()])
+    return {name: part.view(p.shape).to(p.device) for (name, p), part in zip(theta.items(), parts, strict=True)}
+
+
+def _region(name: str, value: Any, like: Tensor) -> Tensor:
+    """Return one parameter's part: a bool tensor of its shape, from one or from flat positions."""
+    if isinstance(value, Tensor | np.ndarray) and value.dtype in (torch.bool, np.bool_):
+        found = torch.as_tensor(value)
+        if found.shape != like.shape:
+            raise ValueError(f"{name} has shape {tuple(found.shape)}: give one of shape {tuple(like.shape)}")
+        return found.to(like.device)
+    return _positions(name, value, like.numel()).view(like.shape).to(like.device)
+
+
+def _positions(name: str, value: Any, total: int) -> Tensor:
+    """Return flat positions as a bool vector (total,)."""
+    raw = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
+    found = torch.zeros(total, dtype=torch.bool)
+    found[torch.from_numpy(_checks.indices(name, raw, total).astype(np.int64))] = True
+    return found
+
+
+def batches(data: Data, device: torch.device) -> Iterator[tuple[tuple[Any, ...], Tensor, int]]:
+    """Yield (inputs, labels, sample count) of each batch, on `device`; a tuple of inputs is several arguments.
+
+    Parameters
+    ----------
+    data : (inputs, labels) or an iterable of them, such as a DataLoader
+        Labels have one row a sample; batches may differ in size.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no batch, an empty one, or one that is no pair.
+    """
+    single = isinstance(data, tuple) and len(data) == 2 and isinstance(data[1], Tensor)
+    any_yet = False
+    batch: Any
+    if isinstance(data, str | bytes | Mapping | type) or not hasattr(data, "__iter__"):
+        raise TypeError(f"data is {_checks.shown(data)}: give pairs (inputs, labels) of tensors")
+    for batch in [data] if single else data:
+        if not isinstance(batch, tuple | list) or len(batch) != 2 or not isinstance(batch[1], Tensor):
+            raise TypeError(f"data yields a {type(batch).__name__}: give pairs (inputs, labels) of tensors")
+        inputs, labels = batch
+        if inputs is None or isinstance(inputs, str | bytes | int | float | complex):
+            raise TypeError(f"data yields inputs that are {_checks.shown(inputs)}: give pairs of tensors")
+        if labels.ndim == 0 or len(labels) == 0:
+            raise ValueError(f"data yields labels of shape {tuple(labels.shape)}: give one row a sample, at least one")
+        given = inputs if isinstance(inputs, tuple) else (inputs,)
+        moved = tuple(_moved(x, device) if isinstance(x, Tensor) else x for x in given)
+        yield moved, _moved(labels, device), len(labels)
+        any_yet = True
+    if not any_yet:
+        raise ValueError("data is empty: give at least one batch")
+
+
+def _moved(x: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor on a device; one made in inference mode as a copy, by which derivatives can be taken."""
+    return x.to(device).clone() if x.is_inference() else x.to(device)
+
+
+def reals(name: str, value: Any) -> Tensor:
+    """Return finite real numbers (D,) or (D, k) as a tensor: one as it is, but for its gradient."""
+    if not isinstance(value, Tensor):
+        return torch.from_numpy(_checks.array(name, value, ndim=(1, 2)))
+    if value.is_complex():
+        raise TypeError(f"{name} is of type {value.dtype}: give real numbers")
+    if value.ndim not in (1, 2) or value.numel() == 0:
+        raise ValueError(f"{name} has shape {tuple(value.shape)}: give a vector, or columns of them")
+    if not bool(torch.isfinite(value).all()):
+        raise ValueError(f"{name} holds a number that is not finite: give finite numbers")
+    return value.detach()
+
+
+def mean_loss(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
+    """Return the loss of a batch, refusing what is no finite number."""
+    found = loss(outputs, labels)
+    if not isinstance(found, Tensor) or found.numel() != 1:
+        raise ValueError(f"loss returns {getattr(found, 'shape', found)!r}: give one that returns a batch's mean")
+    if not bool(torch.isfinite(found.detach()).all()):
+        raise FloatingPointError(f"loss is {found.item()} on a batch of {len(labels)}: give finite weights and data")
+    return found.reshape(())
+
+
+def rounding(outputs: Tensor, *, multiplied: bool = True) -> float:
+    """Return by how much two computations of the same outputs may differ, relative to the largest: their rounding.
+
+    Parameters
+    ----------
+    outputs : tensor
+        Of their type and device.
+    multiplied : bool
+        Whether matrices were multiplied on the way: on a GPU that may be in TF32, whose 10 bits leave 1e-3.
+    """
+    if multiplied and outputs.is_cuda and outputs.dtype == torch.float32 and _tensor_cores():
+        return 1e-2
+    return 10 * float(torch.finfo(outputs.dtype).eps) ** 0.7
+
+
+def _tensor_cores() -> bool:
+    """Tell whether torch may multiply, convolve or recur in a shorter type than single precision on a GPU."""
+    cudnn: Any = torch.backends.cudnn  # whose parts torch's own type hints do not know
+    places: tuple[Any, ...] = (torch.backends, torch.backends.cuda.matmul, cudnn, cudnn.conv, cudnn.rnn)
+    return any(place.fp32_precision not in ("none", "ieee") for place in places)
+
+
+def mixes(model: nn.Module, inputs: tuple[Any, ...]) -> bool:
+    """Tell whether a sample's outputs depend on the others of its batch, by halves of a batch of at least two.
+
+    A network that fails on a half mixes them, too: batch normalization on batch statistics, of a single sample.
+    """
+    n = len(inputs[0])
+    with torch.no_grad():
+        whole = model(*inputs)
+        try:
+            parts = [model(*(x[part] for x in inputs)) for part in (slice(0, n // 2), slice(n // 2, n))]
+        except (ValueError, RuntimeError):
+            return True
+    if not isinstance(whole, Tensor) or n < 2:
+        return False
+    apart = torch.cat(parts)
+    size = float(whole.abs().max()) * rounding(whole)
+    return apart.shape != whole.shape or bool((apart - whole).abs().max() > size)
+
+
+def finite(name: str, found: Iterable[Tensor]) -> None:
+    """Refuse results that are not finite: FloatingPointError, rather than let NaN out."""
+    if not all(bool(torch.isfinite(t).all()) for t in found):
+        raise FloatingPointError(f"{name} is not finite: give finite weights, data, and a loss smooth at them")
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put the model in evaluation mode, no dropout and batch statistics fixed, and put it back as it was."""
+    modes = {part: part.training for part in model.modules()}
+    model.eval()
+    try:
+        with surviving(model):
+            yield
+    finally:
+        for part, training in modes.items():
+            part.training = training
+
+
+def device(theta: Mapping[str, Tensor]) -> torch.device:
+    """Return where the parameters live."""
+    return next(iter(theta.values())).device
+
+
+def generator(seed: Seed) -> torch.Generator:
+    """Return torch's generator of a seed, on the CPU, so that draws are the same on every device."""
+    return torch.Generator().manual_seed(int(_checks.generator(seed).integers(2**63)))

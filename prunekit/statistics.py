@@ -1,0 +1,396 @@
+"""Numbers with their errors, and measurements held against predictions within their own standard error.
+
+An `Estimate` is a measured number and its standard error. Monte Carlo is never compared within a tolerance that
+somebody chose: the difference is divided by the standard error of the repetitions, and the largest of several such
+ratios is held against the quantile that so many Student-t variables exceed with the stated probability (Bonferroni).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import ndtr, stdtr, stdtrit
+
+from prunekit import _checks
+from prunekit._checks import Floats, Seed
+
+
+class Estimate(NamedTuple):
+    """A number and its standard error: 0 for one that is exact, infinite for a single draw."""
+
+    value: float
+    error: float
+
+    def linear(self, slope: float, offset: float = 0.0) -> Estimate:
+        """Return the estimate of slope · value + offset."""
+        slope, offset = _checks.real("slope", slope), _checks.real("offset", offset)
+        return Estimate(_line(slope, self.value, offset), abs(slope) * self.error if slope else 0.0)
+
+    @property
+    def scatter(self) -> float:
+        """What random draws contribute to the error: all of it."""
+        return self.error
+
+    @property
+    def quadrature(self) -> float:
+        """What a quadrature contributes to the error: nothing."""
+        return 0.0
+
+    @property
+    def resolved(self) -> bool:
+        """Whether the number is an estimate at all, which a quadrature of too few nodes is not."""
+        return True
+
+
+class ProbedEstimate(Estimate):
+    """An integral over a spectrum from random probes, each a quadrature: two errors, and whether they can be believed.
+
+    It is an `Estimate`, a pair of value and error: the error is the root of the sum of both parts' squares, and
+    infinite where the integrand is not resolved.
+
+    Parameters
+    ----------
+    value : float
+        The mean over probes.
+    scatter : float
+        Standard error of that mean, times Student's quantile over the normal one (`few`); infinite for one probe.
+    quadrature : float
+        Half of what the quadratures' steps may still change, so that two errors hold it.
+    resolved : bool
+        Whether the quadratures see the integrand.
+    """
+
+    _scatter: float
+    _quadrature: float
+    _resolved: bool
+
+    def __new__(cls, value: float, scatter: float, quadrature: float, resolved: bool = True) -> ProbedEstimate:
+        """Put the parts together."""
+        found = super().__new__(cls, value, math.hypot(scatter, quadrature) if resolved else math.inf)
+        found._scatter, found._quadrature, found._resolved = scatter, quadrature, resolved
+        return found
+
+    @classmethod
+    def _make(cls, iterable: Iterable[Any]) -> Estimate:  # type: ignore[override]
+        """Return a plain estimate, since a value and an error, such as `_replace` gives, do not tell the parts."""
+        return Estimate(*iterable)
+
+    def __getnewargs__(self) -> tuple[float, float, float, bool]:
+        """Return what a copy is made of."""
+        return self.value, self._scatter, self._quadrature, self._resolved
+
+    def __repr__(self) -> str:
+        """Show value, error and its parts."""
+        told = "" if self.resolved else ", resolved=False"
+        return (
+            f"ProbedEstimate(value={self.value!r}, error={self.error!r}, scatter={self.scatter!r}, "
+            f"quadrature={self.quadrature!r}{told})"
+        )
+
+    def linear(self, slope: float, offset: float = 0.0) -> Estimate:
+        """Return the estimate of slope · value + offset, both parts of the error with it."""
+        slope, offset = _checks.real("slope", slope), _checks.real("offset", offset)
+        if slope == 0:
+            return Estimate(offset, 0.0)
+        parts = abs(slope) * self.scatter, abs(slope) * self.quadrature
+        return ProbedEstimate(_line(slope, self.value, offset), *parts, self.resolved)
+
+    @property
+    def scatter(self) -> float:
+        """Standard error from the scatter between probes."""
+        return self._scatter
+
+    @property
+    def quadrature(self) -> float:
+        """Error of the quadrature, such that two hold what its steps may still change."""
+        return self._quadrature
+
+    @property
+    def resolved(self) -> bool:
+        """Whether the quadratures see the integrand; if not, the error is infinite."""
+        return self._resolved
+
+
+def _line(slope: float, value: float, offset: float) -> float:
+    return _checks.finite("slope · value + offset", slope * value + offset, "slope or offset")
+
+
+def mean(draws: ArrayLike) -> Estimate:
+    """Return the mean of independent draws (n,) and its standard error, infinite where there is one draw.
+
+    Raises
+    ------
+    ValueError
+        If there is no draw, or one is not finite.
+    """
+    found = _checks.vector("draws", draws)
+    if found.size == 1:
+        return Estimate(float(found[0]), math.inf)
+    with np.errstate(over="ignore", invalid="ignore"):
+        value, error = float(found.mean()), float(found.std(ddof=1)) / math.sqrt(found.size)
+    _checks.finite("the mean of the draws, or its error,", (value, error), "draws")
+    return Estimate(value, error)
+
+
+def few(draws: ArrayLike) -> Estimate:
+    """Return the mean of a few independent draws (n,), with an error two of which cover as two standard errors do.
+
+    The standard error is known badly from few draws; Student's quantile over the normal one makes up for it: times 7.0
+    for two draws, 1.66 for four, 1.21 for eight. Right for normal draws.
+
+    Raises
+    ------
+    ValueError
+        As `mean`.
+    """
+    found = _checks.vector("draws", draws)
+    value, error = mean(found)
+    return Estimate(value, error * student(found.size - 1) if found.size > 1 else error)
+
+
+def student(freedom: float) -> float:
+    """Return Student's quantile over the normal one, for two errors, at so many degrees of freedom."""
+    found = stdtrit(_checks.scalar("freedom", freedom, positive=True), ndtr(2.0)) / 2
+    return float(_checks.finite("Student's quantile", found, "freedom, which is too small,"))
+
+
+def chance_of_two(draws: int) -> float:
+    """Return the chance that two standard errors hold the mean of so many normal draws, by Student's law.
+
+    It is 95.4% for very many; the errors of `few` have that chance for any number.
+
+    Examples
+    --------
+    >>> [round(chance_of_two(n), 3) for n in (2, 5, 20, 10**6)]
+    [0.705, 0.884, 0.94, 0.954]
+    """
+    return float(1 - 2 * stdtr(_checks.count("draws", draws, 2) - 1, -2.0))
+
+
+def _samples(name: str, samples: ArrayLike) -> Floats:
+    """Return repetitions along the first axis, at least two and all finite."""
+    values = _checks.real_numbers(name, samples)
+    if values.ndim < 1 or values.shape[0] < 2 or values.size == 0:
+        raise ValueError(f"{name} has shape {values.shape}: give at least 2 repetitions along the first axis")
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} holds values that are not finite: leave those points out and say so")
+    return values
+
+
+def _mean_and_error(name: str, samples: ArrayLike) -> tuple[Floats, Floats]:
+    """Return the mean and its standard error; in units of each point's largest value, so that no square overflows."""
+    values = _samples(name, samples)
+    size = np.abs(values).max(axis=0)
+    unit = np.where(size > 0, np.exp2(np.floor(np.log2(np.where(size > 0, size, 1.0)))), 1.0)
+    values = values / unit
+    error = unit * values.std(axis=0, ddof=1) / np.sqrt(values.shape[0])
+    return _checks.finite("the mean", unit * values.mean(axis=0), name), _checks.finite("the error", error, name)
+
+
+def mean_and_error(samples: ArrayLike) -> tuple[Floats, Floats]:
+    """Return the mean of repetitions and its standard error.
+
+    Parameters
+    ----------
+    samples : (repetitions, …) array
+        Independent repetitions along the first axis.
+
+    Returns
+    -------
+    mean, error : (…) arrays
+        In the units of the samples.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two repetitions or a value is not finite.
+    """
+    return _mean_and_error("samples", samples)
+
+
+def largest_deviation(samples: ArrayLike, expected: ArrayLike) -> float:
+    """Return the largest |mean - expected| in standard errors of the mean.
+
+    Parameters
+    ----------
+    samples : (repetitions, …) array
+        Independent repetitions along the first axis.
+    expected : (…) array
+        What their mean should be.
+
+    Raises
+    ------
+    ValueError
+        As `mean_and_error`, or if a point that differs from `expected` does not vary at all.
+    """
+    mean, error = _mean_and_error("samples", samples)
+    wanted = _checks.numbers("expected", expected)
+    _checks.together(samples=mean, expected=wanted)
+    if not np.isfinite(wanted).all():
+        raise ValueError("expected holds values that are not finite: leave those points out and say so")
+    with np.errstate(over="ignore"):
+        gap = _checks.finite("the difference", np.abs(mean - wanted), "samples and expected")
+    if np.any((error == 0) & (gap > 0)):
+        raise ValueError("samples do not vary where they differ from expected: they have no standard error there")
+    error = np.broadcast_to(error, gap.shape)
+    return _largest_ratio(gap, error)
+
+
+def _largest_ratio(gap: Floats, error: Floats) -> float:
+    """Return the largest gap over its error."""
+    with np.errstate(over="ignore"):
+        found = np.max(np.divide(gap, error, out=np.zeros_like(gap), where=error > 0))
+    return float(_checks.finite("the largest deviation", found, "samples and expected"))
+
+
+def leads(differences: ArrayLike, *, least_error: float = 0.0) -> Floats:
+    """Return the means of paired differences in their standard errors, signs kept.
+
+    Parameters
+    ----------
+    differences : (repetitions, …) array
+        Independent repetitions along the first axis.
+    least_error : float
+        What a standard error counts at least, such as the resolution of the measurement.
+
+    Returns
+    -------
+    (…) array
+        0 where all differences are 0.
+
+    Raises
+    ------
+    ValueError
+        As `mean_and_error`, or if differences that are not 0 do not vary at all and `least_error` is 0.
+    """
+    mean, error = _mean_and_error("differences", differences)
+    error = np.maximum(error, _checks.scalar("least_error", least_error))
+    if np.any((error == 0) & (mean != 0)):
+        raise ValueError("differences do not vary where they are not 0: give least_error, or say so without a ratio")
+    with np.errstate(over="ignore"):
+        found = np.divide(mean, error, out=np.zeros_like(mean), where=error > 0)
+    return _checks.finite("the ratio", found, "differences, or give a larger least_error")
+
+
+def deviation_bound(points: int, repetitions: int, level: float = 0.01) -> float:
+    """Return what `largest_deviation` exceeds with probability at most `level` if the expectation is right.
+
+    Parameters
+    ----------
+    points : int
+        Number of means compared.
+    repetitions : int
+        Repetitions behind each mean.
+    level : float
+        Probability of a false alarm over all points together.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range.
+
+    Examples
+    --------
+    >>> round(deviation_bound(1, 10**6, level=0.05), 2)
+    1.96
+    """
+    points, repetitions = _checks.count("points", points), _checks.count("repetitions", repetitions, 2)
+    level = _checks.probability("level", level)
+    from scipy.special import stdtrit
+
+    # From the other end: one minus a small probability would be rounded.
+    found = -float(stdtrit(repetitions - 1, level / (2 * points)))
+    return _checks.finite("the bound", found, "level or points: the probability of a single point is too small")
+
+
+def rank_correlation(
+    x: ArrayLike, y: ArrayLike, *, seed: Seed, level: float = 0.05, resamples: int = 2000
+) -> tuple[float, float, float]:
+    """Return Spearman's rank correlation and its bootstrap interval.
+
+    Parameters
+    ----------
+    x, y : (n,) or (n, k) arrays
+        n independent objects with one pair of values each, or k pairs, such as the layers of n networks: all n·k pairs
+        are ranked together, and whole objects are drawn again. Ties get their mean rank.
+    seed : int, SeedSequence or Generator
+        Of the bootstrap.
+    level : float
+        Probability outside the interval, half on each side.
+    resamples : int
+        Number of bootstrap samples, at least 100.
+
+    Returns
+    -------
+    correlation, low, high : float
+        The interval is that of the percentiles. With few objects it covers somewhat less than it says.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range, or x or y is constant.
+    """
+    from scipy.stats import rankdata
+
+    a, b = _samples("x", x), _samples("y", y)
+    level, resamples = _checks.probability("level", level), _checks.count("resamples", resamples, 100)
+    if a.shape != b.shape or a.ndim > 2 or len(a) < 4:
+        raise ValueError(f"x has shape {a.shape}, y {b.shape}: give vectors or tables of one shape with 4 rows or more")
+    for name, values in (("x", a), ("y", b)):
+        if np.ptp(values) == 0:
+            raise ValueError(f"{name} is {values.flat[0]} throughout: a constant has no correlation")
+    n = len(a)
+    _checks.room("resamples", resamples, 64.0 * resamples * a.size)
+    drawn = _checks.generator(seed).integers(n, size=(resamples, n))
+    rows = np.concatenate([np.arange(n)[None], drawn])
+    ranks = [rankdata(values[rows].reshape(len(rows), -1), axis=1) for values in (a, b)]
+    centred = [r - r.mean(axis=1, keepdims=True) for r in ranks]
+    spread = np.sqrt(np.sum(centred[0] ** 2, axis=1) * np.sum(centred[1] ** 2, axis=1))
+    sound = spread > 0  # a sample of one object over and over has no correlation
+    found = np.sum(centred[0] * centred[1], axis=1)[sound] / spread[sound]
+    low, high = np.quantile(found[1:], [level / 2, 1 - level / 2])
+    return float(found[0]), float(low), float(high)
+
+
+def binomial_interval(hits: int, trials: int, level: float = 0.05) -> tuple[float, float]:
+    """Return the interval of Clopper and Pearson for a probability, of which `hits` of `trials` draws are known.
+
+    It holds the probability with at least the chance 1 - `level`, whatever the probability and however few the draws.
+
+    Parameters
+    ----------
+    hits, trials : int
+        How often it happened, of how many independent draws; at least one draw.
+    level : float
+        Probability outside the interval, at most half of it on each side.
+
+    Returns
+    -------
+    low, high : float
+        From 0, where there is no hit, to 1, where there is nothing else.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of its range.
+
+    Examples
+    --------
+    >>> low, high = binomial_interval(38, 40)
+    >>> round(low, 3), round(high, 3)
+    (0.831, 0.994)
+    """
+    trials = _checks.count("trials", trials)
+    hits = _checks.count("hits", hits, 0, trials, high_is="the number of trials")
+    half = _checks.scalar("level", level, positive=True) / 2
+    if half >= 0.5:
+        raise ValueError(f"level is {level}: give a probability above 0 and below 1")
+    from scipy.special import betaincinv
+
+    low = float(betaincinv(hits, trials - hits + 1, half)) if hits else 0.0
+    high = float(betaincinv(hits + 1, trials - hits, 1 - half)) if hits < trials else 1.0
+    return low, high

@@ -1,0 +1,312 @@
+"""Every page as a reader meets it: from a file, without a network, in light and dark, on a desk and on a phone."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+import yaml
+
+from prunekit.book import paths
+from prunekit.book.site.evidence import chapters
+from tests.book.site.browsing import CONTRASTS, IMAGES, PHONE, RAW_TEX, RUNNING, Visit, a_browser
+
+pytestmark = pytest.mark.browser
+
+READABLE = 4.5  # WCAG 2.1, 1.4.3
+THEMES = ("light", "dark")
+CHAPTERS = [path.relative_to(paths.ROOT).with_suffix("").as_posix() for path in chapters()]
+BESIDES = ("genindex", "py-modindex", "search")  # made by Sphinx
+
+
+def listed(node: Any) -> list[str]:
+    """Return the documents below a node of the table of contents."""
+    if isinstance(node, dict):
+        own = [value for key, value in node.items() if key in {"root", "file"}]
+        return own + [name for value in node.values() for name in listed(value)]
+    return [name for item in node for name in listed(item)] if isinstance(node, list) else []
+
+
+def alone(document: str) -> Any:
+    """Return a parameter whose tests stay on one worker: a page is opened once for all tests that look at it."""
+    return pytest.param(document, id=f"<{document}>")
+
+
+PAGES = [*listed(yaml.safe_load(paths.TOC.read_text(encoding="utf-8"))), *BESIDES]
+every_page = pytest.mark.parametrize("document", [alone(document) for document in PAGES])
+every_chapter = pytest.mark.parametrize("document", [alone(document) for document in CHAPTERS])
+both_themes = pytest.mark.parametrize("theme", THEMES)
+Opening = Callable[[str, str], "Seen"]
+
+
+class Seen:
+    """What was measured on a page, once, for all the tests that look at it."""
+
+    def __init__(self, visit: Visit, document: str) -> None:
+        page = visit.open(document)
+        self.theme = page.evaluate("document.documentElement.dataset.theme")
+        self.typeset = page.locator("mjx-container").count()
+        self.meant = page.locator(".math").count()
+        self.broken = page.locator("mjx-merror, mjx-container [data-mml-node=merror]").all_inner_texts()
+        self.raw = visit.measure(RAW_TEX)
+        self.images = visit.measure(IMAGES)
+        self.contrasts = visit.measure(CONTRASTS)
+        self.running = visit.measure(RUNNING)
+        page.set_viewport_size(PHONE)
+        self.phone = page.evaluate("({page: document.documentElement.scrollWidth, screen: innerWidth})")
+        self.figures = page.evaluate(
+            """() => [...document.querySelectorAll("figure.pk-figure")].map((f) => ({
+                 right: f.getBoundingClientRect().right, scrolls: getComputedStyle(f).overflowX,
+                 room: f.clientWidth, needs: f.scrollWidth}))"""
+        )
+        self.requests, self.failed, self.errors = visit.requests, visit.failed, visit.errors
+
+
+@pytest.fixture(scope="module")
+def visiting(chromium: str, smoke_site: Path) -> Iterator[Callable[..., Visit]]:
+    """Start a visit in a theme and at a size."""
+    with a_browser(chromium) as browser:
+        yield lambda *settings: Visit(browser, smoke_site, *settings)
+
+
+@pytest.fixture(scope="module")
+def seen(visiting: Callable[..., Visit]) -> Opening:
+    """Return what is to be seen on a page in a theme."""
+    known: dict[tuple[str, str], Seen] = {}
+
+    def look(document: str, theme: str) -> Seen:
+        if (document, theme) not in known:
+            visit = visiting(theme)
+            known[document, theme] = Seen(visit, document)
+            visit.close()
+        return known[document, theme]
+
+    return look
+
+
+@pytest.fixture
+def open_page(visiting: Callable[..., Visit]) -> Iterator[Callable[..., Any]]:
+    """Open a page to act on; whatever is done there, nothing may complain."""
+    visits: list[Visit] = []
+
+    def opening(document: str, theme: str = "light") -> Any:
+        visits.append(visiting(theme))
+        return visits[-1].open(document)
+
+    yield opening
+    complaints = [error for visit in visits for error in visit.errors]
+    for visit in visits:
+        visit.close()
+    assert complaints == []
+
+
+def test_no_page_of_the_site_is_left_out(smoke_site):
+    built = {p.relative_to(smoke_site).with_suffix("").as_posix() for p in smoke_site.rglob("*.html")}
+    assert {b for b in built if not b.startswith("_static/")} == {*PAGES, "index"}
+    assert 'url=book/introduction.html"' in (smoke_site / "index.html").read_text()
+
+
+@both_themes
+@every_page
+def test_a_page_needs_nothing_but_its_files_and_complains_of_nothing(seen, document, theme):
+    found = seen(document, theme)
+    assert found.requests
+    assert [r for r in found.requests if not r.startswith(("file://", "data:"))] == []
+    assert found.failed == []
+    assert found.errors == []
+    assert found.theme == theme
+
+
+@every_page
+def test_mathematics_is_typeset(seen, document):
+    found = seen(document, "light")
+    assert found.raw == []
+    assert found.broken == []
+    assert found.typeset == found.meant
+
+
+@every_chapter
+def test_every_chapter_has_mathematics(seen, document):
+    assert seen(document, "light").typeset > 0
+
+
+@both_themes
+@every_page
+def test_images_are_there_and_in_words(seen, document, theme):
+    images = seen(document, theme).images
+    assert images
+    for image in images:
+        alt = image["alt"] or ""
+        assert image["natural"] > 0 or not image["visible"], image
+        assert alt.strip(), image
+        assert not re.search(r"\.(svg|png|jpe?g)$|^[\w.-]*/[\w./-]*$", alt.strip(), re.IGNORECASE), image
+        if image["figure"]:
+            assert len(alt.split()) >= 8, image
+
+
+@both_themes
+@every_chapter
+def test_of_each_figure_the_drawing_for_the_background_is_shown(seen, document, theme):
+    figures = [image for image in seen(document, theme).images if image["figure"]]
+    light, dark = ([i for i in figures if kind in i["kind"].split()] for kind in ("pk-light", "pk-dark"))
+    assert light
+    assert [i["alt"] for i in light] == [i["alt"] for i in dark]
+    assert all(i["visible"] == (theme == "light") for i in light)
+    assert all(i["visible"] == (theme == "dark") for i in dark)
+    assert all(i["width"] > 0 for i in figures if i["visible"])
+
+
+@both_themes
+@every_page
+def test_words_are_readable(seen, document, theme):
+    texts = [t for t in seen(document, theme).contrasts if "kbd-shortcut" not in t["name"]]  # the plus in Ctrl+K
+    assert len(texts) > 5
+    assert [t for t in texts if t["ratio"] < READABLE] == []
+
+
+@both_themes
+@every_chapter
+def test_the_measure_of_contrast_saw_everything_that_a_chapter_has(seen, document, theme):
+    texts = seen(document, theme).contrasts
+    kinds = {kind for text in texts for kind in text["kinds"]}
+    tested = {".pk-claim"} if "check(" in (paths.ROOT / f"{document}.md").read_text() else set()
+    assert kinds == tested | {"figcaption", "td, th", "a", "code, pre", "p, li", "mjx-container"}
+
+
+@both_themes
+def test_the_measure_of_contrast_can_fail(visiting, theme):
+    visit = visiting(theme)
+    page = visit.open(CHAPTERS[0])
+    page.add_style_tag(
+        content=".pk-claim { color: #808080 !important; background: rgba(128, 128, 128, .5) !important }"
+    )
+    faint = [t for t in visit.measure(CONTRASTS) if t["ratio"] < READABLE]
+    assert faint
+    assert all(".pk-claim" in text["kinds"] for text in faint)
+    visit.close()
+
+
+@every_page
+def test_nothing_is_wider_than_a_phone(seen, document):
+    found = seen(document, "light")
+    assert found.phone["screen"] == PHONE["width"]
+    assert found.phone["page"] <= PHONE["width"]
+    for figure in found.figures:
+        assert figure["right"] <= PHONE["width"]
+        assert figure["needs"] <= figure["room"] or figure["scrolls"] in {"auto", "scroll"}
+
+
+def test_the_measure_of_width_can_fail(visiting):
+    visit = visiting("light", PHONE)
+    page = visit.open(CHAPTERS[0])
+    page.add_style_tag(content=".bd-article h1 { width: 600px }")
+    assert page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    visit.close()
+
+
+def test_search_finds_a_word_and_leads_to_it(open_page):
+    page = open_page("search.html?q=oracle")
+    first = page.locator("#search-results li a").first
+    first.wait_for()
+    first.click()
+    page.wait_for_load_state()
+    assert "search.html" not in page.url
+    assert "oracle" in page.locator(".bd-article").inner_text().lower()
+
+
+def test_the_search_of_a_page_leads_to_the_results(open_page):
+    page = open_page("book/introduction")
+    page.keyboard.press("Control+k")
+    field = page.locator("input[type=search]:visible").first
+    field.fill("oracle")
+    field.press("Enter")
+    page.wait_for_url("**/search.html?q=oracle*")
+    page.locator("#search-results li a").first.wait_for()
+
+
+def test_a_word_that_is_nowhere_is_not_found(open_page):
+    page = open_page("search.html?q=xylophone")
+    page.get_by_text("did not match any documents").wait_for()
+    assert page.locator("#search-results li").count() == 0
+
+
+def shown_figures(page: Any) -> set[str]:
+    """Return the classes of the drawings that are to be seen."""
+    return set(
+        page.evaluate(
+            "[...document.querySelectorAll('.pk-figure img')].filter(i => i.checkVisibility()).map(i => i.className)"
+        )
+    )
+
+
+def test_the_theme_switch_changes_the_page_and_its_figures(open_page):
+    page = open_page(CHAPTERS[0], "light")
+    shown = {"light": {"pk-light"}, "dark": {"pk-dark"}}
+    themes = []
+    for _ in range(3):
+        page.locator("button.theme-switch-button:visible").first.click()
+        themes.append(page.evaluate("document.documentElement.dataset.theme"))
+        assert shown_figures(page) == shown[themes[-1]]
+    assert set(themes) == {"light", "dark"}
+
+
+@every_chapter
+def test_commands_can_be_copied(seen, document):
+    running = seen(document, "light").running
+    assert running["buttons"] == 1
+    assert "prunekit run" in running["copied"]
+
+
+def decode(link: str) -> str:
+    """Return the text of a ``data:`` link."""
+    head, _, data = link.partition(",")
+    assert head == "data:text/csv;charset=utf-8;base64"
+    return base64.b64decode(data, validate=True).decode()
+
+
+@every_chapter
+def test_the_numbers_of_every_figure_can_be_had(open_page, document, tmp_path):
+    page = open_page(document)
+    links = page.locator(".pk-figure a.pk-csv")
+    assert links.count() == page.locator(".pk-figure").count() > 0
+    for link in links.all():
+        text = decode(link.get_attribute("href"))
+        header, *rows = csv.reader(io.StringIO(text))
+        assert len(set(header)) == len(header) > 1
+        assert not any(re.fullmatch(r"[-\d.e+]*", name) for name in header)
+        assert rows
+        assert {len(row) for row in rows} == {len(header)}
+        with page.expect_download() as download:
+            link.click()
+        assert download.value.suggested_filename == link.get_attribute("download")
+        download.value.save_as(tmp_path / "numbers.csv")
+        assert (tmp_path / "numbers.csv").read_bytes().decode() == text
+
+
+@every_chapter
+def test_the_notebook_can_be_had_without_outputs(seen, smoke_site, document):
+    running = seen(document, "light").running
+    file = (smoke_site / f"{document}.html").parent / running["notebook"]
+    assert running["download"]
+    assert file.name == document.removeprefix("chapters/").replace("/", "-") + ".ipynb"
+    notebook = nbformat.read(file, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert code
+    assert all(cell.outputs == [] and cell.execution_count is None for cell in code)
+    assert any("parameters" in cell.metadata.get("tags", []) for cell in code)
+
+
+def test_the_search_for_raw_tex_can_fail(visiting):
+    visit = visiting("light")
+    page = visit.open("book/introduction")
+    page.evaluate(r"document.querySelector('.bd-article p').append(' $x$ ', document.createElement('br'), '\\(y\\)')")
+    assert len(visit.measure(RAW_TEX)) == 2
+    visit.close()

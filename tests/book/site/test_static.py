@@ -1,0 +1,209 @@
+"""The site's files: links, what every chapter says about itself, scorecard and errata against the ledger."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import click
+import pytest
+from bs4 import BeautifulSoup
+
+from prunekit import __version__
+from prunekit.book import claims, paths
+from prunekit.book.claims import NOT_ATTEMPTED
+from prunekit.book.runs.notebooks import Refused
+from prunekit.book.site.evidence import chapters, collect
+from tests.book.site.commands import command_lines, understand
+
+CHAPTERS = [path.relative_to(paths.ROOT).with_suffix("").as_posix() for path in chapters()]
+every_chapter = pytest.mark.parametrize("document", CHAPTERS)
+
+
+@cache
+def parsed(path: Path) -> BeautifulSoup:
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
+@cache
+def anchors(path: Path) -> frozenset[str]:
+    """Return the names that a link into the page can end in."""
+    return frozenset(tag.get(key) for key in ("id", "name") for tag in parsed(path).select(f"[{key}]"))
+
+
+def article(site: Path, document: str) -> BeautifulSoup:
+    return parsed(site / f"{document}.html").select_one("article.bd-article")
+
+
+def words(tag: BeautifulSoup) -> str:
+    return " ".join(tag.get_text().split())
+
+
+@pytest.fixture(scope="module")
+def evidence(smoke_site):
+    """Return what the runs say that the site's build made."""
+    assert smoke_site.is_dir()
+    return collect("smoke")
+
+
+@pytest.fixture(scope="module")
+def pages(evidence):
+    return {page.document: page for page in evidence.pages}
+
+
+def dead_links(site: Path) -> list[str]:
+    """Return the internal links and sources of all pages that lead nowhere."""
+    found = []
+    for path in sorted(p for p in site.rglob("*.html") if p.relative_to(site).parts[0] != "_static"):
+        targets = {tag[key] for key in ("href", "src") for tag in parsed(path).select(f"[{key}]")}
+        found += [f"{path.relative_to(site)}: {t}" for t in sorted(targets) if not _leads_somewhere(path, t)]
+    return found
+
+
+def _leads_somewhere(path: Path, link: str) -> bool:
+    parts = urlsplit(link)
+    if parts.scheme or parts.netloc:
+        return parts.scheme in {"https", "http", "data", "mailto"}
+    target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+    if not target.is_file():
+        return False
+    return not parts.fragment or target.suffix != ".html" or unquote(parts.fragment) in anchors(target)
+
+
+def test_every_link_leads_somewhere(smoke_site):
+    assert dead_links(smoke_site) == []
+
+
+def test_the_search_for_dead_links_can_fail(tmp_path):
+    (tmp_path / "good.html").write_text(
+        '<p id="here"><a href="#here"><a href="bad.html#there"><a href="https://x.org">'
+    )
+    (tmp_path / "bad.html").write_text('<a href="#x"><img src="x.png"><a href="good.html#y"><a href="file:///x">')
+    assert dead_links(tmp_path) == [
+        *(f"bad.html: {link}" for link in ("#x", "file:///x", "good.html#y", "x.png")),
+        "good.html: bad.html#there",
+    ]
+
+
+def test_nothing_is_loaded_from_elsewhere(smoke_site):
+    for path in smoke_site.rglob("*.html"):
+        loaded = [tag.get("src") or tag.get("href") for tag in parsed(path).select("script[src], img[src], link[href]")]
+        assert [link for link in loaded if urlsplit(link).scheme in {"http", "https"}] == [], path
+
+
+def test_the_pages_do_not_tell_where_they_were_built(smoke_site):
+    for path in smoke_site.rglob("*.html"):
+        assert str(paths.ROOT) not in path.read_text(encoding="utf-8"), path
+
+
+@every_chapter
+def test_a_chapter_names_its_paper(smoke_site, pages, document):
+    paper = claims.ledger().papers[pages[document].notebook.settings["paper"]]
+    cited = article(smoke_site, document).select(".pk-card a[href*='bibliography.html#']")
+    assert any(paper["title"].lower().rstrip(".") in link["title"].lower() for link in cited)
+
+
+@every_chapter
+def test_a_chapter_lists_the_claims_it_tests_and_shows_a_badge_for_each_record(smoke_site, pages, document):
+    page = article(smoke_site, document)
+    records = pages[document].records
+    assert records or "check(" not in (paths.ROOT / f"{document}.md").read_text()
+    by_claim = {record["claim"]: [] for record in records}
+    for record in records:
+        by_claim[record["claim"]].append(record["verdict"])
+    card = words(page.select_one(".pk-card"))
+    for claim, verdicts in by_claim.items():
+        assert f"{claim} ({claims.worst(verdicts)})" in card
+        assert claim in [*claims.ledger().claims, *claims.ledger().errata]
+    badges = [(words(b.code), words(b.select_one(".pk-verdict"))) for b in page.select(".pk-claim")]
+    assert badges == [(record["claim"], record["verdict"]) for record in records]
+
+
+@every_chapter
+def test_a_chapter_says_when_where_and_how_it_was_run(smoke_site, pages, document):
+    page = article(smoke_site, document)
+    record = pages[document].run.record
+    minute = record["finished"][:16].replace("T", " ")
+    card = words(page.select_one(".pk-card"))
+    assert f"Run at smoke scale, {minute} UTC" in card
+    assert f"on {record['device']['name']}" in card
+    facts = {words(row.td): words(row.td.find_next("td")) for row in page.select("table.pk-facts tr")}
+    assert facts["run"] == record["key"]
+    assert facts["commit"] == (record["commit"] or "not in a checkout")
+    assert f"numpy {record['versions']['numpy']}" in facts["versions"]
+    assert record["device"]["name"] in facts["device"]
+    assert facts["data"]
+    for name in pages[document].notebook.defaults:
+        assert f"{name} = {record['parameters'][name]!r}" in facts["parameters"]
+
+
+@every_chapter
+def test_the_commands_of_a_chapter_are_understood(smoke_site, document):
+    source = paths.ROOT / f"{document}.md"
+    shown = [pre.get_text() for pre in article(smoke_site, document).select("#run-it-yourself div.highlight-bash pre")]
+    once, sweep = command_lines("```bash\n" + "\n".join(shown) + "```\n")
+    assert once[:2] == sweep[:2] == ["run", f"{document}.md"]
+    assert "scale=paper" in once
+    assert "--grid" in sweep
+    for command in [once, sweep, *command_lines(source.read_text(encoding="utf-8"))]:
+        assert understand(command, source) == "run"
+
+
+@pytest.mark.parametrize("line", ["-p nothing=1", "-p seed=x", "--grid seed=0,0", "--gird seed=0,1", "-p scale=huge"])
+def test_a_command_that_would_be_refused_is_noticed(line):
+    understand(["run", f"{CHAPTERS[0]}.md", "-p", "seed=1"])
+    with pytest.raises((Refused, click.ClickException)):
+        understand(["run", f"{CHAPTERS[0]}.md", *line.split()])
+    with pytest.raises((Refused, click.ClickException)):
+        understand(["walk", f"{CHAPTERS[0]}.md"])
+
+
+@every_chapter
+def test_a_chapter_can_be_cited(smoke_site, pages, document):
+    page = article(smoke_site, document)
+    entry = page.select_one("#run-it-yourself div.highlight-bibtex pre").get_text()
+    assert entry.startswith(f"@incollection{{prunekit-{pages[document].name.replace('/', '-')},")
+    assert f"{{{words(page.h1).removesuffix('#')}}}" in entry
+    assert f"Version {__version__}, run {pages[document].run.key}" in entry
+    assert f"{{{pages[document].run.record['finished'][:4]}}}" in entry
+    assert entry.count("{") == entry.count("}")
+
+
+def test_the_scorecard_is_the_ledger(smoke_site, evidence):
+    rows = [row for row in evidence.rows() if row["kind"] != "erratum"]
+    page = article(smoke_site, "book/scorecard")
+    cells = [row.find_all("td", recursive=False) for row in page.select("table.pk-scorecard tbody tr")]
+    assert len(cells) == 63
+    assert [words(claim.code) for claim, *_ in cells] == [row["id"] for row in rows] == list(claims.ledger().claims)
+    assert [words(measured.strong) for *_, measured in cells] == [row["verdict"] for row in rows]
+    for (claim, says, measured), row in zip(cells, rows, strict=True):
+        assert " ".join(row["statement"].split())[:25] in words(says).replace("’", "'")
+        assert " ".join(row["place"].split()) in words(claim).replace("’", "'")
+        links = [link["href"] for link in measured.select("a")]
+        assert links == [f"../{r['document']}.html#{r['anchor']}" for r in row["records"]]
+
+
+def test_the_scorecard_counts_its_rows(smoke_site):
+    page = article(smoke_site, "book/scorecard")
+    verdicts = [words(row.find_all("td")[-1].strong) for row in page.select("table.pk-scorecard tbody tr")]
+    counts = {v: verdicts.count(v) for v in (*claims.VERDICTS, NOT_ATTEMPTED) if v in verdicts}
+    assert f"{', '.join(f'{n} {v}' for v, n in counts.items())}." in [words(p) for p in page.select("p")]
+
+
+def test_the_errata_page_is_the_ledger(smoke_site, evidence):
+    papers = list(claims.ledger().papers)
+    rows = sorted((row for row in evidence.rows() if row["kind"] == "erratum"), key=lambda r: papers.index(r["paper"]))
+    page = article(smoke_site, "book/errata")
+    shown = [p for p in page.select("p") if p.strong and words(p.strong) in {"Shown", "Not shown"}]
+    for paragraph in shown:
+        assert (words(paragraph.strong) == "Shown") == (f"({claims.ERRATUM}," in words(paragraph))
+    assert [words(p.code) for p in shown] == [row["id"] for row in rows if row["records"]]
+    assert [words(p).split("(")[1].split(",")[0] for p in shown] == [r["verdict"] for r in rows if r["records"]]
+    for paragraph, row in zip(shown, [row for row in rows if row["records"]], strict=True):
+        assert words(paragraph.code) == row["id"]
+        assert paragraph.a["href"] == f"../{row['records'][0]['document']}.html#{row['records'][0]['anchor']}"
+    waiting = [words(item.code) for item in page.select("#listed-not-tested-yet li")]
+    assert sorted(waiting) == sorted(row["id"] for row in rows if not row["records"])
+    assert len(shown) + len(waiting) == len(claims.ledger().errata)
+    assert f"{len(shown)} of the {len(rows)} that the ledger lists" in words(page)

@@ -1,0 +1,249 @@
+"""Recordings: a finished run in, its numbers and its checks out again, and nothing else gets in."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+from click.testing import CliRunner
+from nbclient import NotebookClient
+
+import prunekit as library
+from prunekit.book import paths, recordings
+from prunekit.book.claims import DIFFERS, REDUCED, records
+from prunekit.book.runs import record as recorder
+from prunekit.book.runs.keys import recorded_checksums
+from prunekit.book.runs.notebooks import Refused, read
+from prunekit.book.runs.store import Run, Store
+from prunekit.book.site.evidence import chapters
+from prunekit.cli import main
+from tests.book.runs.helpers import prunekit, write_notebook
+
+CELLS = (
+    """
+    from prunekit import check, report
+    from prunekit.book.plotting import show
+    check("chang/fig-1", what="gap", measured=1.0, expected=0.0, tolerance=2.0, reduced=True, scale="paper")
+    check("chang/fig-1", what="lead", measured=5.0, expected=0.0, tolerance=2.0, reduced=True, scale="paper")
+    check("chang/fig-2", what="other", measured=0.0, expected=0.0, tolerance=1.0, scale="paper")
+    report(images=10, net="small")
+    """,
+    """
+    def draw(palette):
+        import matplotlib.pyplot as plt
+        return plt.figure()
+
+    show(draw, {"width": [1, 2, 3], "error": [0.1, None, 1 / 3], "net": ["a", "b", "1"], "dead": [True, False, True],
+                "nothing": [None, None, None]}, name="fig-1", alt="alt", caption="caption")
+    """,
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Return a finished run of a small page."""
+    folder = tmp_path_factory.mktemp("runs")
+    done = prunekit("run", write_notebook(folder / "page.md", *CELLS), "-p", "scale=paper", "--out", folder / "out")
+    assert done.returncode == 0, done.stderr
+    return Store(folder / "out").runs()[0]
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty folder of recordings, in a book whose only page is called 'page'."""
+    (tmp_path / "chapters").mkdir()
+    (tmp_path / "chapters" / "page.md").touch()
+    monkeypatch.setattr(paths, "CHAPTERS", tmp_path / "chapters")
+    monkeypatch.setattr(paths, "RECORDED", tmp_path / "recorded")
+    return tmp_path / "recorded"
+
+
+def test_a_recording_returns_what_the_run_found(run: Run, package: Path) -> None:
+    recorder.record(run, "full")
+    found = library.recording("page", "full")
+    assert recordings.available() == [("page", "full")]
+    left_out = {"files", "digest", "host", "pid", "engine", "worker"}  # of the run's own folder, and where that was
+    assert found.run == {k: v for k, v in run.record.items() if k not in left_out}
+    assert left_out <= set(run.record) and found.parameters["scale"] == "paper"
+    assert found.figures == ["fig-1"]
+    numbers = found.numbers("fig-1")
+    assert numbers == {
+        "width": [1, 2, 3],
+        "error": [0.1, None, 1 / 3],
+        "net": ["a", "b", "1"],
+        "dead": [True, False, True],
+        "nothing": [None, None, None],
+    }
+    assert [type(v) for v in numbers["width"]] == [int] * 3
+    assert found.reports == {"images": 10, "net": "small"}
+    assert [c["verdict"] for c in found.checks] == [REDUCED, DIFFERS, "reproduced"]
+    assert f"in {run.record['wall_time_s'] / 60:.0f} min on cpu" in found.provenance
+
+
+def test_a_verdict_is_computed_from_the_recorded_numbers(run: Run, package: Path) -> None:
+    file = recorder.record(run, "full") / recordings.RECORDS
+    kept = json.loads(file.read_text())
+    assert not any("verdict" in record for record in kept)
+    kept[1]["measured"] = 0.0
+    file.write_text(json.dumps(kept))
+    seal(file.parent)
+    assert library.recording("page", "full").checks[1]["verdict"] == REDUCED
+
+
+def seal(folder: Path) -> None:
+    """Write the checksums anew, as only a recording does."""
+    (folder / recordings.SUMS).write_text(recordings.sums(folder), newline="")
+
+
+def test_every_changed_byte_of_a_recording_is_refused(run: Run, package: Path) -> None:
+    folder = recorder.record(run, "full")
+    found = library.recording("page", "full")
+    for path in sorted(folder.iterdir()):
+        whole = path.read_bytes()
+        for position in range(len(whole)):
+            path.write_bytes(whole[:position] + bytes([whole[position] ^ 1 << position % 8]) + whole[position + 1 :])
+            with pytest.raises(recordings.DamagedRecordingError, match=r"page/full is damaged"):
+                library.recording("page", "full")
+        if path.suffix == ".csv":  # damaged after the recording was opened
+            with pytest.raises(recordings.DamagedRecordingError, match=r"fig-1\.csv changed"):
+                found.numbers("fig-1")
+        path.unlink()
+        with pytest.raises((recordings.DamagedRecordingError, recordings.MissingRecordingError)):
+            library.recording("page", "full")
+        path.write_bytes(whole)
+    (folder / "more.csv").touch()
+    with pytest.raises(recordings.DamagedRecordingError, match=r"more\.csv changed; take .*full from a fresh copy"):
+        library.recording("page", "full")
+    (folder / "more.csv").unlink()
+    assert library.recording("page", "full").numbers("fig-1") == found.numbers("fig-1")
+
+
+@pytest.mark.parametrize("look", ["has", "recording", "available", "record"])
+def test_a_kill_between_the_renames_loses_no_recording(run: Run, package: Path, look: str) -> None:
+    folder = recorder.record(run, "full")
+    folder.rename(folder.with_name(".full.old"))
+    if look == "available":
+        assert recordings.available() == [("page", "full")]
+    elif look == "record":
+        recorder.record(run, "full")
+    else:
+        assert getattr(recordings, look)("page", "full")
+    assert [p.name for p in folder.parent.iterdir()] == ["full"]
+    assert recordings.recording("page", "full").figures == ["fig-1"]
+
+
+def test_what_is_left_of_an_old_recording_is_none(run: Run, package: Path) -> None:
+    """Killed after the renames: the old folder is still beside the new one."""
+    folder = recorder.record(run, "full")
+    shutil.copytree(folder, folder.with_name(".full.old"))
+    assert recordings.available() == [("page", "full")]
+    recorder.record(run, "full")
+    assert [p.name for p in folder.parent.iterdir()] == ["full"]
+
+
+def test_recorded_checks_are_shown_as_recorded(run: Run, package: Path) -> None:
+    recorder.record(run, "full")
+    cell = (
+        "from pathlib import Path\nfrom prunekit import recording\nfrom prunekit.book import paths\n"
+        f"paths.RECORDED = Path({str(package)!r})\n"
+        "found = recording('page', 'full')\nfound.show_checks('chang/fig-1')\n"
+        "found.show_checks('chang/fig-1', mark='not resolved')"
+    )
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    shown = records(notebook)
+    assert [(r["claim"], r["what"], r["verdict"]) for r in shown] == [
+        ("chang/fig-1", "recorded run: gap", REDUCED),
+        ("chang/fig-1", "recorded run: lead", DIFFERS),
+        ("chang/fig-1", "recorded run (not resolved): gap", REDUCED),
+        ("chang/fig-1", "recorded run (not resolved): lead", DIFFERS),
+    ]
+    assert {r["recorded"] for r in shown} == {run.key}
+    assert "recorded run: gap" in notebook.cells[0].outputs[0].data["text/html"]
+
+
+def test_what_is_not_there_is_named(run: Run, package: Path) -> None:
+    with pytest.raises(recordings.MissingRecordingError, match="there are: none"):
+        library.recording("page", "full")
+    recorder.record(run, "full")
+    assert recordings.has("page", "full") and not recordings.has("page", "half")
+    with pytest.raises(recordings.MissingRecordingError, match=r"'half'.*'page', 'full'"):
+        library.recording("page", "half")
+    found = library.recording("page", "full")
+    with pytest.raises(ValueError, match=r"'fig-2'.*fig-1"):
+        found.numbers("fig-2")
+    with pytest.raises(ValueError, match=r"'li/fig-1a'.*chang/fig-1, chang/fig-2"):
+        found.show_checks("chang/fig-1", "li/fig-1a")
+
+
+def test_a_page_that_looks_for_a_recording_says_what_it_found(
+    run: Run, package: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert recordings.find("page", "full") is None
+    assert "No run 'full'" in capsys.readouterr().out
+    recorder.record(run, "full")
+    assert recordings.find("page", "full") == recordings.recording("page", "full")
+    assert "full, recorded 20" in capsys.readouterr().out
+
+
+def test_recording_again_replaces_the_whole(run: Run, package: Path) -> None:
+    folder = recorder.record(run, "full")
+    (folder / "old.csv").touch()
+    recorder.record(run, "full")
+    assert sorted(p.name for p in folder.iterdir()) == ["SHA256SUMS", "fig-1.csv", "records.json", "run.json"]
+    assert [p.name for p in folder.parent.iterdir()] == ["full"]
+
+
+@pytest.mark.parametrize("label", ["", "Full", "../page", "a b", "-a", "a/b"])
+def test_a_label_is_a_plain_word(run: Run, package: Path, label: str) -> None:
+    with pytest.raises(Refused, match="label is"):
+        recorder.record(run, label)
+    assert not package.exists()
+
+
+def test_only_finished_runs_of_pages_with_figures_are_recorded(
+    run: Run, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = dataclasses.replace(run, record=run.record | {"status": "failed"})
+    with pytest.raises(Refused, match="failed"):
+        recorder.record(failed, "full")
+    with pytest.raises(Refused, match="'other', which is no page"):
+        recorder.record(dataclasses.replace(run, record=run.record | {"notebook": "other"}), "full")
+    monkeypatch.setattr(recorder, "LARGEST", 100)
+    with pytest.raises(Refused, match="MB of numbers"):
+        recorder.record(run, "full")
+    monkeypatch.setattr(recorder, "_tables", lambda markup: [])
+    with pytest.raises(Refused, match="shows no figure"):
+        recorder.record(run, "full")
+    assert not package.exists()
+
+
+def test_the_command_records_a_run_and_refuses_other_folders(run: Run, package: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["runs", "record", str(run.folder), "full"])
+    assert done.exit_code == 0, done.output
+    assert "recorded:" in done.output and recordings.has("page", "full")
+    done = CliRunner().invoke(main, ["runs", "record", str(tmp_path), "full"])
+    assert done.exit_code == 2 and "no finished run" in done.output
+
+
+def test_a_recording_is_part_of_its_page_s_key(run: Run, package: Path) -> None:
+    page = dataclasses.replace(read(run.folder.parents[1] / "page.md"))
+    assert recorded_checksums(page) == {}
+    recorder.record(run, "full")
+    names = ("SHA256SUMS", "fig-1.csv", "records.json", "run.json")
+    assert set(recorded_checksums(page)) == {f"page/full/{name}" for name in names}
+    shutil.copytree(package / "page" / "full", package / "page" / ".full.old")  # a kill left it
+    assert set(recorded_checksums(page)) == {f"page/full/{name}" for name in names}
+
+
+@pytest.mark.parametrize(("page", "label"), recordings.available())
+def test_the_recordings_in_the_package_can_be_read(page: str, label: str) -> None:
+    found = recordings.recording(page, label)
+    assert (paths.CHAPTERS / f"{page}.md").is_file() and found.run["status"] == "finished"
+    assert all(found.numbers(name) for name in found.figures)
+    defaults = next(n for n in map(read, chapters()) if n.name == page).defaults
+    assert set(found.parameters) == set(defaults), "the page's parameters have changed since: record it again"
