@@ -4,7 +4,7 @@ Networks as small as this book's spend most of a training in the calls of automa
 do without. They are the textbook's: with h₀ the flattened images, zₗ = Wₗ hₗ₋₁ + bₗ, hₗ = max(zₗ, 0) and the last z
 the scores, the gradient of the mean cross-entropy is δ = (softmax(z) - e_y) / b at the scores, ∂/∂Wₗ = δₗ hₗ₋₁ᵀ,
 ∂/∂bₗ = Σ δₗ, and δₗ₋₁ = Wₗᵀ δₗ where hₗ₋₁ > 0, else 0 (0 at the kink, as autograd has it).
-Weights of a stack are (m, out, in), and images that all networks share are multiplied with all of them at once. The
+Weights of a stack are (m, out, in), and images that all networks share are multiplied with all of them at once: the
 images are the last axis of everything, so that the units of all networks are the rows of one matrix.
 """
 
@@ -39,8 +39,9 @@ class Perceptron:
     @torch.no_grad()
     def scores(self, weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Return the scores (…, b, k) of images, (b, …) for all networks or (m, b, …) with one batch for each."""
-        *_, scores = self._forward(weights, x)
-        return self._shaped(weights, scores.mT)
+        shared = self._shares(weights, x)
+        *_, scores = self._forward(weights, x, shared)
+        return scores.mT if shared else scores
 
     @torch.no_grad()
     def slope(self, weights: Mapping[str, Tensor], x: Tensor, y: Tensor) -> Slope:
@@ -53,12 +54,13 @@ class Perceptron:
         x, y : tensors
             Normalized images (b, c, h, w) and labels (b,), or (m, b, c, h, w) and (m, b).
         """
-        losses, scores, delta, inner = self._loss(weights, x, y)
+        shared = self._shares(weights, x)
+        losses, scores, delta, inner = self._loss(weights, x, y, shared)
         gradients: Named = {}
-        for weight, bias, below, h in self._back(weights, delta, inner):
-            gradients[weight] = self._shaped(weights, _outer(below, h))
+        for weight, bias, below, h in self._back(weights, delta, inner, shared):
+            gradients[weight] = _outer(below, h, shared)
             if bias:
-                gradients[bias] = self._shaped(weights, below.sum(-1))
+                gradients[bias] = below.sum(-1 if shared else -2)
         return Slope(losses, scores, gradients)
 
     @torch.no_grad()
@@ -75,76 +77,86 @@ class Perceptron:
         lr : float or (m,) tensor
             Learning rate, of all networks or of each.
         """
-        losses, scores, delta, inner = self._loss(weights, x, y)
+        shared = self._shares(weights, x)
+        losses, scores, delta, inner = self._loss(weights, x, y, shared)
         delta.mul_(-lr if isinstance(lr, float) else -lr.view(-1, 1, 1))
-        for weight, bias, below, h in self._back(weights, delta, inner):
-            w = _stacked(weights[weight], 3)
-            if h.ndim == 2:
-                w.flatten(0, 1).addmm_(below.flatten(0, 1), h.T)
-            else:
-                w.baddbmm_(below, h.mT)
+        for weight, bias, below, h in self._back(weights, delta, inner, shared):
+            _add_outer(weights[weight], below, h, shared)
             if bias:
-                _stacked(weights[bias], 2).add_(below.sum(-1))
+                weights[bias].add_(below.sum(-1 if shared else -2))
         return losses, scores
 
-    def _loss(self, weights: Mapping[str, Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
-        """Return losses (…, b), scores (…, b, k), δ at the scores (m, k, b), and the inputs of every layer."""
-        *inner, scores = self._forward(weights, x)
-        logs = torch.log_softmax(scores, 1)  # along the second axis, which is vectorized along the images
-        index = y.expand(len(scores), -1).unsqueeze(1)
-        losses = -logs.gather(1, index).squeeze(1)
+    def _shares(self, weights: Mapping[str, Tensor], x: Tensor) -> bool:
+        """Tell whether all networks of a stack see the same images."""
+        return weights[self.layers[0][0]].ndim == 3 and x.ndim < 5
+
+    def _loss(
+        self, weights: Mapping[str, Tensor], x: Tensor, y: Tensor, shared: bool
+    ) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
+        """Return losses (…, b), scores (…, b, k), δ at the scores, laid out alike, and the inputs of every layer."""
+        *inner, scores = self._forward(weights, x, shared)
+        logs = torch.log_softmax(scores if shared else scores.mT.contiguous(), -2)  # vectorized along the images
+        index = y.expand(*logs.shape[:-2], -1).unsqueeze(-2)
+        losses = -logs.gather(-2, index).squeeze(-2)
         delta = logs.exp_()
-        delta.scatter_add_(1, index, delta.new_full((), -1.0).expand(index.shape))
-        delta.div_(scores.shape[-1])
-        return self._shaped(weights, losses), self._shaped(weights, scores.mT), delta, inner
+        delta.scatter_add_(-2, index, delta.new_full((), -1.0).expand(index.shape))
+        delta.div_(delta.shape[-1])
+        return losses, scores.mT if shared else scores, delta if shared else delta.mT, inner
 
     def _back(
-        self, weights: Mapping[str, Tensor], delta: Tensor, inner: list[Tensor]
+        self, weights: Mapping[str, Tensor], delta: Tensor, inner: list[Tensor], shared: bool
     ) -> Iterator[tuple[str, str | None, Tensor, Tensor]]:
-        """Yield each layer's names, δ (m, out, b) and inputs, the last first; its weights have had their use then."""
+        """Yield each layer's names, δ and inputs, the last layer first; its weights have had their use then."""
         for k in reversed(range(len(self.layers))):
             weight, bias = self.layers[k]
-            below = torch.bmm(_stacked(weights[weight], 3).mT, delta) if k else delta
+            below = delta
+            if k:
+                below = torch.bmm(weights[weight].mT, delta) if shared else delta @ weights[weight]
             yield weight, bias, delta, inner[k]
             if k:
-                # in the place of hₗ₋₁, which has had its use: nothing is allocated
+                # in the place of hₗ₋₁, which has had its use: nothing is allocated, and δ lies as z does
                 delta = _aten.threshold_backward.grad_input(below, inner[k], 0, grad_input=inner[k])
 
-    def _forward(self, weights: Mapping[str, Tensor], x: Tensor) -> list[Tensor]:
-        """Return h (m, units, b) of every layer, from the flattened images, (in, b) if shared, to the scores."""
-        one = weights[self.layers[0][0]].ndim == 2
-        found = [x.flatten(1).T if one or x.ndim < 5 else x.flatten(2).mT]
+    def _forward(self, weights: Mapping[str, Tensor], x: Tensor, shared: bool) -> list[Tensor]:
+        """Return h of every layer, from the flattened images to the scores.
+
+        (…, b, units), or where images are shared (in, b) and then (m, units, b): the units of all networks are the rows
+        of one matrix. With batches of their own BLAS would be slow at so few columns.
+        """
+        found = [x.flatten(1).T if shared else x.flatten(2 if x.ndim == 5 else 1)]
         for k, (weight, bias) in enumerate(self.layers):
             if k:
                 found[-1] = found[-1].relu_()
-            z = _product(_stacked(weights[weight], 3), found[-1])
+            z = _product(weights[weight], found[-1], shared)
             if bias:
-                z += _stacked(weights[bias], 2).unsqueeze(-1)
+                own = weights[bias]
+                z += own.unsqueeze(-1 if shared else -2) if own.ndim == 2 else own
             found.append(z)
         return found
 
-    def _shaped(self, weights: Mapping[str, Tensor], found: Tensor) -> Tensor:
-        """Return something of a stack, without the first axis where there is a single network."""
-        return found if weights[self.layers[0][0]].ndim == 3 else found[0]
+
+def _product(weight: Tensor, h: Tensor, shared: bool) -> Tensor:
+    """Return W h; an h (in, b) that a stack shares is multiplied once by all its weights."""
+    if not shared:
+        return h @ weight.mT
+    return torch.bmm(weight, h) if h.ndim == 3 else (weight.flatten(0, 1) @ h).view(*weight.shape[:2], -1)
 
 
-def _stacked(t: Tensor, axes: int) -> Tensor:
-    """Return a tensor of a stack, and of a single network as a stack of one: a view."""
-    return t if t.ndim == axes else t.unsqueeze(0)
+def _outer(delta: Tensor, h: Tensor, shared: bool) -> Tensor:
+    """Return δ hᵀ, (…, out, in), with the same sharing."""
+    if not shared:
+        return delta.mT @ h
+    return torch.bmm(delta, h.mT) if h.ndim == 3 else (delta.flatten(0, 1) @ h.T).view(*delta.shape[:2], -1)
 
 
-def _product(weight: Tensor, h: Tensor) -> Tensor:
-    """Return W h, (m, out, b); an h (in, b) that a stack shares is multiplied once by all its weights."""
-    if h.ndim == 3:
-        return torch.bmm(weight, h)
-    return (weight.reshape(-1, weight.shape[-1]) @ h).view(*weight.shape[:2], -1)
-
-
-def _outer(delta: Tensor, h: Tensor) -> Tensor:
-    """Return δ hᵀ, (m, out, in), with the same sharing."""
-    if h.ndim == 3:
-        return torch.bmm(delta, h.mT)
-    return (delta.flatten(0, 1) @ h.T).view(*delta.shape[:2], -1)
+def _add_outer(weight: Tensor, delta: Tensor, h: Tensor, shared: bool) -> None:
+    """Add δ hᵀ to W, with the same sharing."""
+    if weight.ndim == 2:
+        weight.addmm_(delta.T, h)
+    elif h.ndim == 2:
+        weight.view(-1, weight.shape[-1]).addmm_(delta.flatten(0, 1), h.T)
+    else:
+        weight.baddbmm_(delta if shared else delta.mT, h.mT if shared else h)
 
 
 def perceptron(model: nn.Module) -> Perceptron | None:
