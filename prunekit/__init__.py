@@ -43,6 +43,7 @@ _HOME = {
     "pick": "book.scales",
     "recording": "book.recordings",
     "show": "book.plotting",
+    "glance": "book.plotting",
     "columns": "book.plotting",
     "compare": "book.plotting",
     "Palette": "book.plotting",

@@ -15,7 +15,7 @@ import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -52,21 +52,41 @@ _SWITCH = (
 )
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """A figure with its numbers and its words: what a module of `prunekit.book.figures` makes of results.
+
+    The attributes are the arguments of `show`.
+    """
+
+    draw: Callable[[Palette], Figure]
+    numbers: Mapping[str, Sequence[Any]]
+    name: str
+    alt: str
+    caption: str
+
+
+@overload
+def show(draw: Drawing) -> None: ...
+@overload
 def show(
-    draw: Callable[[Palette], Figure],
-    numbers: Mapping[str, Sequence[Any]],
+    draw: Callable[[Palette], Figure], numbers: Mapping[str, Sequence[Any]], *, name: str, alt: str, caption: str
+) -> None: ...
+def show(
+    draw: Drawing | Callable[[Palette], Figure],
+    numbers: Mapping[str, Sequence[Any]] | None = None,
     *,
-    name: str,
-    alt: str,
-    caption: str,
+    name: str | None = None,
+    alt: str | None = None,
+    caption: str | None = None,
 ) -> None:
     """Display a figure for light and dark pages with its words and its numbers.
 
     Parameters
     ----------
     draw
-        Takes a palette and returns the figure; called once, or for each background where colours are not all the
-        palette's.
+        A `Drawing`, which has all the rest; or a function that takes a palette and returns the figure. It is called
+        once, or for each background where colours are not all the palette's.
     numbers
         The columns behind the figure, of equal length, by column name.
     name
@@ -81,8 +101,39 @@ def show(
     ValueError
         If columns differ in length, hold NaN, or a text is empty.
     """
+    if isinstance(draw, Drawing):
+        drawing = draw
+        draw, numbers, name, alt, caption = drawing.draw, drawing.numbers, drawing.name, drawing.alt, drawing.caption
+    if numbers is None or name is None or alt is None or caption is None:
+        given = {"numbers": numbers, "name": name, "alt": alt, "caption": caption}
+        lacking = ", ".join(word for word, value in given.items() if value is None)
+        raise TypeError(f"draw is no Drawing, and what belongs to a figure is not given: give {lacking}")
     record = {"kind": "figure", "name": name, "alt": alt, "caption": caption}
     show_record(record, markup(draw, numbers, name=name, alt=alt, caption=caption), f"[{name}] {caption}")
+
+
+def glance(*sentences: str) -> None:
+    """Display what a page found, in three sentences at most, as the first thing on it.
+
+    Parameters
+    ----------
+    sentences : str
+        Whole sentences, their numbers computed.
+
+    Raises
+    ------
+    ValueError
+        If there are none, more than three, or one is empty or does not end as a sentence does.
+    """
+    if not 1 <= len(sentences) <= 3:
+        raise ValueError(f"sentences are {len(sentences)}: give one to three")
+    for sentence in sentences:
+        if not _checks.text("a sentence", sentence).strip().endswith((".", "!", "?")):
+            raise ValueError(f"a sentence is {sentence!r}: give a whole one, ended by a full stop")
+    text = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences)
+    show_record(
+        {"kind": "glance", "sentences": list(sentences)}, f'<ul class="pk-glance">{text}</ul>', " ".join(sentences)
+    )
 
 
 def markup(

@@ -13,18 +13,20 @@ from typing import Any
 import numpy as np
 
 from prunekit import _checks
+from prunekit._checks import Floats, Integers
 from prunekit.linear import LinearGaussian
 from prunekit.linear.least_squares import retrain, width_sweep
 from prunekit.linear.strategies import Hessian, Magnitude, Oracle, prune
 
-Floats = np.ndarray[Any, np.dtype[np.float64]]
 Rules = Mapping[str, type[Magnitude] | type[Hessian] | type[Oracle]]
 DENSE = "dense"
 RETRAINED = "{}, retrained"
 FRESH = "{}, retrained fresh"
 
 
-def predicted_risks(problem: LinearGaussian, n: int, s: int, widths: Sequence[int], rules: Rules) -> dict[str, Floats]:
+def predicted_risks(
+    problem: LinearGaussian, n: int, s: int, widths: Sequence[int] | Integers, rules: Rules
+) -> dict[str, Floats]:
     """Predict the risk of least squares on the first k features, dense and pruned to s of them.
 
     Source: chang, Definition 4 and Corollary 1 (in closed form; features left out are noise).
@@ -66,7 +68,7 @@ def measured_risks(
     problem: LinearGaussian,
     n: int,
     s: int,
-    widths: Sequence[int],
+    widths: Sequence[int] | Integers,
     rules: Rules,
     *,
     repetitions: int,
@@ -120,7 +122,9 @@ def measured_risks(
     return {label: np.array(values) for label, values in out.items()}
 
 
-def _asked(problem: LinearGaussian, n: int, s: int, widths: Sequence[int], rules: Rules) -> tuple[int, int, list[int]]:
+def _asked(
+    problem: LinearGaussian, n: int, s: int, widths: Sequence[int] | Integers, rules: Rules
+) -> tuple[int, int, list[int]]:
     """Return n, s and the widths as plain integers, having judged all that both functions take."""
     _checks.instance("problem", problem, LinearGaussian, "a LinearGaussian")
     _checks.instance("rules", rules, Mapping, "a mapping from labels to classes such as prunekit.Magnitude")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from prunekit.book import plotting
-from prunekit.book.plotting import DARK, LIGHT, columns, compare, svg, to_csv
+from prunekit.book.plotting import DARK, LIGHT, columns, compare, glance, svg, to_csv
 
 BACKGROUNDS = {"light": ("#ffffff",), "dark": ("#121212", "#14181e")}
 LEAST_CONTRAST = 3.0  # WCAG 2.1, 1.4.11: graphical objects
@@ -297,3 +297,16 @@ def test_series_can_be_told_apart(palette, sight):
 def test_series_differ_by_shape_as_well():
     count = len(LIGHT.series)
     assert len(DARK.series) == len(set(plotting.MARKERS)) == len(set(plotting.DASHES)) == count
+
+
+def test_a_glance_is_one_to_three_whole_sentences(capsys):
+    glance("It works.", "Does it?")
+    assert capsys.readouterr().out == "It works. Does it?\n"
+    for wrong, message in (
+        ((), "are 0"),
+        (("a.",) * 4, "are 4"),
+        (("no end",), "ended by a full stop"),
+        ((" ",), "whole"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            glance(*wrong)

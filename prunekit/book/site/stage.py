@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from prunekit.book import paths
+from prunekit.book import claims, paths
 from prunekit.book.runs import tags
 from prunekit.book.runs.store import Run
 from prunekit.book.site import cards, error_bars, generated
@@ -88,7 +88,7 @@ def compose(page: Page, run: Run) -> Any:
             code += 1
         else:
             cells.append(cell)
-    node.cells = _with_cards(page, run, cells)
+    node.cells = _with_cards(page, run, *_glanced(page, cells))
     node.metadata = {"kernelspec": node.metadata["kernelspec"]} | _looks(node.metadata)
     return node
 
@@ -127,10 +127,38 @@ def _clean(cell: Any) -> Any:
     return cell
 
 
-def _with_cards(page: Page, run: Run, cells: list[Any]) -> list[Any]:
-    """Put the head card under the title and the running instructions at the end."""
+def _glanced(page: Page, cells: list[Any]) -> tuple[list[Any], Any | None]:
+    """Return the cells, and what one of them shows at a glance as a cell of its own, without code; None if none does.
+
+    A reader sees the sentences and the figure of that cell first. In its place stands where they went.
+    """
+    for number, cell in enumerate(cells):
+        outputs = cell.get("outputs", [])
+        said = [o for o in outputs if o.get("metadata", {}).get(claims.METADATA, {}).get("kind") == "glance"]
+        if said:
+            first = copy.deepcopy(cell)
+            first.outputs = said + [o for o in outputs if o not in said]
+            first.metadata = {"tags": ["remove-input"]}
+            first.id = f"{cell.id[:50]}-glance"
+            cell["outputs"] = []
+            note = _markdown(f"This is the figure {{ref}}`at the top of the page <{_glance_label(page)}>`.")
+            return [*cells[: number + 1], note, *cells[number + 1 :]], first
+    return cells, None
+
+
+def _glance_label(page: Page) -> str:
+    return "glance-" + page.name.replace("/", "-")
+
+
+def _with_cards(page: Page, run: Run, cells: list[Any], glance: Any | None) -> list[Any]:
+    """Put what the page found and the head card under the title, and the running instructions at the end."""
     card = cards.head(page, run) if run.finished else cards.failure(run)
-    return [_under_title(cells[0], card), *cells[1:], _markdown(cards.tail(page, run))]
+    tail = _markdown(cards.tail(page, run))
+    if glance is None:
+        return [_under_title(cells[0], card), *cells[1:], tail]
+    title, _, rest = cells[0].source.partition("\n")
+    head = _markdown(f"{title}\n\n({_glance_label(page)})=\n## At a glance")
+    return [head, glance, _markdown(f"{card}\n{rest}"), *cells[1:], tail]
 
 
 def _under_title(cell: Any, card: str) -> Any:

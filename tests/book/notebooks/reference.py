@@ -1,4 +1,4 @@
-"""Write the reference notebooks that runs are compared with: ``python -m tests.book.notebooks.reference``.
+"""Write the reference notebooks that runs are compared with: ``python -m tests.book.notebooks.reference [PAGE …]``.
 
 A reference is a chapter as it runs at smoke scale, with the outputs of the cells tagged `CHECKED` and no others. The
 tag is nbval's, which can execute a reference by itself; the suite compares the runs of its smoke book, so that no
@@ -8,6 +8,8 @@ chapter is executed twice.
 from __future__ import annotations
 
 import shutil
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,27 +79,41 @@ def printed(cell: Any) -> str:
     return "".join(o.text for o in cell.outputs if o.output_type == "stream" and o.name == "stdout")
 
 
-def write_all(folder: Path = FOLDER) -> list[Path]:
-    """Execute every chapter that has no run at smoke scale and write all references into a fresh `folder`."""
-    pages = wanted(SCALE)
+def write_all(folder: Path = FOLDER, only: Sequence[str] = ()) -> list[Path]:
+    """Execute every chapter that has no run at smoke scale and write all references into a fresh `folder`.
+
+    Where pages are named, theirs alone are written; what one prints otherwise than its old reference is said.
+    """
+    pages = [page for page in wanted(SCALE) if not only or page.name in only]
     with Workers(1) as executor:
         runs = batch.run_all([page.job for page in pages], executor)
     failed = [run for run in runs if not run.finished]
     if failed:
         raise SystemExit("\n".join(f"failed: {run.record['notebook']}: {run.error} ({run.folder})" for run in failed))
-    shutil.rmtree(folder, ignore_errors=True)
+    if not only:
+        shutil.rmtree(folder, ignore_errors=True)
     written = []
     for page, run in zip(pages, runs, strict=True):
         path = folder / f"{page.name}.ipynb"
         path.parent.mkdir(parents=True, exist_ok=True)
+        if only:
+            print("\n".join(_moved(path, run.notebook())))
         nbformat.write(reduced(run.notebook()), path)
         written.append(path)
     return written
 
 
+def _moved(path: Path, executed: Any) -> list[str]:
+    """Say which lines a page's checked cells print that its old reference does not hold, and the other way round."""
+    held = nbformat.read(path, as_version=4) if path.exists() else None
+    before = {line for c in (held.cells if held else []) if CHECKED in tags(c) for line in printed(c).splitlines()}
+    now = {line for c in executed.cells if CHECKED in tags(c) for line in printed(c).splitlines()}
+    return [f"- {line}" for line in sorted(before - now)] + [f"+ {line}" for line in sorted(now - before)]
+
+
 def main() -> None:
-    """Write the references and name them."""
-    for path in write_all():
+    """Write the references of the pages that are named, or all, and name them."""
+    for path in write_all(only=sys.argv[1:]):
         print(path.relative_to(paths.ROOT))
 
 
