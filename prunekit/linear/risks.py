@@ -14,8 +14,8 @@ import numpy as np
 
 from prunekit import _checks
 from prunekit._checks import Floats, Integers
-from prunekit.linear import LinearGaussian
 from prunekit.linear.least_squares import retrain, width_sweep
+from prunekit.linear.problem import LinearGaussian
 from prunekit.linear.strategies import Hessian, Magnitude, Oracle, prune
 
 Rules = Mapping[str, type[Magnitude] | type[Hessian] | type[Oracle]]
