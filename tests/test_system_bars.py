@@ -74,9 +74,7 @@ LONG = {
     "tail_index": lambda: stable.tail_index(np.random.default_rng(0).standard_cauchy(100), shuffles=3, seed=0),
     "stable.sample": lambda: stable.sample(1.5, 10, seed=0),
     "minibatch_tolerance": lambda: limit.minibatch_tolerance(net(), pair(), CROSS, batch_size=4, shuffles=3),
-    "measured_limit": lambda: limit.measured_limit(
-        None, None, curve=pruning_curve(net(), toy(n=12), [0.5, 1.0]), repetitions=10
-    ),
+    "PruningCurve.limit": lambda: pruning_curve(net(), toy(n=12), [0.5, 1.0]).limit(repetitions=10),
     "hessian_diagonal": lambda: entries.hessian_diagonal(net(), CROSS, pair(), method="hutchinson", probes=5),
     "hessian_matrix": lambda: entries.hessian_matrix(net(), CROSS, pair(), parameters=["1.bias"]),
     "pruned_share": lambda: authors.pruned_share(
