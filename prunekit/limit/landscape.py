@@ -19,7 +19,7 @@ from prunekit import _checks
 from prunekit._checks import Floats, Integers, Seed
 from prunekit.cones import kept_order
 from prunekit.limit.negative import NEGATIVE, Negative, treated
-from prunekit.limit.sources import Dense, Enough, Lanczos, Source
+from prunekit.limit.sources import Dense, Enough, Lanczos, Read, Source
 from prunekit.spectrum import Measure, Spectrum
 from prunekit.statistics import Estimate
 
@@ -204,15 +204,23 @@ class Landscape:
         found: Spectrum = self.remembered("spectrum", self._source.spectrum)
         return found
 
-    def refine(self) -> bool:
-        """Take more Lanczos steps for the spectrum; answer whether the budget had any left."""
-        return self._source.refine()
+    def refine(self, of: Callable[[Spectrum], Estimate] | None = None) -> bool:
+        """Take more Lanczos steps for the spectrum, or more probes; answer whether the budget had any left.
+
+        Parameters
+        ----------
+        of : callable, optional
+            What is read off the spectrum: whether its error is the steps' or the scatter of the probes decides.
+        """
+        if of is not None:
+            _checks.function("of", of)
+        return self._source.refine(of)
 
     def read(self, of: Callable[[Spectrum], Estimate]) -> Estimate:
         """Return what is read off the spectrum, after as many steps as its `accuracy` needs and the budget has."""
         _checks.function("of", of)
         found = _estimate(of(self.spectrum))
-        while not self.good(found) and self.refine():
+        while not self.good(found) and self.refine(of):
             found = _estimate(of(self.spectrum))
         return found
 
@@ -225,15 +233,19 @@ class Landscape:
         """Return what is read off the counting measure of the removed weights' block, as accurate as `read` is."""
         return _estimate(_checks.function("of", of)(self.block(k, of)))
 
+    def known(self) -> tuple[Floats, Floats]:
+        """Return eigenvalues (q,) and orthonormal eigenvectors (D, q), in columns, those that are known so far."""
+        return self._source.known()
+
     @cached_property
-    def _tails(self) -> Floats:
-        """Squared distances (D + 1,) for k = 0 … D, summed from the smallest weight."""
+    def squared_distances(self) -> Floats:
+        """Squared distances R² (D + 1,) for k = 0 … D, summed from the smallest weight."""
         squares = self.weights[self.order[::-1]] ** 2
         return np.concatenate([np.cumsum(squares)[::-1], [0.0]])
 
     def distance(self, k: int) -> float:
         """Return R, the distance from w* to w^k: the norm of the D - k smallest weights."""
-        return float(np.sqrt(self._tails[_checks.count("k", k, 0, self.dimension)]))
+        return float(np.sqrt(self.squared_distances[_checks.count("k", k, 0, self.dimension)]))
 
     def removed(self, k: int) -> Floats:
         """Return c = w* - w^k (D,)."""
@@ -372,9 +384,14 @@ class Scaled:
         """Products with H so far, those of the other landscape."""
         return self.of.products
 
-    def refine(self) -> bool:
+    def refine(self, of: Read | None = None) -> bool:
         """Know more of the spectrum; answer whether there was more to know."""
-        return self.of.refine()
+        return self.of.refine(None if of is None else lambda found: of(found.mapped(lambda h: self.curvature * h)))
+
+    def known(self) -> tuple[Floats, Floats]:
+        """Return the eigenpairs that are known so far."""
+        values, vectors = self.of.known()
+        return self.curvature * values, vectors
 
     @property
     def operator(self) -> Any:

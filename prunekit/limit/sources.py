@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from prunekit.curvature.probing import Direction, Probing
 
 Enough = Callable[[Measure], bool]
+Read = Callable[[Spectrum], Estimate]
 _HELD = 2  # directions whose bases stay: a search goes on between two of them
 _EIGEN = 1e-3  # of an eigenvalue: the residual of an eigenvector that is split off a direction
 
@@ -40,8 +41,11 @@ class Source(Protocol):
     def spectrum(self) -> Spectrum:
         """Return the counting measure of H, as far as it is known."""
 
-    def refine(self) -> bool:
-        """Know more of the spectrum; answer whether there was more to know."""
+    def refine(self, of: Read | None = None) -> bool:
+        """Know more of the spectrum, for what is read off it; answer whether there was more to know."""
+
+    def known(self) -> tuple[Floats, Floats]:
+        """Return eigenvalues (q,) and orthonormal eigenvectors (D, q), in columns, those that are known so far."""
 
     def probed(self, steps: int, seed: Seed) -> Spectrum:
         """Return the counting measure of H by Lanczos from one random start."""
@@ -49,7 +53,7 @@ class Source(Protocol):
     def along(self, c: Floats, k: int, enough: Enough | None = None) -> Measure:
         """Return the measure of c = w* - w^k, good enough for what is read off it."""
 
-    def block(self, removed: Integers, enough: Callable[[Spectrum], Estimate] | None = None) -> Spectrum:
+    def block(self, removed: Integers, enough: Read | None = None) -> Spectrum:
         """Return the counting measure of the block of the removed weights."""
 
 
@@ -80,9 +84,13 @@ class Dense:
         """Return the counting measure of H."""
         return Spectrum.of_eigenvalues(self.eigen[0])
 
-    def refine(self) -> bool:
+    def refine(self, of: Read | None = None) -> bool:
         """There is nothing more to know."""
         return False
+
+    def known(self) -> tuple[Floats, Floats]:
+        """Return all eigenpairs."""
+        return self.eigen
 
     def probed(self, steps: int, seed: Seed) -> Spectrum:
         """Return the counting measure of H by Lanczos from one random start."""
@@ -95,7 +103,7 @@ class Dense:
         values, vectors = self.eigen
         return Measure.of_vector(values, vectors.T @ c)
 
-    def block(self, removed: Integers, enough: Callable[[Spectrum], Estimate] | None = None) -> Spectrum:
+    def block(self, removed: Integers, enough: Read | None = None) -> Spectrum:
         """Return the counting measure of the block of the removed weights."""
         return Spectrum.of_eigenvalues(np.linalg.eigvalsh(self.matrix[np.ix_(removed, removed)]))
 
@@ -169,9 +177,14 @@ class Lanczos:
         """Return the counting measure of H, as far as it is known."""
         return self.probing.spectrum
 
-    def refine(self) -> bool:
-        """Take more steps; answer whether there were any left."""
-        return self.probing.refine()
+    def refine(self, of: Read | None = None) -> bool:
+        """Take more steps, or more probes where what is read is mostly scatter; answer whether there were any left."""
+        return self.probing.refine(of)
+
+    def known(self) -> tuple[Floats, Floats]:
+        """Return the eigenpairs that the spectrum's run has found so far."""
+        values, vectors = self._known()
+        return values, vectors.cpu().numpy()
 
     def probed(self, steps: int, seed: Seed) -> Spectrum:
         """Return the counting measure of H by Lanczos from one start of random signs."""
@@ -210,7 +223,7 @@ class Lanczos:
 
         return Direction(self.operator, c, self._along, self._known(), self._options["storage"])
 
-    def block(self, removed: Integers, enough: Callable[[Spectrum], Estimate] | None = None) -> Spectrum:
+    def block(self, removed: Integers, enough: Read | None = None) -> Spectrum:
         """Return the counting measure of the block of the removed weights, good enough for what is read off it."""
         from prunekit.curvature import Restricted
 

@@ -200,7 +200,6 @@ case("limit.predict", f"one-shot, {D} weights, diagonal Hessian, less the dense 
 case(
     "limit.predict", f"one-shot, {D} weights, few large eigenvalues, less the dense limit", known=DENSE_HESSIAN,
     seeds=100, quick=20, bound=True,
-    note="the loss crosses ε at several k, of which a search by products finds one and the dense way the largest",
 )(lambda: _one_shot(matrix, 0.3))  # fmt: skip
 
 

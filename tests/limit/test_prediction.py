@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from prunekit import limit
 from prunekit.curvature import Matrix
-from prunekit.limit import METHODS, Landscape, predict
+from prunekit.limit import METHODS, Landscape, one_shot_costs, predict
 from prunekit.limit.prediction import crossing
+from prunekit.limit.quadratic import known_energies
 from tests.limit.helpers import EPSILON, WITH_T, brute_removed, problem
 
 
@@ -152,6 +153,48 @@ def test_a_one_shot_limit_by_products_is_the_dense_one_within_its_error():
     assert 0 < probed.error < 0.05 * probed.fraction
     assert abs(probed.fraction - dense.fraction) <= 3 * probed.error
     assert probed.scatter == 0
+
+
+def crossings(costs, epsilon):
+    """Return at how many k the cost passes from above ε to at most ε."""
+    return int(np.sum((costs[:-1] > epsilon) & (costs[1:] <= epsilon)))
+
+
+def swinging(D, seed):
+    """Return weights and a Hessian whose few large eigenvalues make the one-shot cost rise and fall."""
+    rng = np.random.default_rng(seed)
+    Q = np.linalg.qr(rng.standard_normal((D, D)))[0]
+    h = np.concatenate([np.geomspace(0.3, 8, 6), 10.0 ** rng.uniform(-5, -1, D - 6)])
+    return rng.laplace(size=D), (Q * h) @ Q.T
+
+
+@pytest.mark.parametrize("options", [{"steps": 20, "direction_steps": 6}, {}])
+def test_a_one_shot_limit_by_products_is_the_last_crossing(options):
+    """As the dense one is: at every larger k the cost is at most ε, too."""
+    many = held = 0
+    for seed in range(8):
+        w, H = swinging(150, seed)
+        dense = Landscape.of_matrix(w, H)
+        many += crossings(one_shot_costs(dense), 0.1) > 1
+        found = predict(Landscape.of_operator(w, Matrix(H), seed=seed, **options), 0.1, method="one-shot", resolution=0)
+        held += abs(found.kept - predict(dense, 0.1, method="one-shot").kept) <= 2 * found.error * 150 + 1e-9
+        assert found.resolved
+        assert found.error < 0.1 * found.fraction
+    assert many >= 5
+    assert held == 8
+
+
+def test_what_is_known_of_a_one_shot_cost_is_known_for_every_k():
+    w, H = swinging(60, 3)
+    every = Landscape.of_operator(w, Matrix(H), steps=60, probes=4)
+    assert known_energies(every, "absolute") / 2 == pytest.approx(one_shot_costs(Landscape.of_matrix(w, H)), abs=1e-9)
+    scaled = every.scaled(weights=2, curvature=3)
+    assert known_energies(scaled, "zero") == pytest.approx(12 * known_energies(every, "zero"))
+    few = Landscape.of_operator(w, Matrix(H), steps=4, probes=4)
+    values, vectors = few.known()
+    assert 0 < values.size < 60
+    straight = [np.sum(values * (vectors.T @ brute_removed(w, k)) ** 2) for k in (0, 7, 59, 60)]
+    assert known_energies(few, "refuse")[[0, 7, 59, 60]] == pytest.approx(straight)
 
 
 def test_one_probe_has_no_error_bar():
