@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,8 +18,9 @@ from numpy.typing import ArrayLike
 from prunekit import _checks
 from prunekit._checks import Floats, Integers, Seed
 from prunekit.cones import kept_order
+from prunekit.limit.lanczos import Lanczos
 from prunekit.limit.negative import NEGATIVE, Negative, treated
-from prunekit.limit.sources import Dense, Enough, Lanczos, Read, Source
+from prunekit.limit.sources import Dense, Enough, Products, Read, Source
 from prunekit.spectrum import Measure, Spectrum
 from prunekit.statistics import Estimate
 
@@ -69,19 +70,7 @@ class Landscape:
         return cls(found, Dense(matrix / 2 + matrix.T / 2))  # halves, since a sum may leave the range
 
     @classmethod
-    def of_operator(
-        cls,
-        weights: ArrayLike,
-        operator: Any,
-        *,
-        steps: int | None = None,
-        probes: int = 4,
-        direction_steps: int | None = None,
-        accuracy: float = 0.03,
-        budget: int = 512,
-        seed: Seed = 0,
-        storage: Literal["float64", "float32"] = "float64",
-    ) -> Landscape:
+    def of_operator(cls, weights: ArrayLike, operator: Any, lanczos: Lanczos | None = None) -> Landscape:
         """Return the landscape of a Hessian known by its products, through Lanczos.
 
         Parameters
@@ -90,21 +79,8 @@ class Landscape:
             In the order of the operator's rows.
         operator : Curvature, or whatever has `dimension` and `product`
             See `prunekit.curvature`.
-        steps : int, optional
-            Lanczos steps; by default as many as the integral at hand needs for its `accuracy`, within the budget.
-        probes : int
-            Random starts; an error bar's scatter comes from the spread over them.
-        direction_steps : int, optional
-            The most steps from c, for each measure of c; as many as a spectrum's by default.
-        accuracy : float
-            Relative error of a predicted share at which no more steps are taken.
-        budget : int
-            Products for each spectrum, that of H or of a block. Where it ends before the integrand is resolved, the
-            result says so and has no error bar. Directions are not counted in; `products` counts everything.
-        seed : int
-            Of the random starts.
-        storage : str
-            How Lanczos keeps its vectors: "float32" takes half the memory, steps × D × 4 bytes a probe.
+        lanczos : Lanczos, optional
+            How it is looked at; steps by need by default.
 
         Raises
         ------
@@ -114,16 +90,11 @@ class Landscape:
         from prunekit.curvature.operator import rows_of
 
         D = rows_of(operator)
-        found = _checks.vector("weights", weights, D, like=f"operator has {D} rows")
-        _checks.choice("storage", storage, ("float64", "float32"))
-        _checks.generator(seed)
-        many = None if steps is None else _checks.count("steps", steps)
-        along = None if direction_steps is None else _checks.count("direction_steps", direction_steps)
-        probes = _checks.count("probes", probes)
-        good = _checks.scalar("accuracy", accuracy, positive=True)
-        _checks.draws("probes", probes, D)
-        most = _checks.count("budget", budget, probes)
-        return cls(found, Lanczos(operator, many, probes, along, good, most, seed, storage))
+        w = _checks.vector("weights", weights, D, like=f"operator has {D} rows")
+        how = Lanczos() if lanczos is None else lanczos
+        _checks.instance("lanczos", how, Lanczos, "a prunekit.limit.Lanczos")
+        _checks.draws("probes", how.probes, D)
+        return cls(w, Products(operator, how))
 
     def __repr__(self) -> str:
         """Describe the landscape in a line."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from prunekit._checks import Floats, Integers, Seed
+from prunekit.limit.lanczos import Lanczos
 from prunekit.spectrum import Measure, Spectrum
 from prunekit.statistics import Estimate
 
@@ -108,55 +109,32 @@ class Dense:
         return Spectrum.of_eigenvalues(np.linalg.eigvalsh(self.matrix[np.ix_(removed, removed)]))
 
 
-class Lanczos:
+class Products:
     """H by its products: bases that are extended as an integral at hand needs it.
 
     Parameters
     ----------
     operator : Curvature or alike
         What has `dimension` and `product`.
-    steps : int, optional
-        Of every spectrum, where they are fixed.
-    probes : int
-        Random starts.
-    direction_steps : int, optional
-        The most steps from c; as many as a spectrum may have by default.
-    accuracy : float
-        Relative error of a share at which no more steps are taken, where they are not fixed.
-    budget : int
-        Products for each spectrum, where its steps are not fixed.
-    seed, storage
-        As for `prunekit.curvature.spectrum`.
+    lanczos : Lanczos
+        How it is looked at.
     """
 
-    def __init__(
-        self,
-        operator: Any,
-        steps: int | None,
-        probes: int,
-        direction_steps: int | None,
-        accuracy: float,
-        budget: int,
-        seed: Seed,
-        storage: str,
-    ) -> None:
-        self.operator, self.accuracy = operator, accuracy
-        self._options: dict[str, Any] = {
-            "steps": steps, "probes": probes, "direction_steps": direction_steps, "accuracy": accuracy,
-            "budget": budget, "seed": seed, "storage": storage,
-        }  # fmt: skip
+    def __init__(self, operator: Any, lanczos: Lanczos) -> None:
+        self.operator, self.lanczos, self.accuracy = operator, lanczos, lanczos.accuracy
+        steps, probes, budget = lanczos.steps, lanczos.probes, lanczos.budget
         fixed = f"{steps} steps" if steps is not None else f"up to {budget} products"
         self.name = f"Lanczos, {fixed}, {probes} probes"
-        self._along = direction_steps or steps or max(budget // probes, 1)
+        self._along = lanczos.direction_steps or steps or max(budget // probes, 1)
         self._fixed = steps is not None
         self._blocks: dict[bytes, Probing] = {}
         self._directions: dict[bytes, Direction] = {}
         self._eigen: tuple[int, Any] = (0, None)
         self._spent = 0  # on runs that are not kept
 
-    def on(self, operator: Any) -> Lanczos:
+    def on(self, operator: Any) -> Products:
         """Return the same for another operator."""
-        return Lanczos(operator, **self._options)
+        return Products(operator, self.lanczos)
 
     @property
     def products(self) -> int:
@@ -192,7 +170,7 @@ class Lanczos:
 
         found = spectrum(
             self.operator, steps=steps, probes=1, seed=seed, distribution="rademacher",
-            storage=self._options["storage"],
+            storage=self.lanczos.storage,
         )  # fmt: skip
         self._spent += found.products
         return found
@@ -221,7 +199,7 @@ class Lanczos:
     def _direction(self, c: Floats) -> Direction:
         from prunekit.curvature.probing import Direction
 
-        return Direction(self.operator, c, self._along, self._known(), self._options["storage"])
+        return Direction(self.operator, c, self._along, self._known(), self.lanczos.storage)
 
     def block(self, removed: Integers, enough: Read | None = None) -> Spectrum:
         """Return the counting measure of the block of the removed weights, good enough for what is read off it."""
@@ -248,5 +226,13 @@ class Lanczos:
     def _probing(self, operator: Any) -> Probing:
         from prunekit.curvature.probing import Probing
 
-        wanted = ("steps", "probes", "budget", "seed", "storage")
-        return Probing(operator, progress=None, **{name: self._options[name] for name in wanted})
+        of = self.lanczos
+        return Probing(
+            operator,
+            steps=of.steps,
+            probes=of.probes,
+            budget=of.budget,
+            seed=of.seed,
+            storage=of.storage,
+            progress=None,
+        )

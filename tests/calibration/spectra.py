@@ -33,7 +33,7 @@ from prunekit import statistics
 from prunekit._checks import Floats
 from prunekit.curvature import spectrum
 from prunekit.curvature.probing import ACCURACY, Probing
-from prunekit.limit import Landscape, predict
+from prunekit.limit import Lanczos, Landscape, predict
 from prunekit.limit.sources import Dense
 from prunekit.spectrum import Spectrum
 from prunekit.statistics import Estimate
@@ -117,7 +117,7 @@ class Study:
         of one landscape one after the other, with the products of the spectrum and those along their own c.
         """
         found: Drawn = {name: {} for name in self.truth}
-        turned = Turned.of_operator(self.net.weights, self.operator, seed=seed)
+        turned = Turned.of_operator(self.net.weights, self.operator, Lanczos(seed=seed))
         turned.vectors = self.net.vectors
         for method in METHODS:
             before = turned.products - turned.spectrum.products
