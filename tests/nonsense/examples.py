@@ -116,7 +116,7 @@ NUMBERS: dict[str, Example] = {
     "linear.law.MinNormLaw.threshold": Example(lambda: {"self": law(), "strategy": strategies.Magnitude(2)}),
     "linear.law.MinNormLaw.inclusion": Example(lambda: {"self": law(), "strategy": strategies.Magnitude(2)}),
     "linear.law.MinNormLaw.risk": Example(
-        lambda: {"self": law(), "strategy": strategies.Magnitude(2), "draws": 20, "seed": 0, "return_error": True}
+        lambda: {"self": law(), "strategy": strategies.Magnitude(2), "draws": 20, "seed": 0}
     ),
     "linear.law.MinNormLaw.retrained_risk": Example(
         lambda: {"self": problem().characterize(6), "strategy": strategies.Magnitude(2), "draws": 20, "seed": 0}

@@ -322,6 +322,16 @@ NETWORKS: dict[str, Example] = {
         slow=True,
     ),
     "limit.measured.PruningCurve.share_where_lost": Example(lambda: {"self": curve(), "lost": 0.5, "chance": 0.3}),
+    "limit.measured.PruningCurve.limit": Example(
+        lambda: {
+            "self": curve(),
+            "rule": "training loss",
+            "drop": 0.01,
+            "epsilon": 0.05,
+            "repetitions": 20,
+            "seed": 0,
+        },
+    ),
     "limit.measured.gain_at_limit": Example(lambda: {"curve": curve(), "seed": 0}),
     "limit.measured.halves": Example(lambda: {"data": data(), "seed": 0}),
     "limit.measured.measured_limit": Example(
