@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prunekit import _checks
+from prunekit import _bars, _checks
 from prunekit._checks import Floats, Seed
 from prunekit.curvature.lanczos import Ritz, Run, advance, checkpoints, fitting, need
 from prunekit.curvature.operator import Operator, rows_of
@@ -389,10 +389,7 @@ def _starts(D: int, probes: int, seed: Seed, distribution: str, device: torch.de
 
 def bar_of(total: int, progress: bool | None) -> Any:
     """Return a bar over all products."""
-    from tqdm import tqdm  # not tqdm.auto, which warns in a kernel without widgets
-
-    hidden = None if progress is None else not _checks.flag("progress", progress)
-    return tqdm(total=total, desc="Lanczos", unit="product", disable=hidden)
+    return _bars.bar("Lanczos", total, "products", progress)
 
 
 class _Book:

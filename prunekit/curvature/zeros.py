@@ -16,7 +16,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from prunekit import _checks, statistics
+from prunekit import _bars, _checks, statistics
 from prunekit._checks import Floats, Seed
 from prunekit.curvature.operator import Operator, rows_of
 from prunekit.curvature.spectra import spectrum
@@ -89,7 +89,8 @@ def row_norms(operator: Operator, rows: ArrayLike) -> Floats:
     wanted = _checks.indices("rows", rows, D)
     norms = []
     together = max(1, min(32, _BYTES // (8 * D)))
-    for part in np.array_split(wanted, -(-wanted.size // together)):
+    parts = np.array_split(wanted, -(-wanted.size // together))
+    for part in _bars.each("rows", parts, len(parts), "batches"):
         units = torch.zeros(D, part.size, dtype=torch.float64, device=getattr(operator, "device", "cpu"))
         units[torch.from_numpy(part), torch.arange(part.size)] = 1.0
         norms.append(operator.product(units).abs().sum(0).cpu().numpy())

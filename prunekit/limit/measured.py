@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from prunekit import _checks
+from prunekit import _bars, _checks
 from prunekit._checks import Floats, Integers, Seed
 from prunekit.limit.tolerance import Tolerance
 from prunekit.masks.sweeps import pruned_weights
-from prunekit.nets.access import Loss, Names, evaluating, mean_loss, prunable
+from prunekit.nets.access import Loss, Names, evaluating, mean_loss, prunable, taking
 from prunekit.nets.data import Dataset
 
 Rule = Literal["held-out", "program", "training loss"]
@@ -230,7 +230,9 @@ def _score(
     outputs = []
     with evaluating(model):
         for images in split[0].split(_AT_ONCE):
-            outputs.append(model(data.normalize(images)))
+            given = data.normalize(images)
+            with taking(given):
+                outputs.append(model(given))
     scores = torch.cat(outputs)
     return float(mean_loss(loss, scores, split[1])), (scores.argmax(dim=1) == split[1]).cpu().numpy()
 
@@ -335,4 +337,4 @@ def _bootstrap(curve: PruningCurve, find: Callable[[Floats], int], repetitions: 
     _checks.room("repetitions", repetitions, 16.0 * repetitions * (n + len(curve.kept)))
     counts = _checks.generator(seed).multinomial(n, np.full(n, 1 / n), size=repetitions)
     accuracies = counts @ curve.held_correct.T.astype(float) / n
-    return curve.shares[[find(row) for row in accuracies]]
+    return curve.shares[[find(row) for row in _bars.each("bootstrap", accuracies, repetitions, "draws")]]

@@ -19,7 +19,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from prunekit import _checks, statistics
+from prunekit import _bars, _checks, statistics
 from prunekit._checks import Floats, Seed
 from prunekit.linear import strategies
 from prunekit.linear.compressed import compressed_error, cut, hard, is_atom, pieces_of, two_of_four
@@ -292,9 +292,12 @@ class MinNormLaw:
             raise ValueError("seed is None, but draws are asked for: give a seed")
         rng = _checks.generator(seed)
         strategies.check_fit(strategy, self.problem.p)
-        sizes = _chunks(draws, self.problem.p)
-        risks = np.concatenate([measure(self._draw(size, rng), strategy) for size in sizes])
-        return statistics.mean(_checks.finite(name, risks))
+        parts = []
+        with _bars.bar("risk", draws, "draws") as bar:
+            for size in _chunks(draws, self.problem.p):
+                parts.append(measure(self._draw(size, rng), strategy))
+                bar.update(size)
+        return statistics.mean(_checks.finite(name, np.concatenate(parts)))
 
     def _pruned_risks(self, coefficients: Floats, strategy: Strategy) -> Floats:
         """Return the risk of each pruned row, (m,)."""

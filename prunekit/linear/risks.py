@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from prunekit import _checks
+from prunekit import _bars, _checks
 from prunekit._checks import Floats, Integers
 from prunekit.linear.least_squares import retrain, width_sweep
 from prunekit.linear.problem import LinearGaussian
@@ -107,7 +107,9 @@ def measured_risks(
     fresh = _checks.flag("fresh", fresh)
     repetitions = _checks.draws("repetitions", repetitions, n * problem.p, each_is="n times the features")
     out: dict[str, list[Floats]] = {}
-    for child in _sequence(seed).spawn(repetitions):
+    parent = _sequence(seed)
+    children = (parent.spawn(1)[0] for _ in range(repetitions))  # one at a time: all at once would fill the memory
+    for child in _bars.each("data sets", children, repetitions, "repetitions"):
         X, y = problem.sample(n, child)
         fits = width_sweep(X, y, ks)
         new = problem.sample(n, child.spawn(1)[0]) if fresh else None

@@ -11,10 +11,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 import torch
 from torch import nn
 
+from prunekit import _checks
 from prunekit.nets.arguments import Masks, check_kinds, check_masks, rehearse, structure
 from prunekit.nets.config import Config
 from prunekit.nets.data import Dataset, find_device
@@ -52,7 +54,7 @@ def fit_many(
     masks : mapping, or sequence of mappings or None, optional
         As for `fit`.
     progress : bool, optional
-        Whether to show a bar; by default only at a terminal.
+        Whether to show a bar; by default where somebody looks (a terminal, one's own notebook), after five seconds.
 
     Returns
     -------
@@ -65,7 +67,7 @@ def fit_many(
         For lengths, shapes or configurations that do not go together, dropout, or what `fit` would refuse.
     """
     size = _size(models, configs, masks)
-    listed = list(models) if isinstance(models, Sequence) else [copy.deepcopy(models) for _ in range(size)]
+    listed = list(models) if isinstance(models, Sequence) else [_copy(models) for _ in range(size)]
     settings = list(configs) if isinstance(configs, Sequence) else [configs] * size
     several = masks if isinstance(masks, Sequence) else [masks] * size
     for model, config in zip(listed, settings, strict=True):
@@ -142,6 +144,10 @@ def _put(learner: Learner, k: int, model: nn.Module) -> None:
     own = dict(model.named_parameters()) | dict(model.named_buffers())
     for name, t in (learner.weights | learner.rest).items():
         own[name].copy_(t[k])
+
+
+def _copy(model: Any) -> nn.Module:
+    return copy.deepcopy(_checks.instance("models", model, nn.Module, "a torch.nn.Module, or a sequence of them"))
 
 
 def _size(models: object, configs: object, masks: object) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from prunekit import _checks
+from prunekit import _bars, _checks
 from prunekit._checks import Floats, Seed
 from prunekit.sensing.penalty import Penalized
 
@@ -156,9 +156,23 @@ def approximate_minimum(
         _checks.count("max_escapes", max_escapes, 0),
     )
     rng = _checks.generator(seed)
+    with _bars.bar("minimum", max_iterations, "iterations") as bar:
+        return _search(objective, U, (tolerance, flat), (max_iterations, max_escapes), rng, bar.update)
+
+
+def _search(
+    objective: Penalized,
+    U: Floats,
+    tolerances: tuple[float, float],
+    limits: tuple[int, int],
+    rng: np.random.Generator,
+    tell: Callable[[int], Any],
+) -> Stationary:
+    """Minimize, and leave along a negative curvature for as long as there is one and the limits allow."""
+    (tolerance, flat), (max_iterations, max_escapes) = tolerances, limits
     used = escapes = 0
     while True:
-        U, value, gradient_norm, steps = _quasi_newton(objective, U, tolerance, max(1, max_iterations - used))
+        U, value, gradient_norm, steps = _quasi_newton(objective, U, tolerance, max(1, max_iterations - used), tell)
         used += steps
         E, _ = objective.problem._residual(U)
         least, direction, error = least_curvature(
@@ -183,7 +197,9 @@ def _start(objective: Penalized, start: Floats) -> Floats:
     return U
 
 
-def _quasi_newton(objective: Penalized, U: Floats, tolerance: float, limit: int) -> tuple[Floats, float, float, int]:
+def _quasi_newton(
+    objective: Penalized, U: Floats, tolerance: float, limit: int, tell: Callable[[int], Any]
+) -> tuple[Floats, float, float, int]:
     """Run L-BFGS until the gradient's norm is at most `tolerance`, restarting it where its line search gives up."""
     from scipy.optimize import minimize
 
@@ -192,6 +208,7 @@ def _quasi_newton(objective: Penalized, U: Floats, tolerance: float, limit: int)
         return value, gradient.ravel()
 
     def stop(intermediate_result: object) -> None:
+        tell(1)
         if np.linalg.norm(last[1]) <= tolerance:
             raise StopIteration
 
@@ -368,7 +385,7 @@ def gradient_descent(
     if measure is not None:
         _checks.function("measure", measure)
     rows = []
-    for t in range(steps + 1):
+    for t in _bars.each("gradient descent", range(steps + 1), steps + 1, "steps"):
         value, gradient = objective._value_and_gradient(U)
         norm = float(np.linalg.norm(gradient))
         if not np.isfinite(norm) or norm > 1e100:

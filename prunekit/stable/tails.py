@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from prunekit import _checks
+from prunekit import _bars, _checks
 from prunekit._checks import Floats, Seed
 from prunekit.stable import _arguments
 
@@ -125,7 +125,8 @@ def _tail_index(
     logs = _row_logs(name, table, middle)
     rng = _checks.generator(seed) if shuffles else None
     orders = (rng.permutation(rows) for _ in range(shuffles)) if rng else (None,)
-    found = [_by_block_size(table, middle, logs, sizes, order) for order in orders]
+    turns = _bars.each("tail index", orders, max(shuffles, 1), "shuffles")
+    found = [_by_block_size(table, middle, logs, sizes, order) for order in turns]
     return _summary(np.array(found), sizes, top, table.shape)
 
 
