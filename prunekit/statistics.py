@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, stdtr, stdtrit
 
-from prunekit import _bars, _checks
+from prunekit import _checks
 from prunekit._checks import Floats, Integers, Seed
+from prunekit._system import bars
 
 
 class Estimate(NamedTuple):
@@ -371,7 +372,7 @@ def rank_correlation(
     drawn = _checks.generator(seed).integers(n, size=(resamples, n))
     rows = np.concatenate([np.arange(n)[None], drawn])
     parts = np.array_split(rows, max(1, rows.size * (a.size // n) // _AT_ONCE))
-    turns = _bars.each("bootstrap", parts, len(parts), "batches")
+    turns = bars.each("bootstrap", parts, len(parts), "batches")
     found = np.concatenate([_rank_correlations(a, b, part) for part in turns])
     low, high = np.quantile(found[1:], [level / 2, 1 - level / 2])
     return float(found[0]), float(low), float(high)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from prunekit import _checks
-from prunekit._disk import files
+from prunekit._system import files
 from prunekit.book import claims, paths
 
 RUN, RECORDS, SUMS = "run.json", "records.json", "SHA256SUMS"

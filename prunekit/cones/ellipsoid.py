@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
-from prunekit import _bars, _checks, statistics
+from prunekit import _checks, statistics
 from prunekit._checks import Floats, Seed
+from prunekit._system import bars
 from prunekit.cones.equivalents import ROUNDING, nonnegative
 from prunekit.cones.sampling import ENTRIES, as_basis, as_points
 from prunekit.spectrum import Measure
@@ -59,7 +60,7 @@ def sampled_ellipsoid_width(radii: ArrayLike, draws: int, *, seed: Seed) -> Esti
     starts = range(0, draws, size)
     parts = [
         np.sqrt(rng.standard_normal((min(size, draws - start), squares.size)) ** 2 @ squares)
-        for start in _bars.each("width", starts, len(starts), "batches")
+        for start in bars.each("width", starts, len(starts), "batches")
     ]
     found = statistics.mean(np.concatenate(parts))
     value = _checks.finite("the width", longest * found.value, "radii")

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from prunekit import _bars, _checks, statistics
+from prunekit import _checks, statistics
 from prunekit._checks import Floats, Seed
+from prunekit._system import bars
 from prunekit.statistics import Estimate
 
 ENTRIES = 2**22  # Gaussian numbers in one batch, 32 MiB
@@ -64,7 +65,7 @@ def projected_norms(cone: Projector, draws: int, *, seed: Seed) -> Norms:
     _checks.room("draws", draws, 16.0 * draws)
     size = max(1, ENTRIES // cone.ambient)
     norms = np.empty((2, draws))
-    with _bars.bar("projections", draws, "draws") as bar:
+    with bars.bar("projections", draws, "draws") as bar:
         for start in range(0, draws, size):
             points = rng.standard_normal((min(size, draws - start), cone.ambient))
             nearest = cone.project(points)

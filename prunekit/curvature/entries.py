@@ -12,8 +12,9 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from prunekit import _bars, _checks
+from prunekit import _checks
 from prunekit._checks import Seed
+from prunekit._system import bars
 from prunekit.curvature import gauss_newton, twice
 from prunekit.nets import access
 from prunekit.nets.access import Data, Loss, Names
@@ -124,7 +125,7 @@ def hessian_diagonal(
     means: list[Tensor] = []
     variances: list[Tensor] = []
     samples = 0.0
-    bar = _bars.bar("Hessian's diagonal", None, "products")
+    bar = bars.bar("Hessian's diagonal", None, "products")
     with access.evaluating(model), twice.differentiable(model), twice.lacking(), bar as shown:
         for inputs, labels, weight in mean_of.batches(data, access.device(theta)):
             mean, variance = methods[method](_Batch(model, mean_of, theta, held, inputs, labels, shown.update))
@@ -339,7 +340,7 @@ def hessian_matrix(model: nn.Module, loss: Loss, data: Data, *, parameters: Name
     twice.refuse(model, theta)
     like = next(iter(theta.values()))
     mean_of, held = Mean(loss, like), twice.constants(model, theta)
-    bar = _bars.bar("Hessian", None, "products")
+    bar = bars.bar("Hessian", None, "products")
     with access.evaluating(model), twice.differentiable(model), twice.lacking(), bar as shown:
         total, samples = torch.zeros(sum(sizes), sum(sizes), dtype=torch.float64, device=like.device), 0.0
         for inputs, labels, weight in mean_of.batches(data, access.device(theta)):

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prunekit import _bars, _checks
+from prunekit import _checks
 from prunekit._checks import Floats, Seed
+from prunekit._system import bars
 from prunekit.curvature.lanczos import Ritz, Run, advance, checkpoints, fitting, need
 from prunekit.curvature.operator import Operator, rows_of
 from prunekit.nets import checkpoint
@@ -389,7 +390,7 @@ def _starts(D: int, probes: int, seed: Seed, distribution: str, device: torch.de
 
 def bar_of(total: int, progress: bool | None) -> Any:
     """Return a bar over all products."""
-    return _bars.bar("Lanczos", total, "products", progress)
+    return bars.bar("Lanczos", total, "products", progress)
 
 
 class _Book:

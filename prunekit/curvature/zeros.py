@@ -16,8 +16,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from prunekit import _bars, _checks, statistics
+from prunekit import _checks, statistics
 from prunekit._checks import Floats, Seed
+from prunekit._system import bars
 from prunekit.curvature.operator import Operator, rows_of
 from prunekit.curvature.spectra import spectrum
 from prunekit.nets import access, checkpoint
@@ -90,7 +91,7 @@ def row_norms(operator: Operator, rows: ArrayLike) -> Floats:
     norms = []
     together = max(1, min(32, _BYTES // (8 * D)))
     parts = np.array_split(wanted, -(-wanted.size // together))
-    for part in _bars.each("rows", parts, len(parts), "batches"):
+    for part in bars.each("rows", parts, len(parts), "batches"):
         units = torch.zeros(D, part.size, dtype=torch.float64, device=getattr(operator, "device", "cpu"))
         units[torch.from_numpy(part), torch.arange(part.size)] = 1.0
         norms.append(operator.product(units).abs().sum(0).cpu().numpy())

@@ -20,8 +20,9 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from prunekit import _bars, _checks
+from prunekit import _checks
 from prunekit._checks import Floats, Seed
+from prunekit._system import bars
 from prunekit.curvature.operator import Operator, rows_of
 from prunekit.curvature.zeros import row_norms
 from prunekit.limit.landscape import Landscape, checked
@@ -250,13 +251,13 @@ def pruned_share(
     steps = _checks.draws("steps", steps, 1000, each_is="an integral each counts as many")
     _checks.room("steps", steps, 64.0 * steps)
     shares = np.arange(steps) / steps
-    turns = _bars.each("distances", shares, steps, "shares")
+    turns = bars.each("distances", shares, steps, "shares")
     distances = _checks.nonnegative_vector("distance", [distance(float(s)) for s in turns])
     if rounded:
         distances = np.rint(distances)
     measure = spectrum.pooled
     different = np.unique(distances)
-    found = {R: _published(measure, twice, R) for R in _bars.each("shares", different, different.size, "integrals")}
+    found = {R: _published(measure, twice, R) for R in bars.each("shares", different, different.size, "integrals")}
     predicted = np.array([z + (1 - z) * found[R] for R in distances])
     return float(shares[np.argmin(np.abs(predicted - shares))])
 

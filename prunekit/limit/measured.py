@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from prunekit import _bars, _checks
+from prunekit import _checks
 from prunekit._checks import Floats, Integers, Seed
+from prunekit._system import bars
 from prunekit.limit.tolerance import Tolerance
 from prunekit.masks.sweeps import pruned_weights
 from prunekit.nets.access import Loss, Names, evaluating, mean_loss, prunable, taking
@@ -337,4 +338,4 @@ def _bootstrap(curve: PruningCurve, find: Callable[[Floats], int], repetitions: 
     _checks.room("repetitions", repetitions, 16.0 * repetitions * (n + len(curve.kept)))
     counts = _checks.generator(seed).multinomial(n, np.full(n, 1 / n), size=repetitions)
     accuracies = counts @ curve.held_correct.T.astype(float) / n
-    return curve.shares[[find(row) for row in _bars.each("bootstrap", accuracies, repetitions, "draws")]]
+    return curve.shares[[find(row) for row in bars.each("bootstrap", accuracies, repetitions, "draws")]]

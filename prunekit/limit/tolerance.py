@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from prunekit import _bars, _checks
+from prunekit import _checks
 from prunekit._checks import Seed
+from prunekit._system import bars
 from prunekit.limit import authors
 from prunekit.nets import access
 from prunekit.nets.access import Data, Loss
@@ -81,7 +82,7 @@ def minibatch_tolerance(
     shuffles = _checks.draws("shuffles", shuffles, 1000 * len(labels))
     spreads = [
         authors.tolerance(nn.Identity(), loss, (outputs, labels), batch_size=batch_size, seed=random)
-        for _ in _bars.each("tolerance", range(shuffles), shuffles, "shuffles")
+        for _ in bars.each("tolerance", range(shuffles), shuffles, "shuffles")
     ]
     rule = f"standard deviation of {-(-len(labels) // batch_size)} training losses, batch {batch_size}"
     rule += f", mean over {shuffles} shuffles" if shuffles > 1 else ""

@@ -19,8 +19,9 @@ from typing import Any, overload
 
 import numpy as np
 
-from prunekit import _bars, _checks, statistics
+from prunekit import _checks, statistics
 from prunekit._checks import Floats, Seed
+from prunekit._system import bars
 from prunekit.linear import strategies
 from prunekit.linear.compressed import compressed_error, cut, hard, is_atom, pieces_of, two_of_four
 from prunekit.linear.effective import effective, refuse_infinite, retrained, retrained_general
@@ -293,7 +294,7 @@ class MinNormLaw:
         rng = _checks.generator(seed)
         strategies.check_fit(strategy, self.problem.p)
         parts = []
-        with _bars.bar("risk", draws, "draws") as bar:
+        with bars.bar("risk", draws, "draws") as bar:
             for size in _chunks(draws, self.problem.p):
                 parts.append(measure(self._draw(size, rng), strategy))
                 bar.update(size)

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from prunekit import _bars, _checks
+from prunekit import _checks
 from prunekit._checks import Floats, Seed
+from prunekit._system import bars
 from prunekit.linear import LinearGaussian
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -156,7 +157,7 @@ def equivalent_problem_by_moments(
     draws = _checks.draws("draws", draws, d, _BATCHES)
     rng = _checks.generator(seed)
     sizes = np.diff(np.linspace(0, draws, _BATCHES + 1).astype(int))
-    with _bars.bar("moments", draws, "draws") as bar:
+    with bars.bar("moments", draws, "draws") as bar:
         sums = [_moment_sum(feature_map, target, d, int(size), rng, bar) for size in sizes]
     total = np.sum(sums, axis=0)
     beta, noise = _from_moments(total / draws)

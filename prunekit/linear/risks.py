@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from prunekit import _bars, _checks
+from prunekit import _checks
 from prunekit._checks import Floats, Integers
+from prunekit._system import bars
 from prunekit.linear.least_squares import retrain, width_sweep
 from prunekit.linear.problem import LinearGaussian
 from prunekit.linear.strategies import Hessian, Magnitude, Oracle, prune
@@ -109,7 +110,7 @@ def measured_risks(
     out: dict[str, list[Floats]] = {}
     parent = _sequence(seed)
     children = (parent.spawn(1)[0] for _ in range(repetitions))  # one at a time: all at once would fill the memory
-    for child in _bars.each("data sets", children, repetitions, "repetitions"):
+    for child in bars.each("data sets", children, repetitions, "repetitions"):
         X, y = problem.sample(n, child)
         fits = width_sweep(X, y, ks)
         new = problem.sample(n, child.spawn(1)[0]) if fresh else None

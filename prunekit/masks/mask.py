@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from prunekit import _checks
-from prunekit._disk import files
+from prunekit._system import files
 from prunekit.masks import formats
 from prunekit.nets import access
 

@@ -3,12 +3,13 @@
 Their tensors are stacked and run through `torch.func.vmap`; each network keeps its own learning rate, penalties,
 masks, batch order, history and end. What they share, reading, normalizing and evaluating the same images and the
 cost of every call, is paid once. On the CPU large networks go in groups that its cache can hold, the largest one by
-one.
+one; masked perceptrons without the units that can learn nothing (`prunekit.nets.idle`).
 """
 
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -21,6 +22,7 @@ from prunekit.nets.arguments import Masks, check_kinds, check_masks, rehearse, s
 from prunekit.nets.config import Config
 from prunekit.nets.data import Dataset, find_device
 from prunekit.nets.engine import Engine, Learner, Stack
+from prunekit.nets.idle import trimmed
 from prunekit.nets.steps import Named
 from prunekit.nets.training import Fitted, History, advance_bar, bar
 
@@ -81,10 +83,18 @@ def fit_many(
         for m, e in zip(listed, several, strict=True)
     ]
     rehearse(listed[0], on, settings[0])
-    done: list[Fitted] = []
-    for part in _groups(listed[0], size, device):
-        done += _train(_engine(listed[part], on, settings[part], own[part]), listed[part], progress)
-    return done
+    stacks = trimmed(listed, own, settings, _CACHED // 4 if device.type == "cpu" else sys.maxsize)
+    if stacks is None:
+        done: list[Fitted] = []
+        for part in _groups(listed[0], size, device):
+            done += _train(_engine(listed[part], on, settings[part], own[part]), listed[part], progress)
+        return done
+    by_place: dict[int, Fitted] = {}
+    for stack in stacks:
+        small, left = map(list, zip(*(each.part() for each in stack.values()), strict=True))
+        found = _train(_engine(small, on, [settings[k] for k in stack], left), small, progress)
+        by_place |= {k: stack[k].put_back(each) for k, each in zip(stack, found, strict=True)}
+    return [by_place[k] for k in range(size)]
 
 
 def _engine(models: Sequence[nn.Module], data: Dataset, configs: Sequence[Config], masks: Sequence[Named]) -> Engine:

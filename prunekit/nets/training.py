@@ -19,7 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from prunekit import _bars, _checks
+from prunekit import _checks
+from prunekit._system import bars
 from prunekit.nets import access, checkpoint, engine
 from prunekit.nets.arguments import Masks, check_kinds, check_masks, check_scores, rehearse, structure
 from prunekit.nets.config import Config, learning_rate
@@ -238,7 +239,7 @@ def evaluate(model: nn.Module, data: Dataset, *, train: bool = False) -> tuple[f
 
 def bar(config: Config, progress: bool | None, done: int = 0) -> Any:
     """Return a progress bar over epochs."""
-    return _bars.bar("fit", config.epochs, "epochs", progress, done=done)
+    return bars.bar("fit", config.epochs, "epochs", progress, done=done)
 
 
 def advance_bar(shown: Any, rows: Iterable[list[Row]]) -> None:

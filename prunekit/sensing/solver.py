@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from prunekit import _bars, _checks
+from prunekit import _checks
 from prunekit._checks import Floats, Seed
+from prunekit._system import bars
 from prunekit.sensing.penalty import Penalized
 
 _POLISH = 8  # Newton's steps after a quasi-Newton search: each squares the error where it is small
@@ -156,7 +157,7 @@ def approximate_minimum(
         _checks.count("max_escapes", max_escapes, 0),
     )
     rng = _checks.generator(seed)
-    with _bars.bar("minimum", max_iterations, "iterations") as bar:
+    with bars.bar("minimum", max_iterations, "iterations") as bar:
         return _search(objective, U, (tolerance, flat), (max_iterations, max_escapes), rng, bar.update)
 
 
@@ -385,7 +386,7 @@ def gradient_descent(
     if measure is not None:
         _checks.function("measure", measure)
     rows = []
-    for t in _bars.each("gradient descent", range(steps + 1), steps + 1, "steps"):
+    for t in bars.each("gradient descent", range(steps + 1), steps + 1, "steps"):
         value, gradient = objective._value_and_gradient(U)
         norm = float(np.linalg.norm(gradient))
         if not np.isfinite(norm) or norm > 1e100:

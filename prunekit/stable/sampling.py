@@ -7,8 +7,9 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from prunekit import _bars, _checks
+from prunekit import _checks
 from prunekit._checks import Floats, Seed
+from prunekit._system import bars
 from prunekit.stable import _arguments
 from prunekit.stable._arguments import PIECE
 
@@ -57,7 +58,7 @@ def sample(alpha: float, size: int | tuple[int, ...], *, scale: float = 1.0, see
     rng, found = _checks.generator(seed), np.empty(shape)
     flat = found.reshape(-1)
     starts = range(0, flat.size, PIECE)
-    for start in _bars.each("stable draws", starts, len(starts), "batches"):
+    for start in bars.each("stable draws", starts, len(starts), "batches"):
         _fill(flat[start : start + PIECE], alpha, rng)
     flat *= scale
     return _finite(found)

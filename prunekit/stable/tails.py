@@ -15,8 +15,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from prunekit import _bars, _checks
+from prunekit import _checks
 from prunekit._checks import Floats, Seed
+from prunekit._system import bars
 from prunekit.stable import _arguments
 
 AUTHORS_BLOCKS = (2, 5, 10, 20, 50, 100, 500, 1000)
@@ -125,7 +126,7 @@ def _tail_index(
     logs = _row_logs(name, table, middle)
     rng = _checks.generator(seed) if shuffles else None
     orders = (rng.permutation(rows) for _ in range(shuffles)) if rng else (None,)
-    turns = _bars.each("tail index", orders, max(shuffles, 1), "shuffles")
+    turns = bars.each("tail index", orders, max(shuffles, 1), "shuffles")
     found = [_by_block_size(table, middle, logs, sizes, order) for order in turns]
     return _summary(np.array(found), sizes, top, table.shape)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 # know no network come first. The theories that are also computed on networks (stable, curvature, limit) stand above
 # `nets`, of which they need data sets, access to weights and losses; `nets` needs no theory at all.
 ORDER = {
-    "ground": ("__init__", "_checks", "_bars", "_disk", "statistics", "spectrum"),
+    "ground": ("__init__", "_checks", "_system", "statistics", "spectrum"),
     "theories": ("linear", "sensing", "cones"),
     "networks": ("nets", "stable", "curvature", "importance", "masks"),
     "limits": ("limit", "algorithms"),

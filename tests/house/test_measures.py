@@ -45,7 +45,7 @@ PAGES = {
     "pruning-limit/how-sparse": "length cell figure hidden",
     "pruning-limit/phase-transitions": "cell figure hidden",
 }
-MOST_MODULES = 7
+MOST_MODULES = 6
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import tarfile
 from pathlib import Path
 
 from prunekit import __version__
-from prunekit._disk import files
+from prunekit._system import files
 from prunekit.book import paths
 
 SUMS = "SHA256SUMS"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from prunekit._disk import files
+from prunekit._system import files
 
 
 def kept(file: Path, parts: Sequence[str], make: Callable[[], str]) -> str:

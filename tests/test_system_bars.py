@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from prunekit import _bars, cones, curvature, limit, linear, sensing, stable, statistics
+from prunekit import cones, curvature, limit, linear, sensing, stable, statistics
+from prunekit._system import bars
 from prunekit.book.runs import kernel
 from prunekit.curvature import entries
 from prunekit.limit import authors
@@ -91,21 +92,21 @@ LONG = {
 
 @pytest.mark.parametrize("call", LONG.values(), ids=LONG)
 def test_what_may_take_long_has_a_bar_after_a_while(call, monkeypatch):
-    monkeypatch.setattr(_bars, "PATIENCE", 3600.0)
+    monkeypatch.setattr(bars, "PATIENCE", 3600.0)
     assert not written(call, Terminal())
-    monkeypatch.setattr(_bars, "PATIENCE", 0.0)
+    monkeypatch.setattr(bars, "PATIENCE", 0.0)
     assert re.search(r"\w+: .*\d", written(call, Terminal()))
     assert not written(call, io.StringIO())
 
 
 def test_a_bar_counts_to_its_end(monkeypatch):
-    monkeypatch.setattr(_bars, "PATIENCE", 0.0)
+    monkeypatch.setattr(bars, "PATIENCE", 0.0)
     assert "1234/1234" in written(lambda: cones.statistical_dimension(cones.Orthant(3), 1234, seed=0), Terminal())
 
 
 @pytest.mark.parametrize("page", [False, True])
 def test_a_readers_notebook_has_bars_and_a_page_has_none(page, monkeypatch):
-    monkeypatch.setattr(_bars, "PATIENCE", 0.0)
+    monkeypatch.setattr(bars, "PATIENCE", 0.0)
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=object())))
     monkeypatch.delenv(kernel.MARK, raising=False)
     if page:
