@@ -58,6 +58,12 @@ class Landscape:
         ------
         ValueError, TypeError
             If the Hessian is not symmetric, or of another size than the weights.
+
+        Examples
+        --------
+        >>> landscape = Landscape.of_matrix([3.0, 0.1, -2.0], np.diag([1.0, 5.0, 1.0]))
+        >>> landscape.order  # by magnitude
+        array([0, 2, 1])
         """
         found = _checks.vector("weights", weights)
         matrix = _checks.array("hessian", hessian, ndim=2)

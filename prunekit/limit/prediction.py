@@ -117,6 +117,13 @@ def threshold(
     Notes
     -----
     Source: geometric, Corollary 1, equation (18), for "published"; `prunekit.cones` for the others.
+
+    Examples
+    --------
+    >>> from prunekit.limit import Landscape
+    >>> landscape = Landscape.of_matrix([2.0, 1.0, 0.1, 0.1], np.eye(4))
+    >>> [round(threshold(landscape, 0.05, k).value, 3) for k in (0, 2, 4)]
+    [0.98, 0.167, 0.0]
     """
     checked(landscape)
     _checks.choice("method", method, ("published", "cone", "orthogonal"))
@@ -214,6 +221,14 @@ def predict(
     ------
     ValueError, TypeError
         For an argument out of its range, or a method that the landscape is not enough for.
+
+    Examples
+    --------
+    >>> from prunekit.limit import Landscape
+    >>> landscape = Landscape.of_matrix([2.0, 1.0, 0.1, 0.1], np.eye(4))
+    >>> found = predict(landscape, 0.05, method="one-shot")
+    >>> found.kept, found.fraction  # without the last two the loss grows by ½ (0.1² + 0.1²)
+    (2, 0.5)
     """
     epsilon = epsilon if isinstance(epsilon, Tolerance) else Tolerance(epsilon)
     resolution = _checks.scalar("resolution", resolution)
