@@ -39,7 +39,6 @@ UNFINISHED = (
     "matrix-sensing/pruning",
     "matrix-sensing/regulariser",
     "overparameterization/compressors",
-    "overparameterization/law",
     "overparameterization/random-features",
     "overparameterization/resnet-width",
     "overparameterization/retraining",
