@@ -107,7 +107,7 @@ def measured_risks(
     fresh = _checks.flag("fresh", fresh)
     repetitions = _checks.draws("repetitions", repetitions, n * problem.p, each_is="n times the features")
     out: dict[str, list[Floats]] = {}
-    for child in _sequence(seed).spawn(repetitions):
+    for child in _checks.sequence(seed).spawn(repetitions):
         X, y = problem.sample(n, child)
         fits = width_sweep(X, y, ks)
         new = problem.sample(n, child.spawn(1)[0]) if fresh else None
@@ -139,14 +139,6 @@ def _asked(
     if not ks:
         raise ValueError("widths is empty: give at least one")
     return _checks.count("n", n), _checks.count("s", s), ks
-
-
-def _sequence(seed: Any) -> np.random.SeedSequence:
-    """Return the seed sequence of an integer or several, each at least 0."""
-    parts = _checks.listed("seed", seed, "integers") if isinstance(seed, list | tuple | np.ndarray) else [seed]
-    if not parts or any(isinstance(x, bool) or not isinstance(x, int | np.integer) or x < 0 for x in parts):
-        raise TypeError(f"seed is {_checks.shown(seed)}: give an integer of at least 0, or a sequence of them")
-    return np.random.SeedSequence(seed)
 
 
 def _pruned(problem: LinearGaussian, X: Floats, fit: Floats, k: int, strategy: Magnitude | Hessian | Oracle) -> Floats:

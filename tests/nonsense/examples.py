@@ -11,6 +11,7 @@ from prunekit import cones, curvature, linear, sensing, spectrum, statistics
 from prunekit.book import recordings
 from prunekit.linear import strategies
 from prunekit.linear.asymptotic import AsymptoticLaw
+from prunekit.linear.penalties import Penalties
 from tests.nonsense.judge import Example
 from tests.nonsense.values import WRONG
 
@@ -39,6 +40,15 @@ def law() -> linear.MinNormLaw:
 @functools.cache
 def pairs() -> AsymptoticLaw:
     return AsymptoticLaw(np.array([2.0, 0.5]), np.array([1.0, -1.0]), 2.0, 0.3)
+
+
+@functools.cache
+def straight() -> linear.LinearGaussian:
+    return linear.LinearGaussian(np.array([2.0, 1.0, 0.5, 0.25]), W, 0.3)
+
+
+def penalties() -> Penalties:
+    return Penalties(straight(), 2, np.array([0.1, 1.0, 10.0]))
 
 
 @functools.cache
@@ -116,6 +126,22 @@ NUMBERS: dict[str, Example] = {
     "linear.asymptotic.AsymptoticLaw.energy_distance": Example(lambda: {"self": pairs(), "rows": X[:, :3].copy()}),
     "linear.asymptotic.AsymptoticLaw.moment_gaps": Example(lambda: {"self": pairs(), "rows": X[:, :3].copy()}),
     "linear.asymptotic.AsymptoticLaw.pruned_risk": Example(lambda: {"self": pairs(), "share": 0.5}),
+    "linear.penalties.Penalties": Example(lambda: {"problem": straight(), "n": 2, "grid": np.array([0.1, 1.0, 10.0])}),
+    "linear.penalties.Penalties.law": Example(lambda: {"self": penalties(), "penalty": 0.5}),
+    "linear.penalties.Penalties.risk": Example(
+        lambda: {"self": penalties(), "penalty": 0.5, "strategy": strategies.Magnitude(2)}
+    ),
+    "linear.penalties.Penalties.best": Example(lambda: {"self": penalties(), "strategy": strategies.Magnitude(2)}),
+    "linear.penalties.Penalties.loss": Example(lambda: {"self": penalties(), "strategy": strategies.Magnitude(2)}),
+    "linear.penalties.Penalties.measure": Example(
+        lambda: {
+            "self": penalties(),
+            "wanted": [(0.5, None), (1.0, strategies.Magnitude(2))],
+            "repetitions": 2,
+            "seed": 0,
+        }
+    ),
+    "linear.penalties.reweighted": Example(lambda: {"problem": straight(), "power": 0.5}),
     "linear.truncated.interval_moments": Example(
         lambda: {
             "mean": W,
