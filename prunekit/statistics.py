@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr, stdtr, stdtrit
 
 from prunekit import _checks
-from prunekit._checks import Floats, Seed
+from prunekit._checks import Floats, Integers, Seed
+from prunekit._system import bars
 
 
 class Estimate(NamedTuple):
@@ -169,6 +170,9 @@ def chance_of_two(draws: int) -> float:
     [0.705, 0.884, 0.94, 0.954]
     """
     return float(1 - 2 * stdtr(_checks.count("draws", draws, 2) - 1, -2.0))
+
+
+_AT_ONCE = 2**22  # entries that are ranked at once
 
 
 def _samples(name: str, samples: ArrayLike) -> Floats:
@@ -334,26 +338,33 @@ def rank_correlation(
     ValueError
         If an argument is out of its range, or x or y is constant.
     """
-    from scipy.stats import rankdata
-
     a, b = _samples("x", x), _samples("y", y)
-    level, resamples = _checks.probability("level", level), _checks.count("resamples", resamples, 100)
+    level, resamples = _checks.probability("level", level), _checks.draws("resamples", resamples, a.size, 100)
     if a.shape != b.shape or a.ndim > 2 or len(a) < 4:
         raise ValueError(f"x has shape {a.shape}, y {b.shape}: give vectors or tables of one shape with 4 rows or more")
     for name, values in (("x", a), ("y", b)):
         if np.ptp(values) == 0:
             raise ValueError(f"{name} is {values.flat[0]} throughout: a constant has no correlation")
     n = len(a)
-    _checks.room("resamples", resamples, 64.0 * resamples * a.size)
+    _checks.room("resamples", resamples, 24.0 * resamples * n)
     drawn = _checks.generator(seed).integers(n, size=(resamples, n))
     rows = np.concatenate([np.arange(n)[None], drawn])
+    parts = np.array_split(rows, max(1, rows.size * (a.size // n) // _AT_ONCE))
+    turns = bars.each("bootstrap", parts, len(parts), "batches")
+    found = np.concatenate([_rank_correlations(a, b, part) for part in turns])
+    low, high = np.quantile(found[1:], [level / 2, 1 - level / 2])
+    return float(found[0]), float(low), float(high)
+
+
+def _rank_correlations(a: Floats, b: Floats, rows: Integers) -> Floats:
+    """Return the rank correlation of each sample of rows (m, n), but for those that have none."""
+    from scipy.stats import rankdata
+
     ranks = [rankdata(values[rows].reshape(len(rows), -1), axis=1) for values in (a, b)]
     centred = [r - r.mean(axis=1, keepdims=True) for r in ranks]
     spread = np.sqrt(np.sum(centred[0] ** 2, axis=1) * np.sum(centred[1] ** 2, axis=1))
     sound = spread > 0  # a sample of one object over and over has no correlation
-    found = np.sum(centred[0] * centred[1], axis=1)[sound] / spread[sound]
-    low, high = np.quantile(found[1:], [level / 2, 1 - level / 2])
-    return float(found[0]), float(low), float(high)
+    return np.asarray(np.sum(centred[0] * centred[1], axis=1)[sound] / spread[sound])
 
 
 def binomial_interval(hits: int, trials: int, level: float = 0.05) -> tuple[float, float]:

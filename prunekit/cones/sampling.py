@@ -12,6 +12,7 @@ import numpy as np
 
 from prunekit import _checks, statistics
 from prunekit._checks import Floats, Seed
+from prunekit._system import bars
 from prunekit.statistics import Estimate
 
 ENTRIES = 2**22  # Gaussian numbers in one batch, 32 MiB
@@ -64,11 +65,13 @@ def projected_norms(cone: Projector, draws: int, *, seed: Seed) -> Norms:
     _checks.room("draws", draws, 16.0 * draws)
     size = max(1, ENTRIES // cone.ambient)
     norms = np.empty((2, draws))
-    for start in range(0, draws, size):
-        points = rng.standard_normal((min(size, draws - start), cone.ambient))
-        nearest = cone.project(points)
-        here = slice(start, start + len(points))
-        norms[0, here], norms[1, here] = np.linalg.norm(nearest, axis=1), np.linalg.norm(points - nearest, axis=1)
+    with bars.bar("projections", draws, "draws") as bar:
+        for start in range(0, draws, size):
+            points = rng.standard_normal((min(size, draws - start), cone.ambient))
+            nearest = cone.project(points)
+            here = slice(start, start + len(points))
+            norms[0, here], norms[1, here] = np.linalg.norm(nearest, axis=1), np.linalg.norm(points - nearest, axis=1)
+            bar.update(len(points))
     _checks.finite("the projection", norms, "what cone.project returns")
     return Norms(*norms)
 

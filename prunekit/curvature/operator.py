@@ -51,9 +51,8 @@ class Matrix:
 
     def __init__(self, entries: ArrayLike | Tensor) -> None:
         on = entries.device if isinstance(entries, Tensor) else torch.device("cpu")
-        raw = _checks.array(
-            "entries", entries.detach().cpu().numpy() if isinstance(entries, Tensor) else entries, ndim=2
-        )
+        plain = access.tensor("entries", entries).detach().cpu().numpy() if isinstance(entries, Tensor) else entries
+        raw = _checks.array("entries", plain, ndim=2)
         if raw.shape[0] != raw.shape[1]:
             raise ValueError(f"entries has shape {raw.shape}: give a square matrix")
         asymmetry = float(np.abs(raw - raw.T).max())
@@ -391,7 +390,8 @@ class Curvature:
         sum_, samples, total = 0.0, 0, 0.0
         with torch.no_grad(), surviving(self._model):
             for inputs, labels, weight in self._batches():
-                outputs = self._model(*inputs)
+                with access.taking(inputs):
+                    outputs = self._model(*inputs)
                 sum_ += weight * float(self._mean(outputs, labels))
                 if tried:
                     self._mean.check(outputs, labels)
@@ -433,7 +433,7 @@ def _part(name: str, value: Any) -> Tensor:
     """Return a parameter's part of a vector: finite real numbers of any shape."""
     if not isinstance(value, Tensor):
         return torch.from_numpy(_checks.numbers(name, value))
-    return access.reals(name, value.reshape(-1)).reshape(value.shape)
+    return access.reals(name, access.tensor(name, value).reshape(-1)).reshape(value.shape)
 
 
 def rows_of(operator: Any) -> int:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from prunekit import _checks
 from prunekit._checks import Floats, Seed
+from prunekit._system import bars
 from prunekit.curvature.lanczos import Ritz, Run, advance, checkpoints, fitting, need
 from prunekit.curvature.operator import Operator, rows_of
 from prunekit.nets import checkpoint
@@ -389,10 +390,7 @@ def _starts(D: int, probes: int, seed: Seed, distribution: str, device: torch.de
 
 def bar_of(total: int, progress: bool | None) -> Any:
     """Return a bar over all products."""
-    from tqdm import tqdm  # not tqdm.auto, which warns in a kernel without widgets
-
-    hidden = None if progress is None else not _checks.flag("progress", progress)
-    return tqdm(total=total, desc="Lanczos", unit="product", disable=hidden)
+    return bars.bar("Lanczos", total, "products", progress)
 
 
 class _Book:

@@ -83,7 +83,7 @@ def spectrum(
         under way, which takes their memory twice more while it is written. A resumed run gives what an uninterrupted
         one does, bit for bit (on one machine, with as many threads).
     progress : bool, optional
-        Whether to show a bar; by default only at a terminal.
+        Whether to show a bar; by default where somebody looks (a terminal, one's own notebook), after five seconds.
 
     Raises
     ------

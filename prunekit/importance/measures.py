@@ -66,7 +66,8 @@ def natural(
     total, samples = 0.0, 0.0
     with torch.no_grad(), access.evaluating(model):
         for inputs, labels, weight in mean.batches(data, access.device(theta)):
-            outputs = model(*inputs)
+            with access.taking(inputs):
+                outputs = model(*inputs)
             before = mean(outputs, labels).item()
             mean.check(outputs, labels)
             total += weight * (mean(access.call(model, changed, inputs), labels).item() - before)
@@ -89,7 +90,7 @@ def _reference(reference: float | Mapping[str, Tensor], name: str, like: Tensor)
     if not isinstance(found, Tensor) or found.shape != like.shape:
         what = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise ValueError(f"reference[{name!r}] is {what}: give a tensor of shape {tuple(like.shape)}")
-    return found.detach().to(like)
+    return access.tensor(f"reference[{name!r}]", found).detach().to(like)
 
 
 def magnitude(model: nn.Module, where: Where = None) -> float:
@@ -154,7 +155,7 @@ def hessian(model: nn.Module, diagonal: Diagonal | Mapping[str, Tensor], where: 
 def _finite(name: str, value: float) -> float:
     """Return an importance, refusing one that is no finite number."""
     if not math.isfinite(value):
-        raise FloatingPointError(f"{name} is {value}: give finite weights and a finite diagonal")
+        raise FloatingPointError(f"{name} is {value}: give a model of finite weights and a finite diagonal")
     return value
 
 
@@ -188,4 +189,5 @@ def _saliencies(model: nn.Module, diagonal: Diagonal | Mapping[str, Tensor]) -> 
     for name, found in values.items():
         if name not in theta or not isinstance(found, Tensor) or found.shape != theta[name].shape or found.is_complex():
             raise ValueError(f"diagonal[{name!r}] is none of a parameter: give tensors in the parameters' shapes")
+        access.tensor(f"diagonal[{name!r}]", found)
     return {name: values[name].detach().to(p.device).double() * p.double().square() for name, p in theta.items()}

@@ -13,7 +13,7 @@ from prunekit import _checks
 from prunekit._checks import Floats
 from prunekit.limit.authors import LANCZOS_STEPS
 from prunekit.limit.landscape import Landscape
-from prunekit.limit.measured import RULES, MeasuredLimit, PruningCurve, measured_limit, pruning_curve
+from prunekit.limit.measured import RULES, MeasuredLimit, PruningCurve, pruning_curve
 from prunekit.limit.networks import network_landscape, program_zero_share, training_pairs
 from prunekit.limit.prediction import METHODS, Method, PruningLimit, predict
 from prunekit.limit.tolerance import Tolerance, minibatch_tolerance
@@ -157,8 +157,7 @@ def compare_limits(
     gap = upper_gap(found, tolerance.value, predicted["published"].kept)
     curve = pruning_curve(model, data, shares, loss=loss, parameters=parameters)
     measured: dict[str, MeasuredLimit] = {
-        rule: measured_limit(None, None, rule=rule, curve=curve, epsilon=tolerance, drop=drop, seed=seed)
-        for rule in RULES
+        rule: curve.limit(rule, epsilon=tolerance, drop=drop, seed=seed) for rule in RULES
     }
     return LimitComparison(found, tolerance, predicted, measured, curve, gap)
 

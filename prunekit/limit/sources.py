@@ -88,7 +88,7 @@ class Dense:
         """Return the counting measure of H by Lanczos from one random start."""
         from prunekit.curvature import spectrum
 
-        return spectrum(self.operator, steps=steps, probes=1, seed=seed, distribution="rademacher", progress=False)
+        return spectrum(self.operator, steps=steps, probes=1, seed=seed, distribution="rademacher")
 
     def along(self, c: Floats, k: int, enough: Enough | None = None) -> Measure:
         """Return the measure of c = w* - w^k."""
@@ -179,7 +179,7 @@ class Lanczos:
 
         found = spectrum(
             self.operator, steps=steps, probes=1, seed=seed, distribution="rademacher",
-            storage=self._options["storage"], progress=False,
+            storage=self._options["storage"],
         )  # fmt: skip
         self._spent += found.products
         return found
@@ -236,4 +236,4 @@ class Lanczos:
         from prunekit.curvature.probing import Probing
 
         wanted = ("steps", "probes", "budget", "seed", "storage")
-        return Probing(operator, **{name: self._options[name] for name in wanted})
+        return Probing(operator, progress=None, **{name: self._options[name] for name in wanted})

@@ -20,7 +20,7 @@ from prunekit import _checks
 from prunekit._checks import Floats, Integers
 
 if TYPE_CHECKING:
-    from prunekit.linear import LinearGaussian
+    from prunekit.linear.problem import LinearGaussian
 
 Mask = NDArray[np.bool_]
 
@@ -253,7 +253,7 @@ class _Needs:
 
     def __post_init__(self) -> None:
         """Refuse a problem of another size."""
-        from prunekit.linear import LinearGaussian
+        from prunekit.linear.problem import LinearGaussian
 
         if self.problem is not None:
             _checks.instance("problem", self.problem, LinearGaussian, "a LinearGaussian")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from prunekit import _checks
-from prunekit._disk import files
+from prunekit._system import files
 from prunekit.masks import formats
 from prunekit.nets import access
 
@@ -46,6 +46,7 @@ class Mask(Mapping[str, Tensor]):
             if not isinstance(name, str) or not isinstance(kept, Tensor) or kept.dtype != torch.bool:
                 what = kept.dtype if isinstance(kept, Tensor) else type(kept).__name__
                 raise TypeError(f"tensors[{name!r}] is of type {what}: give a bool tensor by a parameter's name")
+            access.tensor(f"tensors[{name!r}]", kept)
             if kept.numel() == 0:
                 raise ValueError(f"tensors[{name!r}] has shape {tuple(kept.shape)}: give at least one entry")
         copies = {name: kept.detach().cpu().clone() for name, kept in self.tensors.items()}
@@ -255,8 +256,7 @@ def _flat_scores(scores: Scores) -> dict[str, Tensor]:
         raise TypeError(f"scores is {type(scores).__name__} without entries: give tensors by parameter name")
     for name, part in scores.items():
         _checks.text("a name in scores", name)
-        if not isinstance(part, Tensor) or part.is_complex():
-            raise TypeError(f"scores[{name!r}] is {getattr(part, 'dtype', type(part))}: give a tensor of real numbers")
+        access.tensor(f"scores[{name!r}]", part)
         if bool(torch.isnan(part).any()):
             raise ValueError(f"scores[{name!r}] holds NaN: give numbers that can be ranked")
     return {name: part.detach().cpu().double().flatten() for name, part in scores.items()}

@@ -27,11 +27,20 @@ def magnitude(model: nn.Module, *, parameters: Names | None = None) -> dict[str,
     parameters : names, optional
         As for `prunable`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        As for `prunable`; and if a weight is not finite.
+
     Notes
     -----
     Source: li, Definitions 2.2 and 2.3, magnitude-based pruning.
     """
-    return {name: p.abs() for name, p in prunable(model, parameters).items()}
+    found = {name: p.abs() for name, p in prunable(model, parameters).items()}
+    for name, p in found.items():
+        if not bool(torch.isfinite(p).all()):
+            raise ValueError(f"model has a weight in {name!r} that is not finite: give finite weights")
+    return found
 
 
 def hessian(

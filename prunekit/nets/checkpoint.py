@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prunekit._disk import files, locks
+from prunekit._system import files, locks
 
 _KEY, _FORMAT = "prunekit-checkpoint", 2
 _REMEDY = "remove it to start over, or give another path"

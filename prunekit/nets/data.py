@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from prunekit import _checks
+from prunekit.nets import access
 
 Bytes = NDArray[np.uint8]
 Split = tuple[Bytes, NDArray[np.int64]]  # images (n, c, h, w) and labels (n,)
@@ -74,10 +75,7 @@ class Dataset:
         _checks.count("classes", self.classes, 2)
         _checks.text("name", self.name)
         for name in ("train_x", "train_y", "test_x", "test_y", "mean", "std"):
-            if not isinstance(getattr(self, name), Tensor):
-                raise TypeError(f"{name} is a {type(getattr(self, name)).__name__}: give a tensor")
-            if getattr(self, name).is_complex():
-                raise TypeError(f"{name} is of type {getattr(self, name).dtype}: give real numbers")
+            access.tensor(name, getattr(self, name))
         _check_split("train", self.train_x, self.train_y, self.train_x.shape[1:], self.classes)
         _check_split("test", self.test_x, self.test_y, self.train_x.shape[1:], self.classes)
         for name, moment in (("mean", self.mean), ("std", self.std)):
@@ -139,8 +137,7 @@ class Dataset:
 
     def normalize(self, images: Tensor) -> Tensor:
         """Return float32 images (b, c, h, w) of mean 0 and variance 1, from stored ones."""
-        if not isinstance(images, Tensor) or images.is_complex():
-            raise TypeError(f"images is {_checks.shown(images)}: give a tensor of images (b, c, h, w)")
+        access.tensor("images", images)
         channels = self.shape[0]
         if images.ndim < 3 or images.shape[-3] != channels or not images.numel():
             raise ValueError(f"images has shape {tuple(images.shape)}: give images (b, {channels}, h, w)")

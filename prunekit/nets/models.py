@@ -172,10 +172,11 @@ def vgg11(shape: tuple[int, int, int] = (3, 32, 32), classes: int = 10, *, seed:
     ValueError
         If `shape` is not (c, 32, 32) or (c, 28, 28).
     """
-    if tuple(shape[1:]) not in ((32, 32), (28, 28)):
-        raise ValueError(f"shape is {shape}: give (c, 32, 32) or (c, 28, 28)")
-    plan = _VGG11 if shape[1] == 32 else (*_VGG11[:1], *_VGG11[2:])
-    return cnn(shape, plan, classes, seed=seed)
+    channels, *size = _image("shape", shape)
+    if size not in ([32, 32], [28, 28]):
+        raise ValueError(f"shape is {_checks.shown(shape)}: give (c, 32, 32) or (c, 28, 28)")
+    plan = _VGG11 if size == [32, 32] else (*_VGG11[:1], *_VGG11[2:])
+    return cnn((channels, size[0], size[1]), plan, classes, seed=seed)
 
 
 class Block(nn.Module):

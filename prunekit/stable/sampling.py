@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from prunekit import _checks
 from prunekit._checks import Floats, Seed
+from prunekit._system import bars
 from prunekit.stable import _arguments
 from prunekit.stable._arguments import PIECE
 
@@ -50,7 +51,8 @@ def sample(alpha: float, size: int | tuple[int, ...], *, scale: float = 1.0, see
     shape = _shape(size)
     rng, found = _checks.generator(seed), np.empty(shape)
     flat = found.reshape(-1)
-    for start in range(0, flat.size, PIECE):
+    starts = range(0, flat.size, PIECE)
+    for start in bars.each("stable draws", starts, len(starts), "batches"):
         _fill(flat[start : start + PIECE], alpha, rng)
     flat *= scale
     return _finite(found)

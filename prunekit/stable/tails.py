@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from prunekit import _checks
 from prunekit._checks import Floats, Seed
+from prunekit._system import bars
 from prunekit.stable import _arguments
 
 AUTHORS_BLOCKS = (2, 5, 10, 20, 50, 100, 500, 1000)
@@ -118,7 +119,8 @@ def _tail_index(
     logs = _row_logs(name, table, middle)
     rng = _checks.generator(seed) if shuffles else None
     orders = (rng.permutation(rows) for _ in range(shuffles)) if rng else (None,)
-    found = [_by_block_size(table, middle, logs, sizes, order) for order in orders]
+    turns = bars.each("tail index", orders, max(shuffles, 1), "shuffles")
+    found = [_by_block_size(table, middle, logs, sizes, order) for order in turns]
     return _summary(np.array(found), sizes, top, table.shape)
 
 

@@ -6,19 +6,17 @@ table -->`` is replaced by what is made of it here, so that no number of the pag
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunekit import statistics
-from prunekit._disk import files
 from prunekit.book import paths, plotting
 from prunekit.book.plotting import Palette
 from prunekit.book.runs.notebooks import Refused
+from prunekit.book.site.kept import filled, kept
 from prunekit.book.site.words import moment, number, plain
 from prunekit.statistics import binomial_interval
 
@@ -75,12 +73,7 @@ def page(prose: str, table: Mapping[str, Any], spectra: Sequence[Row]) -> str:
         "spectra": lambda: spectra_table(spectra),
         "without": lambda: "\n".join(f"- {_name(e['function'])}: {_code(e['reason'])}" for e in table["without"]),
     }
-    for name, make in parts.items():
-        mark = f"<!-- calibration: {name} -->"
-        if mark not in prose:
-            raise ValueError(f"prose lacks the line {mark!r}: say where that part of the page stands")
-        prose = prose.replace(mark, make())
-    return prose
+    return filled(prose, "calibration", parts)
 
 
 def kept_page(text: str, keep: Path) -> str:
@@ -95,14 +88,8 @@ def kept_page(text: str, keep: Path) -> str:
         raise Refused(f"{paths.CALIBRATION} is not there, of which a page is made: `make calibration` writes it")
     both = [f.read_text(encoding="utf-8") if f.exists() else "" for f in (paths.CALIBRATION, paths.CALIBRATION_SPECTRA)]
     code = [Path(f).read_text(encoding="utf-8") for f in (__file__, plotting.__file__)]
-    key = hashlib.sha256("\0".join([text, *both, *code, version("matplotlib")]).encode()).hexdigest()
-    if keep.exists():
-        kept = keep.read_text(encoding="utf-8")
-        if kept.endswith(key):
-            return kept.removesuffix(key)
-    made = page(text, json.loads(both[0]), json.loads(both[1]) if both[1] else [])
-    files.write(keep, made + key)
-    return made
+    make = lambda: page(text, json.loads(both[0]), json.loads(both[1]) if both[1] else [])  # noqa: E731
+    return kept(keep, [text, *both, *code], make)
 
 
 def summary(table: Mapping[str, Any]) -> str:
