@@ -32,8 +32,6 @@ UNFINISHED = (
     "heavy-tails/generalization-bound",
     "heavy-tails/networks",
     "heavy-tails/tail-index",
-    "hessian-bias/covariance-bias",
-    "hessian-bias/gaussian-min-max",
     "hessian-bias/initialization",
     "hessian-bias/larger-hessian-wins",
     "matrix-sensing/pruning",

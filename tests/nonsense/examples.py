@@ -191,6 +191,17 @@ NUMBERS: dict[str, Example] = {
         },
     ),
     "linear.strategies.largest": Example(lambda: {"saliency": X, "s": 2}),
+    "linear.min_max.auxiliary_norm": Example(
+        lambda: {
+            "theta_square": np.ones(3),
+            "overlap": np.array([0.1, -0.5, 0.7]),
+            "h_square": np.array([2.0, 1.0, 3.0]),
+            "g_square": np.array([0.5, 0.2, 1.0]),
+            "noise": 0.1,
+            "offset": np.array([0.1, 0.0, -0.2]),
+        },
+        infinite=True,
+    ),
     # random features
     "linear.random_features.equivalent_problem": Example(lambda: {"R": R3, "beta1": W, "beta2": W[::-1].copy()}),
     "linear.random_features.sample": Example(lambda: {"R": R3, "beta1": W, "beta2": W[::-1].copy(), "n": 4, "seed": 0}),
