@@ -31,7 +31,6 @@ UNFINISHED = (
     "heavy-tails/compressibility",
     "heavy-tails/generalization-bound",
     "heavy-tails/networks",
-    "heavy-tails/tail-index",
     "hessian-bias/covariance-bias",
     "hessian-bias/gaussian-min-max",
     "hessian-bias/initialization",

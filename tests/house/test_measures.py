@@ -25,7 +25,6 @@ PAGES = {
     "heavy-tails/compressibility": "length cell figure hidden",
     "heavy-tails/generalization-bound": "length cell figure hidden",
     "heavy-tails/networks": "length cell figure hidden",
-    "heavy-tails/tail-index": "length cell hidden",
     "hessian-bias/covariance-bias": "length cell figure hidden",
     "hessian-bias/gaussian-min-max": "cell figure hidden",
     "hessian-bias/initialization": "length cell figure hidden",
