@@ -48,7 +48,6 @@ UNFINISHED = (
     "pruning-limit/ellipsoid-cone",
     "pruning-limit/hessian-spectra",
     "pruning-limit/how-sparse",
-    "pruning-limit/phase-transitions",
 )
 
 

@@ -42,7 +42,6 @@ PAGES = {
     "pruning-limit/ellipsoid-cone": "length cell hidden",
     "pruning-limit/hessian-spectra": "length cell figure hidden",
     "pruning-limit/how-sparse": "length cell figure hidden",
-    "pruning-limit/phase-transitions": "cell figure hidden",
 }
 MOST_MODULES = 6
 
