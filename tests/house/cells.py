@@ -31,7 +31,12 @@ UNFINISHED = (
     "heavy-tails/compressibility",
     "heavy-tails/generalization-bound",
     "heavy-tails/networks",
+<<<<<<< HEAD
     "heavy-tails/tail-index",
+=======
+    "hessian-bias/covariance-bias",
+    "hessian-bias/gaussian-min-max",
+>>>>>>> pages3
     "hessian-bias/initialization",
     "hessian-bias/larger-hessian-wins",
     "matrix-sensing/pruning",
@@ -44,7 +49,6 @@ UNFINISHED = (
     "pruning-limit/ellipsoid-cone",
     "pruning-limit/hessian-spectra",
     "pruning-limit/how-sparse",
-    "pruning-limit/phase-transitions",
 )
 
 

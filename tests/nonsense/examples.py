@@ -216,6 +216,10 @@ NUMBERS: dict[str, Example] = {
     ),
     # statistics, linear.risks
     "statistics.mean_and_error": Example(lambda: {"samples": X}),
+    "statistics.median_and_error": Example(lambda: {"samples": X}),
+    "statistics.log_log_slope": Example(
+        lambda: {"x": np.array([1.0, 2.0, 5.0]), "samples": [np.abs(W) + 1, np.abs(W) + 2, np.abs(W) + 3]}
+    ),
     "statistics.largest_deviation": Example(lambda: {"samples": X, "expected": np.zeros(4)}),
     "statistics.leads": Example(lambda: {"differences": X, "least_error": 0.01}),
     "statistics.deviation_bound": Example(lambda: {"points": 3, "repetitions": 10, "level": 0.05}),
@@ -459,6 +463,17 @@ NUMBERS: dict[str, Example] = {
         allows={"x": {"beyond infinity lies nothing": ("inf", "array with inf")}},
     ),
     "stable.distribution.truncated_moment": Example(lambda: {"alpha": 1.5, "p": 1.0, "bound": 2.0}),
+    "stable.expected.expected_index": Example(
+        lambda: {"characteristic": lambda w: 1 / (1 + w**2), "block": 10},
+    ),
+    "stable.expected.normal_mixture": Example(
+        lambda: {"scales": np.array([1.0, 3.0]), "weights": np.array([0.4, 0.6])}
+    ),
+    "stable.expected.spread_of_inverse": Example(lambda: {"alpha": 1.5, "rows": 1000, "block": 10}),
+    "stable.expected.student": Example(lambda: {"freedom": 3.0}),
+    "stable.regression.critical_step": Example(lambda: {"alpha": 1.5, "batch": 2, "features": 5}),
+    "stable.regression.growth": Example(lambda: {"order": 1.5, "step": 0.3, "batch": 2, "features": 5}),
+    "stable.regression.stationary_index": Example(lambda: {"step": 0.3, "batch": 2, "features": 5}),
     "stable.layers.as_matrix": Example(lambda: {"weight": X}),
     "stable.layers.vectors": Example(lambda: {"weight": X}),
     "stable.limits.dimension_needed": Example(
