@@ -10,18 +10,20 @@ UV = $(BIN)/uv pip install --quiet --python $(BIN)/python $(if $(PYTHONDONTWRITE
 BUILD = $(BIN)/prunekit build --scale $(SCALE) $(if $(JOBS),--jobs $(JOBS))
 
 .DEFAULT_GOAL := help
-.PHONY: help book page serve test bench lint picture reference costs calibration lock clean distclean
+.PHONY: help book page serve archive test bench lint picture reference costs calibration house lock clean distclean
 
 help:
 	@echo 'make book [SCALE=smoke|laptop|paper] [JOBS=n]   execute what changed, build the site under _build/html; JOBS: all cores'
 	@echo 'make page PAGE=chapter/topic [SCALE=...]        execute and build one page, under _build/page'
 	@echo 'make serve                                      serve _build/html and open it'
+	@echo 'make archive                                    the site as one file with its checksum, under _build/release'
 	@echo 'make test [JOBS=n]                              the whole test suite, site checks included; JOBS: all cores'
 	@echo 'make bench                                      speed, as ratios measured in one run'
 	@echo 'make lint                                       ruff and mypy, on the library and on the code of the pages'
 	@echo 'make reference                                  rewrite the reference notebooks under tests/reference'
 	@echo 'make costs                                      record what each page costs, from the runs that are there'
 	@echo 'make calibration                                count how often the error bars hold the truth, for the book'
+	@echo 'make house                                      measure rooms, imports and pages, for the page on architecture'
 	@echo 'make lock                                       pin what pyproject.toml asks for, keeping the versions there are'
 	@echo 'make picture                                    copy the README'"'"'s picture out of the book'
 	@echo 'make clean | distclean                          remove what was built | and the virtual environment'
@@ -50,6 +52,9 @@ page: $(READY)
 serve: $(READY)
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000 & server=$$!; trap "kill $$server" EXIT INT; sleep 1; $(BIN)/python -m webbrowser http://127.0.0.1:8000/; wait $$server
 
+archive: book
+	@$(BIN)/python -m prunekit.book.site.archive
+
 test: $(READY)
 	@$(BIN)/python -m pytest --numprocesses $(or $(JOBS),auto)
 
@@ -70,6 +75,9 @@ costs: $(READY)
 
 calibration: $(READY)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.calibration
+
+house: $(READY)
+	@$(BIN)/python -m tests.house.measures
 
 lock: $(READY)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --no-annotate --custom-compile-command 'make lock' --output-file requirements.txt pyproject.toml

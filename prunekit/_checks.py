@@ -172,6 +172,14 @@ def scalar(name: str, value: Any, *, positive: bool = False) -> float:
     return found
 
 
+def bound(name: str, value: Any) -> float:
+    """Return a float above 0, which may be infinite: no bound."""
+    found = _number(name, value)
+    if not found > 0:
+        raise ValueError(f"{name} is {found}: give a number above 0, math.inf for no bound")
+    return found
+
+
 def real(name: str, value: Any) -> float:
     """Return a finite float of either sign."""
     found = _number(name, value)

@@ -8,7 +8,7 @@ ratios is held against the quantile that so many Student-t variables exceed with
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr, stdtr, stdtrit
 
 from prunekit import _checks
-from prunekit._checks import Floats, Seed
+from prunekit._checks import Floats, Integers, Seed
+from prunekit._system import bars
 
 
 class Estimate(NamedTuple):
@@ -171,6 +172,9 @@ def chance_of_two(draws: int) -> float:
     return float(1 - 2 * stdtr(_checks.count("draws", draws, 2) - 1, -2.0))
 
 
+_AT_ONCE = 2**22  # entries that are ranked at once
+
+
 def _samples(name: str, samples: ArrayLike) -> Floats:
     """Return repetitions along the first axis, at least two and all finite."""
     values = _checks.real_numbers(name, samples)
@@ -208,8 +212,57 @@ def mean_and_error(samples: ArrayLike) -> tuple[Floats, Floats]:
     ------
     ValueError
         If there are fewer than two repetitions or a value is not finite.
+
+    Examples
+    --------
+    >>> mean, error = mean_and_error([1.0, 2.0, 3.0])
+    >>> float(mean), round(float(error), 3)  # 1/√3
+    (2.0, 0.577)
     """
     return _mean_and_error("samples", samples)
+
+
+def median_and_error(samples: ArrayLike) -> tuple[Floats, Floats]:
+    """Return the median of repetitions, and half the width of its 68% interval by ranks.
+
+    Parameters
+    ----------
+    samples : (repetitions, …) array
+        Independent repetitions along the first axis, at least 4.
+    """
+    ranked = np.sort(_samples("samples", samples), axis=0)
+    if (n := len(ranked)) < 4:
+        raise ValueError(f"samples has {n} repetitions: give at least 4 for an interval of the median")
+    low, high = (round(n / 2 + sign * math.sqrt(n) / 2 - 0.5) for sign in (-1, 1))
+    return np.median(ranked, axis=0), (ranked[high] - ranked[low]) / 2
+
+
+def log_log_slope(x: ArrayLike, samples: Sequence[ArrayLike]) -> Estimate:
+    """Return the slope of log samples against log x.
+
+    Every repetition counts alike: weights by the spread at each x would lean to where that happened to be small.
+
+    Parameters
+    ----------
+    x : (m,) array
+        Above 0, at least two different values.
+    samples : sequence of m arrays
+        Independent repetitions at each x, above 0.
+
+    Raises
+    ------
+    ValueError
+        If a number is not above 0, all x are one, or there are fewer than two repetitions.
+    """
+    held = [_checks.vector("samples", each) for each in _checks.listed("samples", samples, "arrays of repetitions")]
+    at = _checks.vector("x", x, len(held), like="samples")
+    if min(at.min(), *(each.min() for each in held)) <= 0 or at.min() == at.max():
+        raise ValueError("x or samples cannot be drawn by logarithms: give numbers above 0, at two values of x or more")
+    mean, error = np.transpose([_mean_and_error("samples", np.log(each)) for each in held])
+    weight = np.array([len(each) for each in held])
+    t = np.log(at) - np.average(np.log(at), weights=weight)
+    pull = weight * t / np.sum(weight * t**2)
+    return Estimate(float(pull @ mean), float(np.sqrt(pull**2 @ error**2)))
 
 
 def largest_deviation(samples: ArrayLike, expected: ArrayLike) -> float:
@@ -226,6 +279,11 @@ def largest_deviation(samples: ArrayLike, expected: ArrayLike) -> float:
     ------
     ValueError
         As `mean_and_error`, or if a point that differs from `expected` does not vary at all.
+
+    Examples
+    --------
+    >>> round(largest_deviation([1.0, 2.0, 3.0], 1.0), 3)  # (2 - 1)√3
+    1.732
     """
     mean, error = _mean_and_error("samples", samples)
     wanted = _checks.numbers("expected", expected)
@@ -266,6 +324,11 @@ def leads(differences: ArrayLike, *, least_error: float = 0.0) -> Floats:
     ------
     ValueError
         As `mean_and_error`, or if differences that are not 0 do not vary at all and `least_error` is 0.
+
+    Examples
+    --------
+    >>> round(float(leads([1.0, 2.0, 3.0])), 3)  # 2√3
+    3.464
     """
     mean, error = _mean_and_error("differences", differences)
     error = np.maximum(error, _checks.scalar("least_error", least_error))
@@ -333,27 +396,40 @@ def rank_correlation(
     ------
     ValueError
         If an argument is out of its range, or x or y is constant.
-    """
-    from scipy.stats import rankdata
 
+    Examples
+    --------
+    >>> correlation, low, high = rank_correlation(range(20), [i**2 for i in range(20)], seed=0)
+    >>> correlation
+    1.0
+    """
     a, b = _samples("x", x), _samples("y", y)
-    level, resamples = _checks.probability("level", level), _checks.count("resamples", resamples, 100)
+    level, resamples = _checks.probability("level", level), _checks.draws("resamples", resamples, a.size, 100)
     if a.shape != b.shape or a.ndim > 2 or len(a) < 4:
         raise ValueError(f"x has shape {a.shape}, y {b.shape}: give vectors or tables of one shape with 4 rows or more")
     for name, values in (("x", a), ("y", b)):
         if np.ptp(values) == 0:
             raise ValueError(f"{name} is {values.flat[0]} throughout: a constant has no correlation")
     n = len(a)
-    _checks.room("resamples", resamples, 64.0 * resamples * a.size)
+    _checks.room("resamples", resamples, 24.0 * resamples * n)
     drawn = _checks.generator(seed).integers(n, size=(resamples, n))
     rows = np.concatenate([np.arange(n)[None], drawn])
+    parts = np.array_split(rows, max(1, rows.size * (a.size // n) // _AT_ONCE))
+    turns = bars.each("bootstrap", parts, len(parts), "batches")
+    found = np.concatenate([_rank_correlations(a, b, part) for part in turns])
+    low, high = np.quantile(found[1:], [level / 2, 1 - level / 2])
+    return float(found[0]), float(low), float(high)
+
+
+def _rank_correlations(a: Floats, b: Floats, rows: Integers) -> Floats:
+    """Return the rank correlation of each sample of rows (m, n), but for those that have none."""
+    from scipy.stats import rankdata
+
     ranks = [rankdata(values[rows].reshape(len(rows), -1), axis=1) for values in (a, b)]
     centred = [r - r.mean(axis=1, keepdims=True) for r in ranks]
     spread = np.sqrt(np.sum(centred[0] ** 2, axis=1) * np.sum(centred[1] ** 2, axis=1))
     sound = spread > 0  # a sample of one object over and over has no correlation
-    found = np.sum(centred[0] * centred[1], axis=1)[sound] / spread[sound]
-    low, high = np.quantile(found[1:], [level / 2, 1 - level / 2])
-    return float(found[0]), float(low), float(high)
+    return np.asarray(np.sum(centred[0] * centred[1], axis=1)[sound] / spread[sound])
 
 
 def binomial_interval(hits: int, trials: int, level: float = 0.05) -> tuple[float, float]:

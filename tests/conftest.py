@@ -27,7 +27,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SITE = ROOT / "_build" / "smoke"  # kept: a site that is up to date is not built again
 SITE_SECONDS = 3600.0  # for building it on a slow machine; a test's own limit does not count what it waits for
 FIRST = ("tests/book/notebooks/test_reference.py",)  # builds the smoke book, on which the site's tests wait
-APART = ("tests/book/runs/test_kills.py",)  # share nothing, and wait long
+# Share nothing, and wait long or are many.
+APART = ("tests/book/runs/test_kills.py", "tests/nonsense/test_everything.py")
 SPREAD = ("tests/book/site/test_pages.py",)  # grouped by the page that is looked at
 LAST = SPREAD  # many small groups: no core is idle at the end
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from prunekit._disk import files, owners
+from prunekit._system import files, owners
 from prunekit.book import paths, recordings
 from prunekit.book.runs import keys, notes
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+import tomllib
 
 import click
 import pytest
+import yaml
 
-from prunekit.book import paths
+import prunekit
+from prunekit.book import claims, paths
 from prunekit.book.runs.notebooks import Refused
+from tests.benchmarks import readme
 from tests.book.site.commands import command_lines, understand
 
 TEXTS = {name: (paths.ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "book/how-to-run.md")}
 MAKEFILE = (paths.ROOT / "Makefile").read_text(encoding="utf-8")
+CHANGELOG = (paths.ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 CI = (paths.ROOT / ".ci" / "run").read_text(encoding="utf-8")
 every_text = pytest.mark.parametrize("name", TEXTS)
 
@@ -117,8 +123,33 @@ def test_the_python_of_readme_runs():
         exec(compile(block, "README.md", "exec"), {})
 
 
-def test_the_measured_numbers_are_those_that_were_kept() -> None:
-    from tests.benchmarks import readme
+@pytest.mark.parametrize("path", readme.SECTIONS, ids=lambda path: path.name)
+def test_the_measured_numbers_are_those_that_were_kept(path):
+    assert readme.current(path) == readme.SECTIONS[path]()
 
-    assert readme.current() == readme.section()
-    assert readme.current().count("\n|") > 12
+
+def test_readme_has_the_few_times_that_a_newcomer_asks_for_and_the_book_has_all():
+    assert 4 <= readme.short().count("\n|") < 12
+    bench = json.loads(readme.RESULTS.read_text(encoding="utf-8"))["results"]
+    rows = [line for line in readme.whole().splitlines() if line.startswith("| ")]
+    assert all(any(result["name"] in row for row in rows) for result in bench)
+
+
+def test_readme_counts_the_claims():
+    assert f"{len(claims.ledger().claims)} claims" in TEXTS["README.md"]
+
+
+def test_readme_shows_three_uses_of_ten_lines_each():
+    uses = TEXTS["README.md"].partition("## Three uses")[2].partition("\n## ")[0]
+    blocks = re.findall(r"^```\w+\n(.*?)^```", uses, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 3
+    assert all(sum(bool(line.strip()) for line in block.splitlines()) <= 10 for block in blocks)
+
+
+def test_the_version_is_the_same_wherever_it_stands():
+    versions = re.findall(r"^## (\d+\.\d+\.\d+), (\d{4}-\d\d-\d\d)$", CHANGELOG, re.MULTILINE)
+    cited = yaml.safe_load((paths.ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    built = tomllib.loads((paths.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert versions[-1] == (prunekit.__version__, cited["date-released"])
+    assert {cited["version"], built} == {prunekit.__version__}
+    assert CHANGELOG.index("## Unreleased") > CHANGELOG.index(f"## {versions[-1][0]}")

@@ -130,7 +130,7 @@ def run_algorithm(
     judged("config", config)
     if algorithm == "dense":
         model = _built(build())
-        fit(model, data, config, progress=False)
+        fit(model, data, config)
         on = data.to(next(model.parameters()).device)
         (_, train), (_, test) = evaluate(model, on, train=True), evaluate(model, on)
         weights = sum(p.numel() for p in prunable(model).values())

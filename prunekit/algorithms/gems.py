@@ -133,7 +133,7 @@ def _search(
     chosen = _choose(twin, scores)
     there = None if mask is None else {full: mask[own] for own, full in chosen.items()}
     start = _effective(twin, chosen, mask)
-    found = fit(twin, road.data, config, masks=there, resume=road.checkpoint(name), progress=False)
+    found = fit(twin, road.data, config, masks=there, resume=road.checkpoint(name))
     ended = {own: twin.get_parameter(full).detach().cpu().clone() for own, full in chosen.items()}
     end = _effective(twin, chosen, mask)
     road.stages.append(Stage(name, "scores", config, mask, start, end, found.history, ended))

@@ -127,7 +127,7 @@ class Road:
         if mask is not None:
             mask.apply_(self.model)
         start = on_cpu(access.state(self.model))
-        found = fit(self.model, self.data, config, masks=mask, resume=self.checkpoint(name), progress=False)
+        found = fit(self.model, self.data, config, masks=mask, resume=self.checkpoint(name))
         end = on_cpu(access.state(self.model))
         self.stages.append(Stage(name, "weights", config, mask, start, end, found.history))
         return found

@@ -13,7 +13,7 @@ from torch import Tensor
 from prunekit import _checks
 from prunekit.masks import Keep, Mask, Scores
 from prunekit.masks.mask import count_kept
-from prunekit.nets import Config
+from prunekit.nets import Config, access
 from prunekit.nets.config import learning_rate
 
 
@@ -87,6 +87,7 @@ def cut(scores: Scores, keep: int, within: Mask | None = None) -> Mask:
     for name, found in scores.items():
         if not isinstance(name, str) or not isinstance(found, Tensor):
             raise TypeError(f"scores[{name!r}] is {_checks.shown(found)}: give a tensor by a parameter's name")
+        access.tensor(f"scores[{name!r}]", found)
         if name in within and found.shape != within[name].shape:
             raise ValueError(f"scores[{name!r}] has shape {tuple(found.shape)}: within has {tuple(within[name].shape)}")
     if set(scores) != set(within):

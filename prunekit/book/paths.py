@@ -14,6 +14,7 @@ CONFIG = ROOT / "_config.yml"
 COSTS = BOOK / "costs.json"  # CPU time and memory of every page, for saying how long a build will take
 CALIBRATION = BOOK / "calibration.json"  # how often the library's error bars hold the truth
 CALIBRATION_SPECTRA = BOOK / "calibration-spectra.json"  # the same of spectra of whole networks
+HOUSE = BOOK / "house.json"  # rooms, imports, lengths and pages, as measured; tests/house writes it
 REQUIREMENTS = ROOT / "requirements.txt"
 
 RECORDED = PACKAGE / "book" / "recorded"  # results of runs too long for a laptop, kept as small files
@@ -21,6 +22,7 @@ RECORDED = PACKAGE / "book" / "recorded"  # results of runs too long for a lapto
 BUILD = ROOT / "_build"
 RUNS = BUILD / "runs"
 HTML = BUILD / "html"
+RELEASE = BUILD / "release"  # the site as one file, with its checksum
 
 
 def ledger() -> Path:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from prunekit import _checks
-from prunekit._disk import files
+from prunekit._system import files
 from prunekit.book import claims, paths
 
 RUN, RECORDS, SUMS = "run.json", "records.json", "SHA256SUMS"
@@ -135,6 +135,7 @@ class Recording:
         ValueError
             If the run did not check one of them; those that it did are named.
         """
+        _checks.text("mark", mark)
         checked = list(dict.fromkeys(r["claim"] for r in self.checks))
         missing = [i for i in ids if i not in checked]
         if missing:

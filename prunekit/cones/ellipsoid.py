@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from prunekit import _checks, statistics
 from prunekit._checks import Floats, Seed
+from prunekit._system import bars
 from prunekit.cones.equivalents import ROUNDING, nonnegative
 from prunekit.cones.sampling import ENTRIES, as_basis, as_points
 from prunekit.spectrum import Measure
@@ -56,9 +57,10 @@ def sampled_ellipsoid_width(radii: ArrayLike, draws: int, *, seed: Seed) -> Esti
     draws, rng = _checks.draws("draws", draws, squares.size), _checks.generator(seed)
     _checks.room("draws", draws, 16.0 * draws)
     size = max(1, ENTRIES // squares.size)
+    starts = range(0, draws, size)
     parts = [
         np.sqrt(rng.standard_normal((min(size, draws - start), squares.size)) ** 2 @ squares)
-        for start in range(0, draws, size)
+        for start in bars.each("width", starts, len(starts), "batches")
     ]
     found = statistics.mean(np.concatenate(parts))
     value = _checks.finite("the width", longest * found.value, "radii")

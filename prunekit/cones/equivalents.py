@@ -223,6 +223,9 @@ def counting(spectrum: Spectrum | Measure) -> Spectrum:
         raise TypeError(f"spectrum is {type(spectrum).__name__}: give a Spectrum or a Measure")
     for probe in spectrum.probes:
         nonnegative("spectrum", probe)
+    measures = (*spectrum.probes, *spectrum.rules, *spectrum.rests)
+    if all(map(_is_clipped, measures)) and all(gap.points.min() >= 0 for gap in spectrum.gaps):
+        return spectrum
     return spectrum.mapped(_clipped)
 
 
@@ -242,7 +245,12 @@ def nonnegative(name: str, measure: Measure) -> Measure:
             f"{name} has the eigenvalue {least:.3g}, and an ellipsoid has none below 0: give {name}.mapped(np.abs) "
             f"(what the authors' program does) or {name}.mapped(lambda h: np.maximum(h, 0))"
         )
-    return measure.mapped(_clipped)
+    return measure if _is_clipped(measure) else measure.mapped(_clipped)
+
+
+def _is_clipped(measure: Measure) -> bool:
+    """Tell whether a measure, and what is known of it from fewer steps, has no eigenvalue below 0: mostly so."""
+    return bool(measure.nodes[0] >= 0) and all(map(_is_clipped, measure.earlier))
 
 
 def _clipped(h: Floats) -> Floats:

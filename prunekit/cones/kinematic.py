@@ -13,6 +13,7 @@ from scipy import special
 
 from prunekit import _checks
 from prunekit._checks import Floats, Integers, Seed
+from prunekit._system import bars
 from prunekit.cones.sampling import Cone, judged, random_subspace
 from prunekit.statistics import Estimate
 
@@ -100,7 +101,8 @@ def simulate(cone: Cone, k: int, draws: int, *, seed: Seed) -> Estimate:
     k = _checks.count("k", k, 0, cone.ambient, high_is="the dimension of the space")
     draws = _checks.draws("draws", draws, _PRICE * cone.ambient, each_is="a decision each counts as many")
     rng = _checks.generator(seed)
-    hits = sum(cone.meets(random_subspace(cone.ambient, k, seed=rng)) for _ in range(draws))
+    turns = bars.each("subspaces", range(draws), draws, "draws")
+    hits = sum(cone.meets(random_subspace(cone.ambient, k, seed=rng)) for _ in turns)
     p = (hits + 1) / (draws + 2)
     return Estimate(hits / draws, math.sqrt(p * (1 - p) / draws))
 
@@ -131,7 +133,7 @@ def first_meetings(cone: Cone, draws: int, *, seed: Seed) -> Integers:
     _checks.room("draws", draws, 8.0 * draws)
     rng = _checks.generator(seed)
     found = np.empty(draws, dtype=np.intp)
-    for i in range(draws):
+    for i in bars.each("frames", range(draws), draws, "draws"):
         frame = random_subspace(cone.ambient, cone.ambient, seed=rng)
         low, high = 0, cone.ambient  # no subspace of dimension 0 meets it, the whole space does
         while high - low > 1:

@@ -116,12 +116,48 @@ def _root(H: Floats, scales: Floats) -> tuple[Floats, float]:
     Scaled so, the errors of the eigenvalues do not hang on the weights' units.
     """
     inverse = np.divide(1.0, scales, out=np.zeros_like(scales), where=scales > 0)
-    values, vectors = np.linalg.eigh(inverse[:, None] * H * inverse)
+    scaled = inverse[:, None] * H * inverse
+    factor = None if H[scales == 0].any() else _factor(scaled)
+    if factor is not None:
+        return factor
+    values, vectors = np.linalg.eigh(scaled)
     noise = len(H) * _EPS * max(float(values[-1]), 1.0)
     if values[0] < -ROUNDING * np.abs(values).max() or H[scales == 0].any():
         _refuse_negative(H)
     alive = values > noise
     return np.sqrt(values[alive])[:, None] * vectors[:, alive].T, noise
+
+
+def _factor(S: Floats) -> tuple[Floats, float] | None:
+    """Return a root of S (D, D) by Cholesky's method with pivots, in a tenth of the time that eigenvalues take.
+
+    It ends where no diagonal entry is left above the noise. None where what is left besides is more than that: then S
+    has a negative eigenvalue, or one that only the eigenvalues can tell from 0.
+    """
+    from scipy.linalg.lapack import dpstrf
+
+    noise = len(S) * _EPS * max(_largest(S), 1.0)
+    found, places, rank, _ = dpstrf(S, tol=noise)
+    order = places - 1
+    A = np.triu(found)[:rank]
+    left = S[np.ix_(order[rank:], order[rank:])] - A[:, rank:].T @ A[:, rank:]
+    if left.size and np.abs(left).max() > noise:
+        return None
+    root = np.empty_like(A)
+    root[:, order] = A
+    return root, noise
+
+
+def _largest(S: Floats) -> float:
+    """Return the largest eigenvalue of S, to a few per cent: a noise level needs no more."""
+    v = np.ones(len(S))
+    for _ in range(30):
+        v = S @ v
+        size = float(np.linalg.norm(v))
+        if not size:
+            return 0.0
+        v /= size
+    return size
 
 
 def _refuse_negative(H: Floats) -> None:

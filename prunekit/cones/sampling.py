@@ -12,6 +12,7 @@ import numpy as np
 
 from prunekit import _checks, statistics
 from prunekit._checks import Floats, Seed
+from prunekit._system import bars
 from prunekit.statistics import Estimate
 
 ENTRIES = 2**22  # Gaussian numbers in one batch, 32 MiB
@@ -64,11 +65,13 @@ def projected_norms(cone: Projector, draws: int, *, seed: Seed) -> Norms:
     _checks.room("draws", draws, 16.0 * draws)
     size = max(1, ENTRIES // cone.ambient)
     norms = np.empty((2, draws))
-    for start in range(0, draws, size):
-        points = rng.standard_normal((min(size, draws - start), cone.ambient))
-        nearest = cone.project(points)
-        here = slice(start, start + len(points))
-        norms[0, here], norms[1, here] = np.linalg.norm(nearest, axis=1), np.linalg.norm(points - nearest, axis=1)
+    with bars.bar("projections", draws, "draws") as bar:
+        for start in range(0, draws, size):
+            points = rng.standard_normal((min(size, draws - start), cone.ambient))
+            nearest = cone.project(points)
+            here = slice(start, start + len(points))
+            norms[0, here], norms[1, here] = np.linalg.norm(nearest, axis=1), np.linalg.norm(points - nearest, axis=1)
+            bar.update(len(points))
     _checks.finite("the projection", norms, "what cone.project returns")
     return Norms(*norms)
 
@@ -88,6 +91,13 @@ def statistical_dimension(cone: Projector, draws: int, *, seed: Seed) -> Estimat
     ----------
     cone, draws, seed
         As for `projected_norms`.
+
+    Examples
+    --------
+    >>> from prunekit.cones import Orthant
+    >>> value, error = statistical_dimension(Orthant(10), 1000, seed=0)
+    >>> abs(value - 5) < 3 * error  # half of the dimension, by symmetry
+    True
     """
     return dimension_of(projected_norms(cone, draws, seed=seed), cone.ambient)
 
@@ -122,6 +132,13 @@ def gaussian_width(cone: Projector, draws: int, *, seed: Seed) -> Estimate:
     ----------
     cone, draws, seed
         As for `projected_norms`.
+
+    Examples
+    --------
+    >>> from prunekit.cones import Subspace
+    >>> value, error = gaussian_width(Subspace(np.eye(5)[:, :1]), 1000, seed=0)
+    >>> abs(value - (2 / np.pi) ** 0.5) < 3 * error  # E|z| of one standard normal z
+    True
     """
     return statistics.mean(projected_norms(cone, draws, seed=seed).cone)
 

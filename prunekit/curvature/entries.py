@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from prunekit import _checks
 from prunekit._checks import Seed
+from prunekit._system import bars
 from prunekit.curvature import gauss_newton, twice
 from prunekit.nets import access
 from prunekit.nets.access import Data, Loss, Names
@@ -105,6 +106,14 @@ def hessian_diagonal(
     torch does not train, counts as a constant: 0. "gauss-newton" takes samples one by one where torch cannot take them
     together (PReLU, recurrent layers), and whole batches where the network mixes their samples. Source: li,
     Definition 2.2; Hutchinson's estimator of a diagonal: Bekas, Kokiopoulou and Saad (2007).
+
+    Examples
+    --------
+    >>> import torch
+    >>> layer = torch.nn.Linear(2, 1, bias=False)
+    >>> data = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.zeros(2, 1)
+    >>> hessian_diagonal(layer, torch.nn.functional.mse_loss, data).values["weight"]  # 2 · the mean of x²
+    tensor([[1., 4.]], dtype=torch.float64)
     """
     theta = access.parameters(model, parameters)
     _checks.draws("probes", probes, _PRICE, 2, each_is="a product each counts as many")
@@ -116,9 +125,10 @@ def hessian_diagonal(
     means: list[Tensor] = []
     variances: list[Tensor] = []
     samples = 0.0
-    with access.evaluating(model), twice.differentiable(model), twice.lacking():
+    bar = bars.bar("Hessian's diagonal", None, "products")
+    with access.evaluating(model), twice.differentiable(model), twice.lacking(), bar as shown:
         for inputs, labels, weight in mean_of.batches(data, access.device(theta)):
-            mean, variance = methods[method](_Batch(model, mean_of, theta, held, inputs, labels))
+            mean, variance = methods[method](_Batch(model, mean_of, theta, held, inputs, labels, shown.update))
             means = _add(means, mean, weight)
             variances = _add(variances, variance, weight**2)
             samples += weight
@@ -149,6 +159,7 @@ class _Batch(NamedTuple):
     held: Mapping[str, Tensor]  # entries that are constants, by parameter name
     inputs: tuple[Any, ...]
     labels: Tensor
+    tell: Callable[[int], Any]  # is told how many products were made
 
     def outputs(self, values: Mapping[str, Tensor], inputs: tuple[Any, ...]) -> Tensor:
         """Return the network's outputs at other values of θ."""
@@ -170,6 +181,7 @@ def _with_layers(theta: Mapping[str, Tensor], diagonal: list[Tensor]) -> list[Te
 def _gauss_newton(batch: _Batch) -> tuple[list[Tensor], list[Tensor]]:
     """Return one batch's diagonal of the mean of Jᵀ H_ℓ J."""
     found = gauss_newton.diagonal(batch.outputs, batch.loss, batch.theta, batch.inputs, batch.labels)
+    batch.tell(len(batch.labels))
     return _exact_result(batch.theta, batch.free(found))
 
 
@@ -197,7 +209,8 @@ def _slope(batch: _Batch) -> _Slope:
 
     leaves = {name: p.detach().clone().requires_grad_() for name, p in batch.theta.items()}
     with torch.autograd.graph.saved_tensors_hooks(note, lambda saved: saved):
-        outputs = batch.outputs(leaves, batch.inputs)
+        with access.taking(batch.inputs):
+            outputs = batch.outputs(leaves, batch.inputs)
         value = batch.loss(outputs, batch.labels)
     batch.loss.check(outputs, batch.labels)
     points = list(leaves.values())
@@ -260,6 +273,7 @@ def _exact(batch: _Batch) -> tuple[list[Tensor], list[Tensor]]:
         for start, units in _units(p.numel(), slope.largest, p.detach()):
             (rows,) = _derivatives([g], [p], [units.view(-1, *p.shape)], batched=True)
             found[start : start + len(units)] = rows.reshape(len(units), -1)[:, start:].diagonal()
+            batch.tell(len(units))
         diagonal.append(found.view(p.shape))
     return _exact_result(batch.theta, batch.free(diagonal))
 
@@ -281,6 +295,7 @@ class _Hutchinson:
         for k in range(1, self.probes + 1):
             signs = [self._signs(p) for p in slope.points]
             products = _product(batch, slope, signs)
+            batch.tell(1)
             draw = _with_layers(batch.theta, [v * hv for v, hv in zip(signs, products, strict=True)])
             mean = mean or [torch.zeros_like(d) for d in draw]
             spread = spread or [torch.zeros_like(d) for d in draw]
@@ -325,10 +340,11 @@ def hessian_matrix(model: nn.Module, loss: Loss, data: Data, *, parameters: Name
     twice.refuse(model, theta)
     like = next(iter(theta.values()))
     mean_of, held = Mean(loss, like), twice.constants(model, theta)
-    with access.evaluating(model), twice.differentiable(model), twice.lacking():
+    bar = bars.bar("Hessian", None, "products")
+    with access.evaluating(model), twice.differentiable(model), twice.lacking(), bar as shown:
         total, samples = torch.zeros(sum(sizes), sum(sizes), dtype=torch.float64, device=like.device), 0.0
         for inputs, labels, weight in mean_of.batches(data, access.device(theta)):
-            points, gradient, largest = _slope(_Batch(model, mean_of, theta, held, inputs, labels))
+            points, gradient, largest = _slope(_Batch(model, mean_of, theta, held, inputs, labels, shown.update))
             for start, units in _units(sum(sizes), largest, like):
                 blocks = units.split(sizes, dim=1)
                 vectors = [block.reshape(-1, *p.shape) for block, p in zip(blocks, points, strict=True)]
@@ -336,6 +352,7 @@ def hessian_matrix(model: nn.Module, loss: Loss, data: Data, *, parameters: Name
                 total[start : start + len(units)] += weight * torch.cat(
                     [x.reshape(len(units), -1) for x in rows], dim=1
                 )
+                shown.update(len(units))
             samples += weight
     access.finite("the Hessian", [total])
     free = twice.freed(held, theta).double()

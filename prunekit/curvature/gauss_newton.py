@@ -48,7 +48,7 @@ def diagonal(
         If the outputs have not one row a sample.
     """
     n = len(labels)
-    with torch.no_grad():
+    with torch.no_grad(), access.taking(inputs):
         outputs = network(theta, inputs)
     if not isinstance(outputs, Tensor) or outputs.ndim == 0 or len(outputs) != n:
         shape = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__

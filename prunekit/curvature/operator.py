@@ -51,9 +51,8 @@ class Matrix:
 
     def __init__(self, entries: ArrayLike | Tensor) -> None:
         on = entries.device if isinstance(entries, Tensor) else torch.device("cpu")
-        raw = _checks.array(
-            "entries", entries.detach().cpu().numpy() if isinstance(entries, Tensor) else entries, ndim=2
-        )
+        plain = access.tensor("entries", entries).detach().cpu().numpy() if isinstance(entries, Tensor) else entries
+        raw = _checks.array("entries", plain, ndim=2)
         if raw.shape[0] != raw.shape[1]:
             raise ValueError(f"entries has shape {raw.shape}: give a square matrix")
         asymmetry = float(np.abs(raw - raw.T).max())
@@ -141,6 +140,15 @@ class Curvature:
     batch has no curvature, or misses by less than 100 times. Where they are not, or torch cannot form them, the
     gradient is differentiated in reverse mode again, and tried likewise. At a kink of ReLU the second derivative is 0,
     as autograd has it.
+
+    Examples
+    --------
+    >>> import torch
+    >>> layer = torch.nn.Linear(2, 1, bias=False)
+    >>> data = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.zeros(2, 1)
+    >>> operator = Curvature(layer, torch.nn.functional.mse_loss, [data])
+    >>> operator.product(np.array([1.0, 1.0]))
+    array([1., 4.])
     """
 
     def __init__(
@@ -391,7 +399,8 @@ class Curvature:
         sum_, samples, total = 0.0, 0, 0.0
         with torch.no_grad(), surviving(self._model):
             for inputs, labels, weight in self._batches():
-                outputs = self._model(*inputs)
+                with access.taking(inputs):
+                    outputs = self._model(*inputs)
                 sum_ += weight * float(self._mean(outputs, labels))
                 if tried:
                     self._mean.check(outputs, labels)
@@ -433,7 +442,7 @@ def _part(name: str, value: Any) -> Tensor:
     """Return a parameter's part of a vector: finite real numbers of any shape."""
     if not isinstance(value, Tensor):
         return torch.from_numpy(_checks.numbers(name, value))
-    return access.reals(name, value.reshape(-1)).reshape(value.shape)
+    return access.reals(name, access.tensor(name, value).reshape(-1)).reshape(value.shape)
 
 
 def rows_of(operator: Any) -> int:

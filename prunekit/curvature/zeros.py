@@ -18,6 +18,7 @@ from torch import Tensor
 
 from prunekit import _checks, statistics
 from prunekit._checks import Floats, Seed
+from prunekit._system import bars
 from prunekit.curvature.operator import Operator, rows_of
 from prunekit.curvature.spectra import spectrum
 from prunekit.nets import access, checkpoint
@@ -89,7 +90,8 @@ def row_norms(operator: Operator, rows: ArrayLike) -> Floats:
     wanted = _checks.indices("rows", rows, D)
     norms = []
     together = max(1, min(32, _BYTES // (8 * D)))
-    for part in np.array_split(wanted, -(-wanted.size // together)):
+    parts = np.array_split(wanted, -(-wanted.size // together))
+    for part in bars.each("rows", parts, len(parts), "batches"):
         units = torch.zeros(D, part.size, dtype=torch.float64, device=getattr(operator, "device", "cpu"))
         units[torch.from_numpy(part), torch.arange(part.size)] = 1.0
         norms.append(operator.product(units).abs().sum(0).cpu().numpy())

@@ -55,6 +55,15 @@ def natural(
     Notes
     -----
     Source: li, Definition 2.1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> layer = torch.nn.Linear(2, 1, bias=False)
+    >>> layer.weight.data = torch.tensor([[3.0, 1.0]])
+    >>> data = torch.eye(2), torch.tensor([[3.0], [1.0]])  # which it fits exactly
+    >>> natural(layer, torch.nn.functional.mse_loss, data, {"weight": torch.tensor([[True, False]])})  # 3²/2
+    4.5
     """
     regions = access.regions(model, where)
     theta = access.parameters(model)
@@ -66,7 +75,8 @@ def natural(
     total, samples = 0.0, 0.0
     with torch.no_grad(), access.evaluating(model):
         for inputs, labels, weight in mean.batches(data, access.device(theta)):
-            outputs = model(*inputs)
+            with access.taking(inputs):
+                outputs = model(*inputs)
             before = mean(outputs, labels).item()
             mean.check(outputs, labels)
             total += weight * (mean(access.call(model, changed, inputs), labels).item() - before)
@@ -89,7 +99,7 @@ def _reference(reference: float | Mapping[str, Tensor], name: str, like: Tensor)
     if not isinstance(found, Tensor) or found.shape != like.shape:
         what = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise ValueError(f"reference[{name!r}] is {what}: give a tensor of shape {tuple(like.shape)}")
-    return found.detach().to(like)
+    return access.tensor(f"reference[{name!r}]", found).detach().to(like)
 
 
 def magnitude(model: nn.Module, where: Where = None) -> float:
@@ -112,6 +122,14 @@ def magnitude(model: nn.Module, where: Where = None) -> float:
     Notes
     -----
     Source: li, Definition 2.2, equation (2.1).
+
+    Examples
+    --------
+    >>> import torch
+    >>> layer = torch.nn.Linear(2, 1)
+    >>> layer.weight.data = torch.tensor([[3.0, -4.0]])
+    >>> magnitude(layer, ["weight"])
+    25.0
     """
     theta = access.parameters(model)
     regions = access.regions(model, where)
@@ -141,6 +159,14 @@ def hessian(model: nn.Module, diagonal: Diagonal | Mapping[str, Tensor], where: 
     Notes
     -----
     Without the factor 1/2 of optimal brain damage. Source: li, Definition 2.2, equation (2.1).
+
+    Examples
+    --------
+    >>> import torch
+    >>> layer = torch.nn.Linear(2, 1)
+    >>> layer.weight.data = torch.tensor([[3.0, -4.0]])
+    >>> hessian(layer, {"weight": torch.tensor([[2.0, 1.0]])})  # 2 · 3² + 4²
+    34.0
     """
     weighed = _saliencies(model, diagonal)
     regions = access.regions(model, list(weighed) if where is None else where)
@@ -154,7 +180,7 @@ def hessian(model: nn.Module, diagonal: Diagonal | Mapping[str, Tensor], where: 
 def _finite(name: str, value: float) -> float:
     """Return an importance, refusing one that is no finite number."""
     if not math.isfinite(value):
-        raise FloatingPointError(f"{name} is {value}: give finite weights and a finite diagonal")
+        raise FloatingPointError(f"{name} is {value}: give a model of finite weights and a finite diagonal")
     return value
 
 
@@ -172,6 +198,14 @@ def saliencies(model: nn.Module, diagonal: Diagonal | Mapping[str, Tensor]) -> d
     ------
     TypeError, ValueError
         If the diagonal is none, or does not fit the model.
+
+    Examples
+    --------
+    >>> import torch
+    >>> layer = torch.nn.Linear(2, 1)
+    >>> layer.weight.data = torch.tensor([[3.0, -4.0]])
+    >>> saliencies(layer, {"weight": torch.tensor([[2.0, 1.0]])})["weight"]
+    tensor([[18., 16.]], dtype=torch.float64)
     """
     found = _saliencies(model, diagonal)
     if not all(bool(torch.isfinite(t).all()) for t in found.values()):
@@ -188,4 +222,5 @@ def _saliencies(model: nn.Module, diagonal: Diagonal | Mapping[str, Tensor]) -> 
     for name, found in values.items():
         if name not in theta or not isinstance(found, Tensor) or found.shape != theta[name].shape or found.is_complex():
             raise ValueError(f"diagonal[{name!r}] is none of a parameter: give tensors in the parameters' shapes")
+        access.tensor(f"diagonal[{name!r}]", found)
     return {name: values[name].detach().to(p.device).double() * p.double().square() for name, p in theta.items()}

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from prunekit import _checks
+from prunekit.nets import access
 
 
 class TwoLayerDiagonal(NamedTuple):
@@ -65,10 +66,7 @@ def two_layer_diagonal(W: Tensor, V: Tensor, X: Tensor, *, chunk: int = 1024) ->
 def _two_layers(W: Tensor, V: Tensor, X: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the arguments in double precision, refusing shapes that do not fit."""
     for name, given in (("W", W), ("V", V), ("X", X)):
-        if not isinstance(given, Tensor):
-            raise TypeError(f"{name} is a {type(given).__name__}: give a tensor")
-        if given.is_complex():
-            raise TypeError(f"{name} is of type {given.dtype}: give real numbers")
+        access.tensor(name, given)
         if given.ndim != 2 or given.numel() == 0:
             raise ValueError(f"{name} has shape {tuple(given.shape)}: give a matrix of at least one entry")
         if not bool(torch.isfinite(given).all()):

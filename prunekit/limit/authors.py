@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from prunekit import _checks
 from prunekit._checks import Floats, Seed
+from prunekit._system import bars
 from prunekit.curvature.operator import Operator, rows_of
 from prunekit.curvature.zeros import row_norms
 from prunekit.limit.landscape import Landscape, checked
@@ -69,7 +70,11 @@ def tolerance(
     size = _checks.count("batch_size", batch_size, 1, len(labels) - 1, high_is="so that there are two batches")
     order = torch.from_numpy(_checks.generator(seed).permutation(len(labels))).to(labels.device)
     with torch.no_grad(), access.evaluating(access.module(model)):
-        losses = [float(access.mean_loss(loss, model(inputs[k]), labels[k])) for k in order.split(size)]
+        losses = []
+        for k in order.split(size):
+            with access.taking(inputs[k]):
+                outputs = model(inputs[k])
+            losses.append(float(access.mean_loss(loss, outputs, labels[k])))
     return float(np.std(losses))
 
 
@@ -77,7 +82,7 @@ def _pair(data: Any) -> tuple[Tensor, Tensor]:
     """Return inputs and labels, a row a sample in each."""
     if not isinstance(data, tuple | list) or len(data) != 2 or not all(isinstance(x, Tensor) for x in data):
         raise TypeError(f"data is {_checks.shown(data)}: give a pair (inputs, labels) of tensors")
-    inputs, labels = data
+    inputs, labels = (access.tensor("data", x) for x in data)
     if inputs.ndim == 0 or labels.ndim == 0 or len(inputs) != len(labels) or len(labels) < 2:
         raise ValueError(
             f"data has inputs of shape {tuple(inputs.shape)} and labels of shape {tuple(labels.shape)}: give a row "
@@ -246,11 +251,13 @@ def pruned_share(
     steps = _checks.draws("steps", steps, 1000, each_is="an integral each counts as many")
     _checks.room("steps", steps, 64.0 * steps)
     shares = np.arange(steps) / steps
-    distances = _checks.nonnegative_vector("distance", [distance(float(s)) for s in shares])
+    turns = bars.each("distances", shares, steps, "shares")
+    distances = _checks.nonnegative_vector("distance", [distance(float(s)) for s in turns])
     if rounded:
         distances = np.rint(distances)
     measure = spectrum.pooled
-    found = {R: _published(measure, twice, R) for R in np.unique(distances)}
+    different = np.unique(distances)
+    found = {R: _published(measure, twice, R) for R in bars.each("shares", different, different.size, "integrals")}
     predicted = np.array([z + (1 - z) * found[R] for R in distances])
     return float(shares[np.argmin(np.abs(predicted - shares))])
 

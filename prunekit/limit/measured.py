@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from prunekit import _checks
 from prunekit._checks import Floats, Integers, Seed
+from prunekit._system import bars
 from prunekit.limit.tolerance import Tolerance
 from prunekit.masks.sweeps import pruned_weights
-from prunekit.nets.access import Loss, Names, evaluating, mean_loss, prunable
+from prunekit.nets.access import Loss, Names, evaluating, mean_loss, prunable, taking
 from prunekit.nets.data import Dataset
 
 Rule = Literal["held-out", "program", "training loss"]
@@ -73,6 +74,65 @@ class PruningCurve:
         lost, chance = _checks.share("lost", lost), _checks.share("chance", chance)
         floor = accuracy[-1] - lost * max(accuracy[-1] - chance, 0.0)
         return float(self.shares[_first_of_tail(accuracy >= floor - 1e-12)])
+
+    def limit(
+        self,
+        rule: Rule = "held-out",
+        *,
+        drop: float = 0.01,
+        epsilon: float | Tolerance | None = None,
+        repetitions: int = 200,
+        seed: Seed = 0,
+    ) -> MeasuredLimit:
+        """Return the smallest share of the weights that the network can be pruned to, by a stated rule.
+
+        Parameters
+        ----------
+        rule : str
+            "held-out": the smallest share such that there and at every larger one the held-out accuracy is at least the
+            dense network's less `drop`. "program": that of geometric's authors, the smallest share anywhere at which
+            the held-out accuracy *exceeds* the dense one; they take the test images (1 if there is none). "training
+            loss": what the theory is about, the smallest share such that there and at every larger one the training
+            loss is at most the dense network's plus `epsilon`.
+        drop : float
+            In accuracy, from 0 to 1, for "held-out".
+        epsilon : float or Tolerance
+            For "training loss".
+        repetitions, seed : int
+            Bootstrap draws of the held-out images, at least 2, for the error.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as described, or `epsilon` is missing.
+        """
+        _checks.choice("rule", rule, RULES)
+        drop = _checks.share("drop", drop)
+        repetitions = _checks.draws("repetitions", repetitions, 1, 2)
+        _checks.generator(seed)
+        if epsilon is not None and not isinstance(epsilon, Tolerance):
+            epsilon = Tolerance(epsilon)
+        if rule == "training loss":
+            if epsilon is None:
+                raise ValueError("epsilon is None: the rule 'training loss' needs a tolerance")
+            bound = self.train_loss[-1] + epsilon.value
+            words = f"training loss at most the dense one plus {epsilon.value:.4g}"
+            return self._at(_first_of_tail(self.train_loss <= bound), 0.0, words, self.train_loss[-1])
+        find = _exceeds if rule == "program" else _holds(drop)
+        draws = _bootstrap(self, find, repetitions, seed)
+        words = (
+            f"held-out accuracy at least the dense one less {drop:g}, from there on"
+            if rule == "held-out"
+            else "held-out accuracy above the dense one, anywhere"
+        )
+        accuracy = self.held_accuracy
+        return self._at(find(accuracy), float(draws.std(ddof=1)), words, accuracy[-1])
+
+    def _at(self, at: int, error: float, rule: str, dense: float) -> MeasuredLimit:
+        """Return the limit at a place of the curve."""
+        shares = self.shares
+        below = shares[at - 1] if at else 0.0
+        return MeasuredLimit(float(shares[at]), error, float(shares[at] - below), rule, float(dense))
 
 
 @dataclass(frozen=True)
@@ -171,7 +231,9 @@ def _score(
     outputs = []
     with evaluating(model):
         for images in split[0].split(_AT_ONCE):
-            outputs.append(model(data.normalize(images)))
+            given = data.normalize(images)
+            with taking(given):
+                outputs.append(model(given))
     scores = torch.cat(outputs)
     return float(mean_loss(loss, scores, split[1])), (scores.argmax(dim=1) == split[1]).cpu().numpy()
 
@@ -193,14 +255,13 @@ def halves(data: Dataset, seed: Seed = 0) -> tuple[Dataset, Dataset]:
 
 
 def measured_limit(
-    model: nn.Module | None,
-    data: Dataset | None,
+    model: nn.Module,
+    data: Dataset,
     *,
     rule: Rule = "held-out",
     drop: float = 0.01,
     epsilon: float | Tolerance | None = None,
     shares: Sequence[float] | Floats | None = None,
-    curve: PruningCurve | None = None,
     loss: Loss = nn.functional.cross_entropy,
     parameters: Names | None = None,
     repetitions: int = 200,
@@ -208,57 +269,25 @@ def measured_limit(
 ) -> MeasuredLimit:
     """Return the smallest share of the weights that a trained network can be pruned to, by a stated rule.
 
+    Where several rules are asked for, `pruning_curve` once and its `PruningCurve.limit` for each cost less.
+
     Parameters
     ----------
     model, data, shares, loss, parameters
-        As for `pruning_curve`; model and data may be None where the curve is given.
-    rule : str
-        "held-out": the smallest share such that there and at every larger one the held-out accuracy is at least the
-        dense network's less `drop`. "program": that of geometric's authors, the smallest share anywhere at which the
-        held-out accuracy *exceeds* the dense one; they take the test images (1 if there is none). "training loss":
-        what the theory is about, the smallest share such that there and at every larger one the training loss is at
-        most the dense network's plus `epsilon`.
-    drop : float
-        In accuracy, from 0 to 1, for "held-out".
-    epsilon : float or Tolerance
-        For "training loss".
-    curve : PruningCurve, optional
-        One that was found before: the rules share it.
-    repetitions, seed : int
-        Bootstrap draws of the held-out images, at least 2, for the error.
+        As for `pruning_curve`.
+    rule, drop, epsilon, repetitions, seed
+        As for `PruningCurve.limit`.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as described, or `epsilon` is missing.
+        As `pruning_curve` and `PruningCurve.limit`.
     """
     _checks.choice("rule", rule, RULES)
-    drop = _checks.share("drop", drop)
-    repetitions = _checks.draws("repetitions", repetitions, 1, 2)
-    _checks.generator(seed)
-    if epsilon is not None and not isinstance(epsilon, Tolerance):
-        epsilon = Tolerance(epsilon)
-    if curve is not None:
-        _checks.instance("curve", curve, PruningCurve, "a PruningCurve")
-    if curve is None:
-        if model is None or data is None:
-            raise ValueError("model and data are None: give both, or a curve")
-        curve = pruning_curve(model, data, shares, loss=loss, parameters=parameters)
-    if rule == "training loss":
-        if epsilon is None:
-            raise ValueError("epsilon is None: the rule 'training loss' needs a tolerance")
-        bound = epsilon.value
-        at = _first_of_tail(curve.train_loss <= curve.train_loss[-1] + bound)
-        return _limit(curve, at, 0.0, f"training loss at most the dense one plus {bound:.4g}", curve.train_loss[-1])
-    find = _exceeds if rule == "program" else _holds(drop)
-    accuracy = curve.held_accuracy
-    draws = _bootstrap(curve, find, repetitions, seed)
-    words = (
-        f"held-out accuracy at least the dense one less {drop:g}, from there on"
-        if rule == "held-out"
-        else "held-out accuracy above the dense one, anywhere"
-    )
-    return _limit(curve, find(accuracy), float(draws.std(ddof=1)), words, accuracy[-1])
+    if rule == "training loss" and epsilon is None:
+        raise ValueError("epsilon is None: the rule 'training loss' needs a tolerance")
+    curve = pruning_curve(model, data, shares, loss=loss, parameters=parameters)
+    return curve.limit(rule, drop=drop, epsilon=epsilon, repetitions=repetitions, seed=seed)
 
 
 def gain_at_limit(curve: PruningCurve, seed: Seed = 0) -> tuple[float, float]:
@@ -286,13 +315,6 @@ def gain_at_limit(curve: PruningCurve, seed: Seed = 0) -> tuple[float, float]:
     return float(first[at] - first[-1]), float(other[at] - other[-1])
 
 
-def _limit(curve: PruningCurve, at: int, error: float, rule: str, dense: float) -> MeasuredLimit:
-    """Return the limit at a place of the curve."""
-    shares = curve.shares
-    below = shares[at - 1] if at else 0.0
-    return MeasuredLimit(float(shares[at]), error, float(shares[at] - below), rule, float(dense))
-
-
 def _first_of_tail(allowed: NDArray[np.bool_]) -> int:
     """Return the first place from which on all are allowed; the last place always is."""
     refused = np.flatnonzero(~allowed[:-1])
@@ -316,4 +338,4 @@ def _bootstrap(curve: PruningCurve, find: Callable[[Floats], int], repetitions: 
     _checks.room("repetitions", repetitions, 16.0 * repetitions * (n + len(curve.kept)))
     counts = _checks.generator(seed).multinomial(n, np.full(n, 1 / n), size=repetitions)
     accuracies = counts @ curve.held_correct.T.astype(float) / n
-    return curve.shares[[find(row) for row in accuracies]]
+    return curve.shares[[find(row) for row in bars.each("bootstrap", accuracies, repetitions, "draws")]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal, get_args
 
 import numpy as np
@@ -38,8 +39,15 @@ def treated(measure: Measure, negative: Negative) -> Measure:
 
 
 def treated_spectrum(spectrum: Spectrum, negative: Negative) -> Spectrum:
-    """Return a spectrum without negative eigenvalues, as `treated` has it."""
-    if _checks.choice("negative", negative, NEGATIVE) == "absolute":
+    """Return a spectrum without negative eigenvalues, as `treated` has it; kept for the next share."""
+    _checks.choice("negative", negative, NEGATIVE)
+    return _treated_spectrum(spectrum, negative)
+
+
+@lru_cache(maxsize=4)
+def _treated_spectrum(spectrum: Spectrum, negative: Negative) -> Spectrum:
+    """Do what `treated_spectrum` does; spectra do not change, and are told apart by which they are."""
+    if negative == "absolute":
         return spectrum.mapped(np.abs)
     for probe in spectrum.probes:
         treated(probe, negative)  # refuses what is to be refused

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from prunekit import _checks
 from prunekit._checks import Seed
+from prunekit._system import bars
 from prunekit.limit import authors
 from prunekit.nets import access
 from prunekit.nets.access import Data, Loss
@@ -77,10 +78,11 @@ def minibatch_tolerance(
     _checks.function("loss", loss, "a function (outputs, labels) -> mean over the samples")
     outputs, labels = _outputs(model, data)
     whole = float(access.mean_loss(loss, outputs, labels))
-    random = _checks.generator(seed)
+    random, batch_size = _checks.generator(seed), _checks.count("batch_size", batch_size)
+    shuffles = _checks.draws("shuffles", shuffles, 1000 * len(labels))
     spreads = [
         authors.tolerance(nn.Identity(), loss, (outputs, labels), batch_size=batch_size, seed=random)
-        for _ in range(_checks.draws("shuffles", shuffles, 1000 * len(labels)))
+        for _ in bars.each("tolerance", range(shuffles), shuffles, "shuffles")
     ]
     rule = f"standard deviation of {-(-len(labels) // batch_size)} training losses, batch {batch_size}"
     rule += f", mean over {shuffles} shuffles" if shuffles > 1 else ""
@@ -112,6 +114,7 @@ def _outputs(model: nn.Module, data: Data) -> tuple[Tensor, Tensor]:
     outputs, labels = [], []
     with access.evaluating(model):
         for inputs, found, _ in access.batches(data, access.device(theta)):
-            outputs.append(model(*inputs))
+            with access.taking(inputs):
+                outputs.append(model(*inputs))
             labels.append(found)
     return torch.cat(outputs), torch.cat(labels)

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, overload
+from typing import Any, overload
 
 import numpy as np
 
-from prunekit import _checks
+from prunekit import _checks, statistics
 from prunekit._checks import Floats, Seed
+from prunekit._system import bars
 from prunekit.linear import strategies
 from prunekit.linear.compressed import compressed_error, cut, hard, is_atom, pieces_of, two_of_four
 from prunekit.linear.effective import effective, refuse_infinite, retrained, retrained_general
@@ -36,6 +37,7 @@ from prunekit.linear.strategies import (
     UniformQuantizer,
 )
 from prunekit.linear.truncated import outside
+from prunekit.statistics import Estimate
 
 _CHUNK = 4_000_000  # numbers held at once while sampling
 
@@ -188,23 +190,12 @@ class MinNormLaw:
         return kept
 
     @overload
-    def risk(
-        self, strategy: Strategy | None = None, *, draws: int | None = None, seed: Seed | None = None,
-        return_error: Literal[False] = False,
-    ) -> float: ...  # fmt: skip
+    def risk(self, strategy: Strategy | None = None) -> float: ...
     @overload
+    def risk(self, strategy: Strategy, *, draws: int, seed: Seed) -> Estimate: ...
     def risk(
-        self, strategy: Strategy | None = None, *, draws: int | None = None, seed: Seed | None = None,
-        return_error: Literal[True],
-    ) -> tuple[float, float]: ...  # fmt: skip
-    def risk(
-        self,
-        strategy: Strategy | None = None,
-        *,
-        draws: int | None = None,
-        seed: Seed | None = None,
-        return_error: bool = False,
-    ) -> float | tuple[float, float]:
+        self, strategy: Strategy | None = None, *, draws: int | None = None, seed: Seed | None = None
+    ) -> float | Estimate:
         """Return the expected population risk of the coefficients after compression.
 
         Without `draws` the risk is a closed form, for diagonal covariance only: σ² + Σ_i λ_i E(β_i -
@@ -220,47 +211,37 @@ class MinNormLaw:
             Number of draws from the law, at least 2.
         seed : int, SeedSequence or Generator, optional
             Needed with `draws`.
-        return_error : bool
-            Whether to return the standard error too (0 for a closed form).
 
         Returns
         -------
-        float or (float, float)
-            The risk in units of y², and its standard error if asked for.
+        float or Estimate
+            The risk in units of y²; with its standard error where it is an average over draws.
 
         Raises
         ------
         ValueError
             For a general covariance without `draws`, for `draws` without `seed`, for an s above p.
+
+        Examples
+        --------
+        >>> from prunekit import Hessian, LinearGaussian, Magnitude
+        >>> law = LinearGaussian(np.linspace(0.1, 2, 1000), np.full(1000, 0.03), 0.5).characterize(n=300)
+        >>> [round(law.risk(strategy), 3) for strategy in (None, Magnitude(100), Hessian(100))]
+        [0.986, 1.14, 1.126]
         """
-        return_error = _checks.flag("return_error", return_error)
         if strategy is None:
-            risk, error = self.gamma, 0.0
-        elif draws is None:
-            risk, error = self._closed_risk(self._separable(strategy)), 0.0
-        else:
-            risk, error = self._sampled(strategy, draws, seed, self._pruned_risks)
-        _checks.finite("risk", (risk, error))
-        return (risk, error) if return_error else risk
+            return self.gamma
+        if draws is not None:
+            return self._sampled("risk", strategy, draws, seed, self._pruned_risks)
+        return float(_checks.finite("risk", self._closed_risk(self._separable(strategy))))
 
     @overload
-    def retrained_risk(
-        self, strategy: Strategy, *, draws: int | None = None, seed: Seed | None = None,
-        return_error: Literal[False] = False,
-    ) -> float: ...  # fmt: skip
+    def retrained_risk(self, strategy: Strategy) -> float: ...
     @overload
+    def retrained_risk(self, strategy: Strategy, *, draws: int, seed: Seed) -> Estimate: ...
     def retrained_risk(
-        self, strategy: Strategy, *, draws: int | None = None, seed: Seed | None = None,
-        return_error: Literal[True],
-    ) -> tuple[float, float]: ...  # fmt: skip
-    def retrained_risk(
-        self,
-        strategy: Strategy,
-        *,
-        draws: int | None = None,
-        seed: Seed | None = None,
-        return_error: bool = False,
-    ) -> float | tuple[float, float]:
+        self, strategy: Strategy, *, draws: int | None = None, seed: Seed | None = None
+    ) -> float | Estimate:
         """Return the expected risk after pruning and refitting the survivors to n fresh samples.
 
         With `draws`: each draw from the law is pruned to a support I, and the dense risk of the problem
@@ -275,29 +256,25 @@ class MinNormLaw:
         ----------
         strategy : Strategy
             One that keeps a fixed number of coefficients.
-        draws, seed, return_error
+        draws, seed
             As for `risk`.
 
         Returns
         -------
-        float or (float, float)
-            The risk in units of y², and its standard error if asked for.
+        float or Estimate
+            As of `risk`.
 
         Raises
         ------
         ValueError
             As for `risk`; and if s is n or n - 1, where the risk is infinite.
         """
-        return_error = _checks.flag("return_error", return_error)
         if isinstance(strategy, HardThreshold | UniformQuantizer):
             raise ValueError(f"strategy is {strategy}, which keeps no fixed number: give one like Magnitude(s)")
-        if draws is None:
-            kept = self.inclusion(self._separable(strategy))
-            risk, error = float(retrained(self.problem, kept, self.n)), 0.0
-        else:
-            risk, error = self._sampled(strategy, draws, seed, self._retrained_risks)
-        _checks.finite("retrained_risk", (risk, error))
-        return (risk, error) if return_error else risk
+        if draws is not None:
+            return self._sampled("retrained_risk", strategy, draws, seed, self._retrained_risks)
+        kept = self.inclusion(self._separable(strategy))
+        return float(_checks.finite("retrained_risk", float(retrained(self.problem, kept, self.n))))
 
     def _separable(self, strategy: Strategy) -> Strategy:
         """Return a strategy for which marginals suffice, or refuse."""
@@ -307,8 +284,8 @@ class MinNormLaw:
         return Hessian(strategy.s) if isinstance(strategy, OptimalBrainSurgeon) else strategy
 
     def _sampled(
-        self, strategy: Strategy, draws: int, seed: Seed | None, measure: Callable[[Floats, Strategy], Floats]
-    ) -> tuple[float, float]:
+        self, name: str, strategy: Strategy, draws: int, seed: Seed | None, measure: Callable[[Floats, Strategy], Any]
+    ) -> Estimate:
         """Return mean and standard error of `measure` over draws, a chunk at a time."""
         draws = _checks.draws("draws", draws, self.problem.p, 2)
         _checks.room("draws", draws, 16.0 * draws)
@@ -316,9 +293,12 @@ class MinNormLaw:
             raise ValueError("seed is None, but draws are asked for: give a seed")
         rng = _checks.generator(seed)
         strategies.check_fit(strategy, self.problem.p)
-        sizes = _chunks(draws, self.problem.p)
-        found = np.concatenate([measure(self._draw(size, rng), strategy) for size in sizes])
-        return float(found.mean()), float(found.std(ddof=1) / np.sqrt(draws))
+        parts = []
+        with bars.bar("risk", draws, "draws") as bar:
+            for size in _chunks(draws, self.problem.p):
+                parts.append(measure(self._draw(size, rng), strategy))
+                bar.update(size)
+        return statistics.mean(_checks.finite(name, np.concatenate(parts)))
 
     def _pruned_risks(self, coefficients: Floats, strategy: Strategy) -> Floats:
         """Return the risk of each pruned row, (m,)."""
@@ -395,6 +375,16 @@ def characterize(problem: LinearGaussian, n: int, ridge: float = 0.0) -> MinNorm
     ------
     ValueError
         If n < 1, ridge < 0, the covariance is 0, or r is n or n - 1 without a penalty.
+
+    Examples
+    --------
+    >>> from prunekit import LinearGaussian
+    >>> problem = LinearGaussian(np.ones(200), np.full(200, 0.1), 1.0)
+    >>> law = characterize(problem, n=100)
+    >>> round(float(law.eigen_mean[0] / problem.beta[0]), 6)  # shrunk by n/p
+    0.5
+    >>> characterize(problem, n=100, ridge=100.0).risk() < law.risk()
+    True
     """
     _checks.instance("problem", problem, LinearGaussian, "a LinearGaussian")
     n, ridge = _checks.count("n", n), _checks.scalar("ridge", ridge)

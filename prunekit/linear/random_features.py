@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from prunekit import _checks
 from prunekit._checks import Floats, Seed
+from prunekit._system import bars
 from prunekit.linear import LinearGaussian
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -155,7 +157,8 @@ def equivalent_problem_by_moments(
     draws = _checks.draws("draws", draws, d, _BATCHES)
     rng = _checks.generator(seed)
     sizes = np.diff(np.linspace(0, draws, _BATCHES + 1).astype(int))
-    sums = [_moment_sum(feature_map, target, d, int(size), rng) for size in sizes]
+    with bars.bar("moments", draws, "draws") as bar:
+        sums = [_moment_sum(feature_map, target, d, int(size), rng, bar) for size in sizes]
     total = np.sum(sums, axis=0)
     beta, noise = _from_moments(total / draws)
     left_out = [_from_moments((total - part) / (draws - size)) for part, size in zip(sums, sizes, strict=True)]
@@ -203,6 +206,7 @@ def _moment_sum(
     d: int,
     draws: int,
     rng: np.random.Generator,
+    bar: Any,
 ) -> Floats:
     """Return the sum over draws of the outer square of (x, y), (p+1, p+1)."""
     total, done, width = None, 0, d
@@ -216,4 +220,5 @@ def _moment_sum(
         joined = np.column_stack([features, labels])
         total = joined.T @ joined + (0.0 if total is None else total)
         done, width = done + size, joined.shape[1]
+        bar.update(size)
     return np.asarray(total)

@@ -14,8 +14,9 @@ import numpy as np
 
 from prunekit import _checks
 from prunekit._checks import Floats, Integers
-from prunekit.linear import LinearGaussian
+from prunekit._system import bars
 from prunekit.linear.least_squares import retrain, width_sweep
+from prunekit.linear.problem import LinearGaussian
 from prunekit.linear.strategies import Hessian, Magnitude, Oracle, prune
 
 Rules = Mapping[str, type[Magnitude] | type[Hessian] | type[Oracle]]
@@ -107,7 +108,9 @@ def measured_risks(
     fresh = _checks.flag("fresh", fresh)
     repetitions = _checks.draws("repetitions", repetitions, n * problem.p, each_is="n times the features")
     out: dict[str, list[Floats]] = {}
-    for child in _checks.sequence(seed).spawn(repetitions):
+    parent = _checks.sequence(seed)
+    children = (parent.spawn(1)[0] for _ in range(repetitions))  # one at a time: all at once would fill the memory
+    for child in bars.each("data sets", children, repetitions, "repetitions"):
         X, y = problem.sample(n, child)
         fits = width_sweep(X, y, ks)
         new = problem.sample(n, child.spawn(1)[0]) if fresh else None

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from prunekit import _checks
-from prunekit._disk import files
+from prunekit._system import files
 from prunekit.masks import formats
 from prunekit.nets import access
 
@@ -46,6 +46,7 @@ class Mask(Mapping[str, Tensor]):
             if not isinstance(name, str) or not isinstance(kept, Tensor) or kept.dtype != torch.bool:
                 what = kept.dtype if isinstance(kept, Tensor) else type(kept).__name__
                 raise TypeError(f"tensors[{name!r}] is of type {what}: give a bool tensor by a parameter's name")
+            access.tensor(f"tensors[{name!r}]", kept)
             if kept.numel() == 0:
                 raise ValueError(f"tensors[{name!r}] has shape {tuple(kept.shape)}: give at least one entry")
         copies = {name: kept.detach().cpu().clone() for name, kept in self.tensors.items()}
@@ -78,6 +79,15 @@ class Mask(Mapping[str, Tensor]):
         Notes
         -----
         Source: li, Definition 2.3; layer-wise: li, Appendix D.
+
+        Examples
+        --------
+        >>> import torch
+        >>> scores = {"first": torch.tensor([5.0, 1.0]), "second": torch.tensor([4.0, 3.0])}
+        >>> Mask.from_scores(scores, 2)
+        Mask(2 of 4 kept: first 0.5, second 0.5)
+        >>> Mask.from_scores(scores, 0.5, scope="layer")["second"]
+        tensor([ True, False])
         """
         flat, scope = _flat_scores(scores), _checks.choice("scope", scope, ("global", "layer"))
         if scope == "global":
@@ -162,6 +172,14 @@ class Mask(Mapping[str, Tensor]):
         ------
         TypeError, ValueError
             If the mask covers what the model lacks, in name or shape, or the model carries a mask.
+
+        Examples
+        --------
+        >>> import torch
+        >>> layer = torch.nn.Linear(2, 1)
+        >>> Mask({"weight": torch.tensor([[True, False]])}).apply_(layer)
+        >>> (layer.weight != 0).tolist()
+        [[True, False]]
         """
         for name, p in self.covered(model).items():
             p.masked_fill_(~self.tensors[name].to(p.device), 0.0)
@@ -255,8 +273,7 @@ def _flat_scores(scores: Scores) -> dict[str, Tensor]:
         raise TypeError(f"scores is {type(scores).__name__} without entries: give tensors by parameter name")
     for name, part in scores.items():
         _checks.text("a name in scores", name)
-        if not isinstance(part, Tensor) or part.is_complex():
-            raise TypeError(f"scores[{name!r}] is {getattr(part, 'dtype', type(part))}: give a tensor of real numbers")
+        access.tensor(f"scores[{name!r}]", part)
         if bool(torch.isnan(part).any()):
             raise ValueError(f"scores[{name!r}] holds NaN: give numbers that can be ranked")
     return {name: part.detach().cpu().double().flatten() for name, part in scores.items()}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from prunekit import _checks
 from prunekit.masks.mask import Keep, Mask, count_kept
+from prunekit.nets import access
 from prunekit.nets.access import Names, prunable
 
 
@@ -110,9 +111,7 @@ def _inverse(hessian: Tensor, w: Tensor, damping: float) -> Tensor:
     if not isinstance(hessian, Tensor) or hessian.shape != (p, p):
         what = tuple(hessian.shape) if isinstance(hessian, Tensor) else type(hessian).__name__
         raise ValueError(f"hessian is {what}: give a tensor of shape ({p}, {p}), a row for each covered weight")
-    if hessian.is_complex():
-        raise TypeError(f"hessian is of type {hessian.dtype}: give real numbers")
-    matrix = hessian.detach().to(w)
+    matrix = access.tensor("hessian", hessian).detach().to(w)
     scale = float(matrix.abs().max())
     if not np.isfinite(scale) or float((matrix - matrix.T).abs().max()) > 1e-6 * scale:
         raise ValueError("hessian is asymmetric or not finite: give (H + H.T) / 2, if that is meant")

@@ -69,17 +69,20 @@ def pruned_weights(
     """
     _checks.choice("method", method, METHODS)
     _checks.choice("fill", fill, ("median", "zero"))
-    for share in _checks.listed("shares", shares, "fractions"):
+    listed = _checks.listed("shares", shares, "fractions")
+    for share in listed:
         if not isinstance(share, float | np.floating):
             raise TypeError(f"shares holds {_checks.shown(share)}: give fractions, as floats above 0 and of at most 1")
         _arguments.kept("shares", share, 1, "weights")
     weights = {name: p.cpu() for name, p in prunable(model, parameters).items()}
     for name, p in weights.items():
-        _arguments.weights(name, p.double().numpy() if p.dtype == torch.bfloat16 else p.numpy(), tuple(range(1, 9)))
+        _arguments.weights(
+            f"model's {name}", p.double().numpy() if p.dtype == torch.bfloat16 else p.numpy(), tuple(range(1, 9))
+        )
     middles = {name: float(np.median(p.numpy())) if fill == "median" else 0.0 for name, p in weights.items()}
     centred = {name: p - middles[name] for name, p in weights.items()}
     at = _low_rank(centred) if method == "singular values" else _largest_groups(weights, centred, middles, method)
-    for share in shares:
+    for share in listed:
         found = at(float(share))
         yield {name: p + middles[name] for name, p in found.items()} if method == "singular values" else found
 

@@ -86,6 +86,12 @@ def prunable(model: nn.Module, parameters: Names | None = None) -> dict[str, Ten
     ------
     TypeError, ValueError
         If there are none, or such a weight is parametrized already.
+
+    Examples
+    --------
+    >>> from prunekit.nets import models
+    >>> [(name, tuple(weight.shape)) for name, weight in prunable(models.fcn(4, [3], 2, seed=0)).items()]
+    [('input.weight', (3, 4)), ('output.weight', (2, 3))]
     """
     if parameters is not None:
         return _parameters(model, parameters)
@@ -105,11 +111,27 @@ def prunable(model: nn.Module, parameters: Names | None = None) -> dict[str, Ten
 
 
 def module(model: Any) -> nn.Module:
-    """Return `model`, refusing what is no torch module."""
+    """Return `model`, refusing what is no torch module, or one whose weights are not there."""
     if not isinstance(model, nn.Module):
         what = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
         raise TypeError(f"model is {what}: give a torch.nn.Module")
+    for name, p in (*model.named_parameters(), *model.named_buffers()):
+        if p.is_meta:
+            raise ValueError(f"model has {name!r} on the device meta, without numbers: give one that is initialized")
     return model
+
+
+@contextmanager
+def taking(inputs: Any) -> Iterator[None]:
+    """Say what a network was given where its forward pass fails; memory that runs out is no such failure."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as reason:
+        given = inputs if isinstance(inputs, tuple) else (inputs,)
+        kinds = " and ".join(f"{x.dtype} of shape {tuple(x.shape)}" for x in given if isinstance(x, Tensor))
+        raise ValueError(f"model fails on data, {kinds} ({reason}): give a model and data that fit") from reason
 
 
 def state(model: nn.Module) -> dict[str, Tensor]:
@@ -184,7 +206,7 @@ def regions(model: nn.Module, where: Where) -> dict[str, Tensor]:
 def _region(name: str, value: Any, like: Tensor) -> Tensor:
     """Return one parameter's part: a bool tensor of its shape, from one or from flat positions."""
     if isinstance(value, Tensor | np.ndarray) and value.dtype in (torch.bool, np.bool_):
-        found = torch.as_tensor(value)
+        found = tensor(name, torch.as_tensor(value))
         if found.shape != like.shape:
             raise ValueError(f"{name} has shape {tuple(found.shape)}: give one of shape {tuple(like.shape)}")
         return found.to(like.device)
@@ -193,7 +215,7 @@ def _region(name: str, value: Any, like: Tensor) -> Tensor:
 
 def _positions(name: str, value: Any, total: int) -> Tensor:
     """Return flat positions as a bool vector (total,)."""
-    raw = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
+    raw = tensor(name, value).detach().cpu().numpy() if isinstance(value, Tensor) else value
     found = torch.zeros(total, dtype=torch.bool)
     found[torch.from_numpy(_checks.indices(name, raw, total).astype(np.int64))] = True
     return found
@@ -221,11 +243,15 @@ def batches(data: Data, device: torch.device) -> Iterator[tuple[tuple[Any, ...],
         if not isinstance(batch, tuple | list) or len(batch) != 2 or not isinstance(batch[1], Tensor):
             raise TypeError(f"data yields a {type(batch).__name__}: give pairs (inputs, labels) of tensors")
         inputs, labels = batch
+        tensor("data's labels", labels)
         if inputs is None or isinstance(inputs, str | bytes | int | float | complex):
             raise TypeError(f"data yields inputs that are {_checks.shown(inputs)}: give pairs of tensors")
         if labels.ndim == 0 or len(labels) == 0:
             raise ValueError(f"data yields labels of shape {tuple(labels.shape)}: give one row a sample, at least one")
         given = inputs if isinstance(inputs, tuple) else (inputs,)
+        for x in given:
+            if isinstance(x, Tensor) and not x.is_complex():  # some networks take complex inputs
+                tensor("data's inputs", x)
         moved = tuple(_moved(x, device) if isinstance(x, Tensor) else x for x in given)
         yield moved, _moved(labels, device), len(labels)
         any_yet = True
@@ -238,12 +264,25 @@ def _moved(x: Tensor, device: torch.device) -> Tensor:
     return x.to(device).clone() if x.is_inference() else x.to(device)
 
 
+def tensor(name: str, value: Any) -> Tensor:
+    """Return a tensor of real numbers or truth values as it is, refusing one whose entries cannot be looked at."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} is {_checks.shown(value)}: give a tensor")
+    if value.is_complex():
+        raise TypeError(f"{name} is of type {value.dtype}: give real numbers")
+    if value.is_meta:
+        raise TypeError(f"{name} is on the device meta, without numbers: give a tensor that has some")
+    if value.is_nested or value.is_quantized or value.layout != torch.strided:
+        kind = "nested" if value.is_nested else "quantized" if value.is_quantized else f"of layout {value.layout}"
+        raise TypeError(f"{name} is {kind}: give a dense tensor, as to_dense() or dequantize() return it")
+    return value
+
+
 def reals(name: str, value: Any) -> Tensor:
     """Return finite real numbers (D,) or (D, k) as a tensor: one as it is, but for its gradient."""
     if not isinstance(value, Tensor):
         return torch.from_numpy(_checks.array(name, value, ndim=(1, 2)))
-    if value.is_complex():
-        raise TypeError(f"{name} is of type {value.dtype}: give real numbers")
+    tensor(name, value)
     if value.ndim not in (1, 2) or value.numel() == 0:
         raise ValueError(f"{name} has shape {tuple(value.shape)}: give a vector, or columns of them")
     if not bool(torch.isfinite(value).all()):
@@ -251,13 +290,30 @@ def reals(name: str, value: Any) -> Tensor:
     return value.detach()
 
 
+def _unlike(outputs: Any, labels: Tensor) -> bool:
+    """Tell whether outputs and labels cannot go together: other rows, or several axes for one label."""
+    if not isinstance(outputs, Tensor) or labels.ndim == 0:
+        return False
+    return outputs.shape[:1] != labels.shape[:1] or (labels.ndim == 1 and outputs.ndim > 2)
+
+
 def mean_loss(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
     """Return the loss of a batch, refusing what is no finite number."""
-    found = loss(outputs, labels)
+    try:
+        found = loss(outputs, labels)
+    except (RuntimeError, ValueError, IndexError) as reason:
+        if not _unlike(outputs, labels) or isinstance(reason, torch.OutOfMemoryError):
+            raise  # whatever a loss of somebody's own raises
+        raise ValueError(
+            f"loss fails on labels of shape {tuple(labels.shape)}, for which model gives {tuple(outputs.shape)} "
+            f"({reason}): give data and a model that go together"
+        ) from reason
     if not isinstance(found, Tensor) or found.numel() != 1:
         raise ValueError(f"loss returns {getattr(found, 'shape', found)!r}: give one that returns a batch's mean")
     if not bool(torch.isfinite(found.detach()).all()):
-        raise FloatingPointError(f"loss is {found.item()} on a batch of {len(labels)}: give finite weights and data")
+        raise FloatingPointError(
+            f"loss is {found.item()} on a batch of {len(labels)}: give a model of finite weights, and finite data"
+        )
     return found.reshape(())
 
 
@@ -305,7 +361,9 @@ def mixes(model: nn.Module, inputs: tuple[Any, ...]) -> bool:
 def finite(name: str, found: Iterable[Tensor]) -> None:
     """Refuse results that are not finite: FloatingPointError, rather than let NaN out."""
     if not all(bool(torch.isfinite(t).all()) for t in found):
-        raise FloatingPointError(f"{name} is not finite: give finite weights, data, and a loss smooth at them")
+        raise FloatingPointError(
+            f"{name} is not finite: give a model of finite weights, finite data, and a loss smooth at them"
+        )
 
 
 @contextmanager

@@ -31,6 +31,7 @@ def check_kinds(model: Any, data: Any, config: Any) -> None:
         if not isinstance(given, kind):
             article = "a torch.nn.Module" if kind is nn.Module else f"a prunekit.nets.{kind.__name__}"
             raise TypeError(f"{name} is a {type(given).__name__}: give {article}")
+    access.module(model)
     for name, p in model.named_parameters():
         if nn.parameter.is_lazy(p):
             raise ValueError(f"model has a lazy parameter {name!r}: run it once on an image, so that it has a shape")
@@ -51,20 +52,8 @@ def rehearse(model: nn.Module, data: Dataset, config: Config) -> None:
     ValueError
         If the forward pass fails, gives other than one score a class, or cannot take the smallest batch.
     """
-    few = data.normalize(data.train_x[:2])
+    few = check_scores(model, data)
     with _unmoved(model, data):
-        model.eval()
-        try:
-            scores = model(few)
-        except Exception as reason:  # a forward pass may raise anything
-            raise ValueError(
-                f"model fails on images of shape {tuple(few.shape)} ({reason}): give one that takes them"
-            ) from reason
-        found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-        if found != (len(few), data.classes):
-            raise ValueError(
-                f"model gives {found} for {len(few)} images: give one score for each of {data.classes} classes"
-            )
         if config.batch_size > 1 and len(data.train_x) % config.batch_size != 1:
             return
         model.train()
@@ -75,6 +64,31 @@ def rehearse(model: nn.Module, data: Dataset, config: Config) -> None:
                 f"batch_size is {config.batch_size}, which leaves a batch of one of {len(data.train_x)} images, and "
                 f"the model refuses it ({reason}): give another batch_size"
             ) from reason
+
+
+def check_scores(model: nn.Module, data: Dataset) -> Tensor:
+    """Refuse a network that gives other than one score a class for the images; return the few that were tried.
+
+    Raises
+    ------
+    ValueError
+        If the forward pass fails, or its shape is another.
+    """
+    few = data.normalize(data.train_x[:2])
+    with _unmoved(model, data):
+        model.eval()
+        try:
+            scores = model(few)
+        except Exception as reason:  # a forward pass may raise anything
+            raise ValueError(
+                f"model fails on images of shape {tuple(few.shape)} ({reason}): give one that takes them"
+            ) from reason
+    found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+    if found != (len(few), data.classes):
+        raise ValueError(
+            f"model gives {found} for {len(few)} images: give one score for each of {data.classes} classes"
+        )
+    return few
 
 
 @contextmanager
@@ -106,6 +120,7 @@ def check_masks(weights: Masks, masks: Any) -> Named:
         if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
             what = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
             raise TypeError(f"masks[{name!r}] is of type {what}: give a boolean tensor, True where a weight lives")
+        access.tensor(f"masks[{name!r}]", mask)
         if mask.shape != weights[name].shape:
             raise ValueError(
                 f"masks[{name!r}] has shape {tuple(mask.shape)}: give that of the weights, {tuple(weights[name].shape)}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 from prunekit import _checks
@@ -76,6 +75,12 @@ class Config:
     ------
     ValueError, TypeError
         For a value out of its range, or of the wrong kind.
+
+    Examples
+    --------
+    >>> config = Config(epochs=10, lr=0.1, momentum=0.9)
+    >>> config.optimizer, config.batch_size
+    ('sgd', 100)
     """
 
     epochs: int
@@ -144,12 +149,7 @@ class Config:
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(f"momentum is {self.momentum}, but optimizer is {self.optimizer!r}: its momentum is betas")
         if self.interpolation is not None:
-            if isinstance(self.interpolation, bool) or not isinstance(self.interpolation, Real):
-                raise TypeError(f"interpolation is {self.interpolation!r}: give a number, or None")
-            bound = math.inf if self.interpolation > 1e308 else float(max(self.interpolation, -1))  # no overflow
-            if not bound > 0:
-                raise ValueError(f"interpolation is {bound}: give a bound above 0 on the loss, math.inf for none")
-            self._set("interpolation", bound)
+            self._set("interpolation", _checks.bound("interpolation", self.interpolation))
 
     def _judge_schedule(self) -> None:
         """Judge the schedule's own numbers."""

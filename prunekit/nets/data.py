@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from prunekit import _checks
+from prunekit.nets import access
 
 Bytes = NDArray[np.uint8]
 Split = tuple[Bytes, NDArray[np.int64]]  # images (n, c, h, w) and labels (n,)
@@ -58,6 +59,13 @@ class Dataset:
     ------
     ValueError, TypeError
         For shapes, labels or types that disagree, empty splits, or a standard deviation of 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x, y = torch.zeros(4, 1, 2, 2), torch.tensor([0, 1, 0, 1])
+    >>> Dataset("dark", x[:2], y[:2], x[2:], y[2:], classes=2, mean=torch.zeros(1), std=torch.ones(1))
+    Dataset(dark: 2 + 2 images of 1×2×2, 2 classes, on cpu)
     """
 
     name: str
@@ -74,10 +82,7 @@ class Dataset:
         _checks.count("classes", self.classes, 2)
         _checks.text("name", self.name)
         for name in ("train_x", "train_y", "test_x", "test_y", "mean", "std"):
-            if not isinstance(getattr(self, name), Tensor):
-                raise TypeError(f"{name} is a {type(getattr(self, name)).__name__}: give a tensor")
-            if getattr(self, name).is_complex():
-                raise TypeError(f"{name} is of type {getattr(self, name).dtype}: give real numbers")
+            access.tensor(name, getattr(self, name))
         _check_split("train", self.train_x, self.train_y, self.train_x.shape[1:], self.classes)
         _check_split("test", self.test_x, self.test_y, self.train_x.shape[1:], self.classes)
         for name, moment in (("mean", self.mean), ("std", self.std)):
@@ -139,8 +144,7 @@ class Dataset:
 
     def normalize(self, images: Tensor) -> Tensor:
         """Return float32 images (b, c, h, w) of mean 0 and variance 1, from stored ones."""
-        if not isinstance(images, Tensor) or images.is_complex():
-            raise TypeError(f"images is {_checks.shown(images)}: give a tensor of images (b, c, h, w)")
+        access.tensor("images", images)
         channels = self.shape[0]
         if images.ndim < 3 or images.shape[-3] != channels or not images.numel():
             raise ValueError(f"images has shape {tuple(images.shape)}: give images (b, {channels}, h, w)")
@@ -245,6 +249,11 @@ def load(
         If files cannot be read, or hold something else.
     ValueError
         For an unknown name, or a subset larger than the set.
+
+    Examples
+    --------
+    >>> load("digits", subset=(100, 50), seed=0)
+    Dataset(digits: 100 + 50 images of 1×8×8, 10 classes, on cpu)
     """
     rng, download = _checks.generator(seed), _checks.flag("download", download)
     if root is not None:

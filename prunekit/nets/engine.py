@@ -208,9 +208,13 @@ def _autocast(config: Config, device: torch.device) -> contextlib.AbstractContex
 
 def losses(scores: Tensor, labels: Tensor) -> Tensor:
     """Return the cross-entropy of every example, in the shape (…, b) of scores (…, b, k) without their last axis."""
-    labels = labels.expand(scores.shape[:-1])
-    flat = nn.functional.cross_entropy(scores.float().flatten(0, -2), labels.flatten(), reduction="none")
-    return flat.view(scores.shape[:-1])
+    logs = torch.log_softmax(scores.float().mT.contiguous(), -2)  # vectorized along the examples
+    return -logs.gather(-2, labels.expand(scores.shape[:-1]).unsqueeze(-2)).squeeze(-2)
+
+
+def _right(scores: Tensor, labels: Tensor) -> Tensor:
+    """Return which examples have their largest score at their label; `argmax` takes ten times as long."""
+    return scores.max(-1).indices == labels
 
 
 @torch.no_grad()
@@ -228,7 +232,7 @@ def score(learner: Learner, data: Dataset, config: Config, *, train: bool) -> tu
             with _autocast(config, data.device):
                 scores = learner.scores(x)
         total = total + losses(scores, y).double().sum(-1)
-        right = right + (scores.argmax(-1) == y).sum(-1)
+        right = right + _right(scores, y).sum(-1)
     return _listed(total / len(images)), _listed(right.double() / len(images))
 
 
@@ -262,6 +266,7 @@ class Engine:
         self.rows: list[list[Row]] = [[] for _ in self.configs]
         self._seen = steps.penalized(self.config, learner.weights, learner.stacked)
         self._written = learner.written if self.config.precision == "float32" else None
+        self._plain = self.config.optimizer == "sgd" and not self.config.momentum
         as_stored = self.config.crop or self.config.flip or data.train_x.numel() > _NORMALIZED
         self._normalized = None if as_stored else data.normalize(data.train_x)
         steps.clear(learner.weights, self.bits)
@@ -359,6 +364,11 @@ class Engine:
 
     def _step(self, x: Tensor, y: Tensor, rates: Rates) -> tuple[Tensor, Tensor]:
         """Take one step; return losses and right answers of every example, from before it."""
+        if self._written and self._plain and not rates.penalize:
+            each, scores = self._written.descend(self.learner.weights, x, y, rates.lr)
+            steps.clear(self.learner.weights, self.bits)
+            self.taken += 1
+            return each, _right(scores, y)
         if self._written:
             each, scores, gradients = self._written.slope(self.learner.weights, x, y)
         else:
@@ -368,7 +378,7 @@ class Engine:
         steps.clear(gradients, self.bits)  # from 0 a gradient of 0 leads nowhere: the weights need no clearing
         self.taken += 1
         steps.step(self.config, self.learner.weights, gradients, self.slots, rates, self.taken)
-        return each, scores.argmax(-1) == y
+        return each, _right(scores, y)
 
     @contextlib.contextmanager
     def _own_chance(self) -> Iterator[None]:
@@ -424,7 +434,9 @@ class Engine:
     def _finite(self, named: Named) -> Tensor:
         """Tell of each network whether all its numbers among these are finite."""
         finite = torch.ones(len(self.rows), dtype=torch.bool, device=self.data.device)
-        for t in named.values():
-            if t.is_floating_point():
-                finite = finite & torch.isfinite(t).reshape(len(self.rows), -1).all(1)
+        numbers = [t for t in named.values() if t.is_floating_point()]
+        if bool(torch.isfinite(torch.stack(torch._foreach_norm(numbers, math.inf))).all()):  # mostly: all in one call
+            return finite
+        for t in numbers:
+            finite = finite & torch.isfinite(t).reshape(len(self.rows), -1).all(1)
         return finite

@@ -3,22 +3,26 @@
 Their tensors are stacked and run through `torch.func.vmap`; each network keeps its own learning rate, penalties,
 masks, batch order, history and end. What they share, reading, normalizing and evaluating the same images and the
 cost of every call, is paid once. On the CPU large networks go in groups that its cache can hold, the largest one by
-one.
+one; masked perceptrons without the units that can learn nothing (`prunekit.nets.idle`).
 """
 
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 import torch
 from torch import nn
 
+from prunekit import _checks
 from prunekit.nets.arguments import Masks, check_kinds, check_masks, rehearse, structure
 from prunekit.nets.config import Config
 from prunekit.nets.data import Dataset, find_device
 from prunekit.nets.engine import Engine, Learner, Stack
+from prunekit.nets.idle import trimmed
 from prunekit.nets.steps import Named
 from prunekit.nets.training import Fitted, History, advance_bar, bar
 
@@ -52,7 +56,7 @@ def fit_many(
     masks : mapping, or sequence of mappings or None, optional
         As for `fit`.
     progress : bool, optional
-        Whether to show a bar; by default only at a terminal.
+        Whether to show a bar; by default where somebody looks (a terminal, one's own notebook), after five seconds.
 
     Returns
     -------
@@ -65,7 +69,7 @@ def fit_many(
         For lengths, shapes or configurations that do not go together, dropout, or what `fit` would refuse.
     """
     size = _size(models, configs, masks)
-    listed = list(models) if isinstance(models, Sequence) else [copy.deepcopy(models) for _ in range(size)]
+    listed = list(models) if isinstance(models, Sequence) else [_copy(models) for _ in range(size)]
     settings = list(configs) if isinstance(configs, Sequence) else [configs] * size
     several = masks if isinstance(masks, Sequence) else [masks] * size
     for model, config in zip(listed, settings, strict=True):
@@ -79,10 +83,18 @@ def fit_many(
         for m, e in zip(listed, several, strict=True)
     ]
     rehearse(listed[0], on, settings[0])
-    done: list[Fitted] = []
-    for part in _groups(listed[0], size, device):
-        done += _train(_engine(listed[part], on, settings[part], own[part]), listed[part], progress)
-    return done
+    stacks = trimmed(listed, own, settings, _CACHED // 4 if device.type == "cpu" else sys.maxsize)
+    if stacks is None:
+        done: list[Fitted] = []
+        for part in _groups(listed[0], size, device):
+            done += _train(_engine(listed[part], on, settings[part], own[part]), listed[part], progress)
+        return done
+    by_place: dict[int, Fitted] = {}
+    for stack in stacks:
+        small, left = map(list, zip(*(each.part() for each in stack.values()), strict=True))
+        found = _train(_engine(small, on, [settings[k] for k in stack], left), small, progress)
+        by_place |= {k: stack[k].put_back(each) for k, each in zip(stack, found, strict=True)}
+    return [by_place[k] for k in range(size)]
 
 
 def _engine(models: Sequence[nn.Module], data: Dataset, configs: Sequence[Config], masks: Sequence[Named]) -> Engine:
@@ -142,6 +154,10 @@ def _put(learner: Learner, k: int, model: nn.Module) -> None:
     own = dict(model.named_parameters()) | dict(model.named_buffers())
     for name, t in (learner.weights | learner.rest).items():
         own[name].copy_(t[k])
+
+
+def _copy(model: Any) -> nn.Module:
+    return copy.deepcopy(_checks.instance("models", model, nn.Module, "a torch.nn.Module, or a sequence of them"))
 
 
 def _size(models: object, configs: object, masks: object) -> int:

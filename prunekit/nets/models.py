@@ -86,6 +86,12 @@ def fcn(inputs: int, hidden: Sequence[int], classes: int = 10, *, bias: bool = F
     Layers are called `input`, `hidden1`, `hidden2`, … and `output`. FCN4 and FCN6 of barsbey, Section 5, are
     ``fcn(inputs, [2048] * 4)`` and ``fcn(inputs, [2048] * 6)``: 14.2 M and 22.6 M parameters on MNIST, 18.9 M and
     27.3 M on CIFAR-10.
+
+    Examples
+    --------
+    >>> model = fcn(64, [32], 10, seed=0)
+    >>> {name: tuple(p.shape) for name, p in model.named_parameters()}
+    {'input.weight': (32, 64), 'output.weight': (10, 32)}
     """
     bias = _checks.flag("bias", bias)
     given = _checks.listed("hidden", hidden, "widths")
@@ -172,10 +178,11 @@ def vgg11(shape: tuple[int, int, int] = (3, 32, 32), classes: int = 10, *, seed:
     ValueError
         If `shape` is not (c, 32, 32) or (c, 28, 28).
     """
-    if tuple(shape[1:]) not in ((32, 32), (28, 28)):
-        raise ValueError(f"shape is {shape}: give (c, 32, 32) or (c, 28, 28)")
-    plan = _VGG11 if shape[1] == 32 else (*_VGG11[:1], *_VGG11[2:])
-    return cnn(shape, plan, classes, seed=seed)
+    channels, *size = _image("shape", shape)
+    if size not in ([32, 32], [28, 28]):
+        raise ValueError(f"shape is {_checks.shown(shape)}: give (c, 32, 32) or (c, 28, 28)")
+    plan = _VGG11 if size == [32, 32] else (*_VGG11[:1], *_VGG11[2:])
+    return cnn((channels, size[0], size[1]), plan, classes, seed=seed)
 
 
 class Block(nn.Module):

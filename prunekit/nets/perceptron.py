@@ -1,15 +1,16 @@
 """Fully connected ReLU networks with their gradient written out, for one network or a stack of them.
 
 Networks as small as this book's spend most of a training in the calls of automatic differentiation, which these lines
-do without. They are the textbook's: with h₀ the flattened images, zₗ = hₗ₋₁ Wₗᵀ + bₗ, hₗ = max(zₗ, 0) and the last z
-the scores, the gradient of the mean cross-entropy is δ = (softmax(z) - e_y) / b at the scores, ∂/∂Wₗ = δₗᵀ hₗ₋₁,
-∂/∂bₗ = Σ δₗ, and δₗ₋₁ = δₗ Wₗ where hₗ₋₁ > 0, else 0 (0 at the kink, as autograd has it).
-Weights of a stack are (m, out, in), and images that all networks share are multiplied with all of them at once.
+do without. They are the textbook's: with h₀ the flattened images, zₗ = Wₗ hₗ₋₁ + bₗ, hₗ = max(zₗ, 0) and the last z
+the scores, the gradient of the mean cross-entropy is δ = (softmax(z) - e_y) / b at the scores, ∂/∂Wₗ = δₗ hₗ₋₁ᵀ,
+∂/∂bₗ = Σ δₗ, and δₗ₋₁ = Wₗᵀ δₗ where hₗ₋₁ > 0, else 0 (0 at the kink, as autograd has it).
+Weights of a stack are (m, out, in), and images that all networks share are multiplied with all of them at once: the
+images are the last axis of everything, so that the units of all networks are the rows of one matrix.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -38,7 +39,9 @@ class Perceptron:
     @torch.no_grad()
     def scores(self, weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Return the scores (…, b, k) of images, (b, …) for all networks or (m, b, …) with one batch for each."""
-        return self._forward(weights, x)[-1]
+        shared = self._shares(weights, x)
+        *_, scores = self._forward(weights, x, shared)
+        return scores.mT if shared else scores
 
     @torch.no_grad()
     def slope(self, weights: Mapping[str, Tensor], x: Tensor, y: Tensor) -> Slope:
@@ -51,52 +54,109 @@ class Perceptron:
         x, y : tensors
             Normalized images (b, c, h, w) and labels (b,), or (m, b, c, h, w) and (m, b).
         """
-        *inner, scores = self._forward(weights, x)
-        logs = torch.log_softmax(scores, -1)
-        index = y.expand(scores.shape[:-1]).unsqueeze(-1)
-        losses = -logs.gather(-1, index).squeeze(-1)
-        delta = logs.exp_()
-        delta.scatter_add_(-1, index, delta.new_full((), -1.0).expand(index.shape))
-        delta.div_(scores.shape[-2])
+        shared = self._shares(weights, x)
+        losses, scores, delta, inner = self._loss(weights, x, y, shared)
         gradients: Named = {}
-        for k in reversed(range(len(self.layers))):
-            weight, bias = self.layers[k]
-            gradients[weight] = _outer(delta, inner[k])
+        for weight, bias, below, h in self._back(weights, delta, inner, shared):
+            gradients[weight] = _outer(below, h, shared)
             if bias:
-                gradients[bias] = delta.sum(-2)
-            if k:
-                # in the place of hₗ₋₁, which has had its use: nothing is allocated, and δ lies as z does
-                delta = _aten.threshold_backward.grad_input(delta @ weights[weight], inner[k], 0, grad_input=inner[k])
+                gradients[bias] = below.sum(-1 if shared else -2)
         return Slope(losses, scores, gradients)
 
-    def _forward(self, weights: Mapping[str, Tensor], x: Tensor) -> list[Tensor]:
-        """Return h of every layer, from the flattened images to the scores."""
-        stacked = weights[self.layers[0][0]].ndim == 3
-        found = [x.flatten(2) if stacked and x.ndim == 5 else x.flatten(1)]
+    @torch.no_grad()
+    def descend(self, weights: Mapping[str, Tensor], x: Tensor, y: Tensor, lr: float | Tensor) -> tuple[Tensor, Tensor]:
+        """Take a step of plain gradient descent in place, and return losses and scores from before it.
+
+        The gradient, as large as the weights, is never written: what is below a layer's outputs times what is above
+        its inputs is added to the weights at once.
+
+        Parameters
+        ----------
+        weights, x, y
+            As for `slope`; the weights are moved.
+        lr : float or (m,) tensor
+            Learning rate, of all networks or of each.
+        """
+        shared = self._shares(weights, x)
+        losses, scores, delta, inner = self._loss(weights, x, y, shared)
+        delta.mul_(-lr if isinstance(lr, float) else -lr.view(-1, 1, 1))
+        for weight, bias, below, h in self._back(weights, delta, inner, shared):
+            _add_outer(weights[weight], below, h, shared)
+            if bias:
+                weights[bias].add_(below.sum(-1 if shared else -2))
+        return losses, scores
+
+    def _shares(self, weights: Mapping[str, Tensor], x: Tensor) -> bool:
+        """Tell whether all networks of a stack see the same images."""
+        return weights[self.layers[0][0]].ndim == 3 and x.ndim < 5
+
+    def _loss(
+        self, weights: Mapping[str, Tensor], x: Tensor, y: Tensor, shared: bool
+    ) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
+        """Return losses (…, b), scores (…, b, k), δ at the scores, laid out alike, and the inputs of every layer."""
+        *inner, scores = self._forward(weights, x, shared)
+        logs = torch.log_softmax(scores if shared else scores.mT.contiguous(), -2)  # vectorized along the images
+        index = y.expand(*logs.shape[:-2], -1).unsqueeze(-2)
+        losses = -logs.gather(-2, index).squeeze(-2)
+        delta = logs.exp_()
+        delta.scatter_add_(-2, index, delta.new_full((), -1.0).expand(index.shape))
+        delta.div_(delta.shape[-1])
+        return losses, scores.mT if shared else scores, delta if shared else delta.mT, inner
+
+    def _back(
+        self, weights: Mapping[str, Tensor], delta: Tensor, inner: list[Tensor], shared: bool
+    ) -> Iterator[tuple[str, str | None, Tensor, Tensor]]:
+        """Yield each layer's names, δ and inputs, the last layer first; its weights have had their use then."""
+        for k in reversed(range(len(self.layers))):
+            weight, bias = self.layers[k]
+            below = delta
+            if k:
+                below = torch.bmm(weights[weight].mT, delta) if shared else delta @ weights[weight]
+            yield weight, bias, delta, inner[k]
+            if k:
+                # in the place of hₗ₋₁, which has had its use: nothing is allocated, and δ lies as z does
+                delta = _aten.threshold_backward.grad_input(below, inner[k], 0, grad_input=inner[k])
+
+    def _forward(self, weights: Mapping[str, Tensor], x: Tensor, shared: bool) -> list[Tensor]:
+        """Return h of every layer, from the flattened images to the scores.
+
+        (…, b, units), or where images are shared (in, b) and then (m, units, b): the units of all networks are the rows
+        of one matrix. With batches of their own BLAS would be slow at so few columns.
+        """
+        found = [x.flatten(1).T if shared else x.flatten(2 if x.ndim == 5 else 1)]
         for k, (weight, bias) in enumerate(self.layers):
             if k:
                 found[-1] = found[-1].relu_()
-            z = _product(found[-1], weights[weight])
+            z = _product(weights[weight], found[-1], shared)
             if bias:
-                z = z + (weights[bias].unsqueeze(-2) if stacked else weights[bias])
+                own = weights[bias]
+                z += own.unsqueeze(-1 if shared else -2) if own.ndim == 2 else own
             found.append(z)
         return found
 
 
-def _product(h: Tensor, weight: Tensor) -> Tensor:
-    """Return h Wᵀ, (…, b, out); an h (b, in) that a stack shares is multiplied once by all its weights."""
-    if weight.ndim == 2 or h.ndim == 3:
+def _product(weight: Tensor, h: Tensor, shared: bool) -> Tensor:
+    """Return W h; an h (in, b) that a stack shares is multiplied once by all its weights."""
+    if not shared:
         return h @ weight.mT
-    m, rows, _ = weight.shape
-    return (h @ weight.reshape(m * rows, -1).T).view(len(h), m, rows).transpose(0, 1)
+    return torch.bmm(weight, h) if h.ndim == 3 else (weight.flatten(0, 1) @ h).view(*weight.shape[:2], -1)
 
 
-def _outer(delta: Tensor, h: Tensor) -> Tensor:
-    """Return δᵀ h, (…, out, in), with the same sharing."""
-    if delta.ndim == h.ndim:
+def _outer(delta: Tensor, h: Tensor, shared: bool) -> Tensor:
+    """Return δ hᵀ, (…, out, in), with the same sharing."""
+    if not shared:
         return delta.mT @ h
-    m, b, rows = delta.shape
-    return (delta.transpose(0, 1).reshape(b, m * rows).T @ h).view(m, rows, -1)
+    return torch.bmm(delta, h.mT) if h.ndim == 3 else (delta.flatten(0, 1) @ h.T).view(*delta.shape[:2], -1)
+
+
+def _add_outer(weight: Tensor, delta: Tensor, h: Tensor, shared: bool) -> None:
+    """Add δ hᵀ to W, with the same sharing."""
+    if weight.ndim == 2:
+        weight.addmm_(delta.T, h)
+    elif h.ndim == 2:
+        weight.view(-1, weight.shape[-1]).addmm_(delta.flatten(0, 1), h.T)
+    else:
+        weight.baddbmm_(delta if shared else delta.mT, h.mT if shared else h)
 
 
 def perceptron(model: nn.Module) -> Perceptron | None:

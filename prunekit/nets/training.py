@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from prunekit import _checks
+from prunekit._system import bars
 from prunekit.nets import access, checkpoint, engine
-from prunekit.nets.arguments import Masks, check_kinds, check_masks, rehearse, structure
+from prunekit.nets.arguments import Masks, check_kinds, check_masks, check_scores, rehearse, structure
 from prunekit.nets.config import Config, learning_rate
 from prunekit.nets.data import Dataset, find_device
 from prunekit.nets.engine import Engine, Learner, Row
@@ -127,7 +128,8 @@ def fit(
         (configuration, data, masks and initial weights); if not, it starts. Checkpoints are written there after
         every `config.checkpoint_every` epochs and at the end. A training that is done is not repeated.
     progress : bool, optional
-        Whether to show a bar with epoch, loss and time left; by default only at a terminal.
+        Whether to show a bar with epoch, loss and time left; by default where somebody looks (a terminal, one's
+        own notebook), after five seconds.
 
     Returns
     -------
@@ -142,6 +144,15 @@ def fit(
         If the checkpoint is damaged, foreign, or of another training, or another process trains with it right now.
     ValueError, TypeError
         For a network that cannot take the images or be trained, masks that do not fit, or a device that is not there.
+
+    Examples
+    --------
+    >>> from prunekit.nets import Config, evaluate, load, models
+    >>> digits = load("digits", seed=0)
+    >>> model = models.fcn(digits.inputs, [16], digits.classes, seed=0)
+    >>> fitted = fit(model, digits, Config(epochs=3, batch_size=128, lr=0.1, momentum=0.9))
+    >>> evaluate(model, digits)[1] > 0.7  # accuracy on the test split
+    True
     """
     check_kinds(model, data, config)
     device = find_device(config.device)
@@ -206,30 +217,35 @@ def evaluate(model: nn.Module, data: Dataset, *, train: bool = False) -> tuple[f
     ------
     FloatingPointError
         If the loss is not finite.
+
+    Examples
+    --------
+    >>> from prunekit.nets import load, models
+    >>> digits = load("digits", seed=0)
+    >>> loss, accuracy = evaluate(models.fcn(digits.inputs, [16], digits.classes, seed=0), digits)
+    >>> accuracy < 0.3  # before training it guesses, one class of ten
+    True
     """
     _checks.instance("data", data, Dataset, "a prunekit.nets.Dataset")
     access.module(model)
     train = _checks.flag("train", train)
     config = Config(epochs=1, device=str(data.device))
-    (loss,), (accuracy,) = engine.score(Learner(model.to(data.device), config), data, config, train=train)
+    check_scores(model.to(data.device), data)
+    (loss,), (accuracy,) = engine.score(Learner(model, config), data, config, train=train)
     if not math.isfinite(loss):
-        raise FloatingPointError(f"loss is {loss}: give a network of finite weights and scores")
+        raise FloatingPointError(f"loss is {loss}: give a model of finite weights and scores")
     return loss, accuracy
 
 
 def bar(config: Config, progress: bool | None, done: int = 0) -> Any:
     """Return a progress bar over epochs."""
-    from tqdm import tqdm  # not tqdm.auto, which warns in a kernel without widgets
-
-    # None: tqdm looks whether it has a terminal
-    hidden = None if progress is None else not _checks.flag("progress", progress)
-    return tqdm(total=config.epochs, initial=done, desc="fit", unit="epoch", disable=hidden)
+    return bars.bar("fit", config.epochs, "epochs", progress, done=done)
 
 
 def advance_bar(shown: Any, rows: Iterable[list[Row]]) -> None:
     """Show one more epoch, with the mean of the running losses."""
     losses = [float(each[-1]["running_loss"] or 0.0) for each in rows]
-    shown.set_postfix(loss=f"{sum(losses) / len(losses):.4g}", refresh=False)
+    shown.set_postfix_str(f"loss={sum(losses) / len(losses):.4g}", refresh=False)
     shown.update()
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from prunekit import _checks
 from prunekit._checks import Floats, Seed
+from prunekit._system import bars
 from prunekit.sensing.penalty import Penalized
 
 _POLISH = 8  # Newton's steps after a quasi-Newton search: each squares the error where it is small
@@ -139,6 +140,14 @@ def approximate_minimum(
     ------
     ValueError
         For a start that is no finite matrix of d rows, or tolerances that are not positive.
+
+    Examples
+    --------
+    >>> from prunekit.sensing import MatrixSensing, Penalized, ground_truth, random_start
+    >>> problem = MatrixSensing.population(ground_truth(5, 1, seed=0))
+    >>> found = approximate_minimum(Penalized(problem, strength=0.01, smoothing=0.01), random_start(5, 3, seed=0))
+    >>> found.converged
+    True
     """
     U = _start(objective, start)
     tolerance = _checks.scalar("gradient_tolerance", gradient_tolerance, positive=True)
@@ -148,9 +157,23 @@ def approximate_minimum(
         _checks.count("max_escapes", max_escapes, 0),
     )
     rng = _checks.generator(seed)
+    with bars.bar("minimum", max_iterations, "iterations") as bar:
+        return _search(objective, U, (tolerance, flat), (max_iterations, max_escapes), rng, bar.update)
+
+
+def _search(
+    objective: Penalized,
+    U: Floats,
+    tolerances: tuple[float, float],
+    limits: tuple[int, int],
+    rng: np.random.Generator,
+    tell: Callable[[int], Any],
+) -> Stationary:
+    """Minimize, and leave along a negative curvature for as long as there is one and the limits allow."""
+    (tolerance, flat), (max_iterations, max_escapes) = tolerances, limits
     used = escapes = 0
     while True:
-        U, value, gradient_norm, steps = _quasi_newton(objective, U, tolerance, max(1, max_iterations - used))
+        U, value, gradient_norm, steps = _quasi_newton(objective, U, tolerance, max(1, max_iterations - used), tell)
         used += steps
         E, _ = objective.problem._residual(U)
         least, direction, error = least_curvature(
@@ -175,7 +198,9 @@ def _start(objective: Penalized, start: Floats) -> Floats:
     return U
 
 
-def _quasi_newton(objective: Penalized, U: Floats, tolerance: float, limit: int) -> tuple[Floats, float, float, int]:
+def _quasi_newton(
+    objective: Penalized, U: Floats, tolerance: float, limit: int, tell: Callable[[int], Any]
+) -> tuple[Floats, float, float, int]:
     """Run L-BFGS until the gradient's norm is at most `tolerance`, restarting it where its line search gives up."""
     from scipy.optimize import minimize
 
@@ -184,6 +209,7 @@ def _quasi_newton(objective: Penalized, U: Floats, tolerance: float, limit: int)
         return value, gradient.ravel()
 
     def stop(intermediate_result: object) -> None:
+        tell(1)
         if np.linalg.norm(last[1]) <= tolerance:
             raise StopIteration
 
@@ -360,7 +386,7 @@ def gradient_descent(
     if measure is not None:
         _checks.function("measure", measure)
     rows = []
-    for t in range(steps + 1):
+    for t in bars.each("gradient descent", range(steps + 1), steps + 1, "steps"):
         value, gradient = objective._value_and_gradient(U)
         norm = float(np.linalg.norm(gradient))
         if not np.isfinite(norm) or norm > 1e100:

@@ -287,10 +287,12 @@ def network_margins(model: nn.Module, data: Dataset) -> tuple[Floats, Floats, fl
     import torch
 
     from prunekit.nets import access
+    from prunekit.nets.arguments import check_scores
     from prunekit.nets.data import Dataset
 
     _checks.instance("data", data, Dataset, "a prunekit.nets.Dataset")
-    access.module(model).eval()
+    check_scores(access.module(model), data)
+    model.eval()
     found, norm = [], 0.0
     with torch.no_grad():
         for images, labels in ((data.train_x, data.train_y), (data.test_x, data.test_y)):
@@ -299,5 +301,6 @@ def network_margins(model: nn.Module, data: Dataset) -> tuple[Floats, Floats, fl
                 x = data.normalize(images[start : start + 1000])
                 norm = max(norm, float(x.flatten(1).norm(dim=1).max()))
                 parts.append(model(x).cpu())
+            access.finite("a score", parts)
             found.append(margins(torch.cat(parts).double().numpy(), labels.cpu().numpy()))
     return found[0], found[1], norm

@@ -78,10 +78,10 @@ def layer_weights(model: nn.Module, parameters: Names | None = None) -> dict[str
     found = {}
     for name, p in prunable(model, parameters).items():
         if p.dtype.is_complex:
-            raise TypeError(f"{name!r} is of kind {p.dtype}: give real weights")
+            raise TypeError(f"model's {name} is of kind {p.dtype}: give real weights")
         kind = p.dtype if p.dtype in (torch.float32, torch.float64) else torch.float32
         array = p.detach().to("cpu", kind).numpy()
-        found[name] = _arguments.weights(name, array, tuple(range(1, 9)))
+        found[name] = _arguments.weights(f"model's {name}", array, tuple(range(1, 9)))
     return found
 
 

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from prunekit import _checks
 from prunekit._checks import Floats, Seed
+from prunekit._system import bars
 from prunekit.stable import _arguments
 
 AUTHORS_BLOCKS = (2, 5, 10, 20, 50, 100, 500, 1000)
@@ -91,6 +92,13 @@ def tail_index(
     -----
     Source: barsbey, Section 5. Zeros, such as the value that is the median, are left out of the mean of logarithms; the
     authors' program adds 2.2e-16 to every norm instead, which depends on the scale of the values.
+
+    Examples
+    --------
+    >>> from prunekit.stable import sample
+    >>> found = tail_index(sample(1.5, 10**5, seed=0))
+    >>> round(found.alpha, 2), abs(found.alpha - 1.5) < 3 * found.error
+    (1.46, True)
     """
     return _tail_index("values", _arguments.weights("values", values, (1, 2)), blocks, shuffles, center, clip, seed)
 
@@ -118,7 +126,8 @@ def _tail_index(
     logs = _row_logs(name, table, middle)
     rng = _checks.generator(seed) if shuffles else None
     orders = (rng.permutation(rows) for _ in range(shuffles)) if rng else (None,)
-    found = [_by_block_size(table, middle, logs, sizes, order) for order in orders]
+    turns = bars.each("tail index", orders, max(shuffles, 1), "shuffles")
+    found = [_by_block_size(table, middle, logs, sizes, order) for order in turns]
     return _summary(np.array(found), sizes, top, table.shape)
 
 
@@ -152,6 +161,13 @@ def layer_tail_index(
     ------
     TypeError, ValueError
         As `tail_index`.
+
+    Examples
+    --------
+    >>> from prunekit.stable import sample_elliptical
+    >>> found = layer_tail_index(sample_elliptical(1.5, 2048, 16, seed=0), seed=0)
+    >>> found.blocks, round(found.alpha, 1)
+    ((2, 4, 8, 16, 32, 64, 256, 512), 1.5)
     """
     table = _arguments.weights("matrix", matrix, 2)
     if len(table) < 4:

@@ -63,7 +63,7 @@ def closed_against_sampled(
     The baseline draws and prunes all rows at once. The ratio rests on how much a draw's risk varies: little where
     all directions matter alike (li, Figure 1), more where few do.
     """
-    risk, error = law.risk(strategy, draws=2000, seed=0, return_error=True)
+    risk, error = law.risk(strategy, draws=2000, seed=0)
     needed = int(np.ceil(2000 * (error / (1e-3 * (risk if relative else 1.0))) ** 2))
     draws = max(2, min(needed, MAX_DRAWS))
     sampled = median_seconds(lambda: law.risk(strategy, draws=draws, seed=1), 3) * needed / draws

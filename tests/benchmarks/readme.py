@@ -1,12 +1,13 @@
-"""``python -m tests.benchmarks.readme``: write the README's measured numbers from the kept results.
+"""``python -m tests.benchmarks.readme``: write measured numbers into the README and the book's page on speed.
 
 The section between the two markers is made from ``results.json`` (``make bench``) and ``road.json``
-(``python -m tests.benchmarks.road``), so that no number there is typed. A test holds the README to it.
+(``python -m tests.benchmarks.road``), so that no number there is typed. A test holds both files to it.
 """
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from prunekit.book import paths
@@ -15,21 +16,46 @@ from tests.benchmarks.road import RESULTS as ROAD
 
 BEGIN, END = "<!-- measured: written by python -m tests.benchmarks.readme -->", "<!-- end of measured -->"
 README = paths.ROOT / "README.md"
+SPEED = paths.BOOK / "speed.md"
+ASKED = {  # a step's name in the README, and in the record
+    "installing, by uv": "install from scratch, uv",
+    "`make book`, the first time": "make book, cold, on every core",
+    "`make book`, nothing changed": "make book, unchanged",
+    "`make book`, one sentence edited": "make book, one sentence edited",
+    "`make test`": "make test, the whole suite",
+}
 
 
-def section() -> str:
-    """Return the README's section on what was measured."""
-    bench, road = (json.loads(path.read_text(encoding="utf-8")) for path in (RESULTS, ROAD))
-    return "\n".join(
+def short() -> str:
+    """Return the README's section: the times that somebody asks for who has not begun."""
+    road, _ = _records()
+    times = {name: road["seconds"][step] for name, step in ASKED.items()}
+    return _between(
         [
-            BEGIN,
+            f"On {_machine(road)} ({road['measured'][:10]}, commit {road['commit']}):",
+            "",
+            "| step | time |",
+            "|---|---|",
+            *[f"| {name} | {_spoken(value)} |" for name, value in times.items()],
+        ]
+    )
+
+
+def whole() -> str:
+    """Return the section of the book's page on speed: every step and every benchmark."""
+    road, bench = _records()
+    return _between(
+        [
+            "## From a clone to a book",
             "",
             f"On {_machine(road)}, a fresh clone and an empty environment, each step once (wall time, "
-            f"`python -m tests.benchmarks.road`, {road['measured'][:10]}, commit {road['commit']}):",
+            f"{road['measured'][:10]}, commit {road['commit']}):",
             "",
             "| step | seconds |",
             "|---|---|",
             *[f"| {step} | {value:g} |" for step, value in road["seconds"].items()],
+            "",
+            "## The library against the obvious way",
             "",
             f"`make bench`, one run, medians, single-threaded, on {_machine(bench)} ({bench['measured'][:10]}, commit "
             f"{bench['commit']}). A ratio is the obvious way's time over ours; pruned risks are set against drawing "
@@ -38,10 +64,22 @@ def section() -> str:
             "| what | ours | obvious way | ratio or amount | target |",
             "|---|---|---|---|---|",
             *[_row(result) for result in bench["results"]],
-            "",
-            END,
         ]
     )
+
+
+def _records() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the records of the road and of the benchmarks."""
+    road, bench = (json.loads(path.read_text(encoding="utf-8")) for path in (ROAD, RESULTS))
+    return road, bench
+
+
+def _between(lines: list[str]) -> str:
+    return "\n".join([BEGIN, "", *lines, "", END])
+
+
+def _spoken(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
 def _machine(record: dict[str, Any]) -> str:
@@ -72,16 +110,20 @@ def _amount(value: float, unit: str) -> str:
     return f"{value * 1e3:.2g} ms" if unit == "s" and value < 0.1 else f"{value:.2g} {unit}"
 
 
-def current() -> str:
-    """Return the section as the README has it."""
-    text = README.read_text(encoding="utf-8")
+SECTIONS = {README: short, SPEED: whole}
+
+
+def current(path: Path) -> str:
+    """Return the section as a file has it."""
+    text = path.read_text(encoding="utf-8")
     return text[text.index(BEGIN) : text.index(END) + len(END)]
 
 
 def main() -> None:
-    """Replace the section in place."""
-    text = README.read_text(encoding="utf-8")
-    README.write_text(text.replace(current(), section()), encoding="utf-8")
+    """Replace the sections in place."""
+    for path, section in SECTIONS.items():
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace(current(path), section()), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from prunekit._disk import files
+from prunekit._system import files
 from prunekit.book import paths
 from prunekit.book.runs.execution import checkout_commit, device
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from prunekit._disk import files
+from prunekit._system import files
 from prunekit.book import paths
 from prunekit.book.runs.execution import device
 from tests.calibration import draws, measured, products

@@ -126,16 +126,14 @@ def _law(p: int = 60, n: int = 30) -> MinNormLaw:
 @case("linear.law.MinNormLaw.risk", "hard threshold, 500 draws", known=CLOSED, seeds=1000, quick=100)
 def _law_risk() -> Made:
     law = _law()
-    return law.risk(HardThreshold(0.2)), lambda seed: law.risk(
-        HardThreshold(0.2), draws=500, seed=seed, return_error=True
-    )
+    return law.risk(HardThreshold(0.2)), lambda seed: law.risk(HardThreshold(0.2), draws=500, seed=seed)
 
 
 @case("linear.law.MinNormLaw.risk", "uniform quantizer, 20 draws", known=CLOSED, seeds=1000, quick=100,
       nominal=chance_of_two(20))  # fmt: skip
 def _law_risk_few() -> Made:
     law, rule = _law(), UniformQuantizer(3, 1.0)
-    return law.risk(rule), lambda seed: law.risk(rule, draws=20, seed=seed, return_error=True)
+    return law.risk(rule), lambda seed: law.risk(rule, draws=20, seed=seed)
 
 
 @case("linear.law.MinNormLaw.retrained_risk", "largest 1 of 3, 500 draws", known="integration over which is largest",
@@ -154,7 +152,7 @@ def _law_retrained() -> Made:
     everything = problem.sigma**2 + np.sum(problem.variances * problem.beta**2)
     risks = [(everything - problem.variances[i] * problem.beta[i] ** 2) * (1 + 1 / (n - 2)) for i in range(3)]
     rule = Magnitude(1)
-    return float(np.dot(chances, risks)), lambda seed: law.retrained_risk(rule, draws=500, seed=seed, return_error=True)
+    return float(np.dot(chances, risks)), lambda seed: law.retrained_risk(rule, draws=500, seed=seed)
 
 
 def _moments(p: int, draws: int, of: str) -> Made:

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 
 from prunekit._checks import Floats
-from prunekit.limit import PruningCurve, measured_limit
+from prunekit.limit import PruningCurve
 from tests.calibration.draws import Made
 from tests.calibration.table import case
 
@@ -48,7 +48,7 @@ def _limit(rule: str, n: int) -> Made:
         truth = SHARES[np.flatnonzero(found > found[-1])[0]]
 
     def trial(seed: int) -> tuple[float, float]:
-        limit = measured_limit(None, None, rule=rule, drop=0.03, curve=curve(n, seed), seed=seed)
+        limit = curve(n, seed).limit(rule, drop=0.03, seed=seed)
         return limit.fraction, limit.error
 
     return float(truth), trial
@@ -56,6 +56,6 @@ def _limit(rule: str, n: int) -> Made:
 
 for _rule in ("held-out", "program"):
     for _n in (2000, 360):
-        case("limit.measured_limit", f"{_rule}, {_n:,} images", known="infinitely many images", seeds=400, quick=60)(
-            lambda rule=_rule, n=_n: _limit(rule, n)
-        )
+        case(
+            "limit.PruningCurve.limit", f"{_rule}, {_n:,} images", known="infinitely many images", seeds=400, quick=60
+        )(lambda rule=_rule, n=_n: _limit(rule, n))

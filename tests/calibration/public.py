@@ -61,7 +61,7 @@ def with_errors() -> set[str]:
 def returning() -> dict[str, Any]:
     """Return the public functions, methods and properties that return an error, by name.
 
-    That is one whose result is of a class that holds one, that takes `return_error`, that is named an interval, or
+    That is one whose result is of a class that holds one, that is named an interval, or
     whose documentation speaks of a standard error, a bootstrap or a jackknife.
     """
     words = re.compile(rf"\b({'|'.join(with_errors())})\b")
@@ -83,11 +83,7 @@ def _returns(one: Any, words: re.Pattern[str]) -> bool:
     if not inspect.isfunction(function):
         return False
     kinds = function.__annotations__
-    return bool(
-        words.search(str(kinds.get("return", "")))
-        or "return_error" in kinds
-        or WORDS.search(inspect.getdoc(function) or "")
-    )
+    return bool(words.search(str(kinds.get("return", ""))) or WORDS.search(inspect.getdoc(function) or ""))
 
 
 def named(name: str) -> Any:
@@ -115,10 +111,11 @@ REASONS = {
     "statistics.ProbedEstimate.linear": "multiplies an error by a number",
     "statistics.ProbedEstimate.scatter": "is a part of an error",
     "statistics.chance_of_two": "is the chance that a standard error promises",
-    "limit.compare_limits": "puts `predict`, `measured_limit` and `upper_gap` together",
+    "limit.compare_limits": "puts `predict`, `PruningCurve.limit` and `upper_gap` together",
     "limit.Landscape.of_operator": "is what `threshold` and `predict` read",
     "limit.Landscape.read": "hands on what is read off a spectrum: `Spectrum.integrate`",
     "limit.Landscape.read_block": "hands on what is read off a spectrum: `Spectrum.integrate`",
+    "limit.measured_limit": "is `PruningCurve.limit` of a network's curve",
     "limit.pruning_limit": "is `predict` for a network",
     "sensing.approximate_minimum": "gives the residual of an eigenvector, no standard error",
 }

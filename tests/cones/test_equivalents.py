@@ -17,6 +17,7 @@ from prunekit.cones import (
     statistical_dimension,
     width_as_published,
 )
+from prunekit.cones.equivalents import counting, nonnegative
 from prunekit.spectrum import Measure, Spectrum
 
 
@@ -211,3 +212,14 @@ def test_negative_eigenvalues_are_refused_unless_they_are_rounding():
 def test_errors_name_the_argument(call, kind, message):
     with pytest.raises(kind, match=message):
         call(Spectrum.of_eigenvalues([1.0, 2.0]), Measure([1.0], [1.0]))
+
+
+def test_rounding_below_zero_is_clipped_in_all_that_is_known_of_a_spectrum():
+    """Also in what fewer steps gave, where the measure itself has none; what has none anywhere is taken as it is."""
+    before = Measure([-1e-15, 1.0], [1.0, 2.0])
+    probe = Measure([0.5, 1.0], [1.0, 2.0], (before,))
+    found = counting(Spectrum((probe,), rules=(probe,)))
+    assert found.rules[0].earlier[0].nodes.tolist() == [0.0, 1.0]
+    assert nonnegative("probe", probe).earlier[0].nodes.tolist() == [0.0, 1.0]
+    clean = Spectrum((Measure([0.0, 1.0], [1.0, 2.0]),))
+    assert counting(clean) is clean

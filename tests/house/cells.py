@@ -31,9 +31,6 @@ UNFINISHED = (
     "heavy-tails/compressibility",
     "heavy-tails/generalization-bound",
     "heavy-tails/networks",
-    "heavy-tails/tail-index",
-    "hessian-bias/covariance-bias",
-    "hessian-bias/gaussian-min-max",
     "hessian-bias/initialization",
     "hessian-bias/larger-hessian-wins",
     "matrix-sensing/pruning",
@@ -45,7 +42,6 @@ UNFINISHED = (
     "pruning-limit/ellipsoid-cone",
     "pruning-limit/hessian-spectra",
     "pruning-limit/how-sparse",
-    "pruning-limit/phase-transitions",
 )
 
 

@@ -10,7 +10,7 @@ import torch
 from scipy import stats
 
 from prunekit import limit
-from prunekit.limit import PruningCurve, Tolerance, measured_limit
+from prunekit.limit import PruningCurve, Tolerance
 from prunekit.masks import Mask
 from prunekit.masks.scores import magnitude
 from prunekit.nets import evaluate
@@ -20,13 +20,13 @@ from tests.limit.helpers import curve, linear_problem
 
 def test_rules_read_the_curve_as_they_say():
     found = curve([0.5, 0.92, 0.6, 0.89, 0.93, 0.9])
-    assert measured_limit(None, None, curve=found, drop=0.02).fraction == pytest.approx(4 / 6)
-    assert measured_limit(None, None, curve=found, drop=0.0).fraction == pytest.approx(5 / 6)
-    assert measured_limit(None, None, curve=found, rule="program").fraction == pytest.approx(2 / 6)
-    assert measured_limit(None, None, curve=curve([0.5, 0.9, 0.9]), rule="program").fraction == 1
+    assert found.limit(drop=0.02).fraction == pytest.approx(4 / 6)
+    assert found.limit(drop=0.0).fraction == pytest.approx(5 / 6)
+    assert found.limit(rule="program").fraction == pytest.approx(2 / 6)
+    assert curve([0.5, 0.9, 0.9]).limit(rule="program").fraction == 1
     losses = curve([0.9] * 5, [3.0, 1.0, 1.3, 1.1, 1.0])
-    one = measured_limit(None, None, curve=losses, rule="training loss", epsilon=0.2)
-    other = measured_limit(None, None, curve=losses, rule="training loss", epsilon=Tolerance(0.5))
+    one = losses.limit(rule="training loss", epsilon=0.2)
+    other = losses.limit(rule="training loss", epsilon=Tolerance(0.5))
     assert (one.fraction, other.fraction) == (pytest.approx(4 / 5), pytest.approx(2 / 5))
     assert one.dense == 1.0
     assert one.removed == pytest.approx(1 / 5)
@@ -62,7 +62,7 @@ def test_a_gain_that_is_luck_is_gone_on_other_images():
 def test_the_bootstrap_error_is_that_of_a_coin():
     """Half of the weights will do if at most ten of the drawn images are among the ten that are lost."""
     found = curve([0.9, 1.0])
-    limits = measured_limit(None, None, curve=found, drop=0.1, repetitions=4000, seed=1)
+    limits = found.limit(drop=0.1, repetitions=4000, seed=1)
     p = stats.binom.cdf(10, 100, 0.1)
     wanted = 0.5 * math.sqrt(p * (1 - p))
     assert limits.error == pytest.approx(wanted, abs=5 * wanted / math.sqrt(4000))

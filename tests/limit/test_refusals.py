@@ -36,11 +36,10 @@ def bad_calls():
         "program": (lambda: predict(L, 1.0, method="program", negative="zero"), ValueError, "absolute values"),
         "other net": (lambda: pruning_limit(model, data, epsilon=1.0, landscape=L), ValueError, "the network has 36"),
         "measured rule": (
-            lambda: measured_limit(None, None, rule="best", curve=curve([1.0])),
+            lambda: curve([1.0]).limit("best"),
             ValueError,
             "'held-out'",
         ),
-        "no curve": (lambda: measured_limit(None, None), ValueError, "give both, or a curve"),
         "no epsilon": (lambda: measured_limit(model, data, rule="training loss"), ValueError, "needs a tolerance"),
         "shares": (lambda: limit.pruning_curve(model, data, [0.5, 1.5]), ValueError, "shares is 1.5"),
         "comparison": (
@@ -54,7 +53,7 @@ def bad_calls():
             "give 'published' among them",
         ),
         "drop": (
-            lambda: measured_limit(None, None, drop=2, curve=curve([1.0])),
+            lambda: curve([1.0]).limit(drop=2),
             ValueError,
             "drop is 2.0: give a share from 0 to 1",
         ),

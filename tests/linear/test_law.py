@@ -298,9 +298,8 @@ SEPARABLE = [
 @pytest.mark.parametrize("n", [20, 200])
 def test_closed_risks_are_the_means_over_draws(strategy, n):
     law = uneven(48, seed=9).characterize(n)
-    risk, error = law.risk(strategy, draws=20_000, seed=11, return_error=True)
+    risk, error = law.risk(strategy, draws=20_000, seed=11)
     assert abs(risk - law.risk(strategy)) < 4.2 * error  # 12 comparisons
-    assert law.risk(strategy, return_error=True) == (law.risk(strategy), 0.0)
 
 
 @pytest.mark.parametrize("strategy", [Magnitude(9), Hessian(9), Magnitude(40)], ids=str)
@@ -322,7 +321,7 @@ def test_exact_counts_differ_from_the_fixed_threshold_by_order_one_over_p():
     gaps = []
     for p in (50, 400):
         law = li_figure_1(5, p).characterize(p * 6 // 10)
-        risk, error = law.risk(Magnitude(p // 10), draws=80 * 4000 // p, seed=0, return_error=True)
+        risk, error = law.risk(Magnitude(p // 10), draws=80 * 4000 // p, seed=0)
         gaps.append(abs(risk - law.risk(Magnitude(p // 10))) / law.gamma)
         gaps.append(error / law.gamma)
     assert gaps[2] < (gaps[0] + 3 * gaps[1]) / 4 + 4 * gaps[3]
@@ -387,7 +386,7 @@ def test_some_coordinates_vary_and_some_do_not():
     law = MinNormLaw(problem, 20, 0.0, None, 1.0, np.array(problem.beta), np.array([0, 0.3, 0, 0.2, 0, 0.1, 0.5, 0.0]))
     draws = law.sample(40_000, 0)
     for strategy in (TwoOfFour(), HardThreshold(0.7), SoftThreshold(0.7), UniformQuantizer(2, 1)):
-        risk, error = law.risk(strategy, draws=40_000, seed=5, return_error=True)
+        risk, error = law.risk(strategy, draws=40_000, seed=5)
         assert abs(risk - law.risk(strategy)) < 4 * error
     for s in range(1, 9):
         t, chances = law.threshold(Magnitude(s)), law.inclusion(Magnitude(s))
@@ -446,7 +445,7 @@ def test_retrained_risk_applies_the_law_to_each_restricted_problem(s, kind):
     supports = support(law.sample(30, 7), Hessian(s), problem=problem)
     small = [problem.restrict(index) for index in supports]
     one_by_one = [one.characterize(n).gamma for one in small]
-    risk, error = law.retrained_risk(Hessian(s), draws=30, seed=7, return_error=True)
+    risk, error = law.retrained_risk(Hessian(s), draws=30, seed=7)
     assert risk == pytest.approx(np.mean(one_by_one), rel=1e-9)
     assert error == pytest.approx(np.std(one_by_one, ddof=1) / np.sqrt(30), rel=1e-7)
     if s < n:
@@ -457,9 +456,9 @@ def test_retrained_risk_applies_the_law_to_each_restricted_problem(s, kind):
 @pytest.mark.parametrize("s", [20, 160])
 def test_retrained_risk_in_the_limit(s):
     law = uneven(200, seed=2).characterize(100)
-    risk, error = law.retrained_risk(Magnitude(s), draws=2000, seed=1, return_error=True)
+    risk, error = law.retrained_risk(Magnitude(s), draws=2000, seed=1)
     assert law.retrained_risk(Magnitude(s)) == pytest.approx(risk, abs=4 * error + 0.01 * risk)
-    oracle, spread = law.retrained_risk(Oracle(s), draws=3, seed=1, return_error=True)
+    oracle, spread = law.retrained_risk(Oracle(s), draws=3, seed=1)
     assert law.retrained_risk(Oracle(s)) == pytest.approx(oracle, rel=1e-12)
     assert spread < 1e-12
 
@@ -476,7 +475,7 @@ def test_perfectly_correlated_features_follow_lemma_1():
     direction, sigma, n, s = np.array([0.5, 1.0, 3.0, 2.0, 0.1]), 0.7, 9, 2
     problem = LinearGaussian(np.outer(direction, direction), [1.0, 0.0, 0.2, 0.0, -1.0], sigma)
     law = problem.characterize(n)
-    retrained, error = law.retrained_risk(Magnitude(s), draws=50, seed=0, return_error=True)
+    retrained, error = law.retrained_risk(Magnitude(s), draws=50, seed=0)
     assert retrained == pytest.approx(sigma**2 + sigma**2 / (n - 2), rel=1e-9)
     assert error < 1e-9
     assert law.gamma == pytest.approx(retrained, rel=1e-9)
@@ -487,7 +486,7 @@ def test_perfectly_correlated_features_follow_lemma_1():
             with pytest.raises(ValueError, match="covariance is singular"):
                 law.risk(strategy, draws=10, seed=1)
             continue
-        risk, error = law.risk(strategy, draws=20_000, seed=1, return_error=True)
+        risk, error = law.risk(strategy, draws=20_000, seed=1)
         assert abs(risk - printed) < 4 * error
 
 

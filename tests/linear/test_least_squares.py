@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import prunekit as pk
-from prunekit.linear import LinearGaussian
+from prunekit.linear import LinearGaussian, least_squares
 from prunekit.linear.least_squares import min_norm, retrain, ridge, width_sweep
 
 
@@ -269,3 +269,20 @@ def test_ridge_of_collinear_features_goes_to_the_minimum_norm_solution(penalty):
     found = ridge(np.c_[A, A], y, penalty)
     np.testing.assert_allclose(found, np.r_[shared, shared], rtol=1e-12)
     np.testing.assert_allclose(found, min_norm(np.c_[A, A], y), rtol=max(penalty, 1e-12))
+
+
+@pytest.mark.parametrize(("n", "p"), [(30, 12), (12, 12), (12, 30), (1, 5), (5, 1)])
+@pytest.mark.parametrize("rank", [None, 3])
+def test_ridge_is_the_same_by_either_factorization(monkeypatch, n, p, rank):
+    rng = np.random.default_rng([n, p])
+    X, y = rng.standard_normal((n, p)), rng.standard_normal(n)
+    if rank:
+        X = X[:, :rank] @ rng.standard_normal((min(rank, p), p))
+    size = np.sum(X**2) / min(n, p)
+    for share in (1e-4, 1e-2, 1.0, 1e6):
+        fast = ridge(X, y, 1.001 * share * size)
+        with monkeypatch.context() as patch:
+            patch.setattr(least_squares, "_augmented", lambda *_: pytest.fail("the fast way"))
+            patch.setattr(least_squares, "_FIRM", np.inf)
+            slow = ridge(X, y, 1.001 * share * size)
+        np.testing.assert_allclose(fast, slow, rtol=1e-9, atol=1e-12 * np.abs(slow).max())

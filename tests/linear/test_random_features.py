@@ -151,8 +151,8 @@ def test_the_equivalent_problem_has_a_law_with_retraining():
     problem = features.equivalent_problem(*setting(60, 10))
     assert isinstance(problem, LinearGaussian)
     law = problem.characterize(40)
-    pruned = law.risk(Magnitude(15), draws=200, seed=0)
-    retrained = law.retrained_risk(Magnitude(15), draws=200, seed=0)
+    pruned = law.risk(Magnitude(15), draws=200, seed=0).value
+    retrained = law.retrained_risk(Magnitude(15), draws=200, seed=0).value
     assert problem.sigma**2 < retrained < pruned  # chang, Section 4: correlated features need retraining
 
 

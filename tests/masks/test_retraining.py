@@ -123,7 +123,7 @@ def test_a_trainer_sees_the_mask_and_one_that_fails_leaves_no_mask_behind():
         train_prune_retrain(model, failing, scores.magnitude, 5)
     assert [attached for _, attached in seen] == [False, True] and seen[0][0] is None and seen[1][0].kept == 5
     assert not parametrize.is_parametrized(model[0])
-    with pytest.raises(ValueError, match=r"scores\['0.weight'\] holds NaN"):
+    with pytest.raises(ValueError, match=r"model has a weight in '0.weight' that is not finite"):
         train_prune_retrain(network(), lambda m, _: m[0].weight.data.fill_(math.nan), scores.magnitude, 5)
     layered = train_prune_retrain(network(), trainer, scores.magnitude, 0.5, scope="layer")
     assert layered.mask.counts() == {"0.weight": 12, "2.weight": 9}

@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from prunekit._disk import locks, owners
+from prunekit._system import locks, owners
 from prunekit.nets import CheckpointError, Config, Diverged, checkpoint, fit, models
 from tests.nets import nursery
 from tests.nets.helpers import equal, state, toy

@@ -54,10 +54,18 @@ def test_the_gradient_is_autograds(hidden, bias, batch, networks, own, seed) -> 
         assert alike(written.slope(each[k], x[k * own], y[k * own]), theirs[k])
         assert torch.allclose(written.scores(each[k], x[k * own]), theirs[k][1], rtol=1e-12, atol=1e-14)
     stacked = {n: torch.stack([w[n] for w in each]) for n in each[0]}
+    rates = torch.rand(networks, generator=g, dtype=torch.float64)
     found = written.slope(stacked, x if own else x[0], y if own else y[0])
     for k in range(networks):
         mine = (found.losses[k], found.scores[k], {n: t[k] for n, t in found.gradients.items()})
         assert alike(mine, theirs[k])
+    for lr in (0.3, rates):
+        below = {n: t.clone() for n, t in stacked.items()}
+        losses, scores = written.descend(below, x if own else x[0], y if own else y[0], lr)
+        for k in range(networks):
+            step = {n: (w[k] - below[n][k]) / (lr if isinstance(lr, float) else lr[k]) for n, w in stacked.items()}
+            assert torch.equal(losses[k], found.losses[k]) and torch.equal(scores[k], found.scores[k])
+            assert all(torch.allclose(step[n], gradient, rtol=1e-8, atol=1e-10) for n, gradient in theirs[k][2].items())
 
 
 def without_it(monkeypatch: pytest.MonkeyPatch) -> None:

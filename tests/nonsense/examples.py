@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -20,9 +22,10 @@ Y = np.random.default_rng(1).standard_normal(5)
 W = np.array([0.5, -2.0, 0.1, 1.5])
 H = X.T @ X / 5
 COUNTS = ("Magnitude", "Hessian", "Oracle", "OptimalBrainSurgeon")
-ENDS = ("inf", "-inf", "array with inf")
-WORDS = ("text",)
+OPEN = "an interval may have no end"
+WORDS = {"it is a text": ("text",)}
 
+ROOT = "an effective radius is infinite where the spectrum has nothing but zeros"
 RECORD = "a record that functions hand out: nothing is computed from what it is given"
 PROTOCOL = "a protocol: it says what an object must have, and is not called"
 
@@ -115,6 +118,15 @@ WIDE = np.random.default_rng(3).standard_cauchy((40, 6))
 POINTS = np.random.default_rng(4).standard_normal((3, 4))
 BASIS = np.eye(4)[:, :2]
 
+
+def _anything() -> Iterator[str]:
+    """Yield the names of what is put in place of a number."""
+    for name, make in WRONG.items():
+        with contextlib.suppress(Exception):
+            make(1)
+            yield name
+
+
 NUMBERS: dict[str, Example] = {
     # linear
     "linear.problem.LinearGaussian": Example(lambda: {"covariance": H.copy(), "beta": W, "sigma": 0.3}),
@@ -166,13 +178,13 @@ NUMBERS: dict[str, Example] = {
             "high": np.full(4, 2.0),
             "about": 0.5,
         },
-        allows={"low": ENDS, "high": ENDS},
+        allows={"low": {OPEN: ("-inf",)}, "high": {OPEN: ("inf", "array with inf")}},
     ),
     "linear.law.MinNormLaw.sample": Example(lambda: {"self": law(), "size": 3, "seed": 0}),
     "linear.law.MinNormLaw.threshold": Example(lambda: {"self": law(), "strategy": strategies.Magnitude(2)}),
     "linear.law.MinNormLaw.inclusion": Example(lambda: {"self": law(), "strategy": strategies.Magnitude(2)}),
     "linear.law.MinNormLaw.risk": Example(
-        lambda: {"self": law(), "strategy": strategies.Magnitude(2), "draws": 20, "seed": 0, "return_error": True}
+        lambda: {"self": law(), "strategy": strategies.Magnitude(2), "draws": 20, "seed": 0}
     ),
     "linear.law.MinNormLaw.retrained_risk": Example(
         lambda: {"self": problem().characterize(6), "strategy": strategies.Magnitude(2), "draws": 20, "seed": 0}
@@ -189,9 +201,23 @@ NUMBERS: dict[str, Example] = {
         lambda: {"coefficients": W, "strategy": strategies.OptimalBrainSurgeon(2), "covariance": H + np.eye(4)},
     ),
     "linear.strategies.check_fit": Example(
-        lambda: {"strategy": strategies.Magnitude(2), "p": 4}, says={"strategy": ("s",), "p": ("coefficients",)}
+        lambda: {"strategy": strategies.Magnitude(2), "p": 4},
+        says={
+            "p": {"it is how many coefficients there are": ("coefficients",)},
+        },
     ),
     "linear.strategies.largest": Example(lambda: {"saliency": X, "s": 2}),
+    "linear.min_max.auxiliary_norm": Example(
+        lambda: {
+            "theta_square": np.ones(3),
+            "overlap": np.array([0.1, -0.5, 0.7]),
+            "h_square": np.array([2.0, 1.0, 3.0]),
+            "g_square": np.array([0.5, 0.2, 1.0]),
+            "noise": 0.1,
+            "offset": np.array([0.1, 0.0, -0.2]),
+        },
+        infinite=True,
+    ),
     # random features
     "linear.random_features.equivalent_problem": Example(lambda: {"R": R3, "beta1": W, "beta2": W[::-1].copy()}),
     "linear.random_features.sample": Example(lambda: {"R": R3, "beta1": W, "beta2": W[::-1].copy(), "n": 4, "seed": 0}),
@@ -206,6 +232,10 @@ NUMBERS: dict[str, Example] = {
     ),
     # statistics, linear.risks
     "statistics.mean_and_error": Example(lambda: {"samples": X}),
+    "statistics.median_and_error": Example(lambda: {"samples": X}),
+    "statistics.log_log_slope": Example(
+        lambda: {"x": np.array([1.0, 2.0, 5.0]), "samples": [np.abs(W) + 1, np.abs(W) + 2, np.abs(W) + 3]}
+    ),
     "statistics.largest_deviation": Example(lambda: {"samples": X, "expected": np.zeros(4)}),
     "statistics.leads": Example(lambda: {"differences": X, "least_error": 0.01}),
     "statistics.deviation_bound": Example(lambda: {"points": 3, "repetitions": 10, "level": 0.05}),
@@ -252,8 +282,8 @@ NUMBERS: dict[str, Example] = {
     "spectrum.Gap": Example(lambda: {"points": np.array([0.0, 0.5, 1.0]), "mass": 0.5, "zeros": (0,)}),
     "spectrum.Gap.hidden": Example(
         lambda: {"self": spectrum.Gap(np.array([0.0, 0.5, 1.0]), 0.5, (0,)), "f": sums},
-        allows={"f": ("answers nan",)},
-        infinite=True,
+        allows={"f": {"what may hide is unknown then, which is infinite": ("answers nan",)}},
+        infinite="what hides in a gap whose end is 0 may be anything",
     ),
     "spectrum.Gap.of": Example(lambda: {"measure": direction(), "reach": 1.0}),
     "spectrum.Spectrum": Example(lambda: {"probes": (direction(), direction())}),
@@ -291,7 +321,7 @@ NUMBERS: dict[str, Example] = {
     "cones.equivalents.cone_dimension": Example(
         lambda: {"spectrum": counted(), "direction": direction(), "epsilon": 0.1}
     ),
-    "cones.equivalents.cone_root": Example(lambda: {"direction": direction(), "epsilon": 0.1}, infinite=True),
+    "cones.equivalents.cone_root": Example(lambda: {"direction": direction(), "epsilon": 0.1}),
     "cones.equivalents.dimension_as_published": Example(
         lambda: {"spectrum": counted(), "epsilon": 0.1, "distance": 1.0}
     ),
@@ -299,7 +329,7 @@ NUMBERS: dict[str, Example] = {
     "cones.equivalents.orthogonal_limit": Example(
         lambda: {"spectrum": counted(), "direction": direction(), "epsilon": 0.1}
     ),
-    "cones.equivalents.orthogonal_root": Example(lambda: {"direction": direction(), "epsilon": 0.1}, infinite=True),
+    "cones.equivalents.orthogonal_root": Example(lambda: {"direction": direction(), "epsilon": 0.1}, infinite=ROOT),
     "cones.kinematic.error_bounds": Example(lambda: {"dimension": 2.0, "k": 1.0, "ambient": 5}),
     "cones.kinematic.smooth_step": Example(lambda: {"dimension": 2.0, "variance": 1.0, "k": 1.0, "ambient": 5}),
     "cones.kinematic.step": Example(lambda: {"dimension": 2.0, "k": 1.0, "ambient": 5}),
@@ -348,8 +378,8 @@ NUMBERS: dict[str, Example] = {
             "max_memory": 1e6,
             "progress": False,
         },
-        allows={"resume": ("text",)},
-        says={"integrand": ("f", "f(nodes)")},
+        allows={"resume": {"a path may be a text": ("text",)}},
+        says={"integrand": {"the spectrum integrates it under the name f": ("f",)}},
     ),
     "curvature.spectra.vector_measure": Example(
         lambda: {"operator": matrix(), "c": W, "steps": 3, "max_memory": 1e6, "progress": False}
@@ -445,14 +475,26 @@ NUMBERS: dict[str, Example] = {
     "stable.distribution.magnitude_quantile": Example(lambda: {"alpha": 1.5, "above": 0.2}),
     "stable.distribution.tail_constant": Example(lambda: {"alpha": 1.5}),
     "stable.distribution.tail_probability": Example(
-        lambda: {"alpha": 1.5, "x": np.array([0.5, 2.0])}, allows={"x": ("inf", "array with inf")}
+        lambda: {"alpha": 1.5, "x": np.array([0.5, 2.0])},
+        allows={"x": {"beyond infinity lies nothing": ("inf", "array with inf")}},
     ),
     "stable.distribution.truncated_moment": Example(lambda: {"alpha": 1.5, "p": 1.0, "bound": 2.0}),
+    "stable.expected.expected_index": Example(
+        lambda: {"characteristic": lambda w: 1 / (1 + w**2), "block": 10},
+    ),
+    "stable.expected.normal_mixture": Example(
+        lambda: {"scales": np.array([1.0, 3.0]), "weights": np.array([0.4, 0.6])}
+    ),
+    "stable.expected.spread_of_inverse": Example(lambda: {"alpha": 1.5, "rows": 1000, "block": 10}),
+    "stable.expected.student": Example(lambda: {"freedom": 3.0}),
+    "stable.regression.critical_step": Example(lambda: {"alpha": 1.5, "batch": 2, "features": 5}),
+    "stable.regression.growth": Example(lambda: {"order": 1.5, "step": 0.3, "batch": 2, "features": 5}),
+    "stable.regression.stationary_index": Example(lambda: {"step": 0.3, "batch": 2, "features": 5}),
     "stable.layers.as_matrix": Example(lambda: {"weight": X}),
     "stable.layers.vectors": Example(lambda: {"weight": X}),
     "stable.limits.dimension_needed": Example(
         lambda: {"alpha": 1.5, "kept": 0.1, "error": 0.5, "p": 2.0, "probability": 0.5},
-        infinite=True,
+        infinite="where no dimension is enough",
     ),
     "stable.limits.limit_column_error": Example(
         lambda: {"alpha": 1.5, "columns": 100.0, "kept": 0.1, "p": 2.0, "quantile": 0.5}
@@ -467,8 +509,8 @@ NUMBERS: dict[str, Example] = {
     "stable.tails.authors_blocks": Example(lambda: {"n": 12}),
     "stable.tails.layer_tail_index": Example(
         lambda: {"matrix": WIDE, "blocks": 4, "shuffles": 2, "center": "median", "clip": 2.0, "seed": 0},
-        allows={"clip": ("None",)},
-        says={"matrix": ("blocks",)},
+        allows={"clip": {"no largest value": ("None",)}},
+        says={"matrix": {"its rows may be fewer than the blocks call for": ("blocks",)}},
     ),
     "stable.tails.tail_index": Example(
         lambda: {"values": WIDE.ravel(), "blocks": 10, "shuffles": 2, "center": "median", "clip": 2.0, "seed": 0}
@@ -489,11 +531,12 @@ NUMBERS: dict[str, Example] = {
         lambda: {"self": recordings.recording(*recordings.available()[0]), "figure": _figure()}
     ),
     "book.recordings.Recording.show_checks": Example(
-        lambda: {"self": recordings.recording(*recordings.available()[0])}
+        lambda: {"self": recordings.recording(*recordings.available()[0])}, allows={"mark": WORDS}
     ),
     "book.scales.pick": Example(
         lambda: {"scale": "smoke", "smoke": 1, "laptop": 2, "paper": 3},
-        allows={name: tuple(WRONG) for name in ("smoke", "laptop", "paper")},  # settings of any kind
+        allows={name: {"a setting may be of any kind": tuple(_anything())} for name in ("smoke", "laptop", "paper")},
+        hands_back="a setting is the reader's own",
     ),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import tempfile
 from pathlib import Path
@@ -19,8 +20,7 @@ from tests.nets.helpers import toy
 from tests.nonsense.examples import POINTS, RECORD, H, W, X
 from tests.nonsense.judge import Example
 
-FOLDER = Path(tempfile.gettempdir()) / "prunekit-nonsense"
-PATH = ("text", "another text")
+PATH = {"a path may be a text": ("text",)}
 CROSS = nn.functional.cross_entropy
 
 
@@ -77,7 +77,7 @@ def landscape() -> limit.Landscape:
 
 @functools.cache
 def probed() -> limit.Landscape:
-    return limit.Landscape.of_operator(W, curvature.Matrix(H), steps=3, probes=2)
+    return limit.Landscape.of_operator(W, curvature.Matrix(H), limit.Lanczos(steps=3, probes=2))
 
 
 @functools.cache
@@ -108,37 +108,58 @@ def integral(spectrum: Any) -> statistics.Estimate:
     return spectrum.integrate(np.abs)
 
 
+def enough(measure: Any) -> bool:
+    return bool(measure.total > 0)
+
+
 NAMES = ["1.weight"]
+SICK = ("network with nan", "network with inf")
+SHAPES = "random masks do not depend on weights, but on their shapes"
+STAY = "weights that stay are left as they are, and the others are 0 whatever they were"
+UNASKED = {
+    "a matrix is known whole, and nobody asks it": ("answers None", "answers text", "answers nan", "answers a function")
+}
 
 NETWORKS: dict[str, Example] = {
     # nets
-    "nets.config.Config": Example(settings, allows={"interpolation": ("inf", "10**400")}),
+    "nets.config.Config": Example(
+        settings,
+        allows={"interpolation": {"no bound on the loss": ("inf",)}},
+        infinite="no bound on the loss: accuracy alone decides",
+    ),
     "nets.data.Dataset": Example(
         lambda: (
             {name: getattr(data(), name) for name in ("name", "train_x", "train_y", "test_x", "test_y", "classes")}
             | {"mean": data().mean.clone(), "std": data().std.clone()}
         ),
-        allows={"name": ("text",)},
+        allows={"name": {"it is a text": ("text",)}},
     ),
     "nets.data.Dataset.normalize": Example(lambda: {"self": data(), "images": data().train_x}),
     "nets.data.Dataset.to": Example(lambda: {"self": data(), "device": "cpu"}),
     "nets.data.load": Example(
         lambda: {"name": "digits", "root": None, "subset": (20, 10), "seed": 0, "download": False},
-        allows={"root": ("text",)},
+        allows={"root": PATH},
     ),
     "nets.training.evaluate": Example(lambda: {"model": model(), "data": data(), "train": True}),
     "nets.training.fit": Example(
         lambda: {"model": model(), "data": data(), "config": config(), "masks": dict(mask()), "progress": False},
-        random=True,  # it says how long it took
         allows={"resume": PATH},
     ),
     "nets.family.fit_many": Example(
         lambda: {"models": [model(), model()], "data": data(), "configs": config(), "masks": None, "progress": False},
-        says={"models": ("model",), "configs": ("config",)},
-        random=True,  # it says how long it took
+        says={
+            "models": {"one of them is at fault": ("model",)},
+            "configs": {"one of them is at fault": ("config",)},
+        },
     ),
-    "nets.models.count": Example(lambda: {"model": model(), "buffers": True}),
-    "nets.models.initialize": Example(lambda: {"model": model(), "seed": 0}),
+    "nets.models.count": Example(
+        lambda: {"model": model(), "buffers": True},
+        allows={"model": {"weights are counted, and none are none": (*SICK, "network of nothing")}},
+    ),
+    "nets.models.initialize": Example(
+        lambda: {"model": model(), "seed": 0},
+        allows={"model": {"all weights are drawn anew, if there are any": (*SICK, "network of nothing")}},
+    ),
     "nets.models.two_layer": Example(lambda: {"inputs": 4, "hidden": 3, "classes": 2, "scale": 1.0, "seed": 0}),
     "nets.models.fcn": Example(lambda: {"inputs": 4, "hidden": (3, 2), "classes": 2, "bias": True, "seed": 0}),
     "nets.models.fc5": Example(lambda: {"inputs": 4, "classes": 2, "seed": 0}, slow=True),
@@ -153,19 +174,28 @@ NETWORKS: dict[str, Example] = {
         for name in ("alexnet", "vgg16_bn", "resnet18", "resnet50")
     },
     # scores, masks
-    "nets.access.prunable": Example(lambda: {"model": model(), "parameters": NAMES}),
+    "nets.access.prunable": Example(
+        lambda: {"model": model(), "parameters": NAMES},
+        allows={"model": {"it finds weights, and computes nothing": SICK}},
+        hands_back="they are the model's own weights",
+    ),
     "masks.scores.magnitude": Example(lambda: {"model": model(), "parameters": NAMES}),
     "masks.scores.hessian": Example(lambda: {"model": model(), "diagonal": diagonal(), "parameters": NAMES}),
-    "masks.scores.random": Example(lambda: {"model": model(), "seed": 0, "parameters": NAMES}),
+    "masks.scores.random": Example(
+        lambda: {"model": model(), "seed": 0, "parameters": NAMES},
+        allows={"model": {"random scores do not depend on weights": SICK}},
+    ),
     "masks.mask.Mask": Example(lambda: {"tensors": dict(mask())}),
     "masks.mask.Mask.from_scores": Example(
         lambda: {"scores": scores.magnitude(model()), "keep": 0.5, "scope": "layer"},
     ),
     **{
-        f"masks.mask.Mask.{name}": Example(lambda: {"self": mask(), "model": model()})
-        for name in ("apply_", "attach", "covered")
+        f"masks.mask.Mask.{name}": Example(
+            lambda: {"self": mask(), "model": model()}, allows={"model": {STAY: SICK}}, hands_back=own
+        )
+        for name, own in (("apply_", ""), ("attach", ""), ("covered", "they are the model's own weights"))
     },
-    "masks.mask.Mask.bake": Example(lambda: {"self": mask(), "model": masked()}),
+    "masks.mask.Mask.bake": Example(lambda: {"self": mask(), "model": masked()}, allows={"model": {STAY: SICK}}),
     "masks.mask.Mask.save": Example(lambda: {"self": mask(), "path": _folder() / "mask.json"}),
     "masks.mask.Mask.load": Example(lambda: {"path": _saved()}),
     "masks.retraining.train_prune_retrain": Example(
@@ -176,19 +206,22 @@ NETWORKS: dict[str, Example] = {
             "keep": 0.5,
             "scope": "global",
             "rewind": "trained",
-            "initialize": None,
+            "initialize": lambda model: None,
             "seed": 0,
         },
         allows={
-            "train": ("answers None", "answers text", "answers nan", "answers a function"),  # nobody reads its answer
-            "initialize": ("a class", "a function", "its own class"),  # they can be called
+            name: {
+                "nobody reads what it answers": ("answers None", "answers text", "answers nan", "answers a function")
+            }
+            for name in ("train", "initialize")
         },
     ),
     "masks.surgery.optimal_brain_surgeon": Example(
         lambda: {"model": model(), "hessian": hessian(), "keep": 0.5, "damping": 0.1},
     ),
     "masks.surgery.Surgery.apply_": Example(
-        lambda: {"self": masks.optimal_brain_surgeon(model(), hessian(), 0.5), "model": model()}
+        lambda: {"self": masks.optimal_brain_surgeon(model(), hessian(), 0.5), "model": model()},
+        allows={"model": {"all weights are replaced": SICK}},
     ),
     # importance
     "curvature.entries.hessian_diagonal": Example(
@@ -264,34 +297,42 @@ NETWORKS: dict[str, Example] = {
     ),
     # limit
     "limit.landscape.Landscape.of_matrix": Example(lambda: {"weights": W, "hessian": H}),
+    "limit.lanczos.Lanczos": Example(
+        lambda: {
+            "steps": 3,
+            "probes": 2,
+            "accuracy": 0.5,
+            "budget": 20,
+            "direction_steps": 3,
+            "seed": 0,
+            "storage": "float32",
+        },
+    ),
     "limit.landscape.Landscape.of_operator": Example(
         lambda: {
             "weights": W,
             "operator": curvature.Matrix(H),
-            "steps": 3,
-            "probes": 2,
-            "direction_steps": 3,
-            "accuracy": 0.5,
-            "budget": 20,
-            "seed": 0,
+            "lanczos": limit.Lanczos(steps=3, probes=2, budget=20, direction_steps=3),
         },
     ),
     "limit.landscape.Landscape.along": Example(
-        lambda: {"self": landscape(), "c": W.copy(), "k": 2},
-        allows={"enough": ("a class", "a function", "its own class")},
-        says={"c": ("coordinates",)},
+        lambda: {"self": landscape(), "c": W.copy(), "k": 2, "enough": enough},
+        allows={"enough": UNASKED},
+        says={"c": {"they are coordinates in the eigenbasis": ("coordinates",)}},
     ),
     "limit.landscape.Landscape.block_of": Example(
-        lambda: {"self": landscape(), "removed": np.array([0, 2])},
-        allows={"of": ("a class", "a function", "its own class")},
+        lambda: {"self": landscape(), "removed": np.array([0, 2]), "of": integral}, allows={"of": UNASKED}
     ),
     "limit.landscape.Landscape.block": Example(
-        lambda: {"self": landscape(), "k": 2}, allows={"of": ("a class", "a function", "its own class")}
+        lambda: {"self": landscape(), "k": 2, "of": integral}, allows={"of": UNASKED}
     ),
     "limit.landscape.Landscape.direction": Example(
-        lambda: {"self": landscape(), "k": 2}, allows={"enough": ("a class", "a function", "its own class")}
+        lambda: {"self": landscape(), "k": 2, "enough": enough}, allows={"enough": UNASKED}
     ),
     "limit.landscape.Landscape.distance": Example(lambda: {"self": landscape(), "k": 2}),
+    "limit.landscape.Landscape.refine": Example(
+        lambda: {"self": landscape(), "of": integral}, allows={"of": ("a class", "a function", "its own class")}
+    ),
     "limit.landscape.Landscape.good": Example(lambda: {"self": landscape(), "found": statistics.Estimate(0.5, 0.1)}),
     "limit.landscape.Landscape.probed": Example(lambda: {"self": probed(), "steps": 3, "seed": 0}),
     "limit.landscape.Landscape.read": Example(lambda: {"self": landscape(), "of": integral}),
@@ -318,10 +359,20 @@ NETWORKS: dict[str, Example] = {
             "program_steps": 20,
             "seed": 0,
         },
-        says={"curvature_data": ("data",)},
+        says={"curvature_data": {"it is data in another place": ("data",)}},
         slow=True,
     ),
     "limit.measured.PruningCurve.share_where_lost": Example(lambda: {"self": curve(), "lost": 0.5, "chance": 0.3}),
+    "limit.measured.PruningCurve.limit": Example(
+        lambda: {
+            "self": curve(),
+            "rule": "training loss",
+            "drop": 0.01,
+            "epsilon": 0.05,
+            "repetitions": 20,
+            "seed": 0,
+        },
+    ),
     "limit.measured.gain_at_limit": Example(lambda: {"curve": curve(), "seed": 0}),
     "limit.measured.halves": Example(lambda: {"data": data(), "seed": 0}),
     "limit.measured.measured_limit": Example(
@@ -346,16 +397,14 @@ NETWORKS: dict[str, Example] = {
             "data": data(),
             "loss": CROSS,
             "dense": False,
-            "steps": 3,
-            "probes": 2,
-            "accuracy": 0.5,
-            "budget": 20,
-            "direction_steps": 3,
-            "seed": 0,
+            "lanczos": limit.Lanczos(steps=3, probes=2, budget=20, direction_steps=3),
             "parameters": NAMES,
         },
     ),
-    "limit.networks.program_zero_share": Example(lambda: {"model": model(), "landscape": network()}),
+    "limit.networks.program_zero_share": Example(
+        lambda: {"model": model(), "landscape": network()},
+        allows={"model": {"it is asked for convolutions alone": (*SICK, "network of nothing")}},
+    ),
     "limit.networks.pruning_limit": Example(
         lambda: {
             "model": model(),
@@ -365,10 +414,7 @@ NETWORKS: dict[str, Example] = {
             "method": "published",
             "negative": "absolute",
             "dense": False,
-            "steps": 3,
-            "probes": 2,
-            "accuracy": 0.5,
-            "budget": 20,
+            "lanczos": limit.Lanczos(steps=3, probes=2, budget=20, direction_steps=3),
             "seed": 0,
             "resolution": 0.1,
             "zero_share": 0.1,
@@ -408,8 +454,8 @@ NETWORKS: dict[str, Example] = {
     "limit.tasks.l1_path": Example(lambda: {"config": config(), "images": 100}),
     "limit.tolerance.Tolerance": Example(
         lambda: {"value": 0.1, "rule": "a rule", "loss": 0.5},
-        allows={"rule": ("text",)},
-        says={"value": ("epsilon",)},
+        allows={"rule": {"it is a text": ("text",)}},
+        says={"value": {"a tolerance is called epsilon wherever it is given": ("epsilon",)}},
     ),
     "limit.tolerance.minibatch_tolerance": Example(
         lambda: {"model": model(), "data": pair(), "loss": CROSS, "batch_size": 4, "shuffles": 2, "seed": 0}
@@ -425,18 +471,22 @@ NETWORKS: dict[str, Example] = {
     ),
     # algorithms
     "algorithms.at_random.random_mask": Example(
-        lambda: {"model": model(), "keep": 0.5, "seed": 0, "parameters": NAMES}
+        lambda: {"model": model(), "keep": 0.5, "seed": 0, "parameters": NAMES}, allows={"model": {SHAPES: SICK}}
     ),
     "algorithms.at_random.smart_ratio_counts": Example(
-        lambda: {"model": model(), "keep": 0.5, "last": 0.3, "steep": False}
+        lambda: {"model": model(), "keep": 0.5, "last": 0.3, "steep": False}, allows={"model": {SHAPES: SICK}}
     ),
     "algorithms.at_random.smart_ratio_mask": Example(
-        lambda: {"model": model(), "keep": 0.5, "seed": 0, "last": 0.3, "steep": False}
+        lambda: {"model": model(), "keep": 0.5, "seed": 0, "last": 0.3, "steep": False},
+        allows={"model": {SHAPES: SICK}},
     ),
     "algorithms.at_random.train_masked": Example(
         lambda: {"model": model(), "data": data(), "config": config(), "mask": mask(), "name": "masked"},
-        random=True,  # it says how long it took
-        allows={"name": ("text",), "resume": PATH},
+        allows={
+            "name": {"it is a text": ("text",)},
+            "resume": PATH,
+            "model": {"the mask removes that weight, which is 0 then": SICK},
+        },
     ),
     "algorithms.contest.run_algorithm": Example(
         lambda: {
@@ -461,7 +511,6 @@ NETWORKS: dict[str, Example] = {
             "signed_constant": True,
             "parameters": NAMES,
         },
-        random=True,  # it says how long it took
         allows={"resume": PATH},
     ),
     "algorithms.lottery.iterative_magnitude_pruning": Example(
@@ -474,7 +523,6 @@ NETWORKS: dict[str, Example] = {
             "rewind": 1,
             "parameters": NAMES,
         },
-        random=True,  # it says how long it took
         allows={"resume": PATH},
     ),
     "algorithms.one_shot.global_one_shot": Example(
@@ -486,12 +534,12 @@ NETWORKS: dict[str, Example] = {
             "fine_tune": config(),
             "parameters": NAMES,
         },
-        random=True,  # it says how long it took
         allows={"resume": PATH},
     ),
     "algorithms.schedules.cut": Example(lambda: {"scores": scores.magnitude(model()), "keep": 20, "within": mask()}),
     "algorithms.schedules.kept_by_round": Example(
-        lambda: {"total": 100, "keep": 0.5, "rounds": 3}, says={"total": ("keep",)}
+        lambda: {"total": 100, "keep": 0.5, "rounds": 3},
+        says={"total": {"of few weights a share may keep none": ("keep",)}},
     ),
     "algorithms.thresholds.cut_thresholds": Example(
         lambda: {
@@ -501,21 +549,22 @@ NETWORKS: dict[str, Example] = {
             "shares": [0.5],
             "negative": "absolute",
             "dense": False,
-            "steps": 3,
-            "probes": 2,
+            "lanczos": limit.Lanczos(steps=3, probes=2),
             "batch_size": 4,
             "shuffles": 1,
             "seed": 0,
         },
-        allows={"steps": ("None",)},  # as many as the integral needs
         slow=True,
     ),
 }
 
 
+@functools.cache
 def _folder() -> Path:
-    FOLDER.mkdir(exist_ok=True)
-    return FOLDER
+    """Return a folder of this process alone, which goes with it."""
+    found = tempfile.TemporaryDirectory(prefix="prunekit-nonsense-")
+    atexit.register(found.cleanup)
+    return Path(found.name)
 
 
 def _saved() -> Path:

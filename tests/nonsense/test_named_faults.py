@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 from unittest import mock
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
-from prunekit import _checks, linear, sensing, stable, statistics
-from prunekit.linear import strategies
+from prunekit import _checks, limit, linear, sensing, stable, statistics
+from prunekit.book import recordings
+from prunekit.curvature import Matrix
+from prunekit.curvature.entries import hessian_diagonal, hessian_matrix
+from prunekit.importance import natural
+from prunekit.linear import risks, strategies
+from prunekit.masks import Mask, optimal_brain_surgeon, sweeps
+from prunekit.masks.scores import magnitude
+from prunekit.nets import Config, evaluate, fit_many
+from prunekit.nets.models import vgg11
 from prunekit.stable.bound import StableWeights
+from tests.nets.helpers import toy
 from tests.nonsense.values import Thing
+
+CROSS = nn.functional.cross_entropy
 
 RNG = np.random.default_rng(5)
 
@@ -176,3 +190,105 @@ def test_more_draws_than_anybody_waits_for_are_refused():
         linear.LinearGaussian(np.ones(4), np.ones(4), 0.1).characterize(2).risk(
             strategies.Magnitude(2), draws=10**12, seed=0
         )
+
+
+def network(dtype: torch.dtype = torch.float32) -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(16, 4), nn.ReLU(), nn.Linear(4, 3)).to(dtype)
+
+
+def test_shares_from_a_generator_are_those_of_a_list():
+    listed = [0.25, 0.5]
+    wanted = list(sweeps.pruned_weights(network(), listed, "layer"))
+    found = list(sweeps.pruned_weights(network(), (share for share in listed), "layer"))
+    assert len(found) == 2
+    for a, b in zip(found, wanted, strict=True):
+        assert all(torch.equal(a[name], b[name]) for name in b)
+
+
+@pytest.mark.parametrize("spoil", [lambda x: x.to("meta"), lambda x: x.to_sparse()], ids=["meta", "sparse"])
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("entries", lambda spoil: Matrix(spoil(torch.eye(3)))),
+        ("v", lambda spoil: Matrix(torch.eye(3)).product(spoil(torch.ones(3)))),
+        ("train_x", lambda spoil: replace(toy(), train_x=spoil(toy().train_x))),
+        ("images", lambda spoil: toy().normalize(spoil(toy().train_x))),
+        ("tensors", lambda spoil: Mask({"w": spoil(torch.ones(2) > 0)})),
+        ("scores", lambda spoil: Mask.from_scores({"w": spoil(torch.ones(2))}, 1)),
+        ("hessian", lambda spoil: optimal_brain_surgeon(network(), spoil(torch.eye(76)), 0.5)),
+        ("data", lambda spoil: hessian_diagonal(network(), CROSS, (spoil(torch.ones(2, 16)), torch.tensor([0, 1])))),
+    ],
+)
+def test_tensors_whose_numbers_cannot_be_looked_at_are_refused(name, call, spoil):
+    call(lambda x: x)
+    with pytest.raises(TypeError, match=rf"^{name}\b.*(without numbers|to_dense)"):
+        call(spoil)
+
+
+def test_networks_without_numbers_are_refused():
+    with pytest.raises(ValueError, match=r"model has '1.weight' on the device meta"):
+        magnitude(network().to("meta"))
+
+
+@pytest.mark.parametrize("entry", [math.nan, math.inf])
+def test_magnitudes_of_a_network_that_diverged_are_refused(entry):
+    model = network()
+    model[1].weight.data[0, 0] = entry
+    with pytest.raises(ValueError, match=r"model has a weight in '1.weight' that is not finite"):
+        magnitude(model)
+
+
+def test_a_network_of_another_type_than_its_data_is_refused_by_name():
+    for dtype in (torch.float64, torch.float16):
+        with pytest.raises(ValueError, match="model fails on images"):
+            evaluate(network(dtype), toy())
+    pair = (toy().train_x.float(), toy().train_y)
+    with pytest.raises(ValueError, match=r"model fails on data, torch.float32 of shape"):
+        hessian_diagonal(network(torch.float64), CROSS, pair)
+
+
+@pytest.mark.parametrize("cut", [lambda x, y: (x[:-1], y), lambda x, y: (x, y[:-1])], ids=["inputs", "labels"])
+def test_data_of_unlike_lengths_are_refused_by_name(cut):
+    pair = cut(toy().train_x.float(), toy().train_y)
+    for call in (hessian_diagonal, hessian_matrix, natural):
+        with pytest.raises(ValueError, match=r"loss fails on labels of shape .* give data and a model that go"):
+            call(network(), CROSS, pair)
+
+
+@pytest.mark.parametrize("shape", [None, 3, math.nan, {"a": 1}, np.ones((2, 2, 2)), (3, 30, 30), (3, 32)])
+def test_the_shape_of_images_is_refused_by_name(shape):
+    with pytest.raises((TypeError, ValueError), match="shape"):
+        vgg11(shape)
+
+
+def test_many_networks_are_a_sequence():
+    with pytest.raises(TypeError, match=r"models is a generator: give a torch.nn.Module, or a sequence of them"):
+        fit_many((network() for _ in range(2)), toy(), Config(epochs=1))
+
+
+def test_no_bound_is_infinite_and_not_merely_large():
+    assert Config(epochs=1, interpolation=math.inf).interpolation == math.inf
+    with pytest.raises(ValueError, match="interpolation is an integer of 1329 bits, beyond the range"):
+        Config(epochs=1, interpolation=10**400)
+
+
+def test_what_is_said_of_a_recorded_run_is_a_text():
+    held = recordings.recording(*recordings.available()[0])
+    with pytest.raises(TypeError, match="mark is nan"):
+        held.show_checks(mark=math.nan)
+
+
+def test_seeds_of_repetitions_are_made_one_by_one_and_are_those_made_at_once():
+    problem = linear.LinearGaussian(np.ones(4), np.ones(4), 0.5)
+    measured = risks.measured_risks(problem, 6, 2, [2], {}, repetitions=3, seed=7)["dense"]
+    for row, child in zip(measured, np.random.SeedSequence(7).spawn(3), strict=True):
+        X, y = problem.sample(6, child)
+        fit = np.linalg.lstsq(X[:, :2], y, rcond=None)[0]
+        assert row == pytest.approx([0.25 + np.sum((np.append(fit, [0, 0]) - 1) ** 2)], rel=1e-9)
+
+
+def test_unsigned_sizes_of_batches_are_counts():
+    pair = (toy().train_x.float(), toy().train_y)
+    found = limit.minibatch_tolerance(network(), pair, CROSS, batch_size=np.uint64(5))
+    assert found == limit.minibatch_tolerance(network(), pair, CROSS, batch_size=5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import sparse
 from torch import Tensor
 
 
@@ -46,6 +48,14 @@ class Thing:
 
     def __repr__(self) -> str:
         return "Thing()"
+
+
+class Number(float):
+    """A float by another name."""
+
+
+class Word(str):
+    """A text by another name."""
 
 
 def _is_number(value: Any) -> bool:
@@ -102,6 +112,32 @@ def _call(answer: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def _times(answer: Any, factor: float) -> Any:
     """Return an answer spoilt by a factor, or the factor itself."""
     return answer * factor if isinstance(answer, float | np.ndarray | Tensor) else float(factor)
+
+
+def _network(value: Any, spoil: Callable[[torch.nn.Module], Any]) -> torch.nn.Module:
+    """Return a network whose copy is spoilt."""
+    if not isinstance(value, torch.nn.Module):
+        raise NoFit
+    found = copy.deepcopy(value)
+    spoil(found)
+    return found
+
+
+def _weight(entry: float) -> Callable[[torch.nn.Module], Any]:
+    """Return what puts an entry among a network's weights."""
+
+    def put(network: torch.nn.Module) -> None:
+        with torch.no_grad():
+            next(network.parameters()).view(-1)[0] = entry
+
+    return put
+
+
+def _member(value: Any, place: int, spoil: Callable[[Tensor], Tensor]) -> Any:
+    """Return a pair of tensors one of which is spoilt."""
+    if not isinstance(value, tuple) or len(value) != 2 or not all(isinstance(x, Tensor) for x in value):
+        raise NoFit
+    return tuple(spoil(x) if k == place else x for k, x in enumerate(value))
 
 
 def _first(value: Any, spoil: Callable[[Any], Any]) -> Any:
@@ -182,6 +218,24 @@ def _fractions(value: Any) -> np.ndarray:
     return np.vectorize(Fraction, otypes=[object])(_floats(value))
 
 
+def _shape(value: Any) -> tuple[int, ...]:
+    return tuple(value.shape) if isinstance(value, Tensor) else _array(value).shape
+
+
+def _items(value: Any) -> list[Any]:
+    """Return what is in a sequence or a vector."""
+    if isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim == 1):
+        return list(value)
+    raise NoFit
+
+
+def _integers(value: Any) -> np.ndarray:
+    found = _array(value)
+    if found.dtype.kind not in "iu" or found.size == 0 or found.min() < 0 or found.max() > 127:
+        raise NoFit
+    return found
+
+
 def _name(value: Any) -> str:
     if isinstance(value, str):
         return value
@@ -218,6 +272,10 @@ WRONG = {
     "structured": _structured,
     "masked": _masked,
     "dates": lambda v: _array(v).astype("datetime64[s]"),
+    "times": lambda v: _array(v).astype("timedelta64[s]"),
+    "sparse matrix": lambda v: sparse.csr_array(_floats(v)) if np.ndim(v) == 2 else _raise(),
+    "tensor without numbers": lambda v: torch.empty(_shape(v), device="meta"),
+    "complex tensor for an array": lambda v: torch.from_numpy(_floats(v) + 1j),
     "answers None": _call(lambda _: None),
     "answers text": _call(lambda _: "text"),
     "answers nan": _call(lambda y: _times(y, np.nan)),
@@ -226,6 +284,16 @@ WRONG = {
     "mapping of text": lambda v: _first(v, lambda _: "text"),
     "mapping of nan": lambda v: _first(v, lambda x: _put_tensor(x, np.nan)),
     "mapping by number": lambda v: _renamed(v, 3),
+    "network without numbers": lambda v: _network(v, lambda m: m.to("meta")),
+    "network with nan": lambda v: _network(v, _weight(np.nan)),
+    "network with inf": lambda v: _network(v, _weight(np.inf)),
+    "network of nothing": lambda v: torch.nn.Identity() if isinstance(v, torch.nn.Module) else _raise(),
+    "pair with nan": lambda v: _member(v, 0, lambda x: _put_tensor(x, np.nan)),
+    "pair without inputs": lambda v: _member(v, 0, lambda x: x[:0]),
+    "pair of fewer inputs": lambda v: _member(v, 0, lambda x: x[:-1]),
+    "pair of fewer labels": lambda v: _member(v, 1, lambda x: x[:-1]),
+    "pair without numbers": lambda v: _member(v, 0, lambda x: x.to("meta")),
+    "pair of texts": lambda v: _member(v, 0, lambda _: "text"),
     "sequence with None": lambda v: _entry(v, None),
     "sequence with text": lambda v: _entry(v, "text") if not isinstance(v[0], str) else _raise(),
     "sequence with object": lambda v: _entry(v, object()) if not isinstance(v[0], Tensor) else _raise(),
@@ -253,6 +321,21 @@ OTHER = {
     "tensor for an array": lambda v: torch.from_numpy(_floats(v)),
     "tensor with a gradient": lambda v: _tensor(v).requires_grad_() if v.is_floating_point() else _raise(),
     "tensor of one": lambda v: torch.tensor(_as_float(v), dtype=torch.float64),
+    "sparse tensor": lambda v: _tensor(v).to_sparse() if v.ndim else _raise(),
+    "tensor with a gradient for an array": lambda v: torch.from_numpy(_floats(v)).requires_grad_(),
+    "turned strides": lambda v: np.flip(np.flip(_array(v)).copy()) if isinstance(v, np.ndarray) else _raise(),
+    "gaps in memory": lambda v: np.repeat(_floats(v), 2, axis=-1)[..., ::2],
+    "generator": lambda v: (x for x in _items(v)),
+    "tuple": lambda v: tuple(_items(v)) if not isinstance(v, tuple) else _raise(),
+    "numpy bool": lambda v: np.bool_(v) if isinstance(v, bool) else _raise(),
+    "numpy int8": lambda v: np.int8(_as_int(v)),
+    "numpy uint64": lambda v: np.uint64(_as_int(v)),
+    "numpy float32": lambda v: np.float32(_as_float(v)),
+    "int as a float": lambda v: float(_as_int(v)),
+    "ints of 8 bits": lambda v: _integers(v).astype(np.int8),
+    "unsigned ints": lambda v: _integers(v).astype(np.uint64),
+    "a subclass of float": lambda v: Number(_as_float(v)),
+    "a subclass of str": lambda v: Word(_name(v)),
     "pure path": lambda v: str(v) if isinstance(v, Path) else _raise(),
 }
 ODD = {
@@ -261,6 +344,7 @@ ODD = {
     "1": lambda _: 1,
     "-0.5": lambda _: -0.5,
     "0.0": lambda _: 0.0,
+    "-0.0": lambda _: -0.0,
     "1e-320": lambda _: 1e-320,
     "1e308": lambda _: 1e308,
     "-1e308": lambda _: -1e308,
@@ -282,6 +366,7 @@ ODD = {
     "array at 1e-200": lambda v: _scaled(v, 1e-200),
     "array at 1e-320": lambda v: _scaled(v, 1e-320),
     "array of zeros": lambda v: np.zeros_like(_array(v)),
+    "array of -0": lambda v: -np.zeros_like(_floats(v)),
     "array of -1": lambda v: np.full_like(_array(v), -1) if _array(v).dtype.kind != "u" else _raise(),
     "array of 10**18": lambda v: np.full(_array(v).shape, 10**18),
     "one number 1e308": lambda v: _put(v, 1e308),
@@ -299,6 +384,9 @@ ODD = {
     "tensor at 1e308": lambda v: _tensor(v).double() * 1e308,
     "empty tensor": lambda v: _tensor(v)[:0],
     "tensor transposed": lambda v: _tensor(v).mT if v.ndim > 1 else _raise(),
+    "tensor in half precision": lambda v: _tensor(v).half() if v.is_floating_point() else _raise(),
+    "tensor in double precision": lambda v: _tensor(v).double() if v.is_floating_point() else _raise(),
+    "tensor of bools": lambda v: _tensor(v) > 0,
     "tensor of ints": lambda v: _tensor(v).long(),
     "tensor of 3": lambda _: torch.arange(3.0),
     "answers inf": _call(lambda y: _times(y, np.inf)),
@@ -307,6 +395,10 @@ ODD = {
     "mapping of 3": lambda v: _first(v, lambda _: torch.arange(3.0)),
     "sequence with -1": lambda v: _entry(v, -1),
     "sequence with 10**12": lambda v: _entry(v, 10**12),
+    "network in half precision": lambda v: _network(v, lambda m: m.half()),
+    "network in double precision": lambda v: _network(v, lambda m: m.double()),
+    "network at 1e38": lambda v: _network(v, _weight(1e38)),
+    "network without gradients": lambda v: _network(v, lambda m: m.requires_grad_(False)),
     "twice as long": lambda v: v * 2 if isinstance(v, list | tuple) and v else _raise(),
     "another text": lambda v: _name(v) + "?",
 }

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from prunekit._disk import owners
+from prunekit._system import owners
 from prunekit.book import paths
 from prunekit.book.runs import keys
 from prunekit.book.runs.batch import lost

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from prunekit._disk import files
+from prunekit._system import files
 from prunekit.book import claims
 from prunekit.book.runs.engines import ATTEMPTS, EngineLost, WorkerDied
 from prunekit.book.runs.execution import Job, describe, execute

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from prunekit._disk import files
+from prunekit._system import files
 
 
 class ChangedFile(ValueError):

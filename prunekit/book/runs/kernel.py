@@ -24,7 +24,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
-from prunekit._disk import owners
+from prunekit._system import owners
 
 SINGLE_THREADED = {
     name: "1"

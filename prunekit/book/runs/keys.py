@@ -20,7 +20,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from prunekit._disk import files
+from prunekit._system import files
 from prunekit.book import paths
 from prunekit.book.runs import cells, tags
 from prunekit.book.runs.notebooks import Notebook, Parameters, Refused

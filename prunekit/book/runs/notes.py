@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from prunekit._disk import files, owners
+from prunekit._system import files, owners
 from prunekit.book.runs.execution import Job
 from prunekit.book.runs.notebooks import Refused
 from prunekit.book.runs.progress import duration, standing
@@ -42,7 +42,8 @@ class Note:
     force
         Whether runs are executed although they are there, so that one finished earlier does not count.
     host
-        The machine on which the batch was begun, as `prunekit._disk.owners.host` names it; empty where it is not known.
+        The machine on which the batch was begun, as `prunekit._system.owners.host` names it; empty where it is not
+        known.
     """
 
     path: Path

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from prunekit._disk import files, locks
+from prunekit._system import files, locks
 from prunekit.book import claims, paths
 from prunekit.book.recordings import RECORDS, RUN, SUMS, sums
 from prunekit.book.runs.notebooks import Refused

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from prunekit._disk import files
+from prunekit._system import files
 
 NOTEBOOK, RECORD, TRACEBACK = "notebook.ipynb", "run.json", "traceback.txt"
 _FIELDS: dict[str, type | tuple[type, ...]] = {

@@ -13,7 +13,8 @@ all its files with its seal (`prunekit.book.runs.seal`), and one that is damaged
 
 None of this needs a lock. Locks only keep two processes from executing one key at the same time; where they are
 missing, or other machines do not see them, that costs time and no result. A partial directory is removed when its
-process is dead: on this host for certain, on another after `prunekit._disk.owners.SILENT` seconds without a heartbeat.
+process is dead: on this host for certain, on another after `prunekit._system.owners.SILENT` seconds without a
+heartbeat.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prunekit._disk import files, locks, owners
+from prunekit._system import files, locks, owners
 from prunekit.book.runs import seal
 from prunekit.book.runs.seal import NOTEBOOK, TRACEBACK, DamagedRun
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import click
 
-from prunekit._disk import files
-from prunekit._disk.locks import locked
+from prunekit._system import files
+from prunekit._system.locks import locked
 from prunekit.book import paths
 from prunekit.book.runs.batch import Progress
 from prunekit.book.runs.execution import Job

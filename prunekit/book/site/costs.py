@@ -23,7 +23,7 @@ from typing import Any
 
 import click
 
-from prunekit._disk import files
+from prunekit._system import files
 from prunekit.book import paths
 from prunekit.book.runs.execution import device
 from prunekit.book.scales import SCALES

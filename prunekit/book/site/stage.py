@@ -16,7 +16,7 @@ from typing import Any
 from prunekit.book import claims, paths
 from prunekit.book.runs import tags
 from prunekit.book.runs.store import Run
-from prunekit.book.site import cards, error_bars, generated
+from prunekit.book.site import architecture, cards, error_bars, generated
 from prunekit.book.site.evidence import Evidence, Page
 from prunekit.book.site.words import without_paths
 
@@ -43,8 +43,9 @@ def stage(evidence: Evidence, folder: Path, *, whole: bool = True) -> None:
         _write(folder / "downloads" / f"{page.name.replace('/', '-')}.ipynb", page.notebook.node)
     (folder / "book" / "scorecard.md").write_text(generated.scorecard(evidence), encoding="utf-8")
     (folder / "book" / "errata.md").write_text(generated.errata(evidence), encoding="utf-8")
-    bars = folder / "book" / "error-bars.md"
-    bars.write_text(error_bars.kept_page(bars.read_text(encoding="utf-8"), paths.BUILD / "error-bars.md"), "utf-8")
+    for name, kept_page in {"error-bars.md": error_bars.kept_page, "architecture.md": architecture.kept_page}.items():
+        file = folder / "book" / name
+        file.write_text(kept_page(file.read_text(encoding="utf-8"), paths.BUILD / name), encoding="utf-8")
 
 
 def _write(path: Path, node: Any) -> None:

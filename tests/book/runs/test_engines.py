@@ -226,7 +226,7 @@ def test_cleaning_removes_the_note_of_a_batch_whose_scheduler_is_gone(
     jobs: list, monkeypatch: pytest.MonkeyPatch, scheduler: str, host: str, answers: bool | None, removed: bool
 ) -> None:
     cluster = pytest.importorskip("prunekit.book.runs.cluster")
-    monkeypatch.setattr("prunekit._disk.owners.host", lambda: "here")
+    monkeypatch.setattr("prunekit._system.owners.host", lambda: "here")
     ((folder, name),) = notes.write(jobs, lambda j: j.name, scheduler).items()
     (folder / name).write_text((folder / name).read_text().replace('"host": "here"', f'"host": "{host}"'))
     monkeypatch.setattr(cluster, "answers", lambda address: answers)

@@ -23,7 +23,7 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
-from prunekit._disk import owners
+from prunekit._system import owners
 from prunekit.book import paths
 from prunekit.book.runs import batch, client, execution, failures
 from prunekit.book.runs.execution import Job, execute

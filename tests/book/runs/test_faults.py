@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from prunekit._disk import files
+from prunekit._system import files
 from prunekit.book import paths
 from prunekit.book.runs import batch, engines, seal
 from prunekit.book.runs.execution import Job, describe

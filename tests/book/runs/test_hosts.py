@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from prunekit._disk import locks
+from prunekit._system import locks
 from prunekit.book.runs.store import Run, Store, load, remove
 from tests.book.runs.helpers import begin, counting_notebook, ends
 from tests.book.runs.test_store import RECORD

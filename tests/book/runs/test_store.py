@@ -14,7 +14,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from prunekit._disk import files, locks, owners
+from prunekit._system import files, locks, owners
 from prunekit.book.runs import seal, store
 from prunekit.book.runs.seal import DamagedRun
 from prunekit.book.runs.store import Damaged, Run, Store, load, remove

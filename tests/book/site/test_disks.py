@@ -134,7 +134,7 @@ def test_a_site_that_a_kill_took_away_is_put_back_by_the_next_build(
     """The process is gone between the two renames; the next build begins with the old site in its place."""
     (tmp_path / "new").mkdir()
     script = (
-        "import os, pathlib, sys; from prunekit._disk import files; rename = pathlib.Path.rename\n"
+        "import os, pathlib, sys; from prunekit._system import files; rename = pathlib.Path.rename\n"
         "def dying(self, target): rename(self, target); os._exit(9)\n"
         "pathlib.Path.rename = dying; files.swap(*map(pathlib.Path, sys.argv[1:]))"
     )

@@ -1,7 +1,7 @@
 """Files and folders that appear whole or not at all, and are on the disk before their names are.
 
 Whatever is written is first a draft beside its place, synced, and renamed. A draft is removed when writing fails;
-one that a kill left is removed by the next writer of the same name (see `prunekit._disk.owners` for when). A folder
+one that a kill left is removed by the next writer of the same name (see `prunekit._system.owners` for when). A folder
 takes the place of another by two renames; where a kill came between them, `recover` puts the old one back.
 """
 
@@ -17,7 +17,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from prunekit._disk import owners
+from prunekit._system import owners
 
 _MANY = 100  # files from which one call for the whole system is quicker than one for each
 _ATTEMPTS = 5

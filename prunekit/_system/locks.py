@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from prunekit._disk import owners
+from prunekit._system import owners
 
 try:
     import fcntl
