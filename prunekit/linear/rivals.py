@@ -18,7 +18,7 @@ from prunekit import _checks
 from prunekit._checks import Floats
 from prunekit.linear.least_squares import retrain, width_sweep
 from prunekit.linear.problem import LinearGaussian
-from prunekit.linear.risks import predicted_risks
+from prunekit.linear.risks import predicted_risks, sequence
 from prunekit.linear.strategies import Hessian, Oracle, prune
 
 KINDS = ("dense, k < s", "dense, k = s", "dense, k > s", "pruned", "retrained")
@@ -113,7 +113,7 @@ class Contest:
         repetitions = _checks.draws("repetitions", repetitions, self.n * self.problem.p)
         problem, n, rival = self.problem, self.n, self.best()
         lead, rise = [], []
-        for child in _checks.sequence(seed).spawn(repetitions):
+        for child in sequence(seed).spawn(repetitions):
             first, fresh = child.spawn(2)
             X, y = problem.sample(n, first)
             squares = np.mean(X**2, axis=0)
