@@ -110,7 +110,7 @@ def _ranks_of_eight() -> Made:
     return _ranks(8)
 
 
-@case("statistics.log_log_slope", "20 lognormal repetitions at each of 5 x, of unlike spread", known="chosen", seeds=1000,
+@case("statistics.log_log_slope", "20 lognormal draws at each of 5 x, of unlike spread", known="chosen", seeds=1000,
       quick=100)  # fmt: skip
 def _slope() -> Made:
     x = 2.0 ** np.arange(5)

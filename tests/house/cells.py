@@ -38,7 +38,6 @@ UNFINISHED = (
     "overparameterization/compressors",
     "overparameterization/random-features",
     "overparameterization/resnet-width",
-    "overparameterization/when-large-wins",
     "pruning-limit/algorithms",
     "pruning-limit/ellipsoid-cone",
     "pruning-limit/hessian-spectra",

@@ -32,7 +32,6 @@ PAGES = {
     "overparameterization/compressors": "cell figure hidden",
     "overparameterization/random-features": "length cell figure hidden",
     "overparameterization/resnet-width": "cell figure hidden",
-    "overparameterization/when-large-wins": "cell figure hidden",
     "pruning-limit/algorithms": "length cell figure hidden",
     "pruning-limit/ellipsoid-cone": "length cell hidden",
     "pruning-limit/hessian-spectra": "length cell figure hidden",
