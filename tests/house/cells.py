@@ -35,7 +35,6 @@ UNFINISHED = (
     "hessian-bias/initialization",
     "hessian-bias/larger-hessian-wins",
     "matrix-sensing/pruning",
-    "matrix-sensing/regulariser",
     "overparameterization/compressors",
     "overparameterization/law",
     "overparameterization/random-features",
