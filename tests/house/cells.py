@@ -34,7 +34,6 @@ UNFINISHED = (
     "hessian-bias/initialization",
     "hessian-bias/larger-hessian-wins",
     "matrix-sensing/pruning",
-    "matrix-sensing/regulariser",
     "overparameterization/compressors",
     "overparameterization/random-features",
     "overparameterization/resnet-width",
