@@ -212,6 +212,12 @@ def mean_and_error(samples: ArrayLike) -> tuple[Floats, Floats]:
     ------
     ValueError
         If there are fewer than two repetitions or a value is not finite.
+
+    Examples
+    --------
+    >>> mean, error = mean_and_error([1.0, 2.0, 3.0])
+    >>> float(mean), round(float(error), 3)  # 1/√3
+    (2.0, 0.577)
     """
     return _mean_and_error("samples", samples)
 
@@ -273,6 +279,11 @@ def largest_deviation(samples: ArrayLike, expected: ArrayLike) -> float:
     ------
     ValueError
         As `mean_and_error`, or if a point that differs from `expected` does not vary at all.
+
+    Examples
+    --------
+    >>> round(largest_deviation([1.0, 2.0, 3.0], 1.0), 3)  # (2 - 1)√3
+    1.732
     """
     mean, error = _mean_and_error("samples", samples)
     wanted = _checks.numbers("expected", expected)
@@ -313,6 +324,11 @@ def leads(differences: ArrayLike, *, least_error: float = 0.0) -> Floats:
     ------
     ValueError
         As `mean_and_error`, or if differences that are not 0 do not vary at all and `least_error` is 0.
+
+    Examples
+    --------
+    >>> round(float(leads([1.0, 2.0, 3.0])), 3)  # 2√3
+    3.464
     """
     mean, error = _mean_and_error("differences", differences)
     error = np.maximum(error, _checks.scalar("least_error", least_error))
@@ -380,6 +396,12 @@ def rank_correlation(
     ------
     ValueError
         If an argument is out of its range, or x or y is constant.
+
+    Examples
+    --------
+    >>> correlation, low, high = rank_correlation(range(20), [i**2 for i in range(20)], seed=0)
+    >>> correlation
+    1.0
     """
     a, b = _samples("x", x), _samples("y", y)
     level, resamples = _checks.probability("level", level), _checks.draws("resamples", resamples, a.size, 100)

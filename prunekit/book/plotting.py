@@ -100,6 +100,17 @@ def show(
     ------
     ValueError
         If columns differ in length, hold NaN, or a text is empty.
+
+    Examples
+    --------
+    >>> def draw(palette):
+    ...     from matplotlib.figure import Figure
+    ...
+    ...     figure = Figure()
+    ...     figure.subplots().plot([1, 2], [1.0, 0.5], color=palette.series[0])
+    ...     return figure
+    >>> show(draw, {"width": [1, 2], "risk": [1.0, 0.5]}, name="risk", alt="A line falls.", caption="Wider is better.")
+    [risk] Wider is better.
     """
     if isinstance(draw, Drawing):
         drawing = draw
@@ -124,6 +135,11 @@ def glance(*sentences: str) -> None:
     ------
     ValueError
         If there are none, more than three, or one is empty or does not end as a sentence does.
+
+    Examples
+    --------
+    >>> glance(f"Twice the width has {1 - 0.5:.0%} of the risk.")
+    Twice the width has 50% of the risk.
     """
     if not 1 <= len(sentences) <= 3:
         raise ValueError(f"sentences are {len(sentences)}: give one to three")

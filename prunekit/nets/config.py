@@ -75,6 +75,12 @@ class Config:
     ------
     ValueError, TypeError
         For a value out of its range, or of the wrong kind.
+
+    Examples
+    --------
+    >>> config = Config(epochs=10, lr=0.1, momentum=0.9)
+    >>> config.optimizer, config.batch_size
+    ('sgd', 100)
     """
 
     epochs: int
