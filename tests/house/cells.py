@@ -30,12 +30,6 @@ WIDTH = 88  # characters of a line that a page shows without scrolling
 UNFINISHED = (
     "heavy-tails/generalization-bound",
     "heavy-tails/networks",
-<<<<<<< HEAD
-    "heavy-tails/tail-index",
-=======
-    "hessian-bias/covariance-bias",
-    "hessian-bias/gaussian-min-max",
->>>>>>> pages3
     "hessian-bias/initialization",
     "hessian-bias/larger-hessian-wins",
     "matrix-sensing/pruning",

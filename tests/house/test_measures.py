@@ -24,12 +24,6 @@ CIRCLES_OF_FILES = (("at_worker", "batch", "cluster", "engines", "notes"),)
 PAGES = {
     "heavy-tails/generalization-bound": "length cell figure hidden",
     "heavy-tails/networks": "length cell figure hidden",
-<<<<<<< HEAD
-    "heavy-tails/tail-index": "length cell hidden",
-=======
-    "hessian-bias/covariance-bias": "length cell figure hidden",
-    "hessian-bias/gaussian-min-max": "cell figure hidden",
->>>>>>> pages3
     "hessian-bias/initialization": "length cell figure hidden",
     "hessian-bias/larger-hessian-wins": "length cell figure hidden",
     "matrix-sensing/pruning": "length cell figure hidden",

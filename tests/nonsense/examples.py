@@ -217,7 +217,7 @@ NUMBERS: dict[str, Example] = {
     # statistics, linear.risks
     "statistics.mean_and_error": Example(lambda: {"samples": X}),
     "statistics.median_and_error": Example(lambda: {"samples": X}),
-    "statistics.log_log_slope": Example(
+    "stable.rates.log_log_slope": Example(
         lambda: {"x": np.array([1.0, 2.0, 5.0]), "samples": [np.abs(W) + 1, np.abs(W) + 2, np.abs(W) + 3]}
     ),
     "statistics.largest_deviation": Example(lambda: {"samples": X, "expected": np.zeros(4)}),
