@@ -233,7 +233,7 @@ NUMBERS: dict[str, Example] = {
     # statistics, linear.risks
     "statistics.deviations.mean_and_error": Example(lambda: {"samples": X}),
     "statistics.deviations.median_and_error": Example(lambda: {"samples": X}),
-    "statistics.deviations.log_log_slope": Example(
+    "stable.rates.log_log_slope": Example(
         lambda: {"x": np.array([1.0, 2.0, 5.0]), "samples": [np.abs(W) + 1, np.abs(W) + 2, np.abs(W) + 3]}
     ),
     "statistics.deviations.largest_deviation": Example(lambda: {"samples": X, "expected": np.zeros(4)}),
