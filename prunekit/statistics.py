@@ -8,7 +8,7 @@ ratios is held against the quantile that so many Student-t variables exceed with
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -220,6 +220,49 @@ def mean_and_error(samples: ArrayLike) -> tuple[Floats, Floats]:
     (2.0, 0.577)
     """
     return _mean_and_error("samples", samples)
+
+
+def median_and_error(samples: ArrayLike) -> tuple[Floats, Floats]:
+    """Return the median of repetitions, and half the width of its 68% interval by ranks.
+
+    Parameters
+    ----------
+    samples : (repetitions, …) array
+        Independent repetitions along the first axis, at least 4.
+    """
+    ranked = np.sort(_samples("samples", samples), axis=0)
+    if (n := len(ranked)) < 4:
+        raise ValueError(f"samples has {n} repetitions: give at least 4 for an interval of the median")
+    low, high = (round(n / 2 + sign * math.sqrt(n) / 2 - 0.5) for sign in (-1, 1))
+    return np.median(ranked, axis=0), (ranked[high] - ranked[low]) / 2
+
+
+def log_log_slope(x: ArrayLike, samples: Sequence[ArrayLike]) -> Estimate:
+    """Return the slope of log samples against log x.
+
+    Every repetition counts alike: weights by the spread at each x would lean to where that happened to be small.
+
+    Parameters
+    ----------
+    x : (m,) array
+        Above 0, at least two different values.
+    samples : sequence of m arrays
+        Independent repetitions at each x, above 0.
+
+    Raises
+    ------
+    ValueError
+        If a number is not above 0, all x are one, or there are fewer than two repetitions.
+    """
+    held = [_checks.vector("samples", each) for each in _checks.listed("samples", samples, "arrays of repetitions")]
+    at = _checks.vector("x", x, len(held), like="samples")
+    if min(at.min(), *(each.min() for each in held)) <= 0 or at.min() == at.max():
+        raise ValueError("x or samples cannot be drawn by logarithms: give numbers above 0, at two values of x or more")
+    mean, error = np.transpose([_mean_and_error("samples", np.log(each)) for each in held])
+    weight = np.array([len(each) for each in held])
+    t = np.log(at) - np.average(np.log(at), weights=weight)
+    pull = weight * t / np.sum(weight * t**2)
+    return Estimate(float(pull @ mean), float(np.sqrt(pull**2 @ error**2)))
 
 
 def largest_deviation(samples: ArrayLike, expected: ArrayLike) -> float:

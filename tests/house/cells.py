@@ -31,25 +31,24 @@ UNFINISHED = (
     "heavy-tails/compressibility",
     "heavy-tails/generalization-bound",
     "heavy-tails/networks",
+<<<<<<< HEAD
     "heavy-tails/tail-index",
+=======
     "hessian-bias/covariance-bias",
     "hessian-bias/gaussian-min-max",
+>>>>>>> pages3
     "hessian-bias/initialization",
     "hessian-bias/larger-hessian-wins",
     "matrix-sensing/pruning",
     "matrix-sensing/regulariser",
     "overparameterization/compressors",
-    "overparameterization/law",
     "overparameterization/random-features",
     "overparameterization/resnet-width",
-    "overparameterization/retraining",
-    "overparameterization/ridge",
     "overparameterization/when-large-wins",
     "pruning-limit/algorithms",
     "pruning-limit/ellipsoid-cone",
     "pruning-limit/hessian-spectra",
     "pruning-limit/how-sparse",
-    "pruning-limit/phase-transitions",
 )
 
 

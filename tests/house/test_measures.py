@@ -25,9 +25,12 @@ PAGES = {
     "heavy-tails/compressibility": "length cell figure hidden",
     "heavy-tails/generalization-bound": "length cell figure hidden",
     "heavy-tails/networks": "length cell figure hidden",
+<<<<<<< HEAD
     "heavy-tails/tail-index": "length cell hidden",
+=======
     "hessian-bias/covariance-bias": "length cell figure hidden",
     "hessian-bias/gaussian-min-max": "cell figure hidden",
+>>>>>>> pages3
     "hessian-bias/initialization": "length cell figure hidden",
     "hessian-bias/larger-hessian-wins": "length cell figure hidden",
     "matrix-sensing/pruning": "length cell figure hidden",
@@ -43,7 +46,6 @@ PAGES = {
     "pruning-limit/ellipsoid-cone": "length cell hidden",
     "pruning-limit/hessian-spectra": "length cell figure hidden",
     "pruning-limit/how-sparse": "length cell figure hidden",
-    "pruning-limit/phase-transitions": "cell figure hidden",
 }
 MOST_MODULES = 6
 

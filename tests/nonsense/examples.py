@@ -12,6 +12,8 @@ import numpy as np
 from prunekit import cones, curvature, linear, sensing, spectrum, statistics
 from prunekit.book import recordings
 from prunekit.linear import strategies
+from prunekit.linear.asymptotic import AsymptoticLaw
+from prunekit.linear.penalties import Penalties
 from tests.nonsense.judge import Example
 from tests.nonsense.values import WRONG
 
@@ -36,6 +38,20 @@ def problem() -> linear.LinearGaussian:
 @functools.cache
 def law() -> linear.MinNormLaw:
     return problem().characterize(2)
+
+
+@functools.cache
+def pairs() -> AsymptoticLaw:
+    return AsymptoticLaw(np.array([2.0, 0.5]), np.array([1.0, -1.0]), 2.0, 0.3)
+
+
+@functools.cache
+def straight() -> linear.LinearGaussian:
+    return linear.LinearGaussian(np.array([2.0, 1.0, 0.5, 0.25]), W, 0.3)
+
+
+def penalties() -> Penalties:
+    return Penalties(straight(), 2, np.array([0.1, 1.0, 10.0]))
 
 
 @functools.cache
@@ -114,6 +130,30 @@ NUMBERS: dict[str, Example] = {
     "linear.least_squares.width_sweep": Example(lambda: {"X": X, "y": Y, "widths": np.array([1, 4])}),
     # linear.law
     "linear.law.characterize": Example(lambda: {"problem": problem(), "n": 2, "ridge": 0.5}),
+    "linear.asymptotic.AsymptoticLaw": Example(
+        lambda: {"variances": np.array([2.0, 0.5]), "coefficients": np.array([1.0, -1.0]), "kappa": 2.0, "sigma": 0.3},
+    ),
+    "linear.asymptotic.AsymptoticLaw.draw": Example(lambda: {"self": pairs(), "p": 5, "seed": 0}),
+    "linear.asymptotic.AsymptoticLaw.draw_fit": Example(lambda: {"self": pairs(), "p": 6, "seed": 0}),
+    "linear.asymptotic.AsymptoticLaw.energy_distance": Example(lambda: {"self": pairs(), "rows": X[:, :3].copy()}),
+    "linear.asymptotic.AsymptoticLaw.moment_gaps": Example(lambda: {"self": pairs(), "rows": X[:, :3].copy()}),
+    "linear.asymptotic.AsymptoticLaw.pruned_risk": Example(lambda: {"self": pairs(), "share": 0.5}),
+    "linear.penalties.Penalties": Example(lambda: {"problem": straight(), "n": 2, "grid": np.array([0.1, 1.0, 10.0])}),
+    "linear.penalties.Penalties.law": Example(lambda: {"self": penalties(), "penalty": 0.5}),
+    "linear.penalties.Penalties.risk": Example(
+        lambda: {"self": penalties(), "penalty": 0.5, "strategy": strategies.Magnitude(2)}
+    ),
+    "linear.penalties.Penalties.best": Example(lambda: {"self": penalties(), "strategy": strategies.Magnitude(2)}),
+    "linear.penalties.Penalties.loss": Example(lambda: {"self": penalties(), "strategy": strategies.Magnitude(2)}),
+    "linear.penalties.Penalties.measure": Example(
+        lambda: {
+            "self": penalties(),
+            "wanted": [(0.5, None), (1.0, strategies.Magnitude(2))],
+            "repetitions": 2,
+            "seed": 0,
+        }
+    ),
+    "linear.penalties.reweighted": Example(lambda: {"problem": straight(), "power": 0.5}),
     "linear.truncated.interval_moments": Example(
         lambda: {
             "mean": W,
@@ -151,6 +191,17 @@ NUMBERS: dict[str, Example] = {
         },
     ),
     "linear.strategies.largest": Example(lambda: {"saliency": X, "s": 2}),
+    "linear.min_max.auxiliary_norm": Example(
+        lambda: {
+            "theta_square": np.ones(3),
+            "overlap": np.array([0.1, -0.5, 0.7]),
+            "h_square": np.array([2.0, 1.0, 3.0]),
+            "g_square": np.array([0.5, 0.2, 1.0]),
+            "noise": 0.1,
+            "offset": np.array([0.1, 0.0, -0.2]),
+        },
+        infinite=True,
+    ),
     # random features
     "linear.random_features.equivalent_problem": Example(lambda: {"R": R3, "beta1": W, "beta2": W[::-1].copy()}),
     "linear.random_features.sample": Example(lambda: {"R": R3, "beta1": W, "beta2": W[::-1].copy(), "n": 4, "seed": 0}),
@@ -165,6 +216,10 @@ NUMBERS: dict[str, Example] = {
     ),
     # statistics, linear.risks
     "statistics.mean_and_error": Example(lambda: {"samples": X}),
+    "statistics.median_and_error": Example(lambda: {"samples": X}),
+    "statistics.log_log_slope": Example(
+        lambda: {"x": np.array([1.0, 2.0, 5.0]), "samples": [np.abs(W) + 1, np.abs(W) + 2, np.abs(W) + 3]}
+    ),
     "statistics.largest_deviation": Example(lambda: {"samples": X, "expected": np.zeros(4)}),
     "statistics.leads": Example(lambda: {"differences": X, "least_error": 0.01}),
     "statistics.deviation_bound": Example(lambda: {"points": 3, "repetitions": 10, "level": 0.05}),
@@ -408,6 +463,17 @@ NUMBERS: dict[str, Example] = {
         allows={"x": {"beyond infinity lies nothing": ("inf", "array with inf")}},
     ),
     "stable.distribution.truncated_moment": Example(lambda: {"alpha": 1.5, "p": 1.0, "bound": 2.0}),
+    "stable.expected.expected_index": Example(
+        lambda: {"characteristic": lambda w: 1 / (1 + w**2), "block": 10},
+    ),
+    "stable.expected.normal_mixture": Example(
+        lambda: {"scales": np.array([1.0, 3.0]), "weights": np.array([0.4, 0.6])}
+    ),
+    "stable.expected.spread_of_inverse": Example(lambda: {"alpha": 1.5, "rows": 1000, "block": 10}),
+    "stable.expected.student": Example(lambda: {"freedom": 3.0}),
+    "stable.regression.critical_step": Example(lambda: {"alpha": 1.5, "batch": 2, "features": 5}),
+    "stable.regression.growth": Example(lambda: {"order": 1.5, "step": 0.3, "batch": 2, "features": 5}),
+    "stable.regression.stationary_index": Example(lambda: {"step": 0.3, "batch": 2, "features": 5}),
     "stable.layers.as_matrix": Example(lambda: {"weight": X}),
     "stable.layers.vectors": Example(lambda: {"weight": X}),
     "stable.limits.dimension_needed": Example(
