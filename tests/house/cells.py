@@ -31,12 +31,6 @@ UNFINISHED = (
     "heavy-tails/compressibility",
     "heavy-tails/generalization-bound",
     "heavy-tails/networks",
-<<<<<<< HEAD
-    "heavy-tails/tail-index",
-=======
-    "hessian-bias/covariance-bias",
-    "hessian-bias/gaussian-min-max",
->>>>>>> pages3
     "hessian-bias/initialization",
     "hessian-bias/larger-hessian-wins",
     "matrix-sensing/pruning",
