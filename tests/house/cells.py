@@ -35,7 +35,6 @@ UNFINISHED = (
     "hessian-bias/larger-hessian-wins",
     "matrix-sensing/pruning",
     "matrix-sensing/regulariser",
-    "overparameterization/compressors",
     "overparameterization/random-features",
     "overparameterization/resnet-width",
     "pruning-limit/algorithms",
