@@ -57,7 +57,7 @@ def dense_risks(problem: LinearGaussian, n: int) -> Floats:
     energy = problem.variances * problem.beta**2
     k = np.arange(1, min(n - 1, problem.p + 1))
     noise = problem.sigma**2 + energy.sum() - np.cumsum(energy)[k - 1]
-    return _checks.finite("the risk", noise * (1 + k / (n - k - 1)))
+    return _checks.finite("the risk", noise * (1 + k / (n - k - 1)), "the covariance or beta of the problem")
 
 
 @dataclass(frozen=True, eq=False)
