@@ -33,7 +33,6 @@ UNFINISHED = (
     "hessian-bias/initialization",
     "hessian-bias/larger-hessian-wins",
     "matrix-sensing/pruning",
-    "overparameterization/compressors",
     "overparameterization/random-features",
     "overparameterization/resnet-width",
     "pruning-limit/algorithms",

@@ -27,7 +27,6 @@ PAGES = {
     "hessian-bias/initialization": "length cell figure hidden",
     "hessian-bias/larger-hessian-wins": "length cell figure hidden",
     "matrix-sensing/pruning": "length cell figure hidden",
-    "overparameterization/compressors": "cell figure hidden",
     "overparameterization/random-features": "length cell figure hidden",
     "overparameterization/resnet-width": "cell figure hidden",
     "pruning-limit/algorithms": "length cell figure hidden",
