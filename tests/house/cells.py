@@ -33,7 +33,6 @@ UNFINISHED = (
     "heavy-tails/networks",
     "heavy-tails/tail-index",
     "hessian-bias/initialization",
-    "hessian-bias/larger-hessian-wins",
     "matrix-sensing/pruning",
     "overparameterization/compressors",
     "overparameterization/law",

@@ -27,7 +27,6 @@ PAGES = {
     "heavy-tails/networks": "length cell figure hidden",
     "heavy-tails/tail-index": "length cell hidden",
     "hessian-bias/initialization": "length cell figure hidden",
-    "hessian-bias/larger-hessian-wins": "length cell figure hidden",
     "matrix-sensing/pruning": "length cell figure hidden",
     "overparameterization/compressors": "cell figure hidden",
     "overparameterization/law": "length cell figure hidden",
