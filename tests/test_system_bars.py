@@ -74,9 +74,7 @@ LONG = {
     "tail_index": lambda: stable.tail_index(np.random.default_rng(0).standard_cauchy(100), shuffles=3, seed=0),
     "stable.sample": lambda: stable.sample(1.5, 10, seed=0),
     "minibatch_tolerance": lambda: limit.minibatch_tolerance(net(), pair(), CROSS, batch_size=4, shuffles=3),
-    "measured_limit": lambda: limit.measured_limit(
-        None, None, curve=pruning_curve(net(), toy(n=12), [0.5, 1.0]), repetitions=10
-    ),
+    "PruningCurve.limit": lambda: pruning_curve(net(), toy(n=12), [0.5, 1.0]).limit(repetitions=10),
     "hessian_diagonal": lambda: entries.hessian_diagonal(net(), CROSS, pair(), method="hutchinson", probes=5),
     "hessian_matrix": lambda: entries.hessian_matrix(net(), CROSS, pair(), parameters=["1.bias"]),
     "pruned_share": lambda: authors.pruned_share(
@@ -84,7 +82,9 @@ LONG = {
     ),
     "row_norms": lambda: curvature.row_norms(curvature.Matrix(H), [0, 1]),
     "spectrum": lambda: curvature.spectrum(curvature.Matrix(H), steps=2, probes=2),
-    "Landscape.of_operator": lambda: limit.Landscape.of_operator(np.ones(3), curvature.Matrix(H), probes=2).spectrum,
+    "Landscape.of_operator": lambda: (
+        limit.Landscape.of_operator(np.ones(3), curvature.Matrix(H), limit.Lanczos(probes=2)).spectrum
+    ),
     "gradient_descent": lambda: sensing.gradient_descent(penalized(), np.ones((3, 1)), step=1e-3, steps=9),
     "approximate_minimum": lambda: sensing.approximate_minimum(penalized(), np.ones((3, 1))),
 }
