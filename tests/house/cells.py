@@ -31,7 +31,6 @@ UNFINISHED = (
     "heavy-tails/generalization-bound",
     "heavy-tails/networks",
     "hessian-bias/initialization",
-    "hessian-bias/larger-hessian-wins",
     "matrix-sensing/pruning",
     "overparameterization/random-features",
     "overparameterization/resnet-width",
