@@ -39,6 +39,7 @@ from prunekit.linear.strategies import (
 from prunekit.linear.truncated import outside
 from prunekit.statistics import Estimate
 
+_REMEDY = "the covariance or beta of the problem"
 _CHUNK = 4_000_000  # numbers held at once while sampling
 
 
@@ -233,7 +234,7 @@ class MinNormLaw:
             return self.gamma
         if draws is not None:
             return self._sampled("risk", strategy, draws, seed, self._pruned_risks)
-        return float(_checks.finite("risk", self._closed_risk(self._separable(strategy))))
+        return float(_checks.finite("risk", self._closed_risk(self._separable(strategy)), _REMEDY))
 
     @overload
     def retrained_risk(self, strategy: Strategy) -> float: ...
@@ -274,7 +275,7 @@ class MinNormLaw:
         if draws is not None:
             return self._sampled("retrained_risk", strategy, draws, seed, self._retrained_risks)
         kept = self.inclusion(self._separable(strategy))
-        return float(_checks.finite("retrained_risk", float(retrained(self.problem, kept, self.n))))
+        return float(_checks.finite("retrained_risk", float(retrained(self.problem, kept, self.n)), _REMEDY))
 
     def _separable(self, strategy: Strategy) -> Strategy:
         """Return a strategy for which marginals suffice, or refuse."""
@@ -298,7 +299,7 @@ class MinNormLaw:
             for size in _chunks(draws, self.problem.p):
                 parts.append(measure(self._draw(size, rng), strategy))
                 bar.update(size)
-        return statistics.mean(_checks.finite(name, np.concatenate(parts)))
+        return statistics.mean(_checks.finite(name, np.concatenate(parts), _REMEDY))
 
     def _pruned_risks(self, coefficients: Floats, strategy: Strategy) -> Floats:
         """Return the risk of each pruned row, (m,)."""

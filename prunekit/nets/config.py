@@ -148,8 +148,9 @@ class Config:
                 raise ValueError(f"{name} is {getattr(self, name)}: give numbers from 0 to below 1")
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(f"momentum is {self.momentum}, but optimizer is {self.optimizer!r}: its momentum is betas")
-        if self.interpolation is not None:
-            self._set("interpolation", _checks.bound("interpolation", self.interpolation))
+        unbounded = isinstance(self.interpolation, float) and self.interpolation == math.inf
+        if self.interpolation is not None and not unbounded:
+            self._set("interpolation", _checks.scalar("interpolation", self.interpolation, positive=True))
 
     def _judge_schedule(self) -> None:
         """Judge the schedule's own numbers."""

@@ -215,22 +215,26 @@ NUMBERS: dict[str, Example] = {
         },
     ),
     # statistics, linear.risks
-    "statistics.mean_and_error": Example(lambda: {"samples": X}),
-    "statistics.median_and_error": Example(lambda: {"samples": X}),
-    "stable.rates.log_log_slope": Example(
+    "statistics.deviations.mean_and_error": Example(lambda: {"samples": X}),
+    "statistics.deviations.median_and_error": Example(lambda: {"samples": X}),
+    "statistics.deviations.log_log_slope": Example(
         lambda: {"x": np.array([1.0, 2.0, 5.0]), "samples": [np.abs(W) + 1, np.abs(W) + 2, np.abs(W) + 3]}
     ),
-    "statistics.largest_deviation": Example(lambda: {"samples": X, "expected": np.zeros(4)}),
-    "statistics.leads": Example(lambda: {"differences": X, "least_error": 0.01}),
-    "statistics.deviation_bound": Example(lambda: {"points": 3, "repetitions": 10, "level": 0.05}),
-    "statistics.binomial_interval": Example(lambda: {"hits": 3, "trials": 10, "level": 0.05}),
-    "statistics.rank_correlation": Example(lambda: {"x": Y, "y": Y**2 + Y, "seed": 0, "level": 0.1, "resamples": 100}),
-    "statistics.chance_of_two": Example(lambda: {"draws": 4}),
-    "statistics.student": Example(lambda: {"freedom": 3.5}),
-    "statistics.mean": Example(lambda: {"draws": Y}),
-    "statistics.few": Example(lambda: {"draws": Y}),
-    "statistics.Estimate.linear": Example(lambda: {"self": statistics.Estimate(1.0, 0.1), "slope": 2.0, "offset": 1.0}),
-    "statistics.ProbedEstimate.linear": Example(
+    "statistics.deviations.largest_deviation": Example(lambda: {"samples": X, "expected": np.zeros(4)}),
+    "statistics.deviations.leads": Example(lambda: {"differences": X, "least_error": 0.01}),
+    "statistics.deviations.deviation_bound": Example(lambda: {"points": 3, "repetitions": 10, "level": 0.05}),
+    "statistics.deviations.binomial_interval": Example(lambda: {"hits": 3, "trials": 10, "level": 0.05}),
+    "statistics.deviations.rank_correlation": Example(
+        lambda: {"x": Y, "y": Y**2 + Y, "seed": 0, "level": 0.1, "resamples": 100}
+    ),
+    "statistics.estimates.chance_of_two": Example(lambda: {"draws": 4}),
+    "statistics.estimates.student": Example(lambda: {"freedom": 3.5}),
+    "statistics.estimates.mean": Example(lambda: {"draws": Y}),
+    "statistics.estimates.few": Example(lambda: {"draws": Y}),
+    "statistics.estimates.Estimate.linear": Example(
+        lambda: {"self": statistics.Estimate(1.0, 0.1), "slope": 2.0, "offset": 1.0}
+    ),
+    "statistics.estimates.ProbedEstimate.linear": Example(
         lambda: {"self": statistics.ProbedEstimate(1.0, 0.1, 0.1), "slope": 2.0, "offset": 1.0}
     ),
     "linear.risks.predicted_risks": Example(
@@ -541,8 +545,8 @@ EXEMPT = {
     "curvature.operator.Operator.product": PROTOCOL,
     "limit.authors.ZeroRows": RECORD,
     "curvature.zeros.ZeroMass": RECORD,
-    "statistics.Estimate": RECORD,
-    "statistics.ProbedEstimate": RECORD,
+    "statistics.estimates.Estimate": RECORD,
+    "statistics.estimates.ProbedEstimate": RECORD,
     "book.plotting.Palette": RECORD,
     "linear.strategies.TwoOfFour": "takes no argument",
     "linear.random_features.MomentEstimate": RECORD,
