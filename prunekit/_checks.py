@@ -413,14 +413,6 @@ def generator(seed: Any) -> np.random.Generator:
     return np.random.default_rng(int(seed))
 
 
-def sequence(seed: Any) -> np.random.SeedSequence:
-    """Return the seed sequence of an integer or several, each at least 0."""
-    parts = listed("seed", seed, "integers") if isinstance(seed, list | tuple | np.ndarray) else [seed]
-    if not parts or any(isinstance(x, bool) or not isinstance(x, int | np.integer) or x < 0 for x in parts):
-        raise TypeError(f"seed is {shown(seed)}: give an integer of at least 0, or a sequence of them")
-    return np.random.SeedSequence(seed)
-
-
 def finite(name: str, value: T, rescale: str) -> T:
     """Return a result, or raise FloatingPointError rather than let NaN or infinity out; it says what to rescale."""
     if not np.all(np.isfinite(value)):  # type: ignore[call-overload]

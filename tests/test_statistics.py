@@ -11,7 +11,6 @@ from prunekit.statistics import (
     deviation_bound,
     largest_deviation,
     leads,
-    log_log_slope,
     mean_and_error,
     median_and_error,
     rank_correlation,
@@ -39,19 +38,6 @@ def test_the_median_has_an_interval_that_holds_it_two_times_in_three():
     assert abs(np.mean(inside) - 0.68) < 0.05
     with pytest.raises(ValueError, match="3 repetitions: give at least 4"):
         median_and_error([1.0, 2.0, 3.0])
-
-
-def test_the_slope_is_that_of_a_regression_on_all_logarithms():
-    rng = np.random.default_rng(2)
-    x = [10.0, 100.0, 3000.0]
-    draws = [np.exp(rng.normal(-0.5 * np.log(at), 0.3, many)) for at, many in zip(x, (20, 50, 9), strict=True)]
-    slope = log_log_slope(x, draws)
-    every = stats.linregress(np.repeat(np.log(x), [20, 50, 9]), np.log(np.concatenate(draws)))
-    assert slope.value == pytest.approx(every.slope, rel=1e-12)
-    assert slope.error == pytest.approx(every.stderr, rel=0.3)
-    for wrong in ([10.0, 10.0, 10.0], [-1.0, 2.0, 3.0]):
-        with pytest.raises(ValueError, match="give numbers above 0, at two values of x or more"):
-            log_log_slope(wrong, draws)
 
 
 def test_the_largest_deviation_is_the_largest_t_statistic():

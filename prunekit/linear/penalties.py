@@ -18,6 +18,7 @@ from prunekit import _checks
 from prunekit._checks import Floats
 from prunekit.linear.law import MinNormLaw
 from prunekit.linear.problem import LinearGaussian
+from prunekit.linear.risks import sequence
 from prunekit.linear.strategies import Strategy, prune
 
 
@@ -131,7 +132,7 @@ class Penalties:
         pairs = [(_checks.scalar("a penalty of wanted", x), rule) for x, rule in _pairs(wanted)]
         repetitions = _checks.draws("repetitions", repetitions, self.n * self.problem.p)
         rows = []
-        for child in _checks.sequence(seed).spawn(repetitions):
+        for child in sequence(seed).spawn(repetitions):
             X, y = self.problem.sample(self.n, child)
             squares = np.mean(X**2, axis=0)
             U, d, Vt = np.linalg.svd(X, full_matrices=False)  # serves all penalties

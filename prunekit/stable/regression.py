@@ -47,8 +47,8 @@ def growth(order: float, step: float, batch: int, features: int) -> float:
 
     Examples
     --------
-    >>> round(growth(2.0, 0.1, 2, 5) - (1 - 2 * 0.1 + 0.1**2 * (1 + 6 / 2)), 12)
-    0.0
+    >>> round(growth(2.0, 0.1, 2, 5), 12)  # 1 - 2η + η² (1 + (features + 1) / b)
+    0.84
     """
     order, step = _upto("order", order, _LARGEST_ORDER), _upto("step", step, 100.0)
     return _growth(order, step, *_sizes(batch, features))

@@ -8,7 +8,6 @@ exceed with the stated probability (Bonferroni).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,7 +15,6 @@ from numpy.typing import ArrayLike
 from prunekit import _checks
 from prunekit._checks import Floats, Integers, Seed
 from prunekit._system import bars
-from prunekit.statistics.estimates import Estimate
 
 _AT_ONCE = 2**22  # entries that are ranked at once
 
@@ -81,34 +79,6 @@ def median_and_error(samples: ArrayLike) -> tuple[Floats, Floats]:
         raise ValueError(f"samples has {n} repetitions: give at least 4 for an interval of the median")
     low, high = (round(n / 2 + sign * math.sqrt(n) / 2 - 0.5) for sign in (-1, 1))
     return np.median(ranked, axis=0), (ranked[high] - ranked[low]) / 2
-
-
-def log_log_slope(x: ArrayLike, samples: Sequence[ArrayLike]) -> Estimate:
-    """Return the slope of log samples against log x.
-
-    Every repetition counts alike: weights by the spread at each x would lean to where that happened to be small.
-
-    Parameters
-    ----------
-    x : (m,) array
-        Above 0, at least two different values.
-    samples : sequence of m arrays
-        Independent repetitions at each x, above 0.
-
-    Raises
-    ------
-    ValueError
-        If a number is not above 0, all x are one, or there are fewer than two repetitions.
-    """
-    held = [_checks.vector("samples", each) for each in _checks.listed("samples", samples, "arrays of repetitions")]
-    at = _checks.vector("x", x, len(held), like="samples")
-    if min(at.min(), *(each.min() for each in held)) <= 0 or at.min() == at.max():
-        raise ValueError("x or samples cannot be drawn by logarithms: give numbers above 0, at two values of x or more")
-    mean, error = np.transpose([_mean_and_error("samples", np.log(each)) for each in held])
-    weight = np.array([len(each) for each in held])
-    t = np.log(at) - np.average(np.log(at), weights=weight)
-    pull = weight * t / np.sum(weight * t**2)
-    return Estimate(float(pull @ mean), float(np.sqrt(pull**2 @ error**2)))
 
 
 def largest_deviation(samples: ArrayLike, expected: ArrayLike) -> float:

@@ -13,7 +13,8 @@ from prunekit.linear.law import MinNormLaw
 from prunekit.linear.random_features import equivalent_problem, equivalent_problem_by_moments
 from prunekit.linear.risks import measured_risks
 from prunekit.linear.strategies import HardThreshold
-from prunekit.statistics import binomial_interval, chance_of_two, log_log_slope, mean_and_error, rank_correlation
+from prunekit.stable.rates import log_log_slope
+from prunekit.statistics import binomial_interval, chance_of_two, mean_and_error, rank_correlation
 from tests.calibration.table import Trial, case
 
 Made = tuple[float, Trial]
@@ -110,7 +111,7 @@ def _ranks_of_eight() -> Made:
     return _ranks(8)
 
 
-@case("statistics.log_log_slope", "20 lognormal repetitions at each of 5 x, of unlike spread", known="chosen", seeds=1000,
+@case("stable.rates.log_log_slope", "20 lognormal draws at each of 5 x, of unlike spread", known="chosen", seeds=1000,
       quick=100)  # fmt: skip
 def _slope() -> Made:
     x = 2.0 ** np.arange(5)

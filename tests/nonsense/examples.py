@@ -11,7 +11,7 @@ import numpy as np
 
 from prunekit import cones, curvature, linear, sensing, spectrum, statistics
 from prunekit.book import recordings
-from prunekit.linear import strategies
+from prunekit.linear import rivals, strategies
 from prunekit.linear.asymptotic import AsymptoticLaw
 from prunekit.linear.penalties import Penalties
 from tests.nonsense.judge import Example
@@ -52,6 +52,16 @@ def straight() -> linear.LinearGaussian:
 
 def penalties() -> Penalties:
     return Penalties(straight(), 2, np.array([0.1, 1.0, 10.0]))
+
+
+@functools.cache
+def straighter() -> linear.LinearGaussian:
+    return linear.LinearGaussian(np.array([8.0, 4.0, 2.0, 1.0, 1.0, 0.5, 0.5, 0.25]), np.full(8, 0.5), 0.3)
+
+
+@functools.cache
+def match() -> rivals.Contest:
+    return rivals.contest(straighter(), 5, 2)
 
 
 @functools.cache
@@ -154,6 +164,12 @@ NUMBERS: dict[str, Example] = {
         }
     ),
     "linear.penalties.reweighted": Example(lambda: {"problem": straight(), "power": 0.5}),
+    "linear.rivals.dense_risks": Example(lambda: {"problem": straight(), "n": 5}),
+    "linear.rivals.contest": Example(lambda: {"problem": straighter(), "n": 5, "s": 2}),
+    "linear.rivals.Contest.best": Example(lambda: {"self": match(), "budget": "all rivals"}),
+    "linear.rivals.Contest.quotient": Example(lambda: {"self": match(), "budget": "all rivals", "rule": "oracle"}),
+    "linear.rivals.Contest.measure": Example(lambda: {"self": match(), "repetitions": 2, "seed": 0}),
+    "linear.rivals.probes": Example(lambda: {"quotient": np.array([0.5, 0.9, 2.0])}),
     "linear.truncated.interval_moments": Example(
         lambda: {
             "mean": W,
@@ -217,7 +233,7 @@ NUMBERS: dict[str, Example] = {
     # statistics, linear.risks
     "statistics.deviations.mean_and_error": Example(lambda: {"samples": X}),
     "statistics.deviations.median_and_error": Example(lambda: {"samples": X}),
-    "statistics.deviations.log_log_slope": Example(
+    "stable.rates.log_log_slope": Example(
         lambda: {"x": np.array([1.0, 2.0, 5.0]), "samples": [np.abs(W) + 1, np.abs(W) + 2, np.abs(W) + 3]}
     ),
     "statistics.deviations.largest_deviation": Example(lambda: {"samples": X, "expected": np.zeros(4)}),
@@ -535,6 +551,7 @@ def _figure() -> str:
 
 EXEMPT = {
     "linear.law.MinNormLaw": RECORD,
+    "linear.rivals.Contest": RECORD,
     "book.claims.ledger": "takes no argument",
     "cones.sampling.Cone": PROTOCOL,
     "cones.sampling.Cone.meets": PROTOCOL,

@@ -11,7 +11,8 @@ import numpy as np
 from prunekit._checks import Floats
 from prunekit.book.plotting import DASHES, Drawing, Palette, columns, compare, joined, legend
 from prunekit.stable.limits import limit_column_error, limit_error
-from prunekit.statistics import Estimate, log_log_slope, median_and_error
+from prunekit.stable.rates import log_log_slope
+from prunekit.statistics import Estimate, median_and_error
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
