@@ -27,7 +27,7 @@ from prunekit.nets.steps import Named
 from prunekit.nets.training import Fitted, History, advance_bar, bar
 
 _CACHED = 6 * 2**20  # bytes of weights that a stack on the CPU may have: beyond them memory, not calls, is the limit
-_UNFOLDED = 8 * 2**20  # bytes under the kernels of a layer that a stack on the CPU may have, for the same reason
+_UNFOLDED = 6 * 2**20  # bytes under the kernels of a layer that a stack on the CPU may have, for the same reason
 _MAY_DIFFER = ("lr", "l1", "l2", "seed")
 
 
@@ -114,7 +114,7 @@ def _groups(model: nn.Module, size: int, data: Dataset, config: Config) -> list[
         most = max(1, _CACHED // max(1, weight))
         written = suiting_chain(model, config, data.shape)
         if written:  # it unfolds a batch's images for its products of matrices
-            unfolded = 4 * written.layers.after(tuple(data.shape))[1] * config.batch_size
+            unfolded = 4 * written.unfolded(tuple(data.shape)) * config.batch_size
             most = min(most, max(1, _UNFOLDED // max(1, unfolded)))
     count = -(-size // most)
     return [slice(k * size // count, (k + 1) * size // count) for k in range(count)]
