@@ -31,12 +31,12 @@ _HOME = {
     "Hessian": "linear.strategies",
     "Oracle": "linear.strategies",
     # numbers with errors, and measurements against predictions
-    "Estimate": "statistics",
-    "mean_and_error": "statistics",
-    "deviation_bound": "statistics",
-    "largest_deviation": "statistics",
-    "leads": "statistics",
-    "rank_correlation": "statistics",
+    "Estimate": "statistics.estimates",
+    "mean_and_error": "statistics.deviations",
+    "deviation_bound": "statistics.deviations",
+    "largest_deviation": "statistics.deviations",
+    "leads": "statistics.deviations",
+    "rank_correlation": "statistics.deviations",
     # what every page of the book uses
     "check": "book.claims",
     "report": "book.claims",

@@ -172,14 +172,6 @@ def scalar(name: str, value: Any, *, positive: bool = False) -> float:
     return found
 
 
-def bound(name: str, value: Any) -> float:
-    """Return a float above 0, which may be infinite: no bound."""
-    found = _number(name, value)
-    if not found > 0:
-        raise ValueError(f"{name} is {found}: give a number above 0, math.inf for no bound")
-    return found
-
-
 def real(name: str, value: Any) -> float:
     """Return a finite float of either sign."""
     found = _number(name, value)
@@ -421,7 +413,7 @@ def generator(seed: Any) -> np.random.Generator:
     return np.random.default_rng(int(seed))
 
 
-def finite(name: str, value: T, rescale: str = "the covariance or beta") -> T:
+def finite(name: str, value: T, rescale: str) -> T:
     """Return a result, or raise FloatingPointError rather than let NaN or infinity out; it says what to rescale."""
     if not np.all(np.isfinite(value)):  # type: ignore[call-overload]
         raise _out_of_range(name, rescale)

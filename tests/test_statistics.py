@@ -12,6 +12,7 @@ from prunekit.statistics import (
     largest_deviation,
     leads,
     mean_and_error,
+    median_and_error,
     rank_correlation,
 )
 
@@ -25,6 +26,18 @@ def test_mean_and_error_are_those_of_scipy():
     mean, error = mean_and_error(values)
     np.testing.assert_allclose(mean, np.sum(values, axis=0) / 7, rtol=1e-13)
     np.testing.assert_allclose(error, stats.sem(values, axis=0), rtol=1e-13)
+
+
+def test_the_median_has_an_interval_that_holds_it_two_times_in_three():
+    values = samples((61, 2000))
+    median, half = median_and_error(values)
+    np.testing.assert_array_equal(median, np.median(values, axis=0))
+    ranked = np.sort(values, axis=0)
+    inside = (ranked[26] <= 3.0) & (ranked[34] >= 3.0)  # 61/2 ± √61/2, in ranks
+    np.testing.assert_allclose(half, (ranked[34] - ranked[26]) / 2)
+    assert abs(np.mean(inside) - 0.68) < 0.05
+    with pytest.raises(ValueError, match="3 repetitions: give at least 4"):
+        median_and_error([1.0, 2.0, 3.0])
 
 
 def test_the_largest_deviation_is_the_largest_t_statistic():

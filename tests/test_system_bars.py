@@ -82,7 +82,9 @@ LONG = {
     ),
     "row_norms": lambda: curvature.row_norms(curvature.Matrix(H), [0, 1]),
     "spectrum": lambda: curvature.spectrum(curvature.Matrix(H), steps=2, probes=2),
-    "Landscape.of_operator": lambda: limit.Landscape.of_operator(np.ones(3), curvature.Matrix(H), probes=2).spectrum,
+    "Landscape.of_operator": lambda: (
+        limit.Landscape.of_operator(np.ones(3), curvature.Matrix(H), limit.Lanczos(probes=2)).spectrum
+    ),
     "gradient_descent": lambda: sensing.gradient_descent(penalized(), np.ones((3, 1)), step=1e-3, steps=9),
     "approximate_minimum": lambda: sensing.approximate_minimum(penalized(), np.ones((3, 1))),
 }

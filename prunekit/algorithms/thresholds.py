@@ -10,7 +10,6 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from torch import nn
 from prunekit import _checks, cones
 from prunekit._checks import Floats, Seed
 from prunekit.algorithms.results import Pruned, Stage
-from prunekit.limit import Landscape, Tolerance, minibatch_tolerance, network_landscape, predict
+from prunekit.limit import Lanczos, Landscape, Tolerance, minibatch_tolerance, network_landscape, predict
 from prunekit.limit.negative import Negative, treated_spectrum
 from prunekit.limit.networks import training_pairs
 from prunekit.masks import Mask
@@ -83,9 +82,7 @@ def cut_thresholds(
     shares: Sequence[float] = (),
     negative: Negative = "absolute",
     dense: bool | None = None,
-    steps: int = 100,
-    probes: int = 4,
-    storage: Literal["float64", "float32"] = "float64",
+    lanczos: Lanczos | None = None,
     batch_size: int = 128,
     shuffles: int = 1,
     seed: Seed = 0,
@@ -103,9 +100,9 @@ def cut_thresholds(
         (outputs, labels) -> mean over the samples.
     shares : sequence of float
         Where to evaluate T for magnitude and random order.
-    negative, dense, steps, probes, storage, seed
-        As for `prunekit.limit.network_landscape` and `predict`.
-    batch_size, shuffles : int
+    negative, dense, lanczos
+        As for `prunekit.limit.network_landscape` and `predict`; by default `Lanczos(steps=100)`.
+    batch_size, shuffles, seed : int
         As for `prunekit.limit.minibatch_tolerance`, whose ε is taken.
 
     Raises
@@ -125,14 +122,19 @@ def cut_thresholds(
     stages = [stage for stage in result.stages if stage.cut is not None]
     if not stages:
         raise ValueError("result has no cut after a training: give one of an algorithm that trains first")
+    lanczos = Lanczos(steps=100, seed=seed) if lanczos is None else lanczos
     model = copy.deepcopy(result.model)
     found = []
     for stage in stages:
         model.load_state_dict(dict(stage.end))
         landscape = network_landscape(
-            model, data, loss, dense=dense, steps=steps, probes=probes, storage=storage, seed=seed,
+            model,
+            data,
+            loss,
+            dense=dense,
+            lanczos=lanczos,
             parameters=list(result.mask),
-        )  # fmt: skip
+        )
         epsilon = minibatch_tolerance(
             model, training_pairs(data), loss, batch_size=batch_size, shuffles=shuffles, seed=seed
         )

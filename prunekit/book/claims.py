@@ -150,6 +150,11 @@ def check(
     ------
     ValueError
         For an unknown claim, relation or scale, a value that is not finite, or a negative tolerance.
+
+    Examples
+    --------
+    >>> check("chang/fig-3b", what="gap", measured=0.9, expected=1.0, tolerance=0.2, scale="smoke")
+    chang/fig-3b: reproduced. gap: measured 0.9, expected = 1 (tolerance 0.2; smoke scale, synthetic data)
     """
     entry = ledger()[_checks.text("claim", claim)]
     _checks.text("data", data)
@@ -183,6 +188,11 @@ def report(**values: Any) -> None:
         If a value is a number that is not finite.
     TypeError
         If a value is neither a number, a word nor a flag.
+
+    Examples
+    --------
+    >>> report(width=100, risk=0.25)
+    reported: width = 100, risk = 0.25
     """
     plain = {name: _plain(name, value) for name, value in values.items()}
     lines = [

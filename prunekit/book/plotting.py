@@ -100,6 +100,17 @@ def show(
     ------
     ValueError
         If columns differ in length, hold NaN, or a text is empty.
+
+    Examples
+    --------
+    >>> def draw(palette):
+    ...     from matplotlib.figure import Figure
+    ...
+    ...     figure = Figure()
+    ...     figure.subplots().plot([1, 2], [1.0, 0.5], color=palette.series[0])
+    ...     return figure
+    >>> show(draw, {"width": [1, 2], "risk": [1.0, 0.5]}, name="risk", alt="A line falls.", caption="Wider is better.")
+    [risk] Wider is better.
     """
     if isinstance(draw, Drawing):
         drawing = draw
@@ -124,6 +135,11 @@ def glance(*sentences: str) -> None:
     ------
     ValueError
         If there are none, more than three, or one is empty or does not end as a sentence does.
+
+    Examples
+    --------
+    >>> glance(f"Twice the width has {1 - 0.5:.0%} of the risk.")
+    Twice the width has 50% of the risk.
     """
     if not 1 <= len(sentences) <= 3:
         raise ValueError(f"sentences are {len(sentences)}: give one to three")
@@ -359,3 +375,49 @@ def columns(
     if not rows:
         raise ValueError("predicted and measured are empty: give at least one point")
     return {name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
+
+
+def legend(target: Axes | Figure, source: Axes, **placing: Any) -> None:
+    """Give a legend one entry for each label that `compare` drew, its line and its marker together.
+
+    Parameters
+    ----------
+    target : Axes or Figure
+        Where the legend stands: for a figure outside the axes, above them.
+    source : Axes
+        What was drawn with `compare`.
+    **placing
+        Further arguments of matplotlib's `legend`, such as `ncols`.
+    """
+    from matplotlib.figure import Figure as MatplotlibFigure
+
+    found: dict[str, list[Any]] = {}
+    for handle, label in zip(*source.get_legend_handles_labels(), strict=True):
+        found.setdefault(re.sub(", (predicted|measured)$", "", label), []).append(handle)
+    if isinstance(target, MatplotlibFigure):
+        placing = {"loc": "outside upper center"} | placing
+    entries: list[Any] = [tuple(handles) for handles in found.values()]
+    target.legend(entries, list(found), **({"fontsize": 9} | placing))
+
+
+def joined(tables: Mapping[Any, Mapping[str, Sequence[Any]]], key: str) -> dict[str, list[Any]]:
+    """Return the columns of several tables below each other, with one more that says which table a row is from.
+
+    Parameters
+    ----------
+    tables : mapping of tables
+        Each a mapping from names to columns, all with the same names, by the word for the new column.
+    key : str
+        Name of the new column.
+
+    Raises
+    ------
+    ValueError
+        If there is no table, or names differ.
+    """
+    names = {tuple(table) for table in tables.values()}
+    if len(names) != 1:
+        raise ValueError(f"tables have the columns {sorted(names)}: give tables of the same columns")
+    [shared] = names
+    out: dict[str, list[Any]] = {name: [each for table in tables.values() for each in table[name]] for name in shared}
+    return out | {key: [word for word, table in tables.items() for _ in table[shared[0]]]}

@@ -28,6 +28,11 @@ class Orthant:
     ----------
     ambient : int
         D ≥ 1.
+
+    Examples
+    --------
+    >>> Orthant(3).project(np.array([[1.0, -2.0, 3.0]]))
+    array([[1., 0., 3.]])
     """
 
     ambient: int
@@ -76,6 +81,12 @@ class CircularCone:
         D ≥ 2.
     angle : float
         In radians, above 0 and below π/2.
+
+    Examples
+    --------
+    >>> import math
+    >>> CircularCone(2, math.pi / 4).project(np.array([[0.0, 1.0]])).round(6)  # onto the diagonal
+    array([[0.5, 0.5]])
     """
 
     ambient: int
@@ -120,6 +131,11 @@ class Subspace:
     ----------
     basis : (D, j) array
         Linearly independent columns, at least one.
+
+    Examples
+    --------
+    >>> Subspace(np.eye(3)[:, :2]).project(np.array([[1.0, 2.0, 3.0]]))
+    array([[1., 2., 0.]])
     """
 
     basis: Floats

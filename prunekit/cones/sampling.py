@@ -91,6 +91,13 @@ def statistical_dimension(cone: Projector, draws: int, *, seed: Seed) -> Estimat
     ----------
     cone, draws, seed
         As for `projected_norms`.
+
+    Examples
+    --------
+    >>> from prunekit.cones import Orthant
+    >>> value, error = statistical_dimension(Orthant(10), 1000, seed=0)
+    >>> abs(value - 5) < 3 * error  # half of the dimension, by symmetry
+    True
     """
     return dimension_of(projected_norms(cone, draws, seed=seed), cone.ambient)
 
@@ -125,6 +132,13 @@ def gaussian_width(cone: Projector, draws: int, *, seed: Seed) -> Estimate:
     ----------
     cone, draws, seed
         As for `projected_norms`.
+
+    Examples
+    --------
+    >>> from prunekit.cones import Subspace
+    >>> value, error = gaussian_width(Subspace(np.eye(5)[:, :1]), 1000, seed=0)
+    >>> abs(value - (2 / np.pi) ** 0.5) < 3 * error  # E|z| of one standard normal z
+    True
     """
     return statistics.mean(projected_norms(cone, draws, seed=seed).cone)
 

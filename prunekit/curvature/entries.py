@@ -106,6 +106,14 @@ def hessian_diagonal(
     torch does not train, counts as a constant: 0. "gauss-newton" takes samples one by one where torch cannot take them
     together (PReLU, recurrent layers), and whole batches where the network mixes their samples. Source: li,
     Definition 2.2; Hutchinson's estimator of a diagonal: Bekas, Kokiopoulou and Saad (2007).
+
+    Examples
+    --------
+    >>> import torch
+    >>> layer = torch.nn.Linear(2, 1, bias=False)
+    >>> data = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.zeros(2, 1)
+    >>> hessian_diagonal(layer, torch.nn.functional.mse_loss, data).values["weight"]  # 2 · the mean of x²
+    tensor([[1., 4.]], dtype=torch.float64)
     """
     theta = access.parameters(model, parameters)
     _checks.draws("probes", probes, _PRICE, 2, each_is="a product each counts as many")

@@ -11,7 +11,7 @@ that, eigenvalues found once come again as ghosts.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,6 +24,7 @@ from prunekit._checks import Floats
 from prunekit.curvature.operator import Operator
 
 _LOST = 1e-13  # of the operator's size: a remainder this small is rounding, and that part of the space is complete
+_ZERO = 1e-16  # of the largest Ritz value: where the node at 0 is put
 _CONVERGED = 1e-2  # of a Ritz value: a pair with a smaller residual is taken for an eigenpair
 _APART = 0.03  # of the gap to the next Ritz value: besides, the residual must be smaller than this
 _TOGETHER = 1e-8  # of the largest Ritz value: those nearer to each other may be one eigenvalue
@@ -44,12 +45,15 @@ class Ritz:
         Squared coordinates of the starts, each of length 1.
     residuals : (n,) array
         |Hy - θy| of the Ritz vectors y = Qu.
+    last : (w, n) array
+        The vectors' entries in the last block.
     """
 
     values: Floats
     vectors: Floats
     weights: Floats
     residuals: Floats
+    last: Floats
 
     @property
     def converged(self) -> NDArray[np.bool_]:
@@ -133,6 +137,7 @@ class Run:
                 f"a start vector has the length {float(lengths[bad][0])}: give one that is finite and not 0"
             )
         self._filled, self._size, self._known = 0, 0.0, dict[int, Ritz]()
+        self._fixed = dict[int, Ritz | None]()
         self.basis = self._room()
         block, self.first = self._orthonormal(Z / lengths, 1.0)
         self._append(block)
@@ -183,20 +188,47 @@ class Run:
     def ritz(self, steps: int | None = None) -> Ritz:
         """Return what the first steps give, all that were taken by default."""
         m = self.done if steps is None else steps
-        if m in self._known:
-            return self._known[m]
-        ends = np.cumsum([0, *(len(A) for A in self.diagonals[:m])])
-        T = np.zeros((ends[-1], ends[-1]))
-        for j, A in enumerate(self.diagonals[:m]):
-            T[ends[j] : ends[j + 1], ends[j] : ends[j + 1]] = A
-            if j + 1 < m:
-                T[ends[j + 1] : ends[j + 2], ends[j] : ends[j + 1]] = self.couplings[j]
-        values, vectors = np.linalg.eigh(T)  # reads the lower triangle
-        weights = (vectors[: len(self.first)].T @ self.first) ** 2
-        residuals = np.linalg.norm(self.couplings[m - 1] @ vectors[ends[m - 1] :], axis=0)
-        last = vectors if m == self.done else vectors[:0]  # only those of the whole basis are asked for
-        self._known[m] = Ritz(values, last, weights / weights.sum(0), residuals)
+        if m not in self._known:
+            values, vectors, last = _pairs(self.diagonals[:m], self.couplings[: m - 1])
+            residuals = np.linalg.norm(self.couplings[m - 1] @ last, axis=0)
+            kept = vectors if m == self.done else vectors[:0]  # only those of the whole basis are asked for
+            self._known[m] = Ritz(values, kept, self._weights(vectors), residuals, last)
         return self._known[m]
+
+    def fixed(self, steps: int) -> Ritz | None:
+        """Return what the first steps give with a node at 0 as well, which costs no product; None if it is not to be.
+
+        The block Gauss-Radau rule (Golub and Meurant 2010, section 6.2): T has one more block, whose diagonal makes T
+        singular. Of all measures with the same moments it has the most at 0, as Chebyshev, Markov and Stieltjes have
+        it, so that an integrand with a peak or a dip there is seen from the other side than by nodes beside it. Its
+        node is put a little above 0, where logarithms have a value. There is no such rule where nothing is left to
+        do, and it is of no use where the extra node is not within the range of the others: T has a node near 0 then.
+        """
+        if steps not in self._fixed:
+            self._fixed[steps] = self._with_zero(steps)
+        return self._fixed[steps]
+
+    def _with_zero(self, steps: int) -> Ritz | None:
+        found, B, A = self.ritz(steps), self.couplings[steps - 1], self.diagonals[steps - 1]
+        size = float(np.abs(found.values).max())
+        outer = B @ found.last
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            corner = (outer / found.values) @ outer.T
+        if not len(B) or not np.isfinite(corner).all():
+            return None
+        extent = float(np.linalg.norm(corner, 2))
+        if extent > size:
+            return None
+        corner = (corner + corner.T) / 2
+        values, vectors, last = _pairs([*self.diagonals[:steps], corner], self.couplings[:steps])
+        moved = 2 * max(extent, float(np.linalg.norm(A, 2)), float(np.linalg.norm(B, 2)))  # what the corner stands for
+        above = np.where(np.abs(values) <= _LOST * size, _ZERO * size, values)
+        return Ritz(above, vectors[:0], self._weights(vectors), moved * np.linalg.norm(last, axis=0), last)
+
+    def _weights(self, vectors: Floats) -> Floats:
+        """Return the squared coordinates (n, b) of the starts in eigenvectors of T (n, n)."""
+        weights = (vectors[: len(self.first)].T @ self.first) ** 2
+        return np.asarray(weights / weights.sum(0))
 
     def vectors(self, of: Floats) -> Tensor:
         """Return combinations (D, q) of the basis, made orthonormal, from their coordinates (n, q)."""
@@ -278,6 +310,18 @@ def _gram_schmidt(W: Tensor, lost: float) -> tuple[Tensor, Floats]:
             R[len(columns), i] = length
             columns.append(rest / length)
     return (torch.stack(columns, dim=1) if columns else W[:, :0]), R[: len(columns)]
+
+
+def _pairs(diagonals: Sequence[Floats], couplings: Sequence[Floats]) -> tuple[Floats, Floats, Floats]:
+    """Return the eigenvalues (n,), eigenvectors (n, n) and their last block's entries (w, n) of T, by its blocks."""
+    ends = np.cumsum([0, *(len(A) for A in diagonals)])
+    T = np.zeros((ends[-1], ends[-1]))
+    for j, A in enumerate(diagonals):
+        T[ends[j] : ends[j + 1], ends[j] : ends[j + 1]] = A
+    for j, B in enumerate(couplings):
+        T[ends[j + 1] : ends[j + 2], ends[j] : ends[j + 1]] = B
+    values, vectors = np.linalg.eigh(T)  # reads the lower triangle
+    return values, vectors, vectors[ends[-2] :].copy()
 
 
 def advance(run: Run, operator: Operator) -> None:

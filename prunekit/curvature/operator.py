@@ -140,6 +140,15 @@ class Curvature:
     batch has no curvature, or misses by less than 100 times. Where they are not, or torch cannot form them, the
     gradient is differentiated in reverse mode again, and tried likewise. At a kink of ReLU the second derivative is 0,
     as autograd has it.
+
+    Examples
+    --------
+    >>> import torch
+    >>> layer = torch.nn.Linear(2, 1, bias=False)
+    >>> data = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.zeros(2, 1)
+    >>> operator = Curvature(layer, torch.nn.functional.mse_loss, [data])
+    >>> operator.product(np.array([1.0, 1.0]))
+    array([1., 4.])
     """
 
     def __init__(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -75,8 +79,22 @@ class Probing:
         self._starts = _starts(D, self.probes, seed, distribution, device)
         self._book = _Book(resume, operator, self.most, storage, self.probes, self.together, shared)
         self._groups: list[list[Run]] = []
-        self._level = 0
-        self._found: dict[int, Spectrum] = {}
+        self._grows = steps is None and self.probes > 1 and self.shared and self.together == self.probes
+        self._at = self.levels[0], -(-self.probes // self.together)  # steps, and groups of probes
+        self._begin = self._at
+        self._found: dict[tuple[int, int], Spectrum] = {}
+
+    def __enter__(self) -> Self:
+        """Return itself; its file is given up at the end."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give up the file."""
+        self.close()
+
+    def close(self) -> None:
+        """Let others have the file from now on; nothing more is kept in it."""
+        self._book.close()
 
     @property
     def products(self) -> int:
@@ -85,48 +103,54 @@ class Probing:
 
     @property
     def spectrum(self) -> Spectrum:
-        """What the steps so far give: those of the first level, if there are none."""
-        if self._level not in self._found:
-            self._found[self._level] = self._assembled(self.levels[self._level])
-        return self._found[self._level]
+        """What the steps and probes so far give: those of the first level, if there are none."""
+        return self._given(*self._at)
 
     @property
     def exhausted(self) -> bool:
-        """Whether no more steps can be taken: the budget is spent, or everything is found."""
-        steps = self.levels[self._level]
-        whole = bool(self._groups) and all(run.complete and run.done <= steps for g in self._groups for run in g)
-        return whole or self._level == len(self.levels) - 1 or len(self._groups) > 1
+        """Whether nothing more can be taken: the budget is spent, or everything is found."""
+        return self._deeper() is None and self._wider() is None
 
-    def refine(self) -> bool:
-        """Go on to the next number of steps; answer whether there is one."""
-        if self.exhausted:
-            return False
-        self._level += 1
-        return True
+    def refine(self, of: Callable[[Spectrum], Estimate] | None = None) -> bool:
+        """Go on to the next number of steps, or to more probes; answer whether there was any of that left.
+
+        Parameters
+        ----------
+        of : callable, optional
+            What is read off the spectrum. More probes are taken where its error is scatter that further steps do not
+            reduce as fast as probes would, product for product; without it, where no more steps are left.
+        """
+        deeper, wider = self._deeper(), self._wider()
+        if deeper is not None and wider is not None and of is not None and self._is_scatter(of):
+            deeper = None
+        chosen = wider if deeper is None else deeper
+        if chosen is not None:
+            self._at = chosen
+        return chosen is not None
 
     def restart(self) -> None:
         """Look at integrals from the first number of steps on again; products that were taken are not lost."""
-        self._level = 0
+        self._at = self._begin
 
     def reach(self, steps: int) -> None:
-        """Go to one of the `levels`, of fewer steps or of more."""
-        self._level = self.levels.index(steps)
+        """Go to one of the `levels`, of fewer steps or of more, with the probes that were asked for."""
+        self._at = steps, self._begin[1]
 
     def whole(self) -> Spectrum:
-        """Take all steps there are."""
-        self._level = len(self.levels) - 1
+        """Take all steps there are, with the probes that were asked for."""
+        self.reach(self.levels[-1])
         return self.spectrum
 
     def resolve(self, of: Callable[[Spectrum], Estimate], accuracy: float) -> Estimate:
-        """Take steps until what is read off the spectrum has at most a relative error, or the budget ends.
+        """Take steps and probes until what is read off the spectrum has at most a relative error, or the budget ends.
 
         Where not all probes fit into memory together, the first group decides on the steps, by its quadrature alone.
         """
         if self.together < self.probes and not self._groups:
-            while not self._good(of(self._first_group()), accuracy, scatter=False) and not self.exhausted:
-                self._level += 1
+            while not self._good(of(self._first_group()), accuracy, scatter=False) and self.refine():
+                pass
         found = of(self.spectrum)
-        while not self._good(found, accuracy) and self.refine():
+        while not self._good(found, accuracy) and self.refine(of):
             found = of(self.spectrum)
         return found
 
@@ -135,18 +159,58 @@ class Probing:
         error = found.error if scatter else 2 * found.quadrature
         return found.resolved and error <= accuracy * abs(found.value)
 
+    def _deeper(self) -> tuple[int, int] | None:
+        """Return the next number of steps with as many probes, if the budget has any and something is left to find."""
+        steps, groups = self._at
+        whole = bool(self._groups) and all(run.complete and run.done <= steps for g in self._groups for run in g)
+        most = self.most if groups == self._begin[1] else self.most // groups
+        if whole or steps >= most or (len(self._groups) > 1 and self.together < self.probes):
+            return None
+        return min(next(m for m in self.levels if m > steps), most), groups
+
+    def _wider(self) -> tuple[int, int] | None:
+        """Return one more group of probes with as many steps, if the budget has it and there is something to gain."""
+        steps, groups = self._at
+        whole = bool(self._groups) and all(run.complete for run in self._groups[0])
+        if not self._grows or whole or steps * (groups + 1) > self.most:
+            return None
+        return steps, groups + 1
+
+    def _is_scatter(self, of: Callable[[Spectrum], Estimate]) -> bool:
+        """Tell whether more probes promise more than more steps, by the power of the products with which errors fall.
+
+        Scatter falls as the root of the number of probes. What steps do to it, and to the quadrature's error, is seen
+        from fewer of them: for the scatter, which few probes know badly, from whichever number makes steps look best.
+        """
+        steps, groups = self._at
+        fewer = [m for m in self.levels if m < steps]
+        now = of(self.spectrum)
+        if not fewer or not now.resolved or now.error == 0:
+            return False
+        before = {m: of(self._given(m, groups)) for m in fewer}
+        scatter = max(_power(steps / m, each.scatter, now.scatter) for m, each in before.items())
+        quadrature = _power(steps / fewer[-1], before[fewer[-1]].quadrature, now.quadrature)
+        share = (now.scatter / now.error) ** 2
+        return share * scatter + (1 - share) * quadrature < share / 2
+
     def _first_group(self) -> Spectrum:
         """Return what the first group gives at the present level."""
         if not self._groups:
             self._groups.append(self._opened(0))
-        self._advance(0, self.levels[self._level])
-        return assembled(self.operator.dimension, self._groups[0], self.levels[self._level], self._normal)
+        self._advance(0, self._at[0])
+        return assembled(self.operator.dimension, self._groups[0], self._at[0], self._normal)
 
-    def _assembled(self, steps: int) -> Spectrum:
+    def _given(self, steps: int, groups: int) -> Spectrum:
+        """Return what so many steps and groups give."""
+        if (steps, groups) not in self._found:
+            self._found[steps, groups] = self._assembled(steps, groups)
+        return self._found[steps, groups]
+
+    def _assembled(self, steps: int, groups: int) -> Spectrum:
         """Take so many steps with all probes; a group whose bases would not fit beside the others gives them up."""
         D = self.operator.dimension
         parts: list[Spectrum] = []
-        for g in range(-(-self.probes // self.together)):
+        for g in range(groups):
             if g == len(self._groups):
                 self._groups.append(self._opened(g))
             self._advance(g, steps)
@@ -154,21 +218,16 @@ class Probing:
             if self.together < self.probes:
                 for run in self._groups[g]:
                     run.forget()
-        return Spectrum(
-            tuple(probe for part in parts for probe in part.probes),
-            rules=tuple(rule for part in parts for rule in part.rules),
-            rests=tuple(rest for part in parts for rest in part.rests),
-            gaps=tuple(gap for part in parts for gap in part.gaps),
-            products=sum(part.products for part in parts),
-            converged=min(part.converged for part in parts),
-        )
+        products, converged = sum(part.products for part in parts), min(part.converged for part in parts)
+        return together(parts, products, converged)
 
     def _opened(self, g: int) -> list[Run]:
         """Return a group's runs at their start, or where the file has them: one block, or one run for each probe."""
-        count = min(self.together, self.probes - g * self.together)
+        count = self.together if self._grows else min(self.together, self.probes - g * self.together)
         starts = torch.stack([next(self._starts) for _ in range(count)], dim=1)
         blocks = [starts] if self.shared else list(starts.split(1, dim=1))
-        runs = [Run(block, self.most, self.storage) for block in blocks]
+        most = self.most // (g + 1) if self._grows else self.most  # room for the steps that so many groups can have
+        runs = [Run(block, most, self.storage) for block in blocks]
         self._book.open({g * self.probes + i: run for i, run in enumerate(runs)})
         return runs
 
@@ -194,7 +253,7 @@ class Probing:
         None where the probes do not share one basis that is still held.
         """
         D = self.operator.dimension
-        if not self.spectrum.products or len(self._groups) != 1 or len(self._groups[0]) != 1:
+        if not self.spectrum.products or self.together < self.probes or len(self._groups[0]) != 1:
             return np.zeros(0), torch.zeros(D, 0, dtype=torch.float64)
         run = self._groups[0][0]
         found = run.ritz()
@@ -271,7 +330,7 @@ class Direction:
         """What the steps so far give, of total |c|²."""
         if self._run is None:
             return Measure(self._values, self._masses)
-        return self._with(rules(self._run, self._run.done, self._rest)[0])
+        return self._with(rule(self._run, self._rest))
 
     def _with(self, rest: Measure) -> Measure:
         """Return a measure of what is left with what is known."""
@@ -284,31 +343,95 @@ def assembled(D: int, runs: Sequence[Run], steps: int, normal: bool = False) -> 
 
     `normal` says that the start vectors' entries are: of what is left of them the scatter is known then.
     """
-    probes: list[Measure] = []
-    plain: list[Measure] = []
-    rests: list[Measure] = []
-    gaps: list[Gap] = []
-    converged = 0
-    for run in runs:
-        m = min(steps, run.done)
-        found = run.ritz(m)
-        once = np.ones(D, dtype=bool) if found.values.size == D else found.converged
-        converged = int(once.sum())
-        counted = [_once(found.values, column, once, D) for column in found.weights.T]
-        probes += counted
-        rests += [each for each in (_without(c, once) for c in counted) if normal and each is not None]
-        plain += rules(run, m, float(D), found)
-        gap = None if run.complete and m == run.done else _gap(found, once, D)
-        gaps += [] if gap is None else [gap]
+    parts = [_of_run(D, run, min(steps, run.done), normal) for run in runs]
     products = sum(sum(len(A) for A in run.diagonals[:steps]) for run in runs)
+    return together(parts, products, parts[-1].converged)
+
+
+def together(parts: Sequence[Spectrum], products: int, converged: int) -> Spectrum:
+    """Return the spectrum whose probes are those of several."""
     return Spectrum(
-        tuple(probes),
-        rules=tuple(plain),
-        rests=tuple(rests),
-        gaps=tuple(gaps),
+        tuple(probe for part in parts for probe in part.probes),
+        rules=tuple(rule for part in parts for rule in part.rules),
+        free=tuple(each for part in parts for each in part.free),
+        fixed=tuple(each for part in parts for each in part.fixed),
+        rests=tuple(rest for part in parts for rest in part.rests),
+        gaps=tuple(gap for part in parts for gap in part.gaps),
         products=products,
         converged=converged,
     )
+
+
+def _of_run(D: int, run: Run, m: int, normal: bool) -> Spectrum:
+    """Return the spectrum of one run."""
+    found, starts = run.ritz(m), range(run.first.shape[1])
+    once = np.ones(D, dtype=bool) if found.values.size == D else found.converged
+    counted = [_once(found.values, column, once, D) for column in found.weights.T]
+    rests = [each for each in (_without(c, once) for c in counted) if normal and each is not None]
+    free, fixed = sides(run, m)
+    gap = None if fixed or (run.complete and m == run.done) else _gap(found, once, D)
+    if fixed:
+        counted = [_mixed([_once(r.values, r.weights[:, k], r.converged, D) for r in (*free, *fixed)]) for k in starts]
+    return Spectrum(
+        tuple(counted),
+        rules=(_rule(run, m, float(D)),),
+        free=(_mean(free, D),) if fixed else (),
+        fixed=(_mean(fixed[:1], D),) if fixed else (),
+        rests=tuple(rests),
+        gaps=() if gap is None else (gap,),
+        converged=int(once.sum()),
+    )
+
+
+def sides(run: Run, m: int) -> tuple[list[Ritz], list[Ritz]]:
+    """Return the quadratures after m steps whose mean a basis is read by: two with free nodes, two with one at 0.
+
+    Free nodes straddle 0, now closely and now widely as the steps go on, and for an integrand with a peak at 0, as
+    those of pruning limits have one, all of them err to one side: least so if two numbers of steps are averaged (as by
+    Laurie's anti-Gaussian rules, 1996). A node at 0 errs to the other side, and by as much. For a positive spectrum
+    and a completely monotone integrand, as the logarithm's derivative is, that is a theorem. Where 0 is far from all
+    eigenvalues the second list is empty, and the first is the Gauss quadrature: so it is for a single start, whose
+    quadrature is held to inequalities.
+    """
+    found = run.ritz(m)
+    fixed = None
+    if run.first.shape[1] > 1 and not (run.complete and m == run.done) and _reaches_zero(found):
+        fixed = run.fixed(m) or (run.fixed(m - 1) if m > 1 else None)
+    if fixed is None:
+        return [found], []
+    return [found, run.ritz(max(m - 1, 1))], [fixed, fixed]
+
+
+def _reaches_zero(found: Ritz) -> bool:
+    """Tell whether eigenvalues lie on both sides of 0, or may lie near it beyond the outermost node."""
+    if found.values[0] < 0 < found.values[-1]:
+        return True
+    end = 0 if found.values[0] >= 0 else -1
+    return not found.converged[end] and abs(found.values[end]) <= _REACH * found.residuals[end]
+
+
+def _mixed(measures: Sequence[Measure]) -> Measure:
+    """Return the mean of measures."""
+    nodes = np.concatenate([each.nodes for each in measures])
+    return Measure(nodes, np.concatenate([each.weights for each in measures]) / len(measures))
+
+
+def _mean(rules: Sequence[Ritz], total: float) -> Measure:
+    """Return the mean over a run's starts, and over quadratures, of a total; no eigenvalue is counted once."""
+    return _mixed([Measure(rule.values, total * rule.weights.mean(1)) for rule in rules])
+
+
+def _rule(run: Run, m: int, total: float) -> Measure:
+    """Return the mean over a run's starts that the spectrum is read by, with those of fewer steps."""
+
+    def at(steps: int) -> Measure:
+        free, fixed = sides(run, steps)
+        return _mean((*free, *fixed), total)
+
+    now = at(m)
+    whole = run.complete and m == run.done
+    earlier = [now] * max(len(checkpoints(m)), 1) if whole else [at(j) for j in checkpoints(m)]
+    return Measure(now.nodes, now.weights, tuple(earlier) or (Measure(np.zeros(1), np.full(1, total)),))
 
 
 def _gap(found: Ritz, once: Any, D: int) -> Gap | None:
@@ -333,18 +456,14 @@ def _without(counted: Measure, once: Any) -> Measure | None:
     return Measure(counted.nodes[~once], weights) if weights.any() else None
 
 
-def rules(run: Run, steps: int, total: float, found: Ritz | None = None) -> list[Measure]:
-    """Return every start's quadrature of a total after so many steps, with those of fewer steps."""
-    now = run.ritz(steps) if found is None else found
-    places = checkpoints(steps)
-    whole = run.complete and steps == run.done
+def rule(run: Run, total: float) -> Measure:
+    """Return the quadrature of a run with one start, all its steps, of a total, with those of fewer steps."""
+    now, whole = run.ritz(run.done), run.complete
+    places = checkpoints(run.done)
     then = [now] * max(len(places), 1) if whole else [run.ritz(j) for j in places]
-    measures = []
-    for k in range(now.weights.shape[1]):
-        earlier = tuple(Measure(each.values, total * each.weights[:, k]) for each in then)
-        earlier = earlier or (Measure(np.zeros(1), np.full(1, total)),)  # no step at all: everything lies at 0
-        measures.append(Measure(now.values, total * now.weights[:, k], earlier))
-    return measures
+    earlier = tuple(Measure(each.values, total * each.weights[:, 0]) for each in then)
+    earlier = earlier or (Measure(np.zeros(1), np.full(1, total)),)  # no step at all: everything lies at 0
+    return Measure(now.values, total * now.weights[:, 0], earlier)
 
 
 def advance_together(runs: Sequence[Run], operator: Operator) -> None:
@@ -356,6 +475,11 @@ def advance_together(runs: Sequence[Run], operator: Operator) -> None:
     products = operator.product(torch.cat(blocks, dim=1))
     for run, part in zip(runs, products.split([block.shape[1] for block in blocks], dim=1), strict=True):
         run.take(part)
+
+
+def _power(ratio: float, before: float, now: float) -> float:
+    """Return the power with which an error fell while the steps grew by a ratio; 0 where there is none left."""
+    return math.log(before / now) / math.log(ratio) if 0 < now < math.inf and 0 < before < math.inf else 0.0
 
 
 def _within(most: int, D: int, probes: int, storage: str, max_memory: float) -> int:
@@ -378,14 +502,16 @@ def _until(most: int) -> list[int]:
 
 
 def _starts(D: int, probes: int, seed: Seed, distribution: str, device: torch.device) -> Iterator[Tensor]:
-    """Yield the start vectors (D,), drawn on the CPU so that they are the same on every device."""
+    """Return start vectors (D,) without end, drawn on the CPU so that they are the same on every device."""
     draws = {
         "gaussian": lambda rng: rng.standard_normal(D),
         "rademacher": lambda rng: 2.0 * rng.integers(0, 2, D) - 1.0,
     }
-    _checks.choice("distribution", distribution, tuple(draws))
-    generators = _checks.generator(seed).spawn(probes)
-    return (torch.from_numpy(draws[distribution](rng)).to(device) for rng in generators)
+    draw = draws[_checks.choice("distribution", distribution, tuple(draws))]
+    generator = _checks.generator(seed)
+    first = generator.spawn(probes)  # at once, since a generator may serve others too
+    more = (generator.spawn(1)[0] for _ in itertools.count())
+    return (torch.from_numpy(draw(rng)).to(device) for rng in itertools.chain(first, more))
 
 
 def bar_of(total: int, progress: bool | None) -> Any:
@@ -409,6 +535,7 @@ class _Book:
         self.path = None if path is None else Path(path)
         self.tensors: dict[str, Tensor] = {}
         self.starts: dict[str, str] = {}
+        self.claim = ExitStack()
         if self.path is None:
             return
         identity = getattr(operator, "identity", None)
@@ -423,10 +550,25 @@ class _Book:
             "together": together,
             "shared": shared,
         }
-        if self.path.exists():
-            self.tensors, record = checkpoint.read(self.path)
-            checkpoint.match(self.path, record["spectrum"], self.settings)
+        self.claim.enter_context(checkpoint.claimed(self.path, "probing"))
+        weakref.finalize(self, self.claim.close)  # whoever forgets to close
+        try:
+            self._read(self.path)
+        except BaseException:
+            self.claim.close()
+            raise
+
+    def _read(self, path: Path) -> None:
+        """Read the file, if there is one, refusing that of another run."""
+        if path.exists():
+            self.tensors, record = checkpoint.read(path)
+            checkpoint.match(path, record["spectrum"], self.settings)
             self.starts = dict(record["starts"])
+
+    def close(self) -> None:
+        """Write nothing more, and let others have the file."""
+        self.path = None
+        self.claim.close()
 
     def open(self, runs: Mapping[int, Run]) -> None:
         """Bring runs to where the file has them."""

@@ -13,7 +13,7 @@ from prunekit import _checks
 from prunekit._checks import Floats, Seed
 from prunekit.curvature.lanczos import Run, advance, fitting
 from prunekit.curvature.operator import Operator, rows_of
-from prunekit.curvature.probing import ACCURACY, BUDGET, MAX_MEMORY, Probing, bar_of, rules
+from prunekit.curvature.probing import ACCURACY, BUDGET, MAX_MEMORY, Probing, bar_of, rule
 from prunekit.nets import access
 from prunekit.spectrum import Measure, Spectrum
 
@@ -40,9 +40,11 @@ def spectrum(
 
     Every probe is a quadrature of total D: nodes at the outside of the spectrum are eigenvalues, those inside stand
     for many. All probes share one basis, so each profits from what the others have found, and eigenpairs that have
-    converged are counted once and exactly: the probes estimate the rest only. An integral's expectation over the start
+    converged are counted once and exactly: the probes estimate the rest only. Where eigenvalues lie around 0, or may
+    lie next to it, the quadrature is the mean of those of the last two numbers of steps and of one with a node at 0,
+    which err to either side if the integrand has a peak or a dip there. An integral's expectation over the start
     vectors is the trace of f(H) up to the quadrature's own error, which is 0 for polynomials of degree up to 2 `steps`
-    - 1; `Spectrum.integrate` gives the scatter between probes, an error of the quadrature, and says where the integrand
+    - 3; `Spectrum.integrate` gives the scatter between probes, an error of the quadrature, and says where the integrand
     is not resolved.
 
     Parameters
@@ -54,9 +56,10 @@ def spectrum(
         and has converged; and not more than fit into `max_memory` with all probes (at least 16, or what fits with one).
     probes : int
         Start vectors. One gives no error bar, and counts no eigenvalue as converged (a single vector does not see
-        whether there are several).
+        whether there are several). Where an integrand is given, as many again follow, with bases of their own, as long
+        as the error is scatter that more steps would not reduce as fast, product for product.
     integrand : callable or several, optional
-        What will be integrated: steps are taken until its error is at most `accuracy` of its value.
+        What will be integrated: steps, and probes, are taken until its error is at most `accuracy` of its value.
     accuracy : float
         Relative error, above 0, which two parts make up: see `Spectrum.integrate`.
     budget : int
@@ -91,25 +94,34 @@ def spectrum(
         If an argument is not as described, the basis is larger than `max_memory` (the message says what would fit),
         or `resume` is given for an operator that has no `identity`.
     CheckpointError
-        If the file is damaged, or of another run.
+        If the file is damaged, of another run, or another run writes it just now.
 
     Notes
     -----
     Source: Ubaru, Chen and Saad (2017), Algorithm 1, with blocks (Golub and Meurant 2010, chapter 4); eigenvalues that
-    are counted once: variance-reduced quadrature, Bhattacharjee et al. (SODA 2025). Full reorthogonalization: one
-    product and 4 D j operations for the j-th vector of the basis.
+    are counted once: variance-reduced quadrature, Bhattacharjee et al. (SODA 2025). A node at 0: block Gauss-Radau
+    rules, Golub and Meurant (2010, section 6.2). Full reorthogonalization: one product and 4 D j operations for the
+    j-th vector of the basis.
+
+    Examples
+    --------
+    >>> from prunekit.curvature import Matrix
+    >>> found = spectrum(Matrix(np.diag(np.arange(10.0))), seed=0)
+    >>> value, error = found.integrate(np.square)
+    >>> abs(value - 285) <= 3 * error + 1e-9  # 1² + … + 9²
+    True
     """
     wanted = () if integrand is None else (integrand,) if callable(integrand) else _functions(integrand)
-    probing = Probing(
+    tolerance = _checks.scalar("accuracy", accuracy, positive=True)
+    with Probing(
         operator, steps=steps, probes=probes, budget=budget, shared=shared, seed=seed, distribution=distribution,
         storage=storage, max_memory=max_memory, resume=resume, progress=progress,
-    )  # fmt: skip
-    tolerance = _checks.scalar("accuracy", accuracy, positive=True)
-    if not wanted:
-        return probing.whole()
-    for f in wanted:
-        probing.resolve(lambda found, f=f: found.integrate(f), tolerance)  # type: ignore[misc]
-    return probing.spectrum
+    ) as probing:  # fmt: skip
+        if not wanted:
+            return probing.whole()
+        for f in wanted:
+            probing.resolve(lambda found, f=f: found.integrate(f), tolerance)  # type: ignore[misc]
+        return probing.spectrum
 
 
 def _functions(integrand: Any) -> tuple[Integrand, ...]:
@@ -167,4 +179,4 @@ def vector_measure(
             advance(run, operator)
             bar.update()
         bar.update(steps - run.done)
-    return rules(run, run.done, float(given @ given))[0]
+    return rule(run, float(given @ given))

@@ -55,6 +55,15 @@ def natural(
     Notes
     -----
     Source: li, Definition 2.1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> layer = torch.nn.Linear(2, 1, bias=False)
+    >>> layer.weight.data = torch.tensor([[3.0, 1.0]])
+    >>> data = torch.eye(2), torch.tensor([[3.0], [1.0]])  # which it fits exactly
+    >>> natural(layer, torch.nn.functional.mse_loss, data, {"weight": torch.tensor([[True, False]])})  # 3²/2
+    4.5
     """
     regions = access.regions(model, where)
     theta = access.parameters(model)
@@ -113,6 +122,14 @@ def magnitude(model: nn.Module, where: Where = None) -> float:
     Notes
     -----
     Source: li, Definition 2.2, equation (2.1).
+
+    Examples
+    --------
+    >>> import torch
+    >>> layer = torch.nn.Linear(2, 1)
+    >>> layer.weight.data = torch.tensor([[3.0, -4.0]])
+    >>> magnitude(layer, ["weight"])
+    25.0
     """
     theta = access.parameters(model)
     regions = access.regions(model, where)
@@ -142,6 +159,14 @@ def hessian(model: nn.Module, diagonal: Diagonal | Mapping[str, Tensor], where: 
     Notes
     -----
     Without the factor 1/2 of optimal brain damage. Source: li, Definition 2.2, equation (2.1).
+
+    Examples
+    --------
+    >>> import torch
+    >>> layer = torch.nn.Linear(2, 1)
+    >>> layer.weight.data = torch.tensor([[3.0, -4.0]])
+    >>> hessian(layer, {"weight": torch.tensor([[2.0, 1.0]])})  # 2 · 3² + 4²
+    34.0
     """
     weighed = _saliencies(model, diagonal)
     regions = access.regions(model, list(weighed) if where is None else where)
@@ -173,6 +198,14 @@ def saliencies(model: nn.Module, diagonal: Diagonal | Mapping[str, Tensor]) -> d
     ------
     TypeError, ValueError
         If the diagonal is none, or does not fit the model.
+
+    Examples
+    --------
+    >>> import torch
+    >>> layer = torch.nn.Linear(2, 1)
+    >>> layer.weight.data = torch.tensor([[3.0, -4.0]])
+    >>> saliencies(layer, {"weight": torch.tensor([[2.0, 1.0]])})["weight"]
+    tensor([[18., 16.]], dtype=torch.float64)
     """
     found = _saliencies(model, diagonal)
     if not all(bool(torch.isfinite(t).all()) for t in found.values()):

@@ -7,6 +7,7 @@ in `prunekit.curvature`. Importing this package imports torch.
 
 from prunekit.limit.authors import program_limit
 from prunekit.limit.comparison import LimitComparison, compare_limits
+from prunekit.limit.lanczos import Lanczos
 from prunekit.limit.landscape import Landscape
 from prunekit.limit.measured import MeasuredLimit, PruningCurve, gain_at_limit, halves, measured_limit, pruning_curve
 from prunekit.limit.negative import NEGATIVE, Negative
@@ -21,6 +22,7 @@ __all__ = [
     "METHODS",
     "NEGATIVE",
     "PAPER",
+    "Lanczos",
     "Landscape",
     "LimitComparison",
     "MeasuredLimit",

@@ -12,6 +12,7 @@ from torch import nn
 from prunekit import _checks
 from prunekit._checks import Floats
 from prunekit.limit.authors import LANCZOS_STEPS
+from prunekit.limit.lanczos import Lanczos
 from prunekit.limit.landscape import Landscape
 from prunekit.limit.measured import RULES, MeasuredLimit, PruningCurve, pruning_curve
 from prunekit.limit.networks import network_landscape, program_zero_share, training_pairs
@@ -88,15 +89,16 @@ def compare_limits(
     zero_share: float | None = None,
     resolution: float = 1e-3,
     program_steps: int = LANCZOS_STEPS,
+    dense: bool | None = None,
+    lanczos: Lanczos | None = None,
     seed: int = 0,
     parameters: Names | None = None,
-    **options: Any,
 ) -> LimitComparison:
     """Return all limits of a trained network, predicted and measured.
 
     Parameters
     ----------
-    model, data, loss, parameters
+    model, data, loss, dense, lanczos, parameters
         As for `network_landscape` and `pruning_curve`.
     epsilon : float, Tolerance or "minibatch"
         As for `pruning_limit`; it serves the predictions and the measured rule "training loss".
@@ -111,9 +113,7 @@ def compare_limits(
     zero_share : float, optional
         As for `pruning_limit`.
     seed : int
-        Of minibatches, probes and bootstrap.
-    **options
-        `dense`, `steps`, `probes`, `accuracy`, `budget`, `direction_steps`, `storage` of `network_landscape`.
+        Of minibatches and bootstrap; and of Lanczos, where `lanczos` is not given.
 
     Raises
     ------
@@ -136,9 +136,9 @@ def compare_limits(
         if epsilon != "minibatch":
             raise ValueError(f"epsilon is {epsilon!r}: give a number, a Tolerance or 'minibatch'")
         epsilon = minibatch_tolerance(model, pairs, loss, seed=seed)
-    found = network_landscape(
-        model, pairs if curvature_data is None else curvature_data, loss, seed=seed, parameters=parameters, **options
-    )
+    lanczos = Lanczos(seed=seed) if lanczos is None else lanczos
+    curved = pairs if curvature_data is None else curvature_data
+    found = network_landscape(model, curved, loss, dense=dense, lanczos=lanczos, parameters=parameters)
     if zero_share is None:
         zero_share = program_zero_share(model, found) if "program" in methods else 0.0
     tolerance = epsilon if isinstance(epsilon, Tolerance) else Tolerance(epsilon)

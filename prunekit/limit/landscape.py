@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,8 +18,9 @@ from numpy.typing import ArrayLike
 from prunekit import _checks
 from prunekit._checks import Floats, Integers, Seed
 from prunekit.cones import kept_order
+from prunekit.limit.lanczos import Lanczos
 from prunekit.limit.negative import NEGATIVE, Negative, treated
-from prunekit.limit.sources import Dense, Enough, Lanczos, Source
+from prunekit.limit.sources import Dense, Enough, Products, Read, Source
 from prunekit.spectrum import Measure, Spectrum
 from prunekit.statistics import Estimate
 
@@ -57,6 +58,12 @@ class Landscape:
         ------
         ValueError, TypeError
             If the Hessian is not symmetric, or of another size than the weights.
+
+        Examples
+        --------
+        >>> landscape = Landscape.of_matrix([3.0, 0.1, -2.0], np.diag([1.0, 5.0, 1.0]))
+        >>> landscape.order  # by magnitude
+        array([0, 2, 1])
         """
         found = _checks.vector("weights", weights)
         matrix = _checks.array("hessian", hessian, ndim=2)
@@ -69,19 +76,7 @@ class Landscape:
         return cls(found, Dense(matrix / 2 + matrix.T / 2))  # halves, since a sum may leave the range
 
     @classmethod
-    def of_operator(
-        cls,
-        weights: ArrayLike,
-        operator: Any,
-        *,
-        steps: int | None = None,
-        probes: int = 4,
-        direction_steps: int | None = None,
-        accuracy: float = 0.03,
-        budget: int = 512,
-        seed: Seed = 0,
-        storage: Literal["float64", "float32"] = "float64",
-    ) -> Landscape:
+    def of_operator(cls, weights: ArrayLike, operator: Any, lanczos: Lanczos | None = None) -> Landscape:
         """Return the landscape of a Hessian known by its products, through Lanczos.
 
         Parameters
@@ -90,21 +85,8 @@ class Landscape:
             In the order of the operator's rows.
         operator : Curvature, or whatever has `dimension` and `product`
             See `prunekit.curvature`.
-        steps : int, optional
-            Lanczos steps; by default as many as the integral at hand needs for its `accuracy`, within the budget.
-        probes : int
-            Random starts; an error bar's scatter comes from the spread over them.
-        direction_steps : int, optional
-            The most steps from c, for each measure of c; as many as a spectrum's by default.
-        accuracy : float
-            Relative error of a predicted share at which no more steps are taken.
-        budget : int
-            Products for each spectrum, that of H or of a block. Where it ends before the integrand is resolved, the
-            result says so and has no error bar. Directions are not counted in; `products` counts everything.
-        seed : int
-            Of the random starts.
-        storage : str
-            How Lanczos keeps its vectors: "float32" takes half the memory, steps × D × 4 bytes a probe.
+        lanczos : Lanczos, optional
+            How it is looked at; steps by need by default.
 
         Raises
         ------
@@ -114,16 +96,11 @@ class Landscape:
         from prunekit.curvature.operator import rows_of
 
         D = rows_of(operator)
-        found = _checks.vector("weights", weights, D, like=f"operator has {D} rows")
-        _checks.choice("storage", storage, ("float64", "float32"))
-        _checks.generator(seed)
-        many = None if steps is None else _checks.count("steps", steps)
-        along = None if direction_steps is None else _checks.count("direction_steps", direction_steps)
-        probes = _checks.count("probes", probes)
-        good = _checks.scalar("accuracy", accuracy, positive=True)
-        _checks.draws("probes", probes, D)
-        most = _checks.count("budget", budget, probes)
-        return cls(found, Lanczos(operator, many, probes, along, good, most, seed, storage))
+        w = _checks.vector("weights", weights, D, like=f"operator has {D} rows")
+        how = Lanczos() if lanczos is None else lanczos
+        _checks.instance("lanczos", how, Lanczos, "a prunekit.limit.Lanczos")
+        _checks.draws("probes", how.probes, D)
+        return cls(w, Products(operator, how))
 
     def __repr__(self) -> str:
         """Describe the landscape in a line."""
@@ -204,15 +181,23 @@ class Landscape:
         found: Spectrum = self.remembered("spectrum", self._source.spectrum)
         return found
 
-    def refine(self) -> bool:
-        """Take more Lanczos steps for the spectrum; answer whether the budget had any left."""
-        return self._source.refine()
+    def refine(self, of: Callable[[Spectrum], Estimate] | None = None) -> bool:
+        """Take more Lanczos steps for the spectrum, or more probes; answer whether the budget had any left.
+
+        Parameters
+        ----------
+        of : callable, optional
+            What is read off the spectrum: whether its error is the steps' or the scatter of the probes decides.
+        """
+        if of is not None:
+            _checks.function("of", of)
+        return self._source.refine(of)
 
     def read(self, of: Callable[[Spectrum], Estimate]) -> Estimate:
         """Return what is read off the spectrum, after as many steps as its `accuracy` needs and the budget has."""
         _checks.function("of", of)
         found = _estimate(of(self.spectrum))
-        while not self.good(found) and self.refine():
+        while not self.good(found) and self.refine(of):
             found = _estimate(of(self.spectrum))
         return found
 
@@ -225,15 +210,19 @@ class Landscape:
         """Return what is read off the counting measure of the removed weights' block, as accurate as `read` is."""
         return _estimate(_checks.function("of", of)(self.block(k, of)))
 
+    def known(self) -> tuple[Floats, Floats]:
+        """Return eigenvalues (q,) and orthonormal eigenvectors (D, q), in columns, those that are known so far."""
+        return self._source.known()
+
     @cached_property
-    def _tails(self) -> Floats:
-        """Squared distances (D + 1,) for k = 0 … D, summed from the smallest weight."""
+    def squared_distances(self) -> Floats:
+        """Squared distances R² (D + 1,) for k = 0 … D, summed from the smallest weight."""
         squares = self.weights[self.order[::-1]] ** 2
         return np.concatenate([np.cumsum(squares)[::-1], [0.0]])
 
     def distance(self, k: int) -> float:
         """Return R, the distance from w* to w^k: the norm of the D - k smallest weights."""
-        return float(np.sqrt(self._tails[_checks.count("k", k, 0, self.dimension)]))
+        return float(np.sqrt(self.squared_distances[_checks.count("k", k, 0, self.dimension)]))
 
     def removed(self, k: int) -> Floats:
         """Return c = w* - w^k (D,)."""
@@ -372,9 +361,14 @@ class Scaled:
         """Products with H so far, those of the other landscape."""
         return self.of.products
 
-    def refine(self) -> bool:
+    def refine(self, of: Read | None = None) -> bool:
         """Know more of the spectrum; answer whether there was more to know."""
-        return self.of.refine()
+        return self.of.refine(None if of is None else lambda found: of(found.mapped(lambda h: self.curvature * h)))
+
+    def known(self) -> tuple[Floats, Floats]:
+        """Return the eigenpairs that are known so far."""
+        values, vectors = self.of.known()
+        return self.curvature * values, vectors
 
     @property
     def operator(self) -> Any:

@@ -13,6 +13,7 @@ from prunekit import _checks
 from prunekit._checks import Seed
 from prunekit.importance import hessian_matrix
 from prunekit.limit import authors
+from prunekit.limit.lanczos import Lanczos
 from prunekit.limit.landscape import Landscape, checked
 from prunekit.limit.negative import NEGATIVE, Negative
 from prunekit.limit.prediction import METHODS, Method, PruningLimit, predict
@@ -30,13 +31,7 @@ def network_landscape(
     loss: Loss = nn.functional.cross_entropy,
     *,
     dense: bool | None = None,
-    steps: int | None = None,
-    probes: int = 4,
-    accuracy: float = 0.03,
-    budget: int = 512,
-    direction_steps: int | None = None,
-    seed: Seed = 0,
-    storage: Literal["float64", "float32"] = "float64",
+    lanczos: Lanczos | None = None,
     parameters: Names | None = None,
 ) -> Landscape:
     """Return the landscape of a trained network: its prunable weights and the Hessian of its training loss in them.
@@ -51,8 +46,8 @@ def network_landscape(
         (outputs, labels) -> mean over the samples, twice differentiable.
     dense : bool, optional
         Whether the Hessian is computed entry by entry; by default for up to 3000 weights.
-    steps, probes, accuracy, budget, direction_steps, seed, storage
-        Of Lanczos, where it is not: see `Landscape.of_operator`.
+    lanczos : Lanczos, optional
+        How it is looked at by its products, where it is not.
     parameters : names, optional
         What can be pruned; by default the weights of linear and convolutional modules, without biases.
 
@@ -62,12 +57,8 @@ def network_landscape(
         If an argument is not as described.
     """
     dense = None if dense is None else _checks.flag("dense", dense)
-    _checks.choice("storage", storage, ("float64", "float32"))
-    _checks.generator(seed)
-    for name, value in (("steps", steps), ("direction_steps", direction_steps), ("probes", probes), ("budget", budget)):
-        if value is not None:
-            _checks.count(name, value)
-    _checks.scalar("accuracy", accuracy, positive=True)
+    if lanczos is not None:
+        _checks.instance("lanczos", lanczos, Lanczos, "a prunekit.limit.Lanczos")
     theta = prunable(model, parameters)
     weights = torch.cat([p.double().flatten().cpu() for p in theta.values()]).numpy()
     pairs = training_pairs(data)
@@ -76,10 +67,7 @@ def network_landscape(
     from prunekit.curvature import Curvature
 
     operator = Curvature(model, loss, pairs, parameters=list(theta))
-    return Landscape.of_operator(
-        weights, operator, steps=steps, probes=probes, accuracy=accuracy, budget=budget,
-        direction_steps=direction_steps, seed=seed, storage=storage,
-    )  # fmt: skip
+    return Landscape.of_operator(weights, operator, lanczos)
 
 
 def training_pairs(data: Data | Dataset) -> Data:
@@ -106,10 +94,7 @@ def pruning_limit(
     negative: Negative = "absolute",
     landscape: Landscape | None = None,
     dense: bool | None = None,
-    steps: int | None = None,
-    probes: int = 4,
-    accuracy: float = 0.03,
-    budget: int = 512,
+    lanczos: Lanczos | None = None,
     seed: Seed = 0,
     resolution: float = 1e-3,
     zero_share: float | None = None,
@@ -119,11 +104,13 @@ def pruning_limit(
 
     Parameters
     ----------
-    model, data, loss, dense, steps, probes, accuracy, budget, seed, parameters
+    model, data, loss, dense, lanczos, parameters
         As for `network_landscape`.
     epsilon : float, Tolerance or "minibatch"
         Tolerance on the training loss; "minibatch" is the rule of the authors' program, `minibatch_tolerance` with
         its batches of 128, shuffled by `seed`.
+    seed : int
+        Of that shuffling; and of Lanczos, where `lanczos` is not given.
     method, negative, resolution
         As for `predict`.
     zero_share : float, optional
@@ -148,10 +135,8 @@ def pruning_limit(
     if landscape is not None:
         checked(landscape)
     if landscape is None:
-        landscape = network_landscape(
-            model, data, loss, dense=dense, steps=steps, probes=probes, accuracy=accuracy, budget=budget, seed=seed,
-            parameters=parameters,
-        )  # fmt: skip
+        lanczos = Lanczos(seed=seed) if lanczos is None else lanczos
+        landscape = network_landscape(model, data, loss, dense=dense, lanczos=lanczos, parameters=parameters)
     found = sum(p.numel() for p in prunable(model, parameters).values())
     if landscape.dimension != found:
         raise ValueError(f"landscape has {landscape.dimension} weights: the network has {found} to prune")

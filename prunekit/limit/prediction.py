@@ -9,13 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal, get_args
 
 from prunekit import _checks, cones
+from prunekit.limit._last_crossing import Curve
 from prunekit.limit.authors import LANCZOS_STEPS, program_limit
 from prunekit.limit.landscape import Landscape, checked
 from prunekit.limit.negative import NEGATIVE, Negative, treated, treated_spectrum
-from prunekit.limit.quadratic import one_shot_costs, reoptimized_costs, within_from
+from prunekit.limit.quadratic import known_energies, one_shot_costs, reoptimized_costs, within_from
 from prunekit.limit.tolerance import Tolerance
 from prunekit.spectrum import UNSETTLED, Measure, Spectrum
 from prunekit.statistics import Estimate, ProbedEstimate
@@ -34,9 +36,9 @@ class PruningLimit:
         The share of weights that must be kept, from 0 to 1.
     error : float
         Its standard error, of `scatter` and `quadrature` together: 0 for a dense Hessian. The quadratic methods need no
-        probes: by Lanczos, "one-shot" has the quadrature's error and that of the search for k. Infinite for a single
-        probe and where the budget ended before the integral was resolved. The authors' program, which has one probe,
-        has no error bar: infinite.
+        probes: by Lanczos, "one-shot" has the error of where its cost is above ε for the last time. Infinite for a
+        single probe and where the budget ended before the integral was resolved. The authors' program, which has one
+        probe, has no error bar: infinite.
     method : str
         Which of `METHODS`.
     epsilon : Tolerance
@@ -115,6 +117,13 @@ def threshold(
     Notes
     -----
     Source: geometric, Corollary 1, equation (18), for "published"; `prunekit.cones` for the others.
+
+    Examples
+    --------
+    >>> from prunekit.limit import Landscape
+    >>> landscape = Landscape.of_matrix([2.0, 1.0, 0.1, 0.1], np.eye(4))
+    >>> [round(threshold(landscape, 0.05, k).value, 3) for k in (0, 2, 4)]
+    [0.98, 0.167, 0.0]
     """
     checked(landscape)
     _checks.choice("method", method, ("published", "cone", "orthogonal"))
@@ -123,7 +132,7 @@ def threshold(
     if landscape.distance(k) == 0:
         return Estimate(0.0, 0.0)
     root, change = _root(landscape, epsilon, k, method, negative)
-    found = landscape.read(lambda spectrum: _share(treated_spectrum(spectrum, negative), root, epsilon))
+    found = landscape.read(partial(_treated_share, nu=root, epsilon=epsilon, negative=negative))
     return _blurred(found, change)
 
 
@@ -132,6 +141,11 @@ def _share(spectrum: Spectrum, nu: float, epsilon: float) -> Estimate:
     if nu == 0 or math.isinf(nu):
         return Estimate(0.0 if nu == 0 else 1.0, 0.0)
     return spectrum.integrate(lambda h: nu * h / (2 * epsilon + nu * h)).linear(1 / spectrum.dimension)
+
+
+def _treated_share(spectrum: Spectrum, nu: float, epsilon: float, negative: Negative) -> Estimate:
+    """Return the share of a spectrum that may have negative eigenvalues."""
+    return _share(treated_spectrum(spectrum, negative), nu, epsilon)
 
 
 def _root(landscape: Landscape, epsilon: float, k: int, method: str, negative: Negative) -> tuple[float, float]:
@@ -200,12 +214,21 @@ def predict(
     Returns
     -------
     PruningLimit
-        T decreases in k for "published". For the others the crossing that a search from 0 to D finds is given.
+        T decreases in k for "published". For "cone" and "orthogonal" the crossing that a search from 0 to D finds is
+        given. The quadratic methods give the last crossing: the cost is at most ε at that k and all larger ones.
 
     Raises
     ------
     ValueError, TypeError
         For an argument out of its range, or a method that the landscape is not enough for.
+
+    Examples
+    --------
+    >>> from prunekit.limit import Landscape
+    >>> landscape = Landscape.of_matrix([2.0, 1.0, 0.1, 0.1], np.eye(4))
+    >>> found = predict(landscape, 0.05, method="one-shot")
+    >>> found.kept, found.fraction  # without the last two the loss grows by ½ (0.1² + 0.1²)
+    (2, 0.5)
     """
     epsilon = epsilon if isinstance(epsilon, Tolerance) else Tolerance(epsilon)
     resolution = _checks.scalar("resolution", resolution)
@@ -248,39 +271,36 @@ def predict(
 def _quadratic(
     landscape: Landscape, epsilon: float, method: str, negative: Negative, resolution: float
 ) -> tuple[int, Estimate]:
-    """Return the least k that the quadratic model allows, and k/D with its error."""
+    """Return the least k such that the quadratic model allows it and every larger one, and k/D with its error."""
     if method == "re-optimized" or landscape.hessian is not None:
         costs = reoptimized_costs if method == "re-optimized" else one_shot_costs
         kept = within_from(costs(landscape, negative=negative), epsilon)
         return kept, Estimate(kept / landscape.dimension, 0.0)
-    D = landscape.dimension
-    seen: dict[int, ProbedEstimate] = {}
+    curve = _one_shot_curve(landscape, epsilon, negative)
+    kept, least, most = curve.last(max(resolution, landscape.accuracy / 5))
+    near = [found for k, found in curve.seen.items() if least - 1 <= k <= most] or curve.seen.values()
+    width = max(1, kept - least, most - kept)  # two errors hold it
+    resolved = all(found.resolved for found in near)
+    return kept, ProbedEstimate(kept / landscape.dimension, 0.0, width / (2 * landscape.dimension), resolved)
+
+
+def _one_shot_curve(landscape: Landscape, epsilon: float, negative: Negative) -> Curve:
+    """Return cᵀHc/2ε, known for every k along eigenvectors that the spectrum's run has found, by products elsewhere."""
 
     def energy(measure: Measure) -> float:
         return measure.integrate(lambda h: h) / (2 * epsilon)
 
-    def excess(k: int) -> float:
-        """Return 1 - cᵀHc/2ε, and keep cᵀHc/2ε."""
-        if landscape.distance(k) == 0:
-            return 1.0
+    def enough(measure: Measure) -> bool:
+        taken = treated(measure, negative)
+        return taken.spread(energy) <= max(abs(1 - energy(taken)) / 4, landscape.accuracy / 2)
 
-        def enough(measure: Measure) -> bool:
-            taken = treated(measure, negative)
-            return taken.spread(energy) <= abs(1 - energy(taken)) / 4
-
+    def cost(k: int) -> ProbedEstimate:
         direction = treated(landscape.direction(k, enough), negative)
-        value, change = energy(direction), direction.spread(energy)
-        seen[k] = ProbedEstimate(value, 0.0, change / 2, change <= UNSETTLED)
-        return 1 - value
+        change = direction.spread(energy)
+        return ProbedEstimate(energy(direction), 0.0, change / 2, change <= UNSETTLED)
 
-    kept, below = crossing(excess, D, resolution)
-    near = [seen[k] for k in (kept, below) if k in seen]
-    width = (kept - below) / D
-    high = seen[below].value if below in seen else 1.0  # kept is 0, and there is nothing below
-    low = seen[kept].value if kept in seen else 0.0  # what is removed is 0 already, and so is its energy
-    steepness = max((high - low) * D / (kept - below), 1e-300)
-    quadrature = math.hypot(max(each.quadrature for each in near) / steepness, width / 2)
-    return kept, ProbedEstimate(kept / D, 0.0, quadrature, all(each.resolved for each in near))
+    known = known_energies(landscape, negative) / (2 * epsilon)
+    return Curve(known, landscape.squared_distances, cost)
 
 
 def _self_consistent(
@@ -304,14 +324,17 @@ def _self_consistent(
             seen[k] = Estimate(0.0, 0.0)
         else:
             root, change = _root(landscape, epsilon, k, method, negative)
-            seen[k] = _blurred(_share(treated_spectrum(landscape.spectrum, negative), root, epsilon), change)
+            seen[k] = _blurred(_treated_share(landscape.spectrum, root, epsilon, negative), change)
         return k / D - seen[k].value
 
     while True:
         kept, below = crossing(excess, D, resolution, guess)
         if kept not in seen:
             excess(kept)
-        if landscape.good(seen[kept]) or not landscape.refine():
+        if landscape.good(seen[kept]):
+            break
+        root = _root(landscape, epsilon, kept, method, negative)[0] if landscape.distance(kept) else 0.0
+        if not landscape.refine(partial(_treated_share, nu=root, epsilon=epsilon, negative=negative)):
             break
         seen.clear()
     worst = max((seen[k] for k in (kept, below) if k >= 0), key=lambda found: found.error)

@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike
 from prunekit import _checks, cones
 from prunekit._checks import Floats
 from prunekit.limit.landscape import Landscape, checked
-from prunekit.limit.negative import NEGATIVE, Negative
+from prunekit.limit.negative import NEGATIVE, Negative, treated
+from prunekit.spectrum import Measure
 
 _COSTS = {"one-shot": cones.one_shot_losses, "re-optimized": cones.reoptimized_losses}
 
@@ -64,6 +65,39 @@ def reoptimized_costs(landscape: Landscape, *, negative: Negative = "absolute") 
         As `one_shot_costs`.
     """
     return _costs(landscape, "re-optimized", negative)
+
+
+def known_energies(landscape: Landscape, negative: Negative) -> Floats:
+    """Return Σ h_i (v_iᵀc)² for k = 0 … D, over the eigenpairs (h_i, v_i) that a landscape knows so far.
+
+    Parameters
+    ----------
+    landscape : Landscape
+        However its Hessian is known.
+    negative : str
+        What becomes of negative eigenvalues: "absolute", "zero" or "refuse".
+
+    Returns
+    -------
+    (D + 1,) array
+        Twice what they add to the loss; falling to 0 at k = D, though not steadily.
+
+    Raises
+    ------
+    FloatingPointError
+        If an energy leaves the range of double precision.
+    """
+    values, vectors = landscape.known()
+    found = np.zeros(landscape.dimension + 1)
+    if not values.size:
+        return found
+    treated(Measure.of_eigenvalues(values), negative)  # refuses what is to be refused
+    better = np.abs(values) if negative == "absolute" else np.maximum(values, 0.0)
+    backwards = landscape.order[::-1]
+    with np.errstate(over="ignore", invalid="ignore"):
+        for h, v in zip(better, vectors.T, strict=True):
+            found[:-1] += h * np.cumsum((landscape.weights * v)[backwards])[::-1] ** 2
+    return _checks.finite("an energy", found, "weights or the Hessian")
 
 
 def _costs(landscape: Landscape, kind: str, negative: Negative) -> Floats:

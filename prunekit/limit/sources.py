@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from prunekit._checks import Floats, Integers, Seed
+from prunekit.limit.lanczos import Lanczos
 from prunekit.spectrum import Measure, Spectrum
 from prunekit.statistics import Estimate
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from prunekit.curvature.probing import Direction, Probing
 
 Enough = Callable[[Measure], bool]
+Read = Callable[[Spectrum], Estimate]
 _HELD = 2  # directions whose bases stay: a search goes on between two of them
 _EIGEN = 1e-3  # of an eigenvalue: the residual of an eigenvector that is split off a direction
 
@@ -40,8 +42,11 @@ class Source(Protocol):
     def spectrum(self) -> Spectrum:
         """Return the counting measure of H, as far as it is known."""
 
-    def refine(self) -> bool:
-        """Know more of the spectrum; answer whether there was more to know."""
+    def refine(self, of: Read | None = None) -> bool:
+        """Know more of the spectrum, for what is read off it; answer whether there was more to know."""
+
+    def known(self) -> tuple[Floats, Floats]:
+        """Return eigenvalues (q,) and orthonormal eigenvectors (D, q), in columns, those that are known so far."""
 
     def probed(self, steps: int, seed: Seed) -> Spectrum:
         """Return the counting measure of H by Lanczos from one random start."""
@@ -49,7 +54,7 @@ class Source(Protocol):
     def along(self, c: Floats, k: int, enough: Enough | None = None) -> Measure:
         """Return the measure of c = w* - w^k, good enough for what is read off it."""
 
-    def block(self, removed: Integers, enough: Callable[[Spectrum], Estimate] | None = None) -> Spectrum:
+    def block(self, removed: Integers, enough: Read | None = None) -> Spectrum:
         """Return the counting measure of the block of the removed weights."""
 
 
@@ -80,9 +85,13 @@ class Dense:
         """Return the counting measure of H."""
         return Spectrum.of_eigenvalues(self.eigen[0])
 
-    def refine(self) -> bool:
+    def refine(self, of: Read | None = None) -> bool:
         """There is nothing more to know."""
         return False
+
+    def known(self) -> tuple[Floats, Floats]:
+        """Return all eigenpairs."""
+        return self.eigen
 
     def probed(self, steps: int, seed: Seed) -> Spectrum:
         """Return the counting measure of H by Lanczos from one random start."""
@@ -95,60 +104,37 @@ class Dense:
         values, vectors = self.eigen
         return Measure.of_vector(values, vectors.T @ c)
 
-    def block(self, removed: Integers, enough: Callable[[Spectrum], Estimate] | None = None) -> Spectrum:
+    def block(self, removed: Integers, enough: Read | None = None) -> Spectrum:
         """Return the counting measure of the block of the removed weights."""
         return Spectrum.of_eigenvalues(np.linalg.eigvalsh(self.matrix[np.ix_(removed, removed)]))
 
 
-class Lanczos:
+class Products:
     """H by its products: bases that are extended as an integral at hand needs it.
 
     Parameters
     ----------
     operator : Curvature or alike
         What has `dimension` and `product`.
-    steps : int, optional
-        Of every spectrum, where they are fixed.
-    probes : int
-        Random starts.
-    direction_steps : int, optional
-        The most steps from c; as many as a spectrum may have by default.
-    accuracy : float
-        Relative error of a share at which no more steps are taken, where they are not fixed.
-    budget : int
-        Products for each spectrum, where its steps are not fixed.
-    seed, storage
-        As for `prunekit.curvature.spectrum`.
+    lanczos : Lanczos
+        How it is looked at.
     """
 
-    def __init__(
-        self,
-        operator: Any,
-        steps: int | None,
-        probes: int,
-        direction_steps: int | None,
-        accuracy: float,
-        budget: int,
-        seed: Seed,
-        storage: str,
-    ) -> None:
-        self.operator, self.accuracy = operator, accuracy
-        self._options: dict[str, Any] = {
-            "steps": steps, "probes": probes, "direction_steps": direction_steps, "accuracy": accuracy,
-            "budget": budget, "seed": seed, "storage": storage,
-        }  # fmt: skip
+    def __init__(self, operator: Any, lanczos: Lanczos) -> None:
+        self.operator, self.lanczos, self.accuracy = operator, lanczos, lanczos.accuracy
+        steps, probes, budget = lanczos.steps, lanczos.probes, lanczos.budget
         fixed = f"{steps} steps" if steps is not None else f"up to {budget} products"
         self.name = f"Lanczos, {fixed}, {probes} probes"
-        self._along = direction_steps or steps or max(budget // probes, 1)
+        self._along = lanczos.direction_steps or steps or max(budget // probes, 1)
         self._fixed = steps is not None
         self._blocks: dict[bytes, Probing] = {}
         self._directions: dict[bytes, Direction] = {}
         self._eigen: tuple[int, Any] = (0, None)
         self._spent = 0  # on runs that are not kept
 
-    def on(self, operator: Any) -> Lanczos:
+    def on(self, operator: Any) -> Products:
         """Return the same for another operator."""
-        return Lanczos(operator, **self._options)
+        return Products(operator, self.lanczos)
 
     @property
     def products(self) -> int:
@@ -169,9 +155,14 @@ class Lanczos:
         """Return the counting measure of H, as far as it is known."""
         return self.probing.spectrum
 
-    def refine(self) -> bool:
-        """Take more steps; answer whether there were any left."""
-        return self.probing.refine()
+    def refine(self, of: Read | None = None) -> bool:
+        """Take more steps, or more probes where what is read is mostly scatter; answer whether there were any left."""
+        return self.probing.refine(of)
+
+    def known(self) -> tuple[Floats, Floats]:
+        """Return the eigenpairs that the spectrum's run has found so far."""
+        values, vectors = self._known()
+        return values, vectors.cpu().numpy()
 
     def probed(self, steps: int, seed: Seed) -> Spectrum:
         """Return the counting measure of H by Lanczos from one start of random signs."""
@@ -179,7 +170,7 @@ class Lanczos:
 
         found = spectrum(
             self.operator, steps=steps, probes=1, seed=seed, distribution="rademacher",
-            storage=self._options["storage"],
+            storage=self.lanczos.storage,
         )  # fmt: skip
         self._spent += found.products
         return found
@@ -208,9 +199,9 @@ class Lanczos:
     def _direction(self, c: Floats) -> Direction:
         from prunekit.curvature.probing import Direction
 
-        return Direction(self.operator, c, self._along, self._known(), self._options["storage"])
+        return Direction(self.operator, c, self._along, self._known(), self.lanczos.storage)
 
-    def block(self, removed: Integers, enough: Callable[[Spectrum], Estimate] | None = None) -> Spectrum:
+    def block(self, removed: Integers, enough: Read | None = None) -> Spectrum:
         """Return the counting measure of the block of the removed weights, good enough for what is read off it."""
         from prunekit.curvature import Restricted
 
@@ -235,5 +226,13 @@ class Lanczos:
     def _probing(self, operator: Any) -> Probing:
         from prunekit.curvature.probing import Probing
 
-        wanted = ("steps", "probes", "budget", "seed", "storage")
-        return Probing(operator, progress=None, **{name: self._options[name] for name in wanted})
+        of = self.lanczos
+        return Probing(
+            operator,
+            steps=of.steps,
+            probes=of.probes,
+            budget=of.budget,
+            seed=of.seed,
+            storage=of.storage,
+            progress=None,
+        )

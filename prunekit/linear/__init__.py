@@ -2,11 +2,13 @@
 
 `LinearGaussian` is a problem, `characterize` its law, `min_norm`, `ridge`, `retrain` and `width_sweep` are solvers on
 data, `Magnitude`, `Hessian`, `Oracle` and others say what is kept, and `predicted_risks` and `measured_risks` set the
-law beside the solvers. `prunekit.linear.random_features` finds the problem that stands for random features.
+law beside the solvers. `prunekit.linear.random_features` finds the problem that stands for random features, and
+`auxiliary_norm` is the minimum with two Gaussian vectors that the min-max theorem sets beside a fit of least norm.
 """
 
 from prunekit.linear.law import MinNormLaw, characterize
 from prunekit.linear.least_squares import min_norm, retrain, ridge, width_sweep
+from prunekit.linear.min_max import auxiliary_norm
 from prunekit.linear.problem import LinearGaussian
 from prunekit.linear.risks import measured_risks, predicted_risks
 from prunekit.linear.strategies import (
@@ -36,6 +38,7 @@ __all__ = [
     "Strategy",
     "TwoOfFour",
     "UniformQuantizer",
+    "auxiliary_norm",
     "characterize",
     "interval_moments",
     "measured_risks",

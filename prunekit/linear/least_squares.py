@@ -33,6 +33,11 @@ def min_norm(X: ArrayLike, y: ArrayLike) -> Floats:
     -------
     (p,) array
         Coefficients.
+
+    Examples
+    --------
+    >>> min_norm([[1.0, 1.0]], [2.0])  # of all b₁ + b₂ = 2 the shortest
+    array([1., 1.])
     """
     X, y = _checks.sample(X, y)
     with _checks.in_range("the solution", "X or y"):
@@ -78,6 +83,11 @@ def ridge(X: ArrayLike, y: ArrayLike, penalty: float) -> Floats:
     -------
     (p,) array
         Coefficients.
+
+    Examples
+    --------
+    >>> ridge([[1.0, 1.0]], [2.0], penalty=2.0)  # 2 / (|x|² + penalty) of x
+    array([0.5, 0.5])
     """
     X, y = _checks.sample(X, y)
     penalty = _checks.scalar("penalty", penalty)
@@ -132,6 +142,11 @@ def retrain(X: ArrayLike, y: ArrayLike, support: ArrayLike) -> Floats:
     -------
     (p,) array
         Coefficients, 0 outside the support.
+
+    Examples
+    --------
+    >>> retrain([[1.0, 1.0]], [2.0], support=[1])
+    array([0., 2.])
     """
     X, y = _checks.sample(X, y)
     kept = _checks.indices("support", support, X.shape[1])
@@ -164,6 +179,13 @@ def width_sweep(X: ArrayLike, y: ArrayLike, widths: ArrayLike) -> Floats:
     -------
     (m, p) array
         Row j holds the coefficients for k = widths[j], with zeros from position k on.
+
+    Examples
+    --------
+    >>> width_sweep([[1.0, 1.0, 1.0]], [6.0], widths=[1, 2, 3]).round(6)
+    array([[6., 0., 0.],
+           [3., 3., 0.],
+           [2., 2., 2.]])
     """
     X, y = _checks.sample(X, y)
     p = X.shape[1]

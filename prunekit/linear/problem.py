@@ -43,6 +43,12 @@ class LinearGaussian:
     ValueError
         For shapes that disagree, entries that are not finite, negative variances or `sigma`, an asymmetric or
         indefinite matrix.
+
+    Examples
+    --------
+    >>> problem = LinearGaussian(covariance=[1.0, 4.0], beta=[1.0, 0.5], sigma=0.5)
+    >>> problem.risk([1.0, 0.0])  # σ² + 4 · 0.5²
+    1.25
     """
 
     covariance: Floats
@@ -120,6 +126,13 @@ class LinearGaussian:
             Features.
         y : (n,) array
             Labels.
+
+        Examples
+        --------
+        >>> problem = LinearGaussian(covariance=[1.0, 4.0], beta=[1.0, 0.5], sigma=0.0)
+        >>> X, y = problem.sample(3, seed=0)
+        >>> X.shape, bool(np.allclose(y, X @ problem.beta))  # without noise
+        ((3, 2), True)
         """
         n = _checks.draws("n", n, self.p)
         _checks.room("n", n, 16.0 * n * self.p)
@@ -190,6 +203,12 @@ class LinearGaussian:
         """Return the law of the minimum-norm (or ridge) solution from n samples.
 
         See `prunekit.linear.law.characterize`, which this calls.
+
+        Examples
+        --------
+        >>> law = LinearGaussian(np.ones(200), np.full(200, 0.1), 1.0).characterize(n=100)
+        >>> round(law.risk(), 6)  # σ² + (1 - 1/κ)|β|² + σ²/(κ - 1), where κ = p/n is 2
+        3.0
         """
         from prunekit.linear.law import characterize
 

@@ -108,7 +108,7 @@ def measured_risks(
     fresh = _checks.flag("fresh", fresh)
     repetitions = _checks.draws("repetitions", repetitions, n * problem.p, each_is="n times the features")
     out: dict[str, list[Floats]] = {}
-    parent = _sequence(seed)
+    parent = sequence(seed)
     children = (parent.spawn(1)[0] for _ in range(repetitions))  # one at a time: all at once would fill the memory
     for child in bars.each("data sets", children, repetitions, "repetitions"):
         X, y = problem.sample(n, child)
@@ -144,7 +144,7 @@ def _asked(
     return _checks.count("n", n), _checks.count("s", s), ks
 
 
-def _sequence(seed: Any) -> np.random.SeedSequence:
+def sequence(seed: Any) -> np.random.SeedSequence:
     """Return the seed sequence of an integer or several, each at least 0."""
     parts = _checks.listed("seed", seed, "integers") if isinstance(seed, list | tuple | np.ndarray) else [seed]
     if not parts or any(isinstance(x, bool) or not isinstance(x, int | np.integer) or x < 0 for x in parts):

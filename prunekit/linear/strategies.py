@@ -41,6 +41,12 @@ class Magnitude(_Count):
     """Keep the s coefficients of largest |b_i|.
 
     Source: chang, Section 2, magnitude-based pruning; li, Definitions 2.2 and 2.3.
+
+    Examples
+    --------
+    >>> from prunekit import prune
+    >>> prune([3.0, -1.0, 2.0, -4.0], Magnitude(2))
+    array([ 3.,  0.,  0., -4.])
     """
 
 
@@ -50,6 +56,12 @@ class Hessian(_Count):
 
     Source: chang, Section 2, Hessian-based pruning, with the empirical Σ̂_ii, the mean square of feature i;
     li, Definitions 2.2 and 2.3.
+
+    Examples
+    --------
+    >>> from prunekit import prune
+    >>> prune([3.0, -1.0], Hessian(1), variances=[1.0, 16.0])
+    array([ 0., -1.])
     """
 
 
@@ -59,6 +71,13 @@ class Oracle(_Count):
 
     For diagonal Σ and s < n these are the s features whose own fit has the least expected risk.
     Source: chang, equation (4).
+
+    Examples
+    --------
+    >>> from prunekit import LinearGaussian, prune
+    >>> problem = LinearGaussian(covariance=[1.0, 1.0], beta=[0.1, 2.0], sigma=1.0)
+    >>> prune([3.0, -1.0], Oracle(1), problem=problem)  # it knows that 3 is noise
+    array([ 0., -1.])
     """
 
 
@@ -70,6 +89,12 @@ class OptimalBrainSurgeon(_Count):
     with Σ⁻¹ that of the features still alive. Needs a positive definite covariance; for a diagonal one it is
     `Hessian`.
     Source: Hassibi and Stork (1993), named in chang, Section 2.
+
+    Examples
+    --------
+    >>> from prunekit import prune
+    >>> prune([1.0, 0.5], OptimalBrainSurgeon(1), covariance=[[1.0, 0.8], [0.8, 1.0]])  # 1 + 0.8 · 0.5
+    array([1.4, 0. ])
     """
 
 
@@ -103,6 +128,14 @@ class UniformQuantizer:
 
     The levels (mid-rise: 0 is none of them) are -limit + (k + 1/2) step, step = 2 limit / 2^bits, k = 0 …
     2^bits - 1.
+
+    Examples
+    --------
+    >>> from prunekit import prune
+    >>> UniformQuantizer(bits=2, limit=1.0).levels
+    array([-0.75, -0.25,  0.25,  0.75])
+    >>> prune([0.3, -0.9, 7.0], UniformQuantizer(bits=2, limit=1.0))
+    array([ 0.25, -0.75,  0.75])
     """
 
     bits: int
@@ -160,6 +193,17 @@ def prune(
     ------
     ValueError
         If s exceeds p, if the strategy lacks what it needs, if `TwoOfFour` meets a p that 4 does not divide.
+
+    Examples
+    --------
+    >>> from prunekit import Magnitude, SoftThreshold, TwoOfFour
+    >>> b = [3.0, -2.5, 1.0, 0.5]
+    >>> prune(b, Magnitude(1))
+    array([3., 0., 0., 0.])
+    >>> prune(b, SoftThreshold(0.75))
+    array([ 2.25, -1.75,  0.25,  0.  ])
+    >>> prune(b, TwoOfFour())
+    array([ 3. , -2.5,  0. ,  0. ])
     """
     found = _coefficients(coefficients)
     rows = np.atleast_2d(found)
@@ -202,6 +246,12 @@ def support(
     ------
     ValueError
         As for `prune`; and for a quantizer, which keeps no position and drops none.
+
+    Examples
+    --------
+    >>> from prunekit import Magnitude
+    >>> support([3.0, -1.0, 2.0], Magnitude(2))
+    array([0, 2])
     """
     found = _coefficients(coefficients)
     rows = np.atleast_2d(found)

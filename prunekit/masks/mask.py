@@ -79,6 +79,15 @@ class Mask(Mapping[str, Tensor]):
         Notes
         -----
         Source: li, Definition 2.3; layer-wise: li, Appendix D.
+
+        Examples
+        --------
+        >>> import torch
+        >>> scores = {"first": torch.tensor([5.0, 1.0]), "second": torch.tensor([4.0, 3.0])}
+        >>> Mask.from_scores(scores, 2)
+        Mask(2 of 4 kept: first 0.5, second 0.5)
+        >>> Mask.from_scores(scores, 0.5, scope="layer")["second"]
+        tensor([ True, False])
         """
         flat, scope = _flat_scores(scores), _checks.choice("scope", scope, ("global", "layer"))
         if scope == "global":
@@ -163,6 +172,14 @@ class Mask(Mapping[str, Tensor]):
         ------
         TypeError, ValueError
             If the mask covers what the model lacks, in name or shape, or the model carries a mask.
+
+        Examples
+        --------
+        >>> import torch
+        >>> layer = torch.nn.Linear(2, 1)
+        >>> Mask({"weight": torch.tensor([[True, False]])}).apply_(layer)
+        >>> (layer.weight != 0).tolist()
+        [[True, False]]
         """
         for name, p in self.covered(model).items():
             p.masked_fill_(~self.tensors[name].to(p.device), 0.0)

@@ -35,6 +35,14 @@ def magnitude(model: nn.Module, *, parameters: Names | None = None) -> dict[str,
     Notes
     -----
     Source: li, Definitions 2.2 and 2.3, magnitude-based pruning.
+
+    Examples
+    --------
+    >>> import torch
+    >>> layer = torch.nn.Linear(2, 1)
+    >>> layer.weight.data = torch.tensor([[3.0, -4.0]])
+    >>> magnitude(layer)
+    {'weight': tensor([[3., 4.]])}
     """
     found = {name: p.abs() for name, p in prunable(model, parameters).items()}
     for name, p in found.items():
@@ -65,6 +73,14 @@ def hessian(
     Notes
     -----
     Source: li, Definitions 2.2 and 2.3, Hessian-based pruning.
+
+    Examples
+    --------
+    >>> import torch
+    >>> layer = torch.nn.Linear(2, 1)
+    >>> layer.weight.data = torch.tensor([[3.0, -4.0]])
+    >>> hessian(layer, {"weight": torch.tensor([[2.0, 1.0]])})
+    {'weight': tensor([[18., 16.]], dtype=torch.float64)}
     """
     weighed = importance.saliencies(model, diagonal)
     wanted = prunable(model, parameters)
@@ -85,6 +101,13 @@ def random(model: nn.Module, seed: Seed, *, parameters: Names | None = None) -> 
         The same numbers on every device.
     parameters : names, optional
         As for `prunable`.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> once, again = (random(nn.Linear(2, 1), seed=0)["weight"] for _ in range(2))
+    >>> once.shape, bool((once == again).all())
+    (torch.Size([1, 2]), True)
     """
     drawn = access.generator(seed)
     found = prunable(model, parameters)

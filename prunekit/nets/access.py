@@ -86,6 +86,12 @@ def prunable(model: nn.Module, parameters: Names | None = None) -> dict[str, Ten
     ------
     TypeError, ValueError
         If there are none, or such a weight is parametrized already.
+
+    Examples
+    --------
+    >>> from prunekit.nets import models
+    >>> [(name, tuple(weight.shape)) for name, weight in prunable(models.fcn(4, [3], 2, seed=0)).items()]
+    [('input.weight', (3, 4)), ('output.weight', (2, 3))]
     """
     if parameters is not None:
         return _parameters(model, parameters)

@@ -50,8 +50,8 @@ def write(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) 
 
 
 @contextlib.contextmanager
-def claimed(path: Path | None) -> Iterator[None]:
-    """Keep every other training away from a checkpoint for a while, by a file ``.NAME.lock`` beside it.
+def claimed(path: Path | None, what: str = "training") -> Iterator[None]:
+    """Keep every other training, or `what` else has one, away from a checkpoint, by a file ``.NAME.lock`` beside it.
 
     The lock ends with the process. It is the system's where the file system has locks; where these are each host's
     own, the holder's heartbeat on the file keeps other hosts away, which look for one for some twenty seconds. Where
@@ -61,7 +61,7 @@ def claimed(path: Path | None) -> Iterator[None]:
     Raises
     ------
     CheckpointError
-        If another training holds it; its process is named.
+        If another one holds it; its process is named.
     """
     with contextlib.ExitStack() as stack:
         if path is not None:
@@ -70,7 +70,7 @@ def claimed(path: Path | None) -> Iterator[None]:
                 stack.enter_context(locks.sole(path.with_name(f".{path.name}.lock")))
             except locks.Busy as busy:
                 raise CheckpointError(
-                    f"{path} is the checkpoint of a training that runs, {busy}: wait for it, or give another path"
+                    f"{path} is the checkpoint of a {what} that runs, {busy}: wait for it, or give another path"
                 ) from None
             except OSError as error:
                 if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):

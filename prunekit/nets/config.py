@@ -75,6 +75,12 @@ class Config:
     ------
     ValueError, TypeError
         For a value out of its range, or of the wrong kind.
+
+    Examples
+    --------
+    >>> config = Config(epochs=10, lr=0.1, momentum=0.9)
+    >>> config.optimizer, config.batch_size
+    ('sgd', 100)
     """
 
     epochs: int
@@ -142,8 +148,9 @@ class Config:
                 raise ValueError(f"{name} is {getattr(self, name)}: give numbers from 0 to below 1")
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(f"momentum is {self.momentum}, but optimizer is {self.optimizer!r}: its momentum is betas")
-        if self.interpolation is not None:
-            self._set("interpolation", _checks.bound("interpolation", self.interpolation))
+        unbounded = isinstance(self.interpolation, float) and self.interpolation == math.inf
+        if self.interpolation is not None and not unbounded:
+            self._set("interpolation", _checks.scalar("interpolation", self.interpolation, positive=True))
 
     def _judge_schedule(self) -> None:
         """Judge the schedule's own numbers."""

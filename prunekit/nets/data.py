@@ -59,6 +59,13 @@ class Dataset:
     ------
     ValueError, TypeError
         For shapes, labels or types that disagree, empty splits, or a standard deviation of 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x, y = torch.zeros(4, 1, 2, 2), torch.tensor([0, 1, 0, 1])
+    >>> Dataset("dark", x[:2], y[:2], x[2:], y[2:], classes=2, mean=torch.zeros(1), std=torch.ones(1))
+    Dataset(dark: 2 + 2 images of 1×2×2, 2 classes, on cpu)
     """
 
     name: str
@@ -242,6 +249,11 @@ def load(
         If files cannot be read, or hold something else.
     ValueError
         For an unknown name, or a subset larger than the set.
+
+    Examples
+    --------
+    >>> load("digits", subset=(100, 50), seed=0)
+    Dataset(digits: 100 + 50 images of 1×8×8, 10 classes, on cpu)
     """
     rng, download = _checks.generator(seed), _checks.flag("download", download)
     if root is not None:

@@ -86,6 +86,12 @@ def fcn(inputs: int, hidden: Sequence[int], classes: int = 10, *, bias: bool = F
     Layers are called `input`, `hidden1`, `hidden2`, … and `output`. FCN4 and FCN6 of barsbey, Section 5, are
     ``fcn(inputs, [2048] * 4)`` and ``fcn(inputs, [2048] * 6)``: 14.2 M and 22.6 M parameters on MNIST, 18.9 M and
     27.3 M on CIFAR-10.
+
+    Examples
+    --------
+    >>> model = fcn(64, [32], 10, seed=0)
+    >>> {name: tuple(p.shape) for name, p in model.named_parameters()}
+    {'input.weight': (32, 64), 'output.weight': (10, 32)}
     """
     bias = _checks.flag("bias", bias)
     given = _checks.listed("hidden", hidden, "widths")

@@ -199,6 +199,12 @@ def greedy_prune(U: ArrayLike, threshold: float) -> Floats:
     ------
     ValueError
         If U is no finite matrix or the threshold is negative.
+
+    Examples
+    --------
+    >>> greedy_prune([[3.0, 0.1], [4.0, 0.1]], threshold=0.5)
+    array([[3.],
+           [4.]])
     """
     U = _checks.array("U", U, ndim=2)
     return U[:, column_norms(U) > _checks.scalar("threshold", threshold)]

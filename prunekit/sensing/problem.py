@@ -39,6 +39,12 @@ def ground_truth(d: int, r: int, spectrum: ArrayLike | None = None, *, seed: See
     ------
     ValueError
         If r exceeds d or an eigenvalue is not positive.
+
+    Examples
+    --------
+    >>> U = ground_truth(5, 2, spectrum=[4.0, 1.0], seed=0)
+    >>> np.diag(U.T @ U).round(6)
+    array([4., 1.])
     """
     d = _checks.count("d", d)
     r = _checks.count("r", r, 1, d, high_is="d")
@@ -71,6 +77,16 @@ class MatrixSensing:
         Values y that go with the rows of `design`.
     remainder : float
         What the sum of squares over the n measurements has beyond the rows of `design`, in units of y².
+
+    Examples
+    --------
+    >>> from prunekit.sensing import ground_truth
+    >>> truth = ground_truth(5, 2, seed=0)
+    >>> problem = MatrixSensing.measure(truth, n=20, sigma=0.1, seed=1)
+    >>> problem.d, problem.r, problem.n
+    (5, 2, 20)
+    >>> round(MatrixSensing.population(truth, sigma=0.1).loss(truth), 6)  # σ²
+    0.01
     """
 
     truth: Floats

@@ -140,6 +140,14 @@ def approximate_minimum(
     ------
     ValueError
         For a start that is no finite matrix of d rows, or tolerances that are not positive.
+
+    Examples
+    --------
+    >>> from prunekit.sensing import MatrixSensing, Penalized, ground_truth, random_start
+    >>> problem = MatrixSensing.population(ground_truth(5, 1, seed=0))
+    >>> found = approximate_minimum(Penalized(problem, strength=0.01, smoothing=0.01), random_start(5, 3, seed=0))
+    >>> found.converged
+    True
     """
     U = _start(objective, start)
     tolerance = _checks.scalar("gradient_tolerance", gradient_tolerance, positive=True)

@@ -176,6 +176,11 @@ def column_error(matrix: ArrayLike, kept: int | float | ArrayLike, p: float = 2.
     ------
     TypeError, ValueError
         As `compression_error`.
+
+    Examples
+    --------
+    >>> round(column_error([[3.0, 0.0], [4.0, 12.0]], 1), 6)  # the columns have norms 5 and 12
+    0.384615
     """
     p = _arguments.order("p", p)
     return _compression_error("columns of matrix", column_norms(matrix, p), kept, p)

@@ -141,6 +141,7 @@ def tail_constant(alpha: float) -> float:
 
     Examples
     --------
+    >>> import math
     >>> round(tail_constant(1.0) * math.pi, 12)  # the density of Cauchy's law is 1/(π(1 + x²))
     2.0
     """

@@ -92,6 +92,13 @@ def tail_index(
     -----
     Source: barsbey, Section 5. Zeros, such as the value that is the median, are left out of the mean of logarithms; the
     authors' program adds 2.2e-16 to every norm instead, which depends on the scale of the values.
+
+    Examples
+    --------
+    >>> from prunekit.stable import sample
+    >>> found = tail_index(sample(1.5, 10**5, seed=0))
+    >>> round(found.alpha, 2), abs(found.alpha - 1.5) < 3 * found.error
+    (1.46, True)
     """
     return _tail_index("values", _arguments.weights("values", values, (1, 2)), blocks, shuffles, center, clip, seed)
 
@@ -154,6 +161,13 @@ def layer_tail_index(
     ------
     TypeError, ValueError
         As `tail_index`.
+
+    Examples
+    --------
+    >>> from prunekit.stable import sample_elliptical
+    >>> found = layer_tail_index(sample_elliptical(1.5, 2048, 16, seed=0), seed=0)
+    >>> found.blocks, round(found.alpha, 1)
+    ((2, 4, 8, 16, 32, 64, 256, 512), 1.5)
     """
     table = _arguments.weights("matrix", matrix, 2)
     if len(table) < 4:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from prunekit.book import plotting
-from prunekit.book.plotting import DARK, LIGHT, columns, compare, glance, svg, to_csv
+from prunekit.book.plotting import DARK, LIGHT, columns, compare, glance, joined, legend, svg, to_csv
 
 BACKGROUNDS = {"light": ("#ffffff",), "dark": ("#121212", "#14181e")}
 LEAST_CONTRAST = 3.0  # WCAG 2.1, 1.4.11: graphical objects
@@ -310,3 +310,23 @@ def test_a_glance_is_one_to_three_whole_sentences(capsys):
     ):
         with pytest.raises(ValueError, match=message):
             glance(*wrong)
+
+
+def test_a_legend_has_one_entry_for_what_is_predicted_and_measured():
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots()
+    compare(axes, LIGHT, PREDICTED, MEASURED)
+    legend(axes, axes, ncols=2)
+    legend(figure, axes, title="lines and markers")
+    for made in (axes.get_legend(), figure.legends[0]):
+        assert [text.get_text() for text in made.get_texts()] == ["dense", "oracle", "retrained"]
+    assert figure.legends[0].get_title().get_text() == "lines and markers"
+    plt.close(figure)
+
+
+def test_tables_are_joined_below_each_other():
+    tables = {"a": {"x": [1, 2], "y": [3, 4]}, "b": {"x": [5], "y": [6]}}
+    assert joined(tables, "from") == {"x": [1, 2, 5], "y": [3, 4, 6], "from": ["a", "a", "b"]}
+    with pytest.raises(ValueError, match="tables of the same columns"):
+        joined(tables | {"c": {"x": [1]}}, "from")

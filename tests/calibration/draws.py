@@ -13,6 +13,7 @@ from prunekit.linear.law import MinNormLaw
 from prunekit.linear.random_features import equivalent_problem, equivalent_problem_by_moments
 from prunekit.linear.risks import measured_risks
 from prunekit.linear.strategies import HardThreshold
+from prunekit.stable.rates import log_log_slope
 from prunekit.statistics import binomial_interval, chance_of_two, mean_and_error, rank_correlation
 from tests.calibration.table import Trial, case
 
@@ -108,6 +109,18 @@ def _ranks_of_sixty() -> Made:
 @case("statistics.rank_correlation", "8 pairs, interval", known=NORMAL_RANKS, seeds=500, quick=80, nominal=0.95)
 def _ranks_of_eight() -> Made:
     return _ranks(8)
+
+
+@case("stable.rates.log_log_slope", "20 lognormal draws at each of 5 x, of unlike spread", known="chosen", seeds=1000,
+      quick=100)  # fmt: skip
+def _slope() -> Made:
+    x = 2.0 ** np.arange(5)
+
+    def trial(seed: int) -> tuple[float, float]:
+        drawn = rng(seed)
+        return log_log_slope(x, [drawn.lognormal(-np.log(each), 0.2 * k, size=20) for k, each in enumerate(x, 1)])
+
+    return -1.0, trial
 
 
 @case("statistics.binomial_interval", "40 draws of chance 0.3", known="chosen", seeds=2000, quick=200, nominal=0.95)

@@ -14,7 +14,7 @@ from prunekit import cones
 from prunekit._checks import Floats
 from prunekit.curvature import Matrix, spectrum, zero_mass
 from prunekit.importance import hessian_diagonal, hessian_matrix
-from prunekit.limit import Landscape, predict, threshold, upper_gap, upper_map
+from prunekit.limit import Lanczos, Landscape, predict, threshold, upper_gap, upper_map
 from prunekit.limit.authors import sampled_zero_rows
 from prunekit.spectrum import Measure, Spectrum
 from prunekit.stable import sample
@@ -141,7 +141,7 @@ def _weights() -> Floats:
 
 @shared
 def _landscape(seed: int) -> Landscape:
-    return Landscape.of_operator(_weights(), Matrix(matrix()), steps=24, probes=PROBES, seed=seed)
+    return Landscape.of_operator(_weights(), Matrix(matrix()), Lanczos(steps=24, probes=PROBES, seed=seed))
 
 
 def _limits(read: Callable[[Landscape], Estimate]) -> Made:
@@ -182,7 +182,7 @@ def _one_shot(hessian: Callable[[], Floats], epsilon: float) -> Made:
     def trial(seed: int) -> tuple[float, float]:
         weights = np.random.default_rng([9, seed]).laplace(size=D)
         exact = predict(Landscape.of_matrix(weights, H), epsilon, method="one-shot", resolution=0)
-        by_products = Landscape.of_operator(weights, Matrix(H), steps=STEPS, direction_steps=6, seed=seed)
+        by_products = Landscape.of_operator(weights, Matrix(H), Lanczos(steps=STEPS, direction_steps=6, seed=seed))
         found = predict(by_products, epsilon, method="one-shot", resolution=0)
         return found.fraction - exact.fraction, found.error
 
@@ -200,7 +200,6 @@ case("limit.predict", f"one-shot, {D} weights, diagonal Hessian, less the dense 
 case(
     "limit.predict", f"one-shot, {D} weights, few large eigenvalues, less the dense limit", known=DENSE_HESSIAN,
     seeds=100, quick=20, bound=True,
-    note="the loss crosses ε at several k, of which a search by products finds one and the dense way the largest",
 )(lambda: _one_shot(matrix, 0.3))  # fmt: skip
 
 

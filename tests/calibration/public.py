@@ -112,7 +112,6 @@ REASONS = {
     "statistics.ProbedEstimate.scatter": "is a part of an error",
     "statistics.chance_of_two": "is the chance that a standard error promises",
     "limit.compare_limits": "puts `predict`, `PruningCurve.limit` and `upper_gap` together",
-    "limit.Landscape.of_operator": "is what `threshold` and `predict` read",
     "limit.Landscape.read": "hands on what is read off a spectrum: `Spectrum.integrate`",
     "limit.Landscape.read_block": "hands on what is read off a spectrum: `Spectrum.integrate`",
     "limit.measured_limit": "is `PruningCurve.limit` of a network's curve",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from prunekit.curvature.probing import Probing
-from prunekit.limit import Landscape, predict
+from prunekit.limit import Lanczos, Landscape, predict
 from tests.calibration.networks import SHAPES, made_up
 from tests.calibration.spectra import METHODS, Diagonal, Known, Study, Turned, integrands
 
@@ -40,7 +40,7 @@ def test_two_error_bars_of_a_limit_hold_the_truth(method):
     truth = predict(Landscape(net.weights, Known(net.values, net.vectors)), net.epsilon, method=method, resolution=0)
     covered = 0
     for seed in range(10):
-        turned = Turned.of_operator(net.weights, Diagonal(net.values), budget=160, seed=seed)
+        turned = Turned.of_operator(net.weights, Diagonal(net.values), Lanczos(budget=160, seed=seed))
         turned.vectors = net.vectors
         found = predict(turned, net.epsilon, method=method)
         covered += abs(found.fraction - truth.fraction) <= 2 * found.error

@@ -22,28 +22,18 @@ LONG_FILES = ("prunekit/curvature/operator.py", "prunekit/curvature/probing.py",
 # Engines are chosen by name, so `engines` and `notes` import `cluster` when a cluster is asked for.
 CIRCLES_OF_FILES = (("at_worker", "batch", "cluster", "engines", "notes"),)
 PAGES = {
-    "heavy-tails/compressibility": "length cell figure hidden",
     "heavy-tails/generalization-bound": "length cell figure hidden",
     "heavy-tails/networks": "length cell figure hidden",
-    "heavy-tails/tail-index": "length cell hidden",
-    "hessian-bias/covariance-bias": "length cell figure hidden",
-    "hessian-bias/gaussian-min-max": "cell figure hidden",
     "hessian-bias/initialization": "length cell figure hidden",
     "hessian-bias/larger-hessian-wins": "length cell figure hidden",
     "matrix-sensing/pruning": "length cell figure hidden",
-    "matrix-sensing/regulariser": "cell figure hidden",
     "overparameterization/compressors": "cell figure hidden",
-    "overparameterization/law": "length cell figure hidden",
     "overparameterization/random-features": "length cell figure hidden",
     "overparameterization/resnet-width": "cell figure hidden",
-    "overparameterization/retraining": "length cell figure hidden",
-    "overparameterization/ridge": "cell figure hidden",
-    "overparameterization/when-large-wins": "cell figure hidden",
     "pruning-limit/algorithms": "length cell figure hidden",
     "pruning-limit/ellipsoid-cone": "length cell hidden",
     "pruning-limit/hessian-spectra": "length cell figure hidden",
     "pruning-limit/how-sparse": "length cell figure hidden",
-    "pruning-limit/phase-transitions": "cell figure hidden",
 }
 MOST_MODULES = 6
 

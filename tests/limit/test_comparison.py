@@ -58,5 +58,7 @@ def test_a_comparison_is_what_its_parts_say():
     assert row["gap"] == limit.upper_gap(found.landscape, 0.05, kept).value
     assert row["negative_share"] < 1e-6
     assert row["trace"] == pytest.approx(np.trace(found.landscape.hessian))
-    by_products = limit.compare_limits(model, data, epsilon=0.05, dense=False, shares=[0.5], steps=10, probes=2)
+    by_products = limit.compare_limits(
+        model, data, epsilon=0.05, dense=False, shares=[0.5], lanczos=limit.Lanczos(steps=10, probes=2)
+    )
     assert "predicted re-optimized" not in by_products.row()

@@ -7,7 +7,7 @@ import pytest
 
 from prunekit import limit
 from prunekit.curvature import Matrix
-from prunekit.limit import METHODS, Landscape, predict
+from prunekit.limit import METHODS, Lanczos, Landscape, predict
 from prunekit.limit.negative import treated
 from prunekit.spectrum import Measure
 from tests.limit.helpers import EPSILON, WITH_T, brute_removed, indefinite, linear_problem, problem
@@ -43,7 +43,7 @@ def test_block_is_the_removed_weights_own_hessian():
 
 def test_a_full_lanczos_run_along_c_is_the_dense_measure():
     w, H = problem(30)
-    dense, probed = Landscape.of_matrix(w, H), Landscape.of_operator(w, Matrix(H), steps=30, probes=2)
+    dense, probed = Landscape.of_matrix(w, H), Landscape.of_operator(w, Matrix(H), Lanczos(steps=30, probes=2))
     for f in (np.log1p, lambda h: 1 / (0.1 + h)):
         assert probed.direction(5).integrate(f) == pytest.approx(dense.direction(5).integrate(f), rel=1e-8)
     assert "30 steps, 2 probes" in repr(probed)
@@ -53,7 +53,7 @@ def test_a_full_lanczos_run_along_c_is_the_dense_measure():
 def test_lanczos_limits_agree_with_dense_ones_within_their_error(method):
     w, H = problem(400, seed=3)
     dense = predict(Landscape.of_matrix(w, H), EPSILON, method=method)
-    probed = predict(Landscape.of_operator(w, Matrix(H), steps=16, seed=4), EPSILON, method=method)
+    probed = predict(Landscape.of_operator(w, Matrix(H), Lanczos(steps=16, seed=4)), EPSILON, method=method)
     assert 0 < probed.error < 0.05
     assert dense.error == 0
     assert abs(probed.fraction - dense.fraction) < 4 * probed.error + 1 / 400
@@ -65,7 +65,7 @@ def test_a_direction_is_exact_along_eigenvectors_that_are_known():
     Q = np.linalg.qr(rng.standard_normal((300, 300)))[0]
     h = np.concatenate([np.geomspace(5, 500, 10), rng.normal(size=290) * 0.1])
     w, H = rng.standard_normal(300), (Q * h) @ Q.T
-    dense, probed = Landscape.of_matrix(w, H), Landscape.of_operator(w, Matrix(H), budget=80)
+    dense, probed = Landscape.of_matrix(w, H), Landscape.of_operator(w, Matrix(H), Lanczos(budget=80))
     for k in (10, 200):
         found, truth = probed.direction(k), dense.direction(k)
         assert found.total == pytest.approx(truth.total)
@@ -90,7 +90,7 @@ def test_a_restricted_landscape_is_that_of_the_block():
     w, H = problem(40)
     kept = np.random.default_rng(2).random(40) < 0.6
     part, alone = Landscape.of_matrix(w, H).restricted(kept), Landscape.of_matrix(w[kept], H[np.ix_(kept, kept)])
-    probed = Landscape.of_operator(w, Matrix(H), steps=40, probes=3).restricted(kept)
+    probed = Landscape.of_operator(w, Matrix(H), Lanczos(steps=40, probes=3)).restricted(kept)
     assert part.dimension == probed.dimension == kept.sum() and "40 steps, 3 probes" in repr(probed)
     assert predict(part, EPSILON, method="cone") == predict(alone, EPSILON, method="cone")
     c = np.where(np.abs(w) < np.sort(np.abs(w[kept]))[-9], w, 0)[kept]  # what is left when nine are kept
@@ -107,7 +107,7 @@ def test_a_restricted_landscape_is_that_of_the_block():
 def test_lanczos_block_gives_the_gap_within_its_error():
     w, H = problem(300, seed=5)
     dense = limit.upper_gap(Landscape.of_matrix(w, H), EPSILON, 60)
-    probed = limit.upper_gap(Landscape.of_operator(w, Matrix(H), steps=14, probes=6), EPSILON, 60)
+    probed = limit.upper_gap(Landscape.of_operator(w, Matrix(H), Lanczos(steps=14, probes=6)), EPSILON, 60)
     assert 0 < probed.error < 0.05  # fourteen steps leave a gap next to 0
     assert abs(probed.value - dense.value) < 2 * probed.error
 
@@ -131,7 +131,7 @@ def test_with_weights_keeps_the_hessian_alone():
 @pytest.mark.parametrize("dense", [True, False])
 def test_a_scaled_landscape_with_other_weights_knows_them(dense):
     (w, H), (v, _) = indefinite(), problem(40, seed=9)
-    first = Landscape.of_matrix(w, H) if dense else Landscape.of_operator(w, Matrix(H), steps=40, probes=2)
+    first = Landscape.of_matrix(w, H) if dense else Landscape.of_operator(w, Matrix(H), Lanczos(steps=40, probes=2))
     mixed = first.scaled(weights=1.7, curvature=0.3).scaled(weights=0.5).with_weights(v)
     c = brute_removed(v, 11)
     gone = np.flatnonzero(c)
@@ -159,7 +159,7 @@ def test_negative_eigenvalues_are_treated_as_told(negative):
 def test_a_networks_landscape_is_the_same_dense_and_by_products():
     model, data = linear_problem()
     dense = limit.network_landscape(model, data)
-    probed = limit.network_landscape(model, data, dense=False, steps=36, probes=2)
+    probed = limit.network_landscape(model, data, dense=False, lanczos=Lanczos(steps=36, probes=2))
     np.testing.assert_array_equal(dense.weights, probed.weights)
     for k in (3, 20):
         one = dense.direction(k).integrate(lambda h: np.log1p(np.abs(h)))
@@ -169,7 +169,7 @@ def test_a_networks_landscape_is_the_same_dense_and_by_products():
 
 def test_landscapes_of_one_hessian_share_what_is_known_of_it():
     w, H = problem(120)
-    one = Landscape.of_operator(w, Matrix(H), budget=96)
+    one = Landscape.of_operator(w, Matrix(H), Lanczos(budget=96))
     other = one.with_weights(2 * w)
     scaled = one.scaled(curvature=3.0)
     before = other.spectrum.products, scaled.spectrum.products
@@ -179,7 +179,7 @@ def test_landscapes_of_one_hessian_share_what_is_known_of_it():
 
 def test_of_many_directions_the_bases_of_the_last_two_stay():
     w, H = problem(120)
-    landscape = Landscape.of_operator(w, Matrix(H), budget=160)
+    landscape = Landscape.of_operator(w, Matrix(H), Lanczos(budget=160))
     found = {k: landscape.direction(k, lambda measure: True) for k in (10, 20, 30, 40)}
     runs = [each._run for each in landscape._source._directions.values()]
     assert [len(run.basis) > 0 for run in runs] == [False, False, True, True]

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from prunekit import limit
 from prunekit.curvature import Matrix
-from prunekit.limit import METHODS, Landscape, predict
+from prunekit.limit import METHODS, Lanczos, Landscape, one_shot_costs, predict
 from prunekit.limit.prediction import crossing
+from prunekit.limit.quadratic import known_energies
 from tests.limit.helpers import EPSILON, WITH_T, brute_removed, problem
 
 
@@ -92,7 +93,7 @@ def test_two_errors_of_a_limit_hold_the_truth():
     dense = Landscape.of_matrix(w, H)
     for method in WITH_T:
         truth = predict(dense, EPSILON, method=method, resolution=0).fraction
-        runs = [predict(Landscape.of_operator(w, Matrix(H), seed=s), EPSILON, method=method) for s in range(5)]
+        runs = [predict(Landscape.of_operator(w, Matrix(H), Lanczos(seed=s)), EPSILON, method=method) for s in range(5)]
         assert sum(abs(run.fraction - truth) <= 2 * run.error for run in runs) >= 4
         for run in runs:
             assert run.resolved
@@ -106,11 +107,11 @@ def test_a_budget_that_ends_too_early_leaves_no_bar():
     h = rng.normal(size=400) * 10 ** rng.uniform(-8, 0, 400)
     w = rng.normal(size=400)
     truth = predict(Landscape.of_matrix(w, np.diag(h)), 1e-6).fraction
-    short = predict(Landscape.of_operator(w, Matrix(np.diag(h)), budget=40), 1e-6)
+    short = predict(Landscape.of_operator(w, Matrix(np.diag(h)), Lanczos(budget=40)), 1e-6)
     assert abs(short.fraction - truth) > 0.05
     assert not short.resolved
     assert math.isinf(short.error)
-    longer = predict(Landscape.of_operator(w, Matrix(np.diag(h)), budget=400), 1e-6)
+    longer = predict(Landscape.of_operator(w, Matrix(np.diag(h)), Lanczos(budget=400)), 1e-6)
     assert longer.resolved
     assert abs(longer.fraction - truth) <= 3 * longer.error + 1 / 400
 
@@ -137,7 +138,7 @@ def test_a_one_shot_limit_at_either_end_is_known_to_one_weight():
     w, H = problem(60, 3)
     w[np.argsort(np.abs(w))[:20]] = 0
     for epsilon, kept in ((1e-12, 40), (1e6, 0)):
-        found = predict(Landscape.of_operator(w, Matrix(H), seed=1), epsilon, method="one-shot", resolution=0)
+        found = predict(Landscape.of_operator(w, Matrix(H), Lanczos(seed=1)), epsilon, method="one-shot", resolution=0)
         assert found.kept == kept == predict(Landscape.of_matrix(w, H), epsilon, method="one-shot").kept
         assert found.resolved
         assert 0.5 / 60 <= found.error < 1 / 60
@@ -148,12 +149,56 @@ def test_a_one_shot_limit_by_products_is_the_dense_one_within_its_error():
     h, V = np.linalg.eigh(H)
     H = (V * (h - 0.02)) @ V.T  # a kink at 0 in what |H| does along c
     dense = predict(Landscape.of_matrix(w, H), 0.05, method="one-shot")
-    probed = predict(Landscape.of_operator(w, Matrix(H), seed=1), 0.05, method="one-shot")
+    probed = predict(Landscape.of_operator(w, Matrix(H), Lanczos(seed=1)), 0.05, method="one-shot")
     assert 0 < probed.error < 0.05 * probed.fraction
     assert abs(probed.fraction - dense.fraction) <= 3 * probed.error
     assert probed.scatter == 0
 
 
+def crossings(costs, epsilon):
+    """Return at how many k the cost passes from above ε to at most ε."""
+    return int(np.sum((costs[:-1] > epsilon) & (costs[1:] <= epsilon)))
+
+
+def swinging(D, seed):
+    """Return weights and a Hessian whose few large eigenvalues make the one-shot cost rise and fall."""
+    rng = np.random.default_rng(seed)
+    Q = np.linalg.qr(rng.standard_normal((D, D)))[0]
+    h = np.concatenate([np.geomspace(0.3, 8, 6), 10.0 ** rng.uniform(-5, -1, D - 6)])
+    return rng.laplace(size=D), (Q * h) @ Q.T
+
+
+@pytest.mark.parametrize("options", [{"steps": 20, "direction_steps": 6}, {}])
+def test_a_one_shot_limit_by_products_is_the_last_crossing(options):
+    """As the dense one is: at every larger k the cost is at most ε, too."""
+    many = held = 0
+    for seed in range(8):
+        w, H = swinging(150, seed)
+        dense = Landscape.of_matrix(w, H)
+        many += crossings(one_shot_costs(dense), 0.1) > 1
+        found = predict(
+            Landscape.of_operator(w, Matrix(H), Lanczos(seed=seed, **options)), 0.1, method="one-shot", resolution=0
+        )
+        held += abs(found.kept - predict(dense, 0.1, method="one-shot").kept) <= 2 * found.error * 150 + 1e-9
+        assert found.resolved
+        assert found.error < 0.1 * found.fraction
+    assert many >= 5
+    assert held == 8
+
+
+def test_what_is_known_of_a_one_shot_cost_is_known_for_every_k():
+    w, H = swinging(60, 3)
+    every = Landscape.of_operator(w, Matrix(H), Lanczos(steps=60, probes=4))
+    assert known_energies(every, "absolute") / 2 == pytest.approx(one_shot_costs(Landscape.of_matrix(w, H)), abs=1e-9)
+    scaled = every.scaled(weights=2, curvature=3)
+    assert known_energies(scaled, "zero") == pytest.approx(12 * known_energies(every, "zero"))
+    few = Landscape.of_operator(w, Matrix(H), Lanczos(steps=4, probes=4))
+    values, vectors = few.known()
+    assert 0 < values.size < 60
+    straight = [np.sum(values * (vectors.T @ brute_removed(w, k)) ** 2) for k in (0, 7, 59, 60)]
+    assert known_energies(few, "refuse")[[0, 7, 59, 60]] == pytest.approx(straight)
+
+
 def test_one_probe_has_no_error_bar():
     w, H = problem(30)
-    assert math.isinf(predict(Landscape.of_operator(w, Matrix(H), steps=20, probes=1), EPSILON).error)
+    assert math.isinf(predict(Landscape.of_operator(w, Matrix(H), Lanczos(steps=20, probes=1)), EPSILON).error)

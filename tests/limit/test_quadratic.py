@@ -8,7 +8,7 @@ from scipy import optimize
 
 from prunekit import limit
 from prunekit.curvature import Matrix
-from prunekit.limit import Landscape, measured_limit, predict, pruning_limit
+from prunekit.limit import Lanczos, Landscape, measured_limit, predict, pruning_limit
 from tests.limit.helpers import brute_removed, indefinite, linear_problem, problem, squared
 
 
@@ -38,9 +38,9 @@ def test_a_landscape_of_products_has_no_quadratic_costs():
     w, H = problem(20)
     with pytest.raises(ValueError, match="dense=True"):
         predict(Landscape.of_operator(w, Matrix(H)), 0.1, method="re-optimized")
-    assert predict(Landscape.of_operator(w, Matrix(H), steps=20), 0.1, method="one-shot", resolution=0).kept == (
-        predict(Landscape.of_matrix(w, H), 0.1, method="one-shot").kept
-    )
+    assert predict(
+        Landscape.of_operator(w, Matrix(H), Lanczos(steps=20)), 0.1, method="one-shot", resolution=0
+    ).kept == (predict(Landscape.of_matrix(w, H), 0.1, method="one-shot").kept)
 
 
 def test_the_limit_holds_from_there_on():

@@ -11,7 +11,9 @@ import numpy as np
 
 from prunekit import cones, curvature, linear, sensing, spectrum, statistics
 from prunekit.book import recordings
-from prunekit.linear import strategies
+from prunekit.linear import rivals, strategies
+from prunekit.linear.asymptotic import AsymptoticLaw
+from prunekit.linear.penalties import Penalties
 from tests.nonsense.judge import Example
 from tests.nonsense.values import WRONG
 
@@ -36,6 +38,30 @@ def problem() -> linear.LinearGaussian:
 @functools.cache
 def law() -> linear.MinNormLaw:
     return problem().characterize(2)
+
+
+@functools.cache
+def pairs() -> AsymptoticLaw:
+    return AsymptoticLaw(np.array([2.0, 0.5]), np.array([1.0, -1.0]), 2.0, 0.3)
+
+
+@functools.cache
+def straight() -> linear.LinearGaussian:
+    return linear.LinearGaussian(np.array([2.0, 1.0, 0.5, 0.25]), W, 0.3)
+
+
+def penalties() -> Penalties:
+    return Penalties(straight(), 2, np.array([0.1, 1.0, 10.0]))
+
+
+@functools.cache
+def straighter() -> linear.LinearGaussian:
+    return linear.LinearGaussian(np.array([8.0, 4.0, 2.0, 1.0, 1.0, 0.5, 0.5, 0.25]), np.full(8, 0.5), 0.3)
+
+
+@functools.cache
+def match() -> rivals.Contest:
+    return rivals.contest(straighter(), 5, 2)
 
 
 @functools.cache
@@ -114,6 +140,36 @@ NUMBERS: dict[str, Example] = {
     "linear.least_squares.width_sweep": Example(lambda: {"X": X, "y": Y, "widths": np.array([1, 4])}),
     # linear.law
     "linear.law.characterize": Example(lambda: {"problem": problem(), "n": 2, "ridge": 0.5}),
+    "linear.asymptotic.AsymptoticLaw": Example(
+        lambda: {"variances": np.array([2.0, 0.5]), "coefficients": np.array([1.0, -1.0]), "kappa": 2.0, "sigma": 0.3},
+    ),
+    "linear.asymptotic.AsymptoticLaw.draw": Example(lambda: {"self": pairs(), "p": 5, "seed": 0}),
+    "linear.asymptotic.AsymptoticLaw.draw_fit": Example(lambda: {"self": pairs(), "p": 6, "seed": 0}),
+    "linear.asymptotic.AsymptoticLaw.energy_distance": Example(lambda: {"self": pairs(), "rows": X[:, :3].copy()}),
+    "linear.asymptotic.AsymptoticLaw.moment_gaps": Example(lambda: {"self": pairs(), "rows": X[:, :3].copy()}),
+    "linear.asymptotic.AsymptoticLaw.pruned_risk": Example(lambda: {"self": pairs(), "share": 0.5}),
+    "linear.penalties.Penalties": Example(lambda: {"problem": straight(), "n": 2, "grid": np.array([0.1, 1.0, 10.0])}),
+    "linear.penalties.Penalties.law": Example(lambda: {"self": penalties(), "penalty": 0.5}),
+    "linear.penalties.Penalties.risk": Example(
+        lambda: {"self": penalties(), "penalty": 0.5, "strategy": strategies.Magnitude(2)}
+    ),
+    "linear.penalties.Penalties.best": Example(lambda: {"self": penalties(), "strategy": strategies.Magnitude(2)}),
+    "linear.penalties.Penalties.loss": Example(lambda: {"self": penalties(), "strategy": strategies.Magnitude(2)}),
+    "linear.penalties.Penalties.measure": Example(
+        lambda: {
+            "self": penalties(),
+            "wanted": [(0.5, None), (1.0, strategies.Magnitude(2))],
+            "repetitions": 2,
+            "seed": 0,
+        }
+    ),
+    "linear.penalties.reweighted": Example(lambda: {"problem": straight(), "power": 0.5}),
+    "linear.rivals.dense_risks": Example(lambda: {"problem": straight(), "n": 5}),
+    "linear.rivals.contest": Example(lambda: {"problem": straighter(), "n": 5, "s": 2}),
+    "linear.rivals.Contest.best": Example(lambda: {"self": match(), "budget": "all rivals"}),
+    "linear.rivals.Contest.quotient": Example(lambda: {"self": match(), "budget": "all rivals", "rule": "oracle"}),
+    "linear.rivals.Contest.measure": Example(lambda: {"self": match(), "repetitions": 2, "seed": 0}),
+    "linear.rivals.probes": Example(lambda: {"quotient": np.array([0.5, 0.9, 2.0])}),
     "linear.truncated.interval_moments": Example(
         lambda: {
             "mean": W,
@@ -151,6 +207,17 @@ NUMBERS: dict[str, Example] = {
         },
     ),
     "linear.strategies.largest": Example(lambda: {"saliency": X, "s": 2}),
+    "linear.min_max.auxiliary_norm": Example(
+        lambda: {
+            "theta_square": np.ones(3),
+            "overlap": np.array([0.1, -0.5, 0.7]),
+            "h_square": np.array([2.0, 1.0, 3.0]),
+            "g_square": np.array([0.5, 0.2, 1.0]),
+            "noise": 0.1,
+            "offset": np.array([0.1, 0.0, -0.2]),
+        },
+        infinite=True,
+    ),
     # random features
     "linear.random_features.equivalent_problem": Example(lambda: {"R": R3, "beta1": W, "beta2": W[::-1].copy()}),
     "linear.random_features.sample": Example(lambda: {"R": R3, "beta1": W, "beta2": W[::-1].copy(), "n": 4, "seed": 0}),
@@ -164,18 +231,26 @@ NUMBERS: dict[str, Example] = {
         },
     ),
     # statistics, linear.risks
-    "statistics.mean_and_error": Example(lambda: {"samples": X}),
-    "statistics.largest_deviation": Example(lambda: {"samples": X, "expected": np.zeros(4)}),
-    "statistics.leads": Example(lambda: {"differences": X, "least_error": 0.01}),
-    "statistics.deviation_bound": Example(lambda: {"points": 3, "repetitions": 10, "level": 0.05}),
-    "statistics.binomial_interval": Example(lambda: {"hits": 3, "trials": 10, "level": 0.05}),
-    "statistics.rank_correlation": Example(lambda: {"x": Y, "y": Y**2 + Y, "seed": 0, "level": 0.1, "resamples": 100}),
-    "statistics.chance_of_two": Example(lambda: {"draws": 4}),
-    "statistics.student": Example(lambda: {"freedom": 3.5}),
-    "statistics.mean": Example(lambda: {"draws": Y}),
-    "statistics.few": Example(lambda: {"draws": Y}),
-    "statistics.Estimate.linear": Example(lambda: {"self": statistics.Estimate(1.0, 0.1), "slope": 2.0, "offset": 1.0}),
-    "statistics.ProbedEstimate.linear": Example(
+    "statistics.deviations.mean_and_error": Example(lambda: {"samples": X}),
+    "statistics.deviations.median_and_error": Example(lambda: {"samples": X}),
+    "stable.rates.log_log_slope": Example(
+        lambda: {"x": np.array([1.0, 2.0, 5.0]), "samples": [np.abs(W) + 1, np.abs(W) + 2, np.abs(W) + 3]}
+    ),
+    "statistics.deviations.largest_deviation": Example(lambda: {"samples": X, "expected": np.zeros(4)}),
+    "statistics.deviations.leads": Example(lambda: {"differences": X, "least_error": 0.01}),
+    "statistics.deviations.deviation_bound": Example(lambda: {"points": 3, "repetitions": 10, "level": 0.05}),
+    "statistics.deviations.binomial_interval": Example(lambda: {"hits": 3, "trials": 10, "level": 0.05}),
+    "statistics.deviations.rank_correlation": Example(
+        lambda: {"x": Y, "y": Y**2 + Y, "seed": 0, "level": 0.1, "resamples": 100}
+    ),
+    "statistics.estimates.chance_of_two": Example(lambda: {"draws": 4}),
+    "statistics.estimates.student": Example(lambda: {"freedom": 3.5}),
+    "statistics.estimates.mean": Example(lambda: {"draws": Y}),
+    "statistics.estimates.few": Example(lambda: {"draws": Y}),
+    "statistics.estimates.Estimate.linear": Example(
+        lambda: {"self": statistics.Estimate(1.0, 0.1), "slope": 2.0, "offset": 1.0}
+    ),
+    "statistics.estimates.ProbedEstimate.linear": Example(
         lambda: {"self": statistics.ProbedEstimate(1.0, 0.1, 0.1), "slope": 2.0, "offset": 1.0}
     ),
     "linear.risks.predicted_risks": Example(
@@ -408,6 +483,17 @@ NUMBERS: dict[str, Example] = {
         allows={"x": {"beyond infinity lies nothing": ("inf", "array with inf")}},
     ),
     "stable.distribution.truncated_moment": Example(lambda: {"alpha": 1.5, "p": 1.0, "bound": 2.0}),
+    "stable.expected.expected_index": Example(
+        lambda: {"characteristic": lambda w: 1 / (1 + w**2), "block": 10},
+    ),
+    "stable.expected.normal_mixture": Example(
+        lambda: {"scales": np.array([1.0, 3.0]), "weights": np.array([0.4, 0.6])}
+    ),
+    "stable.expected.spread_of_inverse": Example(lambda: {"alpha": 1.5, "rows": 1000, "block": 10}),
+    "stable.expected.student": Example(lambda: {"freedom": 3.0}),
+    "stable.regression.critical_step": Example(lambda: {"alpha": 1.5, "batch": 2, "features": 5}),
+    "stable.regression.growth": Example(lambda: {"order": 1.5, "step": 0.3, "batch": 2, "features": 5}),
+    "stable.regression.stationary_index": Example(lambda: {"step": 0.3, "batch": 2, "features": 5}),
     "stable.layers.as_matrix": Example(lambda: {"weight": X}),
     "stable.layers.vectors": Example(lambda: {"weight": X}),
     "stable.limits.dimension_needed": Example(
@@ -465,6 +551,7 @@ def _figure() -> str:
 
 EXEMPT = {
     "linear.law.MinNormLaw": RECORD,
+    "linear.rivals.Contest": RECORD,
     "book.claims.ledger": "takes no argument",
     "cones.sampling.Cone": PROTOCOL,
     "cones.sampling.Cone.meets": PROTOCOL,
@@ -475,8 +562,8 @@ EXEMPT = {
     "curvature.operator.Operator.product": PROTOCOL,
     "limit.authors.ZeroRows": RECORD,
     "curvature.zeros.ZeroMass": RECORD,
-    "statistics.Estimate": RECORD,
-    "statistics.ProbedEstimate": RECORD,
+    "statistics.estimates.Estimate": RECORD,
+    "statistics.estimates.ProbedEstimate": RECORD,
     "book.plotting.Palette": RECORD,
     "linear.strategies.TwoOfFour": "takes no argument",
     "linear.random_features.MomentEstimate": RECORD,

@@ -77,7 +77,7 @@ def landscape() -> limit.Landscape:
 
 @functools.cache
 def probed() -> limit.Landscape:
-    return limit.Landscape.of_operator(W, curvature.Matrix(H), steps=3, probes=2)
+    return limit.Landscape.of_operator(W, curvature.Matrix(H), limit.Lanczos(steps=3, probes=2))
 
 
 @functools.cache
@@ -297,16 +297,22 @@ NETWORKS: dict[str, Example] = {
     ),
     # limit
     "limit.landscape.Landscape.of_matrix": Example(lambda: {"weights": W, "hessian": H}),
+    "limit.lanczos.Lanczos": Example(
+        lambda: {
+            "steps": 3,
+            "probes": 2,
+            "accuracy": 0.5,
+            "budget": 20,
+            "direction_steps": 3,
+            "seed": 0,
+            "storage": "float32",
+        },
+    ),
     "limit.landscape.Landscape.of_operator": Example(
         lambda: {
             "weights": W,
             "operator": curvature.Matrix(H),
-            "steps": 3,
-            "probes": 2,
-            "direction_steps": 3,
-            "accuracy": 0.5,
-            "budget": 20,
-            "seed": 0,
+            "lanczos": limit.Lanczos(steps=3, probes=2, budget=20, direction_steps=3),
         },
     ),
     "limit.landscape.Landscape.along": Example(
@@ -324,6 +330,9 @@ NETWORKS: dict[str, Example] = {
         lambda: {"self": landscape(), "k": 2, "enough": enough}, allows={"enough": UNASKED}
     ),
     "limit.landscape.Landscape.distance": Example(lambda: {"self": landscape(), "k": 2}),
+    "limit.landscape.Landscape.refine": Example(
+        lambda: {"self": landscape(), "of": integral}, allows={"of": ("a class", "a function", "its own class")}
+    ),
     "limit.landscape.Landscape.good": Example(lambda: {"self": landscape(), "found": statistics.Estimate(0.5, 0.1)}),
     "limit.landscape.Landscape.probed": Example(lambda: {"self": probed(), "steps": 3, "seed": 0}),
     "limit.landscape.Landscape.read": Example(lambda: {"self": landscape(), "of": integral}),
@@ -388,12 +397,7 @@ NETWORKS: dict[str, Example] = {
             "data": data(),
             "loss": CROSS,
             "dense": False,
-            "steps": 3,
-            "probes": 2,
-            "accuracy": 0.5,
-            "budget": 20,
-            "direction_steps": 3,
-            "seed": 0,
+            "lanczos": limit.Lanczos(steps=3, probes=2, budget=20, direction_steps=3),
             "parameters": NAMES,
         },
     ),
@@ -410,10 +414,7 @@ NETWORKS: dict[str, Example] = {
             "method": "published",
             "negative": "absolute",
             "dense": False,
-            "steps": 3,
-            "probes": 2,
-            "accuracy": 0.5,
-            "budget": 20,
+            "lanczos": limit.Lanczos(steps=3, probes=2, budget=20, direction_steps=3),
             "seed": 0,
             "resolution": 0.1,
             "zero_share": 0.1,
@@ -548,13 +549,11 @@ NETWORKS: dict[str, Example] = {
             "shares": [0.5],
             "negative": "absolute",
             "dense": False,
-            "steps": 3,
-            "probes": 2,
+            "lanczos": limit.Lanczos(steps=3, probes=2),
             "batch_size": 4,
             "shuffles": 1,
             "seed": 0,
         },
-        allows={"steps": {"as many as the integral needs": ("None",)}},
         slow=True,
     ),
 }

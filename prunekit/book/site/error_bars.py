@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LEAST, MOST = 0.90, 0.99  # what two bars may cover, beyond the doubt that the number of runs leaves
+SHARE = 0.05  # of a number: how long its bar may be
+COMPARED = ("trace", "log-determinant of |H| + t", "Σ r²/(R² + r²)")  # for which the products of both ways are compared
 HOLDS, SHORT, LONG = "holds", "too short", "too long"
 GROUPS = {
     "means": ("Means, intervals and laws", ("statistics", "linear")),
@@ -199,7 +201,8 @@ def rows_table(rows: Sequence[Row]) -> str:
 def spectra_table(rows: Sequence[Row]) -> str:
     """Return the section on spectra of whole networks, empty where nothing is known about them.
 
-    Rows whose way is "shared" are of the library as it is, "apart" of its probes kept apart.
+    Rows whose way is "shared" are of the library as it is, "apart" of its probes kept apart, "as apart" of the budget
+    with which it is as near to the truth as those.
     """
     if not rows:
         return ""
@@ -210,6 +213,8 @@ def spectra_table(rows: Sequence[Row]) -> str:
         "Estimated from products with the Hessian, at the default accuracy and budget, against the Hessian known entry "
         f"by entry (`python -m tests.calibration.spectra`). {_together(ways['shared'], 'Together two bars held')}"
         + (f"; {_together(ways['apart'], 'with a basis for each probe, they held')}." if ways["apart"] else "."),
+        "",
+        *goals(rows),
         "",
         *_head("Network and quantity", "Truth, and mean value ± mean bar", "Held the truth", widths="38 36 26"),
     ]
@@ -229,6 +234,51 @@ def spectra_table(rows: Sequence[Row]) -> str:
             f"    {number(row['products'])} products",
         ]
     return "\n".join([*lines, "```"])
+
+
+def goals(rows: Sequence[Row]) -> list[str]:
+    """Say of how many networks and quantities bars hold the truth, are short, and cost little, and which are others."""
+    now = [row for row in rows if row["way"] == "shared" and _told(row)]
+    judged = [(row, verdict(_judged(row))) for row in now]
+    long_ = [(row, f"{row['bar'] / abs(row['truth']):.1%}") for row in now if row["bar"] > SHARE * abs(row["truth"])]
+    old = [row for row in rows if row["way"] == "apart" and row["quantity"] in COMPARED]
+    new = {_cell(row): row for row in rows if row["way"] == "as apart"}
+    dear = [
+        (row, f"{number(new[_cell(row)]['products'])} products" if _cell(row) in new else "not within the budget")
+        for row in old
+        if _cell(row) not in new or new[_cell(row)]["products"] > row["products"] / 2
+    ]
+    lines = [
+        f"- Two bars hold the truth in {LEAST:.0%} to {MOST:.0%} of runs, beyond the doubt that so many runs leave, "
+        + _but(len(now), [(row, said) for row, said in judged if said != HOLDS]),
+        f"- The mean bar is at most {SHARE:.0%} of the number " + _but(len(now), long_),
+    ]
+    if old:
+        most = number(max(row["products"] for row in old))
+        lines.append(
+            f"- {_listed([plain(name) for name in COMPARED])} took {most} products with a basis for each probe; to "
+            "come as near to the truth takes at most half as many now " + _but(len(old), dear)
+        )
+    return lines
+
+
+def _but(of: int, others: Sequence[tuple[Row, str]]) -> str:
+    """Say in how many cases something is so, and in which it is not."""
+    told = "; ".join(f"{plain(str(row['network']))}, {plain(str(row['quantity']))} ({said})" for row, said in others)
+    return f"in {of - len(others)} of {of} cases" + (f". It is otherwise for {told}." if others else ".")
+
+
+def _judged(row: Row) -> Row:
+    """Return a row of the second table with what a verdict needs."""
+    return {**row, "interval": binomial_interval(row["covered"], _told(row)), "nominal": LEAST, "bound": False}
+
+
+def _cell(row: Row) -> tuple[str, str]:
+    return str(row["network"]), str(row["quantity"])
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _told(row: Row) -> int:

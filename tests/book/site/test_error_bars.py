@@ -98,7 +98,29 @@ def test_a_table_of_whole_networks_is_shown_beside_it():
     assert "**95.0%** of 40 runs (83.1% to 99.4%)" in page
     assert "12.5 without a bar, off by 0.3" in page
     assert "no run has an error bar; 40 more were not resolved" in page
-    assert page.count("123.4 products") == 2
+    assert page.count("123.4 products") == 3  # in both lines, and as what the old way took
+
+
+def test_what_the_second_table_comes_to_is_counted():
+    cell = {
+        "network": "MLP", "quantity": "trace", "way": "shared", "seeds": 40, "truth": -10.0, "value": -10.1,
+        "bar": 0.4, "products": 64.0, "off": 0.3, "covered": 38,
+    }  # fmt: skip
+    rows = [
+        cell,
+        cell | {"quantity": "Σ r²/(R² + r²)", "bar": 0.72, "covered": 25},
+        cell | {"quantity": "Σ |h|", "covered": 0, "resolved": 0, "bar": None},
+    ]
+    for quantity, products in (("trace", 256.0), ("log-determinant of |H| + t", 384.0), ("Σ r²/(R² + r²)", None)):
+        rows.append(cell | {"quantity": quantity, "way": "apart", "products": 512.0})
+        rows += [] if products is None else [cell | {"quantity": quantity, "way": "as apart", "products": products}]
+    held, bars, cost = (line.replace("\\", "") for line in error_bars.goals(rows))
+    assert "in 1 of 2 cases. It is otherwise for MLP, Σ r²/(R² + r²) (too short)." in held
+    assert "at most 5% of the number in 1 of 2 cases. It is otherwise for MLP, Σ r²/(R² + r²) (7.2%)." in bars
+    assert "took 512 products with a basis for each probe" in cost
+    assert "in 1 of 3 cases. It is otherwise for MLP, log-determinant" in cost
+    assert "(384 products); MLP, Σ r²/(R² + r²) (not within the budget)." in cost
+    assert error_bars.goals(rows[:1])[0].endswith("in 1 of 1 cases.")
 
 
 def test_prose_without_a_part_is_refused():

@@ -1,176 +1,20 @@
-"""Numbers with their errors, and measurements held against predictions within their own standard error.
+"""Measurements held against predictions, within the measurements' own standard error.
 
-An `Estimate` is a measured number and its standard error. Monte Carlo is never compared within a tolerance that
-somebody chose: the difference is divided by the standard error of the repetitions, and the largest of several such
-ratios is held against the quantile that so many Student-t variables exceed with the stated probability (Bonferroni).
+Monte Carlo is never compared within a tolerance that somebody chose: the difference is divided by the standard error of
+the repetitions, and the largest of several such ratios is held against the quantile that so many Student-t variables
+exceed with the stated probability (Bonferroni).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtr, stdtr, stdtrit
 
 from prunekit import _checks
 from prunekit._checks import Floats, Integers, Seed
 from prunekit._system import bars
-
-
-class Estimate(NamedTuple):
-    """A number and its standard error: 0 for one that is exact, infinite for a single draw."""
-
-    value: float
-    error: float
-
-    def linear(self, slope: float, offset: float = 0.0) -> Estimate:
-        """Return the estimate of slope · value + offset."""
-        slope, offset = _checks.real("slope", slope), _checks.real("offset", offset)
-        return Estimate(_line(slope, self.value, offset), abs(slope) * self.error if slope else 0.0)
-
-    @property
-    def scatter(self) -> float:
-        """What random draws contribute to the error: all of it."""
-        return self.error
-
-    @property
-    def quadrature(self) -> float:
-        """What a quadrature contributes to the error: nothing."""
-        return 0.0
-
-    @property
-    def resolved(self) -> bool:
-        """Whether the number is an estimate at all, which a quadrature of too few nodes is not."""
-        return True
-
-
-class ProbedEstimate(Estimate):
-    """An integral over a spectrum from random probes, each a quadrature: two errors, and whether they can be believed.
-
-    It is an `Estimate`, a pair of value and error: the error is the root of the sum of both parts' squares, and
-    infinite where the integrand is not resolved.
-
-    Parameters
-    ----------
-    value : float
-        The mean over probes.
-    scatter : float
-        Standard error of that mean, times Student's quantile over the normal one (`few`); infinite for one probe.
-    quadrature : float
-        Half of what the quadratures' steps may still change, so that two errors hold it.
-    resolved : bool
-        Whether the quadratures see the integrand.
-    """
-
-    _scatter: float
-    _quadrature: float
-    _resolved: bool
-
-    def __new__(cls, value: float, scatter: float, quadrature: float, resolved: bool = True) -> ProbedEstimate:
-        """Put the parts together."""
-        found = super().__new__(cls, value, math.hypot(scatter, quadrature) if resolved else math.inf)
-        found._scatter, found._quadrature, found._resolved = scatter, quadrature, resolved
-        return found
-
-    @classmethod
-    def _make(cls, iterable: Iterable[Any]) -> Estimate:  # type: ignore[override]
-        """Return a plain estimate, since a value and an error, such as `_replace` gives, do not tell the parts."""
-        return Estimate(*iterable)
-
-    def __getnewargs__(self) -> tuple[float, float, float, bool]:
-        """Return what a copy is made of."""
-        return self.value, self._scatter, self._quadrature, self._resolved
-
-    def __repr__(self) -> str:
-        """Show value, error and its parts."""
-        told = "" if self.resolved else ", resolved=False"
-        return (
-            f"ProbedEstimate(value={self.value!r}, error={self.error!r}, scatter={self.scatter!r}, "
-            f"quadrature={self.quadrature!r}{told})"
-        )
-
-    def linear(self, slope: float, offset: float = 0.0) -> Estimate:
-        """Return the estimate of slope · value + offset, both parts of the error with it."""
-        slope, offset = _checks.real("slope", slope), _checks.real("offset", offset)
-        if slope == 0:
-            return Estimate(offset, 0.0)
-        parts = abs(slope) * self.scatter, abs(slope) * self.quadrature
-        return ProbedEstimate(_line(slope, self.value, offset), *parts, self.resolved)
-
-    @property
-    def scatter(self) -> float:
-        """Standard error from the scatter between probes."""
-        return self._scatter
-
-    @property
-    def quadrature(self) -> float:
-        """Error of the quadrature, such that two hold what its steps may still change."""
-        return self._quadrature
-
-    @property
-    def resolved(self) -> bool:
-        """Whether the quadratures see the integrand; if not, the error is infinite."""
-        return self._resolved
-
-
-def _line(slope: float, value: float, offset: float) -> float:
-    return _checks.finite("slope · value + offset", slope * value + offset, "slope or offset")
-
-
-def mean(draws: ArrayLike) -> Estimate:
-    """Return the mean of independent draws (n,) and its standard error, infinite where there is one draw.
-
-    Raises
-    ------
-    ValueError
-        If there is no draw, or one is not finite.
-    """
-    found = _checks.vector("draws", draws)
-    if found.size == 1:
-        return Estimate(float(found[0]), math.inf)
-    with np.errstate(over="ignore", invalid="ignore"):
-        value, error = float(found.mean()), float(found.std(ddof=1)) / math.sqrt(found.size)
-    _checks.finite("the mean of the draws, or its error,", (value, error), "draws")
-    return Estimate(value, error)
-
-
-def few(draws: ArrayLike) -> Estimate:
-    """Return the mean of a few independent draws (n,), with an error two of which cover as two standard errors do.
-
-    The standard error is known badly from few draws; Student's quantile over the normal one makes up for it: times 7.0
-    for two draws, 1.66 for four, 1.21 for eight. Right for normal draws.
-
-    Raises
-    ------
-    ValueError
-        As `mean`.
-    """
-    found = _checks.vector("draws", draws)
-    value, error = mean(found)
-    return Estimate(value, error * student(found.size - 1) if found.size > 1 else error)
-
-
-def student(freedom: float) -> float:
-    """Return Student's quantile over the normal one, for two errors, at so many degrees of freedom."""
-    found = stdtrit(_checks.scalar("freedom", freedom, positive=True), ndtr(2.0)) / 2
-    return float(_checks.finite("Student's quantile", found, "freedom, which is too small,"))
-
-
-def chance_of_two(draws: int) -> float:
-    """Return the chance that two standard errors hold the mean of so many normal draws, by Student's law.
-
-    It is 95.4% for very many; the errors of `few` have that chance for any number.
-
-    Examples
-    --------
-    >>> [round(chance_of_two(n), 3) for n in (2, 5, 20, 10**6)]
-    [0.705, 0.884, 0.94, 0.954]
-    """
-    return float(1 - 2 * stdtr(_checks.count("draws", draws, 2) - 1, -2.0))
-
 
 _AT_ONCE = 2**22  # entries that are ranked at once
 
@@ -212,8 +56,29 @@ def mean_and_error(samples: ArrayLike) -> tuple[Floats, Floats]:
     ------
     ValueError
         If there are fewer than two repetitions or a value is not finite.
+
+    Examples
+    --------
+    >>> mean, error = mean_and_error([1.0, 2.0, 3.0])
+    >>> float(mean), round(float(error), 3)  # 1/√3
+    (2.0, 0.577)
     """
     return _mean_and_error("samples", samples)
+
+
+def median_and_error(samples: ArrayLike) -> tuple[Floats, Floats]:
+    """Return the median of repetitions, and half the width of its 68% interval by ranks.
+
+    Parameters
+    ----------
+    samples : (repetitions, …) array
+        Independent repetitions along the first axis, at least 4.
+    """
+    ranked = np.sort(_samples("samples", samples), axis=0)
+    if (n := len(ranked)) < 4:
+        raise ValueError(f"samples has {n} repetitions: give at least 4 for an interval of the median")
+    low, high = (round(n / 2 + sign * math.sqrt(n) / 2 - 0.5) for sign in (-1, 1))
+    return np.median(ranked, axis=0), (ranked[high] - ranked[low]) / 2
 
 
 def largest_deviation(samples: ArrayLike, expected: ArrayLike) -> float:
@@ -230,6 +95,11 @@ def largest_deviation(samples: ArrayLike, expected: ArrayLike) -> float:
     ------
     ValueError
         As `mean_and_error`, or if a point that differs from `expected` does not vary at all.
+
+    Examples
+    --------
+    >>> round(largest_deviation([1.0, 2.0, 3.0], 1.0), 3)  # (2 - 1)√3
+    1.732
     """
     mean, error = _mean_and_error("samples", samples)
     wanted = _checks.numbers("expected", expected)
@@ -270,6 +140,11 @@ def leads(differences: ArrayLike, *, least_error: float = 0.0) -> Floats:
     ------
     ValueError
         As `mean_and_error`, or if differences that are not 0 do not vary at all and `least_error` is 0.
+
+    Examples
+    --------
+    >>> round(float(leads([1.0, 2.0, 3.0])), 3)  # 2√3
+    3.464
     """
     mean, error = _mean_and_error("differences", differences)
     error = np.maximum(error, _checks.scalar("least_error", least_error))
@@ -337,6 +212,12 @@ def rank_correlation(
     ------
     ValueError
         If an argument is out of its range, or x or y is constant.
+
+    Examples
+    --------
+    >>> correlation, low, high = rank_correlation(range(20), [i**2 for i in range(20)], seed=0)
+    >>> correlation
+    1.0
     """
     a, b = _samples("x", x), _samples("y", y)
     level, resamples = _checks.probability("level", level), _checks.draws("resamples", resamples, a.size, 100)

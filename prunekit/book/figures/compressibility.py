@@ -1,0 +1,326 @@
+"""The figures of the page on the compressibility of heavy-tailed weights: sizes needed, errors, shares, widths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from prunekit._checks import Floats
+from prunekit.book.plotting import DASHES, Drawing, Palette, columns, compare, joined, legend
+from prunekit.stable.limits import limit_column_error, limit_error
+from prunekit.stable.rates import log_log_slope
+from prunekit.statistics import Estimate, median_and_error
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Series = tuple[Mapping[str, tuple[Any, Any]], Mapping[str, tuple[Any, Any, Any]]]
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Relative errors of keeping a share of independent stable weights, the largest ones.
+
+    Attributes
+    ----------
+    kept : float
+        The share.
+    sizes : sequence of int
+        Numbers of weights d.
+    values : mapping of (float, int) to mapping of float to (repetitions,) array
+        By tail index and d, and by order p of the norm.
+    """
+
+    kept: float
+    sizes: Sequence[int]
+    values: Mapping[tuple[float, int], Mapping[float, Floats]]
+
+    @property
+    def alphas(self) -> list[float]:
+        """Tail indices, in the order given."""
+        return list(dict.fromkeys(a for a, _ in self.values))
+
+    def slope(self, alpha: float, p: float = 2.0) -> Estimate:
+        """Return the slope of log error against log d."""
+        return log_log_slope(self.sizes, [self.values[alpha, d][p] for d in self.sizes])
+
+    def median(self, alpha: float, p: float = 2.0) -> float:
+        """Return the median error at the largest size."""
+        return float(np.median(self.values[alpha, self.sizes[-1]][p]))
+
+    def series(self, cases: Mapping[str, tuple[float, float]]) -> Series:
+        """Return lines and markers of the error against d, by label: (α, p)."""
+        lines, points = {}, {}
+        grid = np.geomspace(self.sizes[0], self.sizes[-1], 40)
+        for label, (a, p) in cases.items():
+            if p > a or a == 2:
+                lines[label] = (grid, [limit_error(a, d, self.kept, p) for d in grid])
+            found = [median_and_error(self.values[a, d][p]) for d in self.sizes]
+            points[label] = (self.sizes, *np.transpose(found))
+        return lines, points
+
+
+@dataclass(frozen=True)
+class Needed:
+    """How many weights a layer needs.
+
+    Attributes
+    ----------
+    kept, error : float
+        Share of the weights kept, and the relative error wanted.
+    grid : (m,) array
+        Tail indices.
+    weights : mapping of float to (m,) array
+        Weights needed there, by relative error.
+    networks : mapping of str to (float, float)
+        By size of a network in words: its weights, and the largest tail index at which they are enough.
+    examples : mapping of float to float
+        Weights needed at some tail indices.
+    """
+
+    kept: float
+    error: float
+    grid: Floats
+    weights: Mapping[float, Floats]
+    networks: Mapping[str, tuple[float, float]]
+    examples: Mapping[float, float]
+
+
+def finite_networks(found: Needed) -> Drawing:
+    """Return a figure of the number of weights that a layer needs against the tail index.
+
+    Parameters
+    ----------
+    found : Needed
+        What was computed.
+    """
+
+    def draw(palette: Palette) -> Figure:
+        import matplotlib.pyplot as plt
+
+        figure, axes = plt.subplots(figsize=(7.2, 3.9))
+        for k, (error, weights) in enumerate(found.weights.items()):
+            label = f"relative error {error:g}"
+            axes.plot(found.grid, weights, color=palette.series[k], linestyle=DASHES[k], label=label)
+        for name, (d, _) in found.networks.items():
+            axes.axhline(d, color=palette.muted, linewidth=1, linestyle=":")
+            axes.text(found.grid[0] + 0.01, d * 1.3, name, color=palette.muted, fontsize=9)
+        axes.set(yscale="log", ylim=(10, 1e30), xlim=(found.grid[0], found.grid[-1]))
+        axes.set(xlabel="tail index α", ylabel="number of weights needed")
+        figure.legend(fontsize=9, ncols=len(found.weights), loc="outside upper center")
+        return figure
+
+    reach = ", ".join(f"α ≤ {a:.2f} with {name} weights" for name, (_, a) in found.networks.items())
+    examples = " and ".join(f"10^{np.log10(d):.0f} weights at α = {a}" for a, d in found.examples.items())
+    caption = (
+        f"Near a tail index of 2 no network is large enough for {found.kept:.0%} of its weights to carry nearly all of "
+        f"its norm. A median relative ℓ2 error of {found.error:g} takes {reach}; {examples}."
+    )
+    alt = (
+        "Number of weights needed, on a logarithmic axis, against the tail index: a rising curve for each of two "
+        "relative errors, steep near 2. Horizontal lines mark network sizes."
+    )
+    table: dict[str, Any] = {
+        "alpha": found.grid,
+        **{f"weights_for_error_{e:g}": found.weights[e] for e in found.weights},
+    }
+    return Drawing(draw, table, "finite-networks", alt, caption)
+
+
+def theorem_1(found: Errors, alpha: float) -> Drawing:
+    """Return a figure of the error against the number of weights, by tail index and by order of the norm.
+
+    Parameters
+    ----------
+    found : Errors
+        What was measured.
+    alpha : float
+        Tail index for which all orders are shown.
+    """
+    orders = list(found.values[alpha, found.sizes[0]])
+    panels = {
+        "p = 2": found.series({f"α = {a:g}": (a, 2.0) for a in found.alphas}),
+        f"α = {alpha:g}": found.series({f"p = {p:g}": (alpha, p) for p in orders}),
+    }
+
+    def draw(palette: Palette) -> Figure:
+        import matplotlib.pyplot as plt
+
+        figure, both = plt.subplots(1, 2, figsize=(7.6, 4.2), sharey=True)
+        for axes, (title, series) in zip(both, panels.items(), strict=True):
+            compare(axes, palette, *series)
+            axes.set(xscale="log", yscale="log", xlabel="number of weights, d", title=title)
+            legend(axes, axes, ncols=2, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.18))
+        both[0].set(ylabel=f"relative error, {found.kept:.0%} kept", ylim=(None, 1.2))
+        return figure
+
+    repetitions = len(found.values[alpha, found.sizes[0]][orders[0]])
+    medians = ", ".join(f"{found.median(a):.3f} for α = {a:g}" for a in found.alphas)
+    caption = (
+        f"The error falls as a power of the number of weights, the slower the nearer α is to p. Markers: median of "
+        f"{repetitions} repetitions, {found.kept:.0%} of the weights kept (bars: 68% interval of the median); lines: "
+        f"formula (A), at α = 2 its limit. At d = {found.sizes[-1]:,} and p = 2 it is {medians}."
+    )
+    alt = (
+        "Two panels of the relative error against the number of weights, logarithmic axes. Left, p = 2, falling lines "
+        f"with markers for each α below 2 and a level one for the Gaussian. Right, α = {alpha:g}, the same for each p, "
+        "but markers alone for p at or below α, for which there is no prediction."
+    )
+    tables = {title: columns("d", "error", *series) for title, series in panels.items()}
+    return Drawing(draw, joined(tables, "panel"), "theorem-1", alt, caption)
+
+
+def heavier_tails(
+    alphas: Sequence[float], shares: Mapping[float, Floats], line: tuple[Any, Any], weights: int, error: float
+) -> Drawing:
+    """Return a figure of the smallest share of weights for a relative error against the tail index.
+
+    Parameters
+    ----------
+    alphas : sequence of float
+        Tail indices, rising.
+    shares : mapping of float to (draws, 2) array
+        By tail index, the smallest shares for p = 1 and p = 2.
+    line : (α, share)
+        Predicted for p = 2.
+    weights : int
+        d.
+    error : float
+        The relative error.
+    """
+    points = {
+        label: (alphas, *np.transpose([median_and_error(shares[a][:, column]) for a in alphas]))
+        for column, label in ((1, "p = 2"), (0, "p = 1"))
+    }
+    lines = {"p = 2": line}
+
+    def draw(palette: Palette) -> Figure:
+        import matplotlib.pyplot as plt
+
+        figure, axes = plt.subplots(figsize=(7.2, 3.8))
+        compare(axes, palette, lines, points)
+        axes.set(xlabel="tail index α", ylabel="share of weights kept")
+        legend(figure, axes, ncols=2)
+        return figure
+
+    ends = " and ".join(f"{np.median(shares[a][:, 1]):.3f} at α = {a:g}" for a in (alphas[0], alphas[-1]))
+    caption = (
+        f"Heavier tails need fewer weights for a relative error of {error:g}: for p = 2 the median smallest share is "
+        f"{ends} (d = {weights:,}, {len(shares[alphas[0]])} draws each). The order p = 1 is below α, outside the "
+        "theorems."
+    )
+    alt = (
+        f"Smallest share of weights for a relative error of {error:g} against the tail index, rising. Markers for p = "
+        "2 on the predicted line, and for p = 1 without one."
+    )
+    return Drawing(draw, columns("alpha", "share", lines, points), "heavier-tails", alt, caption)
+
+
+@dataclass(frozen=True)
+class Matrices:
+    """Relative errors of keeping a share of the columns, or of the singular values, of square stable matrices.
+
+    Attributes
+    ----------
+    kept : float
+        The share.
+    widths : sequence of int
+        Widths n.
+    values : mapping of (float, int) to mapping of str to (matrices,) array
+        By tail index and n, and by what is kept.
+    """
+
+    kept: float
+    widths: Sequence[int]
+    values: Mapping[tuple[float, int], Mapping[str, Floats]]
+
+    @property
+    def alphas(self) -> list[float]:
+        """Tail indices, in the order given."""
+        return list(dict.fromkeys(a for a, _ in self.values))
+
+    def slope(self, kind: str, alpha: float) -> Estimate:
+        """Return the slope of log error against log n."""
+        return log_log_slope(self.widths, [self.values[alpha, n][kind] for n in self.widths])
+
+    def series(self, kind: str) -> Series:
+        """Return lines (for columns of heavy tails) and markers of the error against the width."""
+        lines, points = {}, {}
+        grid = np.geomspace(self.widths[0], self.widths[-1], 20)
+        for a in self.alphas:
+            found = [median_and_error(self.values[a, n][kind]) for n in self.widths]
+            points[f"α = {a:g}"] = (self.widths, *np.transpose(found))
+            if kind == "columns" and a < 2:
+                lines[f"α = {a:g}"] = (grid, [limit_column_error(a, n, self.kept) for n in grid])
+        return lines, points
+
+
+def theorems_2_and_3(found: Matrices) -> Drawing:
+    """Return a figure of the error against the width, for columns and for singular values.
+
+    Parameters
+    ----------
+    found : Matrices
+        What was measured.
+    """
+    panels = {kind: found.series(kind) for kind in ("columns", "singular values")}
+
+    def draw(palette: Palette) -> Figure:
+        import matplotlib.pyplot as plt
+
+        figure, both = plt.subplots(1, 2, figsize=(7.6, 3.9), sharey=True)
+        for axes, (kind, series) in zip(both, panels.items(), strict=True):
+            compare(axes, palette, *series)
+            axes.set(xscale="log", yscale="log", title=f"{kind} kept: {found.kept:.0%}")
+            axes.set(xlabel="width n of an n × n matrix", ylim=(None, 1.05))
+            axes.set_xticks(found.widths, [str(n) for n in found.widths])
+            axes.set_xticks([], minor=True)
+        both[0].set(ylabel="relative error, Frobenius norm")
+        legend(figure, both[0], ncols=len(found.alphas))
+        return figure
+
+    slopes = "; ".join(
+        f"α = {a:g}: {found.slope('columns', a).value:.3f}, {found.slope('singular values', a).value:.3f}"
+        + (f" (exponent {0.5 - 1 / a:.3f})" if a < 2 else "")
+        for a in found.alphas
+    )
+    caption = (
+        "Columns and singular values profit from the width only: slopes of log error against log n, columns and "
+        f"singular values, are {slopes}. Markers: medians of square matrices; lines: formula (B) for long columns."
+    )
+    alt = (
+        "Two panels of the relative error against the width, logarithmic axes. Left, columns: falling markers with "
+        "lines for α below 2. Right, singular values: markers alone. The Gaussian control hardly falls."
+    )
+    tables = {kind: columns("width", "error", *series) for kind, series in panels.items()}
+    return Drawing(draw, joined(tables, "kept"), "theorems-2-and-3", alt, caption)
+
+
+def findings(errors: Errors, needed: Needed) -> tuple[str, str, str]:
+    """Return what the page found, in three sentences.
+
+    Parameters
+    ----------
+    errors : Errors
+        Of weights pruned together.
+    needed : Needed
+        What networks of today's sizes can expect.
+    """
+    heavy = [a for a in errors.alphas if a < 2]
+    slopes = [errors.slope(a).value for a in heavy]
+    falls = "falls" if max(slopes) < 0 else "does not always fall"
+    many = errors.sizes[-1]
+    (few, (_, low)), *_, (many_more, (_, high)) = needed.networks.items()
+    a, d = max(needed.examples.items())
+    return (
+        f"The error of keeping the largest {errors.kept:.0%} of heavy-tailed weights {falls} as layers grow, as "
+        f"Theorem 1 says: at {many:,} weights it is {errors.median(heavy[0]):.3f} for a tail index of {heavy[0]:g}, "
+        f"and {errors.median(2.0):.3f} for Gaussian weights.",
+        f"The theorem gives no rate, and the rate decides: an error of {needed.error:g} takes a tail index of at most "
+        f"{low:.2f} with {few} weights, and of at most {high:.2f} with {many_more}.",
+        f"At a tail index of {a:g} a layer would need 10^{np.log10(d):.0f} weights; the layer that the paper shows as "
+        "an example has an estimate of 1.95.",
+    )

@@ -1,0 +1,57 @@
+"""How a Hessian that is known by its products is looked at: one record for all that ask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from prunekit import _checks
+from prunekit._checks import Seed
+
+
+@dataclass(frozen=True)
+class Lanczos:
+    """How spectra, and measures of vectors, are found by Lanczos' method.
+
+    Parameters
+    ----------
+    steps : int, optional
+        Lanczos steps; by default as many as the integral at hand needs for its `accuracy`, within the budget.
+    probes : int
+        Random starts; an error bar's scatter comes from the spread over them.
+    accuracy : float
+        Relative error of a predicted share at which no more steps are taken, where they are not fixed.
+    budget : int
+        Products for each spectrum, that of H or of a block, where steps are not fixed. Where it ends before the
+        integrand is resolved, the result says so and has no error bar. Directions are not counted in.
+    direction_steps : int, optional
+        The most steps from w* - w^k, for each of its measures; as many as a spectrum's by default.
+    seed : int
+        Of the random starts.
+    storage : str
+        How vectors are kept: "float32" takes half the memory, steps × D × 4 bytes a probe.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a field is not as described.
+    """
+
+    steps: int | None = None
+    probes: int = 4
+    accuracy: float = 0.03
+    budget: int = 512
+    direction_steps: int | None = None
+    seed: Seed = 0
+    storage: Literal["float64", "float32"] = "float64"
+
+    def __post_init__(self) -> None:
+        """Judge the fields."""
+        counts = {name: getattr(self, name) for name in ("steps", "probes", "direction_steps")}
+        judged = {name: _checks.count(name, value) for name, value in counts.items() if value is not None}
+        judged["budget"] = _checks.count("budget", self.budget, judged["probes"])
+        for name, value in judged.items():
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "accuracy", _checks.scalar("accuracy", self.accuracy, positive=True))
+        _checks.choice("storage", self.storage, ("float64", "float32"))
+        _checks.generator(self.seed)
