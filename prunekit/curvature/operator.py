@@ -19,6 +19,7 @@ from prunekit.nets import Dataset, access, checkpoint
 from prunekit.nets.access import Data, Loss, Names
 from prunekit.nets.convolutions import surviving
 from prunekit.nets.losses import NOTHING_COUNTS, Mean
+from prunekit.nets.splits import TrainingSplit
 
 _COLUMNS_AT_ONCE = 16  # of a matrix that is multiplied: so many times the memory of one product
 _DRIFT = 1e-5  # of the mean loss between two passes over data that do not change, relative; summation order is below
@@ -185,7 +186,7 @@ class Curvature:
         self._mean = Mean(loss, self._parameters[0])
         self._batch_size = _checks.count("batch_size", batch_size)
         self._cut = False  # whether a batch had to be cut, so far
-        if isinstance(data, _TrainingSplit) and data.size < len(data.data.train_y):
+        if isinstance(data, TrainingSplit) and data.size < len(data.data.train_y):
             self._refuse_mixing(*next(access.batches(data, self.device)))
         self.loss, self.samples, total = self._pass_over(tried=True)
         again, *_ = self._pass_over()
@@ -222,7 +223,7 @@ class Curvature:
         """
         _checks.instance("data", data, Dataset, "a prunekit.nets.Dataset")
         batch_size = _checks.count("batch_size", batch_size)
-        return cls(model, loss, _TrainingSplit(data, batch_size), batch_size=batch_size, **options)
+        return cls(model, loss, TrainingSplit(data, batch_size), batch_size=batch_size, **options)
 
     def _check_types(self) -> None:
         """Refuse parameters of several types or devices, which make no vector."""
@@ -420,17 +421,6 @@ class Curvature:
                 "model mixes the samples of a batch (batch normalization on batch statistics?), and batches would be "
                 f"cut at batch_size={self._batch_size}: give a larger batch_size, or smaller batches of your own"
             )
-
-
-class _TrainingSplit:
-    """A data set's training split in batches, normalized as they are read."""
-
-    def __init__(self, data: Dataset, size: int) -> None:
-        self.data, self.size = data, size
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        pairs = zip(self.data.train_x.split(self.size), self.data.train_y.split(self.size), strict=True)
-        return ((self.data.normalize(images), labels) for images, labels in pairs)
 
 
 def _is_cut(x: Any, count: int) -> bool:

@@ -21,6 +21,7 @@ from prunekit.limit.tolerance import Tolerance, minibatch_tolerance
 from prunekit.nets import access
 from prunekit.nets.access import Data, Loss, Names, prunable
 from prunekit.nets.data import Dataset
+from prunekit.nets.splits import TrainingSplit
 
 _DENSE = 3000  # parameters up to which the whole Hessian is taken: 72 MB, and seconds
 
@@ -71,9 +72,9 @@ def network_landscape(
 
 
 def training_pairs(data: Data | Dataset) -> Data:
-    """Return what is trained on as (inputs, labels): a Dataset's training split, normalized; anything else as it is."""
+    """Return what is trained on: a Dataset's training split, normalized batch by batch; anything else as it is."""
     if isinstance(data, Dataset):
-        return data.normalize(data.train_x), data.train_y
+        return TrainingSplit(data)
     listed = data if isinstance(data, list | tuple) else ()
     if (
         isinstance(data, str | bytes | Mapping | set | type)

@@ -170,6 +170,15 @@ NUMBERS: dict[str, Example] = {
     "linear.rivals.Contest.quotient": Example(lambda: {"self": match(), "budget": "all rivals", "rule": "oracle"}),
     "linear.rivals.Contest.measure": Example(lambda: {"self": match(), "repetitions": 2, "seed": 0}),
     "linear.rivals.probes": Example(lambda: {"quotient": np.array([0.5, 0.9, 2.0])}),
+    "linear.bits.entropy": Example(lambda: {"shares": np.array([0.25, 0.75])}),
+    "linear.bits.choices": Example(
+        lambda: {
+            "law": straight().characterize(2),
+            "kept": np.array([1, 2]),
+            "depths": np.array([1]),
+            "float_bits": 32.0,
+        }
+    ),
     "linear.truncated.interval_moments": Example(
         lambda: {
             "mean": W,

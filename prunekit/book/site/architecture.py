@@ -84,10 +84,22 @@ def private(room: str) -> bool:
 
 
 def drawn(record: Record) -> list[tuple[str, str]]:
-    """Return the arrows of the picture: all but those into the ground and from the doors."""
+    """Return the arrows of the picture: neither those into the ground or from the doors, nor what follows from others.
+
+    Where a room imports another, and that one a third, the first reaches the third whether it imports it or not.
+    """
     ground = {*record["order"][GROUND], *_DOORS}
-    found = [(source, target) for source, target, _ in record["library"]["arrows"]]
-    return [(source, target) for source, target in found if not ground & {source, target}]
+    pairs = [(source, target) for source, target, _ in record["library"]["arrows"]]
+    found = [pair for pair in pairs if not ground & set(pair)]
+    ahead: dict[str, set[str]] = {}
+    for name in (name for names in record["order"].values() for name in names):  # what is imported comes first
+        direct = {target for source, target in found if source == name}
+        ahead[name] = direct.union(*(ahead.get(target, set()) for target in direct))
+    return [
+        (source, target)
+        for source, target in found
+        if not any(target in ahead.get(other, set()) for start, other in found if start == source)
+    ]
 
 
 def rows(record: Record) -> list[tuple[str, list[str]]]:
@@ -163,7 +175,8 @@ def picture(record: Record) -> str:
     caption = (
         f"The rooms of prunekit and their imports, read off the code: {len(of_library['arrows'])} arrows from room to "
         f"room, {_none(of_library['circles_of_rooms'])} in a circle, {_none(record['upward'])} upward. Arrows into "
-        f"the lowest row ({', '.join(ground)}) are not drawn, since nearly every room has one."
+        f"the lowest row ({', '.join(ground)}), which nearly every room has, and those that follow from others are not "
+        "drawn."
     )
     alt = "Boxes in layers, from the bottom up: " + "; ".join(
         f"{layer}: {', '.join(name for name in names if name not in _DOORS)}"

@@ -1,0 +1,32 @@
+"""A data set's training split as batches that are normalized when they are read, so that its bytes stay bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from prunekit.nets.data import Dataset
+
+_NUMBERS = 2**24  # of the images of one batch: 64 MB of floats
+
+
+class TrainingSplit:
+    """The training images and labels of a data set, not augmented, in batches that can be read again and again.
+
+    Parameters
+    ----------
+    data : Dataset
+        Whose images stay bytes; a batch of them is normalized at a time.
+    size : int, optional
+        Images in a batch; by default as many as 64 MB hold, at least one.
+    """
+
+    def __init__(self, data: Dataset, size: int | None = None) -> None:
+        self.data = data
+        self.size = size or max(1, _NUMBERS // data.train_x[0].numel())
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (images, labels), images as floats."""
+        pairs = zip(self.data.train_x.split(self.size), self.data.train_y.split(self.size), strict=True)
+        return ((self.data.normalize(images), labels) for images, labels in pairs)
