@@ -114,10 +114,16 @@ class Measure:
 
     def mapped(self, f: Callable[[Floats], Floats]) -> Measure:
         """Return the measure with its nodes moved by `f`: np.abs, for example, as the authors of geometric do."""
-        moved = _checks.finite("f(nodes)", _answer(f, self.nodes), "f")
-        return Measure(
-            np.broadcast_to(moved, self.nodes.shape), self.weights, tuple(each.mapped(f) for each in self.earlier)
-        )
+        moved = np.broadcast_to(_checks.finite("f(nodes)", _answer(f, self.nodes), "f"), self.nodes.shape)
+        return self._at(moved, tuple(each.mapped(f) for each in self.earlier))
+
+    def _at(self, nodes: Floats, earlier: tuple[Measure, ...]) -> Measure:
+        """Return the measure at other nodes, in any order: all is known to be sound, and is not judged again."""
+        order = np.argsort(nodes, kind="stable")
+        found = object.__new__(Measure)
+        for name, value in (("nodes", nodes[order]), ("weights", self.weights[order]), ("earlier", earlier)):
+            object.__setattr__(found, name, value)
+        return found
 
     def spread(self, of: Callable[[Measure], float]) -> float:
         """Return the most by which a number read off this measure differs from those read off the `earlier` ones."""

@@ -56,6 +56,21 @@ def test_measures_are_linear_sorted_and_move(nodes, weights, a):
     assert measure.mapped(np.abs).integrate(lambda h: h) == pytest.approx(float(weights @ np.abs(nodes)), abs=1e-9)
 
 
+@pytest.mark.parametrize("f", [np.abs, np.negative, lambda h: h // 2, lambda h: 3.0])
+def test_a_moved_measure_is_the_one_that_is_built_there(f):
+    rng = np.random.default_rng(0)
+    early = Measure(rng.standard_normal(5), rng.random(5))
+    measure = Measure(rng.standard_normal(9), rng.random(9), (early,))
+    for moved, own in zip((measure.mapped(f), *measure.mapped(f).earlier), (measure, early), strict=True):
+        built = Measure(np.broadcast_to(f(own.nodes), own.nodes.shape), own.weights)
+        assert moved.nodes.dtype == built.nodes.dtype
+        np.testing.assert_array_equal(moved.nodes, built.nodes)
+        np.testing.assert_array_equal(moved.weights, built.weights)
+        moved.nodes[0] = 0.0  # an array of its own
+    with pytest.raises((ValueError, FloatingPointError)):
+        measure.mapped(lambda h: h * np.nan)
+
+
 def test_probes_are_averaged_with_their_standard_error():
     probes = tuple(Measure(np.array([k, k + 1.0]), np.array([2.0, 3.0])) for k in range(4))
     spectrum = Spectrum(probes)

@@ -37,8 +37,11 @@ class Layer(Protocol):
         """Put the gradients of the parameters among those found; return that of the inputs where it goes further."""
         ...
 
-    def after(self, shape: Shape) -> tuple[Shape, int]:
-        """Return the shape of the outputs, and how many numbers an image has under the largest kernel on the way."""
+    def after(self, shape: Shape, further: bool) -> tuple[Shape, int]:
+        """Return the shape of the outputs, and how many numbers an image has under the largest kernel on the way.
+
+        What has no gradient to return needs none back.
+        """
         ...
 
 
@@ -105,11 +108,12 @@ class Convolution:
         back = weight.flip(-1, -2).transpose(-3, -4).reshape(m, weight.shape[-3], -1)
         return torch.bmm(back, flat).view(m, -1, height, width, b)
 
-    def after(self, shape: Shape) -> tuple[Shape, int]:
+    def after(self, shape: Shape, further: bool) -> tuple[Shape, int]:
         """Count the values under the kernel, forward and back."""
         c, height, width = shape
         h, w = ((size + 2 * self.padding - self.kernel) // self.stride + 1 for size in (height, width))
-        return (self.outputs, h, w), self.kernel**2 * max(c * h * w, self.outputs * height * width)
+        back = self.outputs * height * width if further else 0
+        return (self.outputs, h, w), self.kernel**2 * max(c * h * w, back)
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,7 @@ class Norm:
             found[f"{self.path}.{name}"] = t.view_as(state[f"{self.path}.{name}"])
         return back.view_as(g) if further else None
 
-    def after(self, shape: Shape) -> tuple[Shape, int]:
+    def after(self, shape: Shape, further: bool) -> tuple[Shape, int]:
         """Leave the shape."""
         return shape, 0
 
@@ -163,7 +167,7 @@ class Relu:
         """Stop the gradient where the outputs are 0."""
         return _threshold(g, kept) if further else None
 
-    def after(self, shape: Shape) -> tuple[Shape, int]:
+    def after(self, shape: Shape, further: bool) -> tuple[Shape, int]:
         """Leave the shape."""
         return shape, 0
 
@@ -199,7 +203,7 @@ class MaxPool:
         )
         return back.permute(0, 2, 3, 1).reshape(*g.shape[:2], *images.shape[2:], g.shape[-1])
 
-    def after(self, shape: Shape) -> tuple[Shape, int]:
+    def after(self, shape: Shape, further: bool) -> tuple[Shape, int]:
         """Divide height and width."""
         return (shape[0], shape[1] // self.size, shape[2] // self.size), 0
 
@@ -219,7 +223,7 @@ class Mean:
         """Give each pixel its part."""
         return (g / (kept[2] * kept[3])).expand(kept) if further else None
 
-    def after(self, shape: Shape) -> tuple[Shape, int]:
+    def after(self, shape: Shape, further: bool) -> tuple[Shape, int]:
         """Leave the channels."""
         return (shape[0], 1, 1), 0
 
@@ -235,7 +239,7 @@ class Flatten:
         """Put the axes back."""
         return g.reshape(kept) if further else None
 
-    def after(self, shape: Shape) -> tuple[Shape, int]:
+    def after(self, shape: Shape, further: bool) -> tuple[Shape, int]:
         """Multiply the axes."""
         return (torch.Size(shape).numel(),), 0
 
@@ -263,7 +267,7 @@ class Linear:
             found[self.bias] = g.sum(-1).view_as(state[self.bias])
         return torch.bmm(weight.view(-1, *weight.shape[-2:]).mT, g) if further else None
 
-    def after(self, shape: Shape) -> tuple[Shape, int]:
+    def after(self, shape: Shape, further: bool) -> tuple[Shape, int]:
         """Leave it to be the last: what follows is of one axis, too."""
         return shape, 0
 
@@ -290,11 +294,11 @@ class Row:
             back = self.layers[k].backward(state, kept[k], back, found, further or k > 0)
         return back
 
-    def after(self, shape: Shape) -> tuple[Shape, int]:
+    def after(self, shape: Shape, further: bool) -> tuple[Shape, int]:
         """Follow the shape and note the largest."""
         largest = 0
-        for layer in self.layers:
-            shape, most = layer.after(shape)
+        for k, layer in enumerate(self.layers):
+            shape, most = layer.after(shape, further or k > 0)
             largest = max(largest, most)
         return shape, largest
 
@@ -329,9 +333,9 @@ class Residual:
         back[:, :, ::step, ::step] += carried[:, : back.shape[1]]
         return back
 
-    def after(self, shape: Shape) -> tuple[Shape, int]:
+    def after(self, shape: Shape, further: bool) -> tuple[Shape, int]:
         """Follow the longer way."""
-        return self.inner.after(shape)
+        return self.inner.after(shape, further)
 
 
 @dataclass(frozen=True)
@@ -342,7 +346,11 @@ class Chain:
 
     def suits(self, shape: Shape, batch: int) -> bool:
         """Tell whether images (c, h, w) and batches are so small that this is the faster way, alone or in a stack."""
-        return self.layers.after(shape)[1] * batch <= _COLUMNS
+        return self.unfolded(shape) * batch <= _COLUMNS
+
+    def unfolded(self, shape: Shape) -> int:
+        """Return how many numbers an image (c, h, w) has under the largest kernel, forward or back."""
+        return self.layers.after(shape, further=False)[1]
 
     @torch.no_grad()
     def slope(self, state: State, x: Tensor, y: Tensor) -> Slope:

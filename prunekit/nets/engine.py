@@ -373,8 +373,10 @@ class Engine:
             each, scores, gradients = self._written.slope(self.learner.weights, x, y)
         else:
             each, scores, gradients = self.learner.slope(x, y, _autocast(self.config, self.data.device))
-        for name in self._seen if rates.penalize else ():
-            steps.add_penalty(gradients[name], self.learner.weights[name], rates)
+        if rates.penalize:
+            steps.add_penalties(
+                [gradients[name] for name in self._seen], [self.learner.weights[name] for name in self._seen], rates
+            )
         steps.clear(gradients, self.bits)  # from 0 a gradient of 0 leads nowhere: the weights need no clearing
         self.taken += 1
         steps.step(self.config, self.learner.weights, gradients, self.slots, rates, self.taken)

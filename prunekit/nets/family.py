@@ -21,12 +21,13 @@ from prunekit import _checks
 from prunekit.nets.arguments import Masks, check_kinds, check_masks, rehearse, structure
 from prunekit.nets.config import Config
 from prunekit.nets.data import Dataset, find_device
-from prunekit.nets.engine import Engine, Learner, Stack
+from prunekit.nets.engine import Engine, Learner, Stack, suiting_chain
 from prunekit.nets.idle import trimmed
 from prunekit.nets.steps import Named
 from prunekit.nets.training import Fitted, History, advance_bar, bar
 
 _CACHED = 6 * 2**20  # bytes of weights that a stack on the CPU may have: beyond them memory, not calls, is the limit
+_UNFOLDED = 6 * 2**20  # bytes under the kernels of a layer that a stack on the CPU may have, for the same reason
 _MAY_DIFFER = ("lr", "l1", "l2", "seed")
 
 
@@ -86,7 +87,7 @@ def fit_many(
     stacks = trimmed(listed, own, settings, _CACHED // 4 if device.type == "cpu" else sys.maxsize)
     if stacks is None:
         done: list[Fitted] = []
-        for part in _groups(listed[0], size, device):
+        for part in _groups(listed[0], size, on, settings[0]):
             done += _train(_engine(listed[part], on, settings[part], own[part]), listed[part], progress)
         return done
     by_place: dict[int, Fitted] = {}
@@ -105,10 +106,16 @@ def _engine(models: Sequence[nn.Module], data: Dataset, configs: Sequence[Config
     return Engine(stack, data, configs, _stack_masks(stack, masks))
 
 
-def _groups(model: nn.Module, size: int, device: torch.device) -> list[slice]:
+def _groups(model: nn.Module, size: int, data: Dataset, config: Config) -> list[slice]:
     """Return which networks share a stack: on the CPU as many as stay in its cache, else all."""
-    weight = sum(p.numel() * p.element_size() for p in model.parameters())
-    most = max(1, _CACHED // max(1, weight)) if device.type == "cpu" else size
+    most = size
+    if data.device.type == "cpu":
+        weight = sum(p.numel() * p.element_size() for p in model.parameters())
+        most = max(1, _CACHED // max(1, weight))
+        written = suiting_chain(model, config, data.shape)
+        if written:  # it unfolds a batch's images for its products of matrices
+            unfolded = 4 * written.unfolded(tuple(data.shape)) * config.batch_size
+            most = min(most, max(1, _UNFOLDED // max(1, unfolded)))
     count = -(-size // most)
     return [slice(k * size // count, (k + 1) * size // count) for k in range(count)]
 

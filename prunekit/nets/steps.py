@@ -50,12 +50,12 @@ def penalized(config: Config, weights: Mapping[str, Tensor], stacked: bool) -> f
 
 
 @torch.no_grad()
-def add_penalty(gradient: Tensor, weight: Tensor, rates: Rates) -> None:
-    """Add the gradient of l1 |w|₁ + l2 |w|² / 2, taking 0 as the derivative of |w| at 0."""
+def add_penalties(gradients: list[Tensor], weights: list[Tensor], rates: Rates) -> None:
+    """Add the gradients of l1 |w|₁ + l2 |w|² / 2, taking 0 as the derivative of |w| at 0."""
     if _any(rates.l1):
-        _add(gradient, weight.sign(), rates.l1)
+        _add_each(gradients, list(torch._foreach_sign(weights)), rates.l1)
     if _any(rates.l2):
-        _add(gradient, weight, rates.l2)
+        _add_each(gradients, weights, rates.l2)
 
 
 @torch.no_grad()
@@ -73,17 +73,20 @@ def bits_of(masks: Mapping[str, Tensor]) -> Named:
 @torch.no_grad()
 def step(config: Config, weights: Named, gradients: Named, slots: Slots, rates: Rates, number: int) -> None:
     """Move the weights by their gradients (which are used up); `number` counts the steps from 1."""
-    done = _fused_adam(config, weights, gradients, slots, rates.lr, number) if config.optimizer == "adam" else ()
-    for name, weight in weights.items():
-        if name in done:
-            continue
-        gradient = gradients[name]
-        if config.optimizer == "adam":
-            _adam(config, weight, gradient, slots["first"][name], slots["second"][name], rates.lr, number)
-            continue
-        if config.momentum:
-            gradient = slots["velocity"][name].mul_(config.momentum).add_(gradient)
-        _add(weight, gradient, -rates.lr)
+    if config.optimizer == "adam":
+        done = _fused_adam(config, weights, gradients, slots, rates.lr, number)
+        for name in [name for name in weights if name not in done]:
+            first, second = slots["first"][name], slots["second"][name]
+            _adam(config, weights[name], gradients[name], first, second, rates.lr, number)
+        return
+    moved = list(weights.values())
+    slopes = [gradients[name] for name in weights]
+    if config.momentum:
+        velocity = [slots["velocity"][name] for name in weights]
+        torch._foreach_mul_(velocity, config.momentum)
+        torch._foreach_add_(velocity, slopes)
+        slopes = velocity
+    _add_each(moved, slopes, -rates.lr)
 
 
 def _fused_adam(
@@ -127,6 +130,15 @@ def _adam(config: Config, weight: Tensor, gradient: Tensor, first: Tensor, secon
 def _any(rate: Rate) -> bool:
     """Tell whether a rate does anything; several that differ do, and to look at them would wait for the device."""
     return isinstance(rate, Tensor) or rate != 0.0
+
+
+def _add_each(targets: list[Tensor], what: list[Tensor], rate: Rate) -> None:
+    """Add rate · what to each target, in one call where there is one rate: small tensors cost as much as a call."""
+    if isinstance(rate, Tensor):
+        for target, own in zip(targets, what, strict=True):
+            _add(target, own, rate)
+    elif targets:
+        torch._foreach_add_(targets, what, alpha=rate)
 
 
 def _add(target: Tensor, what: Tensor, rate: Rate) -> None:

@@ -141,6 +141,22 @@ def void(_: object) -> None:
     """Return nothing: the network was changed in place."""
 
 
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+def test_what_is_unfolded_is_known_before(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from prunekit.nets import chain as module
+
+    model, sizes, real = NETWORKS[name](), [], module._columns
+
+    def noted(*given):
+        sizes.append(real(*given).numel())
+        return real(*given)
+
+    monkeypatch.setattr(module, "_columns", noted)
+    written = chain(model)
+    written.slope(state(model), torch.zeros(5, 2, 9, 9), torch.zeros(5, dtype=torch.int64))
+    assert max(sizes) == 5 * written.unfolded((2, 9, 9))
+
+
 OTHERS = {
     "hooked": lambda m: void(m.block00.conv1.register_forward_hook(lambda *_: None)),
     "frozen": lambda m: void(m.block00.conv1.weight.requires_grad_(False)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -89,6 +90,26 @@ def test_large_families_go_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     many = fit_many(net(), data, configs, masks=masks)
     assert stacks == [2, 2]  # and one by itself
     _same(many, [fit(net(), data, c, masks=m) for c, m in zip(configs, masks, strict=True)])
+
+
+def test_small_networks_on_large_batches_go_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    from prunekit.nets import family
+
+    stacks: list[int] = []
+    real = family.Stack
+    monkeypatch.setattr(family, "Stack", lambda group, *rest: stacks.append(len(group)) or real(group, *rest))
+    monkeypatch.setattr(family, "_UNFOLDED", 2 * 4 * (9 * 3 * 64) * 20)  # of two networks, at the second convolution
+    data = toy(40, shape=(1, 8, 8))
+    configs = [Config(epochs=2, batch_size=20, lr=0.01 * (k + 1), seed=k, average=3) for k in range(4)]
+
+    def nets() -> list[nn.Module]:
+        return [models.cnn(data.shape, [2, 3], 3, seed=k) for k in range(4)]
+
+    many = fit_many(nets(), data, configs)
+    assert stacks == [2, 2]
+    _same(many, [fit(m, data, c) for m, c in zip(nets(), configs, strict=True)], 1e-4)
+    fit_many(nets(), data, [replace(c, batch_size=10) for c in configs])
+    assert stacks == [2, 2, 4]
 
 
 def test_batch_norms_keep_their_own_statistics() -> None:

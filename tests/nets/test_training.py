@@ -136,13 +136,13 @@ def test_penalty_gradients_are_autograds() -> None:
     w = torch.randn(5, 4, generator=g, requires_grad=True)
     (0.3 * w.abs().sum() + 0.7 / 2 * w.square().sum()).backward()
     found = torch.zeros(5, 4)
-    steps.add_penalty(found, w.detach(), steps.Rates(0.1, 0.3, 0.7))
+    steps.add_penalties([found], [w.detach()], steps.Rates(0.1, 0.3, 0.7))
     assert torch.allclose(found, w.grad)
     each = torch.zeros(5, 4)
-    steps.add_penalty(each, w.detach(), steps.Rates(0.1, torch.full((5,), 0.3), torch.linspace(0, 1, 5)))
+    steps.add_penalties([each], [w.detach()], steps.Rates(0.1, torch.full((5,), 0.3), torch.linspace(0, 1, 5)))
     assert torch.allclose(each[1], 0.3 * w.detach()[1].sign() + 0.25 * w.detach()[1])
     zero = torch.zeros(3)
-    steps.add_penalty(zero, torch.zeros(3), steps.Rates(0.1, 1.0, 0.0))
+    steps.add_penalties([zero], [torch.zeros(3)], steps.Rates(0.1, 1.0, 0.0))
     assert torch.equal(zero, torch.zeros(3))
 
 
