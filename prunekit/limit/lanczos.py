@@ -47,11 +47,14 @@ class Lanczos:
 
     def __post_init__(self) -> None:
         """Judge the fields."""
-        counts = {name: getattr(self, name) for name in ("steps", "probes", "direction_steps")}
-        judged = {name: _checks.count(name, value) for name, value in counts.items() if value is not None}
-        judged["budget"] = _checks.count("budget", self.budget, judged["probes"])
-        for name, value in judged.items():
-            object.__setattr__(self, name, value)
+        for name in ("steps", "probes", "direction_steps", "budget"):
+            value = getattr(self, name)
+            if value is not None or name in ("probes", "budget"):
+                object.__setattr__(self, name, _checks.count(name, value))
+        if self.probes > self.budget:
+            raise ValueError(
+                f"probes is {self.probes} and budget {self.budget}: give a budget of a product a probe or more"
+            )
         object.__setattr__(self, "accuracy", _checks.scalar("accuracy", self.accuracy, positive=True))
         _checks.choice("storage", self.storage, ("float64", "float32"))
         _checks.generator(self.seed)

@@ -129,6 +129,7 @@ def pruning_limit(
             raise ValueError(f"epsilon is {epsilon!r}: give a number, a Tolerance or 'minibatch'")
         epsilon = minibatch_tolerance(model, training_pairs(data), loss, seed=seed)
     epsilon = epsilon if isinstance(epsilon, Tolerance) else Tolerance(epsilon)
+    _checks.generator(seed)
     _checks.choice("method", method, METHODS)
     _checks.choice("negative", negative, NEGATIVE)
     if zero_share is not None:

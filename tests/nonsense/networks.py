@@ -330,9 +330,7 @@ NETWORKS: dict[str, Example] = {
         lambda: {"self": landscape(), "k": 2, "enough": enough}, allows={"enough": UNASKED}
     ),
     "limit.landscape.Landscape.distance": Example(lambda: {"self": landscape(), "k": 2}),
-    "limit.landscape.Landscape.refine": Example(
-        lambda: {"self": landscape(), "of": integral}, allows={"of": ("a class", "a function", "its own class")}
-    ),
+    "limit.landscape.Landscape.refine": Example(lambda: {"self": landscape(), "of": integral}, allows={"of": UNASKED}),
     "limit.landscape.Landscape.good": Example(lambda: {"self": landscape(), "found": statistics.Estimate(0.5, 0.1)}),
     "limit.landscape.Landscape.probed": Example(lambda: {"self": probed(), "steps": 3, "seed": 0}),
     "limit.landscape.Landscape.read": Example(lambda: {"self": landscape(), "of": integral}),

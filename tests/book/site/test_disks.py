@@ -70,7 +70,7 @@ def test_a_new_site_takes_the_place_of_the_old_one(site: Path) -> None:
 
 @pytest.mark.parametrize(
     ("owner", "name"),
-    [(build, "stage"), (build, "_sphinx"), (build._files, "sync_tree"), (shutil, "move"), (Path, "rename")],
+    [(build, "stage"), (build, "_sphinx"), (build.files, "sync_tree"), (shutil, "move"), (Path, "rename")],
     ids=["staging", "making the site", "syncing it", "moving it", "renaming it"],
 )
 def test_a_full_disk_is_one_sentence_and_leaves_the_site_as_it_was(
