@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-import sys
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -107,7 +105,7 @@ def test_a_bar_counts_to_its_end(monkeypatch):
 @pytest.mark.parametrize("page", [False, True])
 def test_a_readers_notebook_has_bars_and_a_page_has_none(page, monkeypatch):
     monkeypatch.setattr(bars, "PATIENCE", 0.0)
-    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=object())))
+    monkeypatch.setenv(bars.NOTEBOOK, "1")
     monkeypatch.delenv(kernel.MARK, raising=False)
     if page:
         monkeypatch.setenv(kernel.MARK, "a word")
@@ -119,5 +117,5 @@ def test_the_bootstrap_in_batches_is_that_of_all_at_once(monkeypatch):
     x = np.random.default_rng(0).standard_normal((6, 2))
     y = x + np.random.default_rng(1).standard_normal((6, 2))
     whole = statistics.rank_correlation(x, y, seed=3, resamples=200)
-    monkeypatch.setattr(statistics, "_AT_ONCE", 50)
+    monkeypatch.setattr(statistics.deviations, "_AT_ONCE", 50)
     assert statistics.rank_correlation(x, y, seed=3, resamples=200) == pytest.approx(whole, rel=1e-14)

@@ -15,6 +15,7 @@ from prunekit import _checks
 
 PATIENCE = 5.0  # seconds without a bar
 PAGE = "PRUNEKIT_KERNEL"  # in the environment of a kernel that makes a page of the book; see book/runs/kernel.py
+NOTEBOOK = "JPY_PARENT_PID"  # what Jupyter puts there for every kernel, and what that starts
 T = TypeVar("T")
 
 
@@ -63,5 +64,4 @@ def _watched() -> bool:
         return False
     if sys.stderr.isatty():
         return True
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    return getattr(shell, "kernel", None) is not None and PAGE not in os.environ
+    return NOTEBOOK in os.environ and PAGE not in os.environ
