@@ -438,7 +438,7 @@ REFUSED = [
     (lambda: importance.hessian(M, {"0.bias": torch.ones(5)}), ValueError, "diagonal"),
     (lambda: importance.hessian(M, {"0.bias": torch.ones(6)}, "0"), ValueError, "diagonal lacks '0.weight'"),
     (lambda: scores.hessian(M, {"0.bias": torch.ones(6)}), ValueError, "diagonal lacks '0.weight'"),
-    (lambda: two_layer_diagonal([[1.0]], X_, X_), TypeError, "W is a list"),
+    (lambda: two_layer_diagonal([[1.0]], X_, X_), TypeError, "W is .*: give a tensor"),
     (lambda: two_layer_diagonal(torch.ones(3), X_, X_), ValueError, r"W has shape \(3,\)"),
     (lambda: two_layer_diagonal(torch.ones(3, 4), torch.ones(2, 4), X_), ValueError, "W has 3 hidden units"),
     (lambda: two_layer_diagonal(torch.ones(3, 5), torch.ones(2, 3), X_), ValueError, "W takes 5 inputs"),

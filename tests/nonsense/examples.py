@@ -225,7 +225,7 @@ NUMBERS: dict[str, Example] = {
             "noise": 0.1,
             "offset": np.array([0.1, 0.0, -0.2]),
         },
-        infinite=True,
+        infinite="where no vector fits, the minimum is infinite",
     ),
     # random features
     "linear.random_features.equivalent_problem": Example(lambda: {"R": R3, "beta1": W, "beta2": W[::-1].copy()}),
