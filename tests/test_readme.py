@@ -14,7 +14,7 @@ import yaml
 import prunekit
 from prunekit.book import claims, paths
 from prunekit.book.runs.notebooks import Refused
-from tests.benchmarks import readme
+from tests.benchmarks import readme, road
 from tests.book.site.commands import command_lines, understand
 
 TEXTS = {name: (paths.ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "book/how-to-run.md")}
@@ -153,3 +153,11 @@ def test_the_version_is_the_same_wherever_it_stands():
     assert versions[-1] == (prunekit.__version__, cited["date-released"])
     assert {cited["version"], built} == {prunekit.__version__}
     assert CHANGELOG.index("## Unreleased") > CHANGELOG.index(f"## {versions[-1][0]}")
+
+
+def test_a_step_that_is_not_timed_again_keeps_the_commit_it_is_of():
+    first = {"measured": "2026-01-01", "commit": "a", "seconds": {"x": 1.0, "y": 2.0}}
+    assert road._earlier(first) == {step: {"measured": "2026-01-01", "commit": "a"} for step in "xy"}
+    second = {"measured": "2026-02-02", "commit": "b", "seconds": {"x": 1.5, "y": 2.0}}
+    second["earlier"] = {"y": road._earlier(first)["y"]}
+    assert {step: when["commit"] for step, when in road._earlier(second).items()} == {"x": "b", "y": "a"}

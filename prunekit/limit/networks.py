@@ -150,7 +150,7 @@ def pruning_limit(
 def program_zero_share(model: nn.Module, landscape: Landscape) -> float:
     """Return the share of eigenvalues that the authors' program takes for 0.
 
-    For a network with a convolution, what `curvature.program.sampled_zero_rows` counts in a hundred rows; 0 for others.
+    For a network with a convolution, what `authors.sampled_zero_rows` counts in a hundred rows; 0 for others.
     Source: geometric/erratum-17g.
     """
     checked(landscape)

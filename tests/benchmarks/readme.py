@@ -36,7 +36,7 @@ def short() -> str:
             "",
             "| step | time |",
             "|---|---|",
-            *[f"| {name} | {_spoken(value)} |" for name, value in times.items()],
+            *[f"| {name}{_apart(road, ASKED[name])} | {_spoken(value)} |" for name, value in times.items()],
         ]
     )
 
@@ -53,7 +53,7 @@ def whole() -> str:
             "",
             "| step | seconds |",
             "|---|---|",
-            *[f"| {step} | {value:g} |" for step, value in road["seconds"].items()],
+            *[f"| {step}{_apart(road, step)} | {value:g} |" for step, value in road["seconds"].items()],
             "",
             "## The library against the obvious way",
             "",
@@ -76,6 +76,12 @@ def _records() -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _between(lines: list[str]) -> str:
     return "\n".join([BEGIN, "", *lines, "", END])
+
+
+def _apart(road: dict[str, Any], step: str) -> str:
+    """Say when a step was timed, where that was not with the others."""
+    when = road.get("earlier", {}).get(step)
+    return f" ({when['measured'][:10]}, commit {when['commit']})" if when else ""
 
 
 def _spoken(seconds: float) -> str:

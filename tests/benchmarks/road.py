@@ -2,8 +2,8 @@
 
 It clones the last commit into a temporary folder and does there what a newcomer does. The results are kept beside this
 file as ``road.json``, and what each page cost, from the same runs, as ``make costs`` keeps it. With step names as
-arguments, such as ``"make book, unchanged"``, only these are timed (after an install), and the other results stay as
-they were.
+arguments, such as ``"make book, unchanged"``, only these are timed (after an install); the other results stay as they
+were, each with the commit that it is of.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from prunekit._system import files
 from prunekit.book import paths
@@ -92,9 +93,16 @@ def steps(clone: Path) -> Iterator[tuple[str, Callable[[], float | dict[str, flo
     yield TEST, partial(timed, clone, "make", "test", CI="true")
 
 
+def _earlier(before: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """Return when, and at which commit, each step of a record was timed."""
+    own = {"measured": before.get("measured", ""), "commit": before.get("commit", "")}
+    return {step: before.get("earlier", {}).get(step, own) for step in before["seconds"]}
+
+
 def main(*only: str) -> None:
     """Time the steps, print them, keep them as JSON."""
-    kept = json.loads(RESULTS.read_text(encoding="utf-8"))["seconds"] if RESULTS.exists() and only else {}
+    before = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() and only else {"seconds": {}}
+    kept, earlier = before["seconds"], _earlier(before)
     commit, began = checkout_commit()[0], datetime.now(UTC).isoformat(timespec="seconds")
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder) / "clone"
@@ -105,9 +113,11 @@ def main(*only: str) -> None:
             found = run()
             found = found if isinstance(found, dict) else {step: found}
             kept |= found
+            earlier = {name: when for name, when in earlier.items() if name not in found}
             for name, seconds in found.items():
                 print(f"{name:52} {seconds:8.1f} s", flush=True)
             record = {"measured": began, "commit": commit, "device": device(), "seconds": kept}
+            record |= {"earlier": earlier} if earlier else {}
             files.write(RESULTS, json.dumps(record, indent=1) + "\n")  # after each: the steps take an hour
             if step == TEST and not only:
                 keep_costs(clone)

@@ -31,6 +31,7 @@ from torch import Tensor
 
 from prunekit import statistics
 from prunekit._checks import Floats
+from prunekit.book.site.error_bars import ALIKE
 from prunekit.curvature import spectrum
 from prunekit.curvature.probing import ACCURACY, Probing
 from prunekit.limit import Lanczos, Landscape, predict
@@ -43,7 +44,6 @@ METHODS = ("published", "cone", "orthogonal")
 APART = 16  # seeds of the old way
 ORDER = (*NAMES, *SHAPES, *HELD_OUT)
 BUDGETS = (64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)  # products, at which both ways are compared
-_ALIKE = 1.05  # times the error of the old way: an error over so few seeds is itself known to about a fifth
 _TURN = 10  # seeds of a network before it is the next one's turn, so that an early end leaves a table of all
 Row = dict[str, Any]
 
@@ -213,7 +213,7 @@ def _gains(rows: Sequence[Row]) -> Iterator[Row]:
     old = {row["quantity"]: row for row in rows if row["way"] == "apart"}
     for quantity, row in old.items():
         budgets = [r for r in rows if r["quantity"] == quantity and r["way"].endswith("products")]
-        enough = [r for r in budgets if r["relative error"] <= _ALIKE * row["relative error"]]
+        enough = [r for r in budgets if r["relative error"] <= ALIKE * row["relative error"]]
         if enough:
             yield {**min(enough, key=lambda r: r["products"]), "way": "as apart"}
 
