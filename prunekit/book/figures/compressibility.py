@@ -311,12 +311,12 @@ def findings(errors: Errors, needed: Needed) -> tuple[str, str, str]:
     """
     heavy = [a for a in errors.alphas if a < 2]
     slopes = [errors.slope(a).value for a in heavy]
-    falls = "falls" if max(slopes) < 0 else "does not always fall"
+    falls, says = ("falls", "as") if max(slopes) < 0 else ("does not always fall", "other than")
     many = errors.sizes[-1]
     (few, (_, low)), *_, (many_more, (_, high)) = needed.networks.items()
     a, d = max(needed.examples.items())
     return (
-        f"The error of keeping the largest {errors.kept:.0%} of heavy-tailed weights {falls} as layers grow, as "
+        f"The error of keeping the largest {errors.kept:.0%} of heavy-tailed weights {falls} as layers grow, {says} "
         f"Theorem 1 says: at {many:,} weights it is {errors.median(heavy[0]):.3f} for a tail index of {heavy[0]:g}, "
         f"and {errors.median(2.0):.3f} for Gaussian weights.",
         f"The theorem gives no rate, and the rate decides: an error of {needed.error:g} takes a tail index of at most "

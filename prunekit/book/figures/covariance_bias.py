@@ -240,12 +240,13 @@ def findings(found: Pruned, small: float, large: float) -> tuple[str, str, str]:
     own = [case for case in found.measured if case != (1.0, "Hessian")]  # without scaling the rules are one
     worst, count = max(found.gap(*case) for case in own), len(own) * found.kept.size
     allowed = deviation_bound(count, len(found.measured[own[0]]))
+    fits = "predicts" if worst <= allowed else "does not predict"
     return (
         f"When the tenth of the features that matter most is multiplied by {large:g}, pruning to a tenth of the "
         f"weights {verb[large, 'Hessian']} if it goes by the Hessian (test loss {at[large, 'Hessian']:.2f} in place of "
         f"{base:.2f}) and {verb[large, 'magnitude']} if it goes by magnitude ({at[large, 'magnitude']:.2f}).",
         f"When it is multiplied by {small:g}, Hessian pruning {verb[small, 'Hessian']} ({at[small, 'Hessian']:.2f}) "
         f"and magnitude pruning {verb[small, 'magnitude']} ({at[small, 'magnitude']:.2f}).",
-        f"The law of Definition 3.2 predicts all of this, with noise of variance 1/p in place of the printed 1/n: the "
+        f"The law of Definition 3.2 {fits} all of this, with noise of variance 1/p in place of the printed 1/n: the "
         f"largest of {count} gaps is {worst:.1f} standard errors, where chance allows {allowed:.1f}.",
     )

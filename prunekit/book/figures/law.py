@@ -102,7 +102,7 @@ def convergence(found: Convergence) -> Drawing:
     return Drawing(draw, joined(tables, "distance_kind"), "convergence", alt, caption)
 
 
-def findings(found: Convergence) -> tuple[str, str, str]:
+def findings(found: Convergence) -> tuple[str, str]:
     """Return what the page found, in three sentences.
 
     Parameters
@@ -119,8 +119,6 @@ def findings(found: Convergence) -> tuple[str, str, str]:
         f"(slopes from {means.min():.2f} to {means.max():.2f}, where 1/√p is −0.50).".replace("-", "−"),
         f"A fit is {ratios.min():.2f} to {ratios.max():.2f} times as far from the law as equally many independent "
         "draws from the law itself.",
-        "The law speaks of the list as a whole: the estimate of one coefficient that carries much of the signal "
-        "varies more than the law says, up to twice in variance, as the last section shows.",
     )
 
 

@@ -41,7 +41,18 @@ def test_the_best_rival_is_small_or_retrained(found: Widths) -> None:
 def test_the_findings_say_who_wins(found: Widths) -> None:
     assert "beats every small" in figures.findings(found, found)[2]
     best = {name: values - 5 if "retrained" in name else values for name, values in found.measured.items()}
+    assert "predicts the risk" in figures.findings(found, found)[0]
+    off = {name: values + 1 if name == "dense" else values for name, values in found.measured.items()}
+    assert "does not predict" in figures.findings(dataclasses.replace(found, measured=off), found)[0]
+    assert "other than the paper says" in figures.findings(found, dataclasses.replace(found, measured=best))[2]
     assert "does not beat" in figures.findings(found, dataclasses.replace(found, measured=best))[2]
+
+
+@pytest.mark.parametrize(("means", "twice"), [([1, 2, 3, 1], True), ([2, 1, 3, 1], False), ([1, 2, 1, 3], False)])
+def test_two_descents_are_a_rise_towards_n_and_a_fall_beyond(found: Widths, means: list[float], twice: bool) -> None:
+    measured = {label: np.tile(np.array(means, dtype=float), (5, 1)) for label in LABELS}
+    case = dataclasses.replace(found, widths=np.array([10, 20, 40, 100]), measured=measured)
+    assert all(case.descends_twice(label) is twice for label in LABELS)
 
 
 def test_noise_is_drawn_relative_to_the_best_rival() -> None:
