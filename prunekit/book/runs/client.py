@@ -104,6 +104,7 @@ class Client(PapermillNotebookClient):
         self._kernel, self._limits, self._beside, self._names = kernel, limits, beside, names
         self._cell_seconds = limits.cell_seconds or said.cell_timeout
         self._began, self._index = time.monotonic(), 0
+        self._run_ends_first = False  # whether the run's limit of time comes before the cell's
         self._started = False  # whether the kernel has answered
         self._amounts: dict[int, int] = {}  # characters of output by cell
         self._stream: Any = None  # the output that is being continued, and its pieces
@@ -195,11 +196,14 @@ class Client(PapermillNotebookClient):
 
     def _get_timeout(self, cell: Any) -> Any:
         """Return how long nbclient may wait: the cell's limit, or what is left of the run's."""
-        waits = [w for w in (None if cell is None else self._cell_seconds, self._left()) if w is not None]
+        left, cell_seconds = self._left(), None if cell is None else self._cell_seconds
+        # Which of the two ends the wait is settled here: a timer may ring a moment before the clock shows its time.
+        self._run_ends_first = left is not None and (cell_seconds is None or left <= cell_seconds)
+        waits = [w for w in (cell_seconds, left) if w is not None]
         return max(min(waits), 0.001) if waits else None
 
     def _time_is_up(self) -> RunFailed:
-        if self._passed():
+        if self._run_ends_first:
             return failures.too_long(self._place, self._limits.seconds or 0)
         said_by = "--cell-timeout" if self._limits.cell_seconds else "its front matter"
         return failures.too_long(self._place, self._cell_seconds or 0, said_by)

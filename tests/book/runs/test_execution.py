@@ -368,6 +368,16 @@ def test_each_way_of_ending_has_its_sentence(
     assert printed(one).startswith("before\n")  # the partial notebook is kept
 
 
+def test_a_timer_that_rings_a_moment_early_ends_the_run_and_not_the_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = client.Client._left
+    monkeypatch.setattr(client.Client, "_left", lambda self: max(left(self) or 0.0, 1e-6))  # the clock is behind
+    for limits, said in (({}, "15 s (--timeout)"), ({"cell_timeout": 1.0}, "1 s (--cell-timeout)")):
+        one = run(tmp_path, "import time\ntime.sleep(600)", timeout=15.0, **limits)
+        assert said in one.error, one.error
+
+
 def test_a_fault_in_compiled_code_names_the_python_line(tmp_path: Path) -> None:
     one = run(tmp_path, "import faulthandler\nfaulthandler._sigabrt()")
     assert "SIGABRT" in one.error
