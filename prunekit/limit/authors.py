@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from prunekit import _checks
 from prunekit._checks import Floats, Seed
 from prunekit._system import bars
-from prunekit.curvature.operator import Operator, rows_of
+from prunekit.curvature.matrix import Operator, rows_of
 from prunekit.curvature.zeros import row_norms
 from prunekit.limit.landscape import Landscape, checked
 from prunekit.nets import access

@@ -368,8 +368,8 @@ NUMBERS: dict[str, Example] = {
     "cones.volumes.width": Example(lambda: {"volumes": np.array([0.25, 0.5, 0.25])}),
     "cones.volumes.meeting_probability": Example(lambda: {"volumes": np.array([0.25, 0.5, 0.25]), "k": 1}),
     # curvature, for matrices
-    "curvature.operator.Matrix": Example(lambda: {"entries": H}),
-    "curvature.operator.Matrix.product": Example(lambda: {"self": matrix(), "v": W}),
+    "curvature.matrix.Matrix": Example(lambda: {"entries": H}),
+    "curvature.matrix.Matrix.product": Example(lambda: {"self": matrix(), "v": W}),
     "curvature.zeros.Restricted": Example(lambda: {"operator": matrix(), "kept": np.array([True, False, True, True])}),
     "curvature.zeros.Restricted.product": Example(
         lambda: {"self": curvature.Restricted(matrix(), [True, False, True, True]), "v": W[:3]}
@@ -567,8 +567,8 @@ EXEMPT = {
     "cones.sampling.Norms": RECORD,
     "cones.sampling.Projector": PROTOCOL,
     "cones.sampling.Projector.project": PROTOCOL,
-    "curvature.operator.Operator": PROTOCOL,
-    "curvature.operator.Operator.product": PROTOCOL,
+    "curvature.matrix.Operator": PROTOCOL,
+    "curvature.matrix.Operator.product": PROTOCOL,
     "limit.authors.ZeroRows": RECORD,
     "curvature.zeros.ZeroMass": RECORD,
     "statistics.estimates.Estimate": RECORD,
