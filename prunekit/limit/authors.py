@@ -303,7 +303,7 @@ def program_limit(
     D = checked(landscape).dimension
 
     def distance(removed: float) -> float:
-        return landscape.distance(D - max(1, math.ceil(removed * D * (1 - 1e-12))))
+        return landscape.distance(D - max(1, int(_checks.ceil_share(removed, D))))
 
     smooth = smoothed(landscape.probed(steps, seed))
     return 1.0 - pruned_share(smooth, epsilon, distance, zero_share=zero_share)
