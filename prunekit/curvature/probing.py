@@ -15,10 +15,10 @@ from torch import Tensor
 from prunekit import _checks
 from prunekit._checks import Floats, Seed
 from prunekit._system import bars
-from prunekit.curvature.kept import Book
 from prunekit.curvature.lanczos import Run, advance, fitting, until, within
 from prunekit.curvature.matrix import Operator, rows_of
 from prunekit.curvature.quadrature import assembled, together
+from prunekit.curvature.resuming import Book
 from prunekit.spectrum import Spectrum
 from prunekit.statistics import Estimate
 

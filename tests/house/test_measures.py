@@ -19,8 +19,6 @@ from tests.house import imports, measures
 from tests.house.imports import Arrow
 
 LONG_FILES: tuple[str, ...] = ()
-# Engines are chosen by name, so `engines` and `notes` import `cluster` when a cluster is asked for.
-CIRCLES_OF_FILES = (("at_worker", "batch", "cluster", "engines", "notes"),)
 PAGES = {
     "heavy-tails/generalization-bound": "length cell figure hidden",
     "heavy-tails/networks": "length cell figure hidden",
@@ -50,9 +48,8 @@ def test_no_circle_and_no_arrow_upward(library):
     assert imports.upward((source, target) for source, target, _ in library["arrows"]) == []
 
 
-def test_circles_of_files_are_those_that_are_listed(library):
-    circles = [tuple(name.rpartition(".")[2] for name in circle) for circle in library["circles_of_files"]]
-    assert circles == list(CIRCLES_OF_FILES)
+def test_no_circle_of_files(library):
+    assert library["circles_of_files"] == []
 
 
 def test_every_door_is_used():
