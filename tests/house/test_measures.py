@@ -18,7 +18,7 @@ from prunekit.book import paths
 from tests.house import imports, measures
 from tests.house.imports import Arrow
 
-LONG_FILES = ("prunekit/curvature/operator.py", "prunekit/curvature/probing.py", "prunekit/nets/chain.py")
+LONG_FILES: tuple[str, ...] = ()
 # Engines are chosen by name, so `engines` and `notes` import `cluster` when a cluster is asked for.
 CIRCLES_OF_FILES = (("at_worker", "batch", "cluster", "engines", "notes"),)
 PAGES = {

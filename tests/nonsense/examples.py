@@ -361,7 +361,7 @@ NUMBERS: dict[str, Example] = {
     "cones.quadratic.removed": Example(lambda: {"weights": W, "k": 2}),
     "cones.quadratic.reoptimized_losses": Example(lambda: {"hessian": H, "weights": W}),
     "cones.quadratic.self_consistent": Example(lambda: {"share": lambda k: 0.5, "ambient": 10}),
-    "cones.quadratic.smallest_kept": Example(lambda: {"losses": np.array([3.0, 2.0, 1.0, 0.0]), "epsilon": 1.5}),
+    "cones.quadratic.fewest_kept": Example(lambda: {"losses": np.array([3.0, 2.0, 1.0, 0.0]), "epsilon": 1.5}),
     "cones.sampling.dimension_of": Example(lambda: {"norms": norms(), "ambient": 5}),
     "cones.sampling.excess": Example(lambda: {"norms": norms()}),
     "cones.sampling.intrinsic_variance": Example(lambda: {"norms": norms()}),
@@ -376,8 +376,8 @@ NUMBERS: dict[str, Example] = {
     "cones.volumes.width": Example(lambda: {"volumes": np.array([0.25, 0.5, 0.25])}),
     "cones.volumes.meeting_probability": Example(lambda: {"volumes": np.array([0.25, 0.5, 0.25]), "k": 1}),
     # curvature, for matrices
-    "curvature.operator.Matrix": Example(lambda: {"entries": H}),
-    "curvature.operator.Matrix.product": Example(lambda: {"self": matrix(), "v": W}),
+    "curvature.matrix.Matrix": Example(lambda: {"entries": H}),
+    "curvature.matrix.Matrix.product": Example(lambda: {"self": matrix(), "v": W}),
     "curvature.zeros.Restricted": Example(lambda: {"operator": matrix(), "kept": np.array([True, False, True, True])}),
     "curvature.zeros.Restricted.product": Example(
         lambda: {"self": curvature.Restricted(matrix(), [True, False, True, True]), "v": W[:3]}
@@ -426,7 +426,6 @@ NUMBERS: dict[str, Example] = {
         lambda: {"self": objective(), "U": X[:3, :2], "Z": X[1:4, :2], "E": np.eye(3)}
     ),
     "sensing.penalty.Penalized.value_and_gradient": Example(lambda: {"self": objective(), "U": X[:3, :2]}),
-    "sensing.penalty.column_norms": Example(lambda: {"U": X}),
     "sensing.penalty.cut_off": Example(lambda: {"smoothing": 0.5}),
     "sensing.penalty.greedy_prune": Example(lambda: {"U": X, "threshold": 1.0}),
     "sensing.penalty.group_penalty": Example(lambda: {"U": X, "smoothing": 0.5}),
@@ -575,8 +574,8 @@ EXEMPT = {
     "cones.sampling.Norms": RECORD,
     "cones.sampling.Projector": PROTOCOL,
     "cones.sampling.Projector.project": PROTOCOL,
-    "curvature.operator.Operator": PROTOCOL,
-    "curvature.operator.Operator.product": PROTOCOL,
+    "curvature.matrix.Operator": PROTOCOL,
+    "curvature.matrix.Operator.product": PROTOCOL,
     "limit.authors.ZeroRows": RECORD,
     "curvature.zeros.ZeroMass": RECORD,
     "statistics.estimates.Estimate": RECORD,

@@ -137,7 +137,7 @@ def test_hessian_pruning_does_not_hang_on_units():
         lambda masked: linear.min_norm(masked[:, None], np.ones(4)),
         statistics.mean_and_error,
         lambda masked: stable.compression_error(masked, 2),
-        lambda masked: sensing.column_norms(masked[:, None]),
+        lambda masked: sensing.group_penalty(masked[:, None], 0.1),
         lambda masked: strategies.prune(masked, strategies.Magnitude(2)),
     ],
 )
