@@ -32,7 +32,6 @@ UNFINISHED = (
     "heavy-tails/networks",
     "hessian-bias/initialization",
     "matrix-sensing/pruning",
-    "overparameterization/random-features",
     "overparameterization/resnet-width",
     "pruning-limit/algorithms",
     "pruning-limit/ellipsoid-cone",

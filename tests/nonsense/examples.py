@@ -229,6 +229,7 @@ NUMBERS: dict[str, Example] = {
     ),
     # random features
     "linear.random_features.equivalent_problem": Example(lambda: {"R": R3, "beta1": W, "beta2": W[::-1].copy()}),
+    "linear.random_features.draw_layer": Example(lambda: {"p": 3, "d": 4, "seed": 0, "cosine": 0.5}),
     "linear.random_features.sample": Example(lambda: {"R": R3, "beta1": W, "beta2": W[::-1].copy(), "n": 4, "seed": 0}),
     "linear.random_features.equivalent_problem_by_moments": Example(
         lambda: {
@@ -267,6 +268,13 @@ NUMBERS: dict[str, Example] = {
     ),
     "linear.risk_curves.measured_risks": Example(
         lambda: {"problem": problem(), "n": 6, "s": 2, "widths": [1, 3], "rules": rules(), "repetitions": 2, "seed": 0}
+    ),
+    "linear.refits.predicted_refits": Example(
+        lambda: {"problem": problem(), "n": 6, "kept": {"s": 1, "2s": 2}, "draws": 4, "seed": 0}
+    ),
+    "linear.refits.measured_refits": Example(
+        lambda: {"problem": problem(), "fit": W, "kept": {"s": 1, "2s": 2}, "first": (X, Y), "second": (X, Y)},
+        says={"fit": {"a risk is one of coefficients": ("coefficients",)}},
     ),
     # generalization
     "stable.bound.output_change": Example(lambda: {"norm": 1.5, "layers": 3, "radius": 1.0, "error": 0.1}),
