@@ -31,7 +31,6 @@ UNFINISHED = (
     "heavy-tails/generalization-bound",
     "heavy-tails/networks",
     "hessian-bias/initialization",
-    "matrix-sensing/pruning",
     "overparameterization/random-features",
     "overparameterization/resnet-width",
     "pruning-limit/algorithms",
