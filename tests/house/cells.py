@@ -31,7 +31,6 @@ UNFINISHED = (
     "heavy-tails/generalization-bound",
     "heavy-tails/networks",
     "hessian-bias/initialization",
-    "matrix-sensing/pruning",
     "overparameterization/resnet-width",
     "pruning-limit/algorithms",
     "pruning-limit/ellipsoid-cone",

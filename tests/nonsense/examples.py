@@ -462,6 +462,9 @@ NUMBERS: dict[str, Example] = {
             "seed": 0,
         },
     ),
+    "sensing.solver.descent_limit": Example(
+        lambda: {"objective": objective(), "start": X[:3, :2], "step": 0.01, "steps": 5}
+    ),
     "sensing.solver.gradient_descent": Example(
         lambda: {
             "objective": objective(),
@@ -478,12 +481,23 @@ NUMBERS: dict[str, Example] = {
     ),
     "sensing.solver.random_start": Example(lambda: {"d": 4, "k": 2, "size": 1.0, "seed": 0}),
     "sensing.theory.binding_strength": Example(lambda: {"level": 0.5, "smoothing": 0.5}),
+    "sensing.theory.contraction": Example(lambda: {"objective": objective(), "limit": X[:3, :2], "step": 0.01}),
     "sensing.theory.growth_level": Example(lambda: {"strength": 0.5, "smoothing": 0.5}),
     "sensing.theory.largest_strength": Example(lambda: {"mu": 1.0, "smoothing": 0.5, "above": 0.1}),
     "sensing.theory.least_column": Example(
         lambda: {"spectrum": np.array([2.0, 1.0]), "strength": 0.1, "smoothing": 0.5}
     ),
+    "sensing.theory.linearized_distance": Example(
+        lambda: {
+            "objective": objective(),
+            "limit": X[:3, :2],
+            "start": X[:3, 1:3],
+            "step": 0.01,
+            "times": np.array([0.0, 3.0]),
+        },
+    ),
     "sensing.theory.noise_level": Example(lambda: {"d": 4, "n": 10, "sigma": 0.1}),
+    "sensing.theory.strength_range": Example(lambda: {"mu": 1.0, "smoothing": 0.5, "above": 0.1}),
     "sensing.theory.suggested_penalty": Example(lambda: {"least": 1.0}),
     "sensing.theory.surviving_mass": Example(lambda: {"mu": 1.0, "strength": 0.1, "smoothing": 0.5}),
     # stable
