@@ -35,7 +35,6 @@ UNFINISHED = (
     "overparameterization/random-features",
     "overparameterization/resnet-width",
     "pruning-limit/algorithms",
-    "pruning-limit/ellipsoid-cone",
     "pruning-limit/hessian-spectra",
     "pruning-limit/how-sparse",
 )
