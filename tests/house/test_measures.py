@@ -25,7 +25,6 @@ PAGES = {
     "hessian-bias/initialization": "length cell figure hidden",
     "overparameterization/resnet-width": "cell figure hidden",
     "pruning-limit/algorithms": "length cell figure hidden",
-    "pruning-limit/ellipsoid-cone": "length cell hidden",
     "pruning-limit/hessian-spectra": "length cell figure hidden",
     "pruning-limit/how-sparse": "length cell figure hidden",
 }
