@@ -361,7 +361,7 @@ NUMBERS: dict[str, Example] = {
     "cones.quadratic.removed": Example(lambda: {"weights": W, "k": 2}),
     "cones.quadratic.reoptimized_losses": Example(lambda: {"hessian": H, "weights": W}),
     "cones.quadratic.self_consistent": Example(lambda: {"share": lambda k: 0.5, "ambient": 10}),
-    "cones.quadratic.smallest_kept": Example(lambda: {"losses": np.array([3.0, 2.0, 1.0, 0.0]), "epsilon": 1.5}),
+    "cones.quadratic.fewest_kept": Example(lambda: {"losses": np.array([3.0, 2.0, 1.0, 0.0]), "epsilon": 1.5}),
     "cones.sampling.dimension_of": Example(lambda: {"norms": norms(), "ambient": 5}),
     "cones.sampling.excess": Example(lambda: {"norms": norms()}),
     "cones.sampling.intrinsic_variance": Example(lambda: {"norms": norms()}),
@@ -426,7 +426,6 @@ NUMBERS: dict[str, Example] = {
         lambda: {"self": objective(), "U": X[:3, :2], "Z": X[1:4, :2], "E": np.eye(3)}
     ),
     "sensing.penalty.Penalized.value_and_gradient": Example(lambda: {"self": objective(), "U": X[:3, :2]}),
-    "sensing.penalty.column_norms": Example(lambda: {"U": X}),
     "sensing.penalty.cut_off": Example(lambda: {"smoothing": 0.5}),
     "sensing.penalty.greedy_prune": Example(lambda: {"U": X, "threshold": 1.0}),
     "sensing.penalty.group_penalty": Example(lambda: {"U": X, "smoothing": 0.5}),
