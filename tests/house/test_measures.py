@@ -22,7 +22,6 @@ LONG_FILES = ("prunekit/curvature/operator.py", "prunekit/curvature/probing.py",
 # Engines are chosen by name, so `engines` and `notes` import `cluster` when a cluster is asked for.
 CIRCLES_OF_FILES = (("at_worker", "batch", "cluster", "engines", "notes"),)
 PAGES = {
-    "heavy-tails/generalization-bound": "length cell figure hidden",
     "heavy-tails/networks": "length cell figure hidden",
     "hessian-bias/initialization": "length cell figure hidden",
     "overparameterization/random-features": "length cell figure hidden",
