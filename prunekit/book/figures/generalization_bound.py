@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 NAMES = {1: "one hidden layer", 4: "four hidden layers"}
 MOVES = ("measured", "with spectral norms", "allowed by the bound")
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 SMALL: dict[str, Any] = {"fontsize": 8, "columnspacing": 0.8, "handletextpad": 0.4}
 
 
@@ -116,9 +117,9 @@ def terms(found: Families) -> Drawing:
     n = next(iter(found.values())).terms.n
     says = "both terms are far too large to say anything" if min(smallest, change) > 1 else "not all terms are above 1"
     caption = (
-        f"A bound on an error rate is empty above 1 (the line), and {says}: the second term is at least {smallest:.2g}"
-        f", and pruning is allowed to move outputs by at least {change:.2g} times the median margin. Trained networks "
-        f"on digits, {n} examples."
+        f"A bound on an error rate is empty above 1 (the line), and {says}: the second term is at least "
+        f"{_said(smallest)}, and pruning is allowed to move outputs by at least {_said(change)} times the median "
+        f"margin. Trained networks on digits, {n} examples."
     )
     alt = (
         "Four panels on logarithmic axes against the share of weights kept: above the second term of the bound, below "
@@ -126,6 +127,20 @@ def terms(found: Families) -> Drawing:
         "four. A line marks 1, above which a bound on an error rate is empty."
     )
     return Drawing(draw, {key: [row[key] for row in rows] for key in rows[0]}, "terms", alt, caption)
+
+
+def _power(exponent: float) -> str:
+    """Return the nearest power of 10, as text."""
+    return "10" + f"{exponent:.0f}".translate(SUPERSCRIPTS)
+
+
+def _said(value: float) -> str:
+    """Return two digits of a number as a reader would write it."""
+    rounded = float(f"{value:.2g}")
+    if 1e-3 <= rounded < 1e5:
+        return f"{rounded:,g}"
+    digits, exponent = f"{value:.1e}".split("e")
+    return f"{digits}·{_power(int(exponent))}"
 
 
 def _look(palette: Palette, i: int) -> dict[str, Any]:
@@ -153,16 +168,16 @@ def findings(found: Families) -> tuple[str, str, str]:
     second = min(float(each.second.min()) for each in found.values())
     change = min(float(each.change.min()) for each in found.values())
     need = " and ".join(
-        f"10^{each.terms.examples_needed(each.median, float(each.kept[0])):.0f} with {NAMES[depth]}"
+        f"{_power(each.terms.examples_needed(each.median, float(each.kept[0])))} training examples with {NAMES[depth]}"
         for depth, (_, each) in sizes.items()
     )
     beyond = "far more than any margin bears" if change > 1 else "which some margins bear"
     return (
         f"Theorem 4, corrected, {holds} on trained networks {empty}: test errors after pruning lie between "
-        f"{tested.min():.1%} and {tested.max():.0%}, and the least bound of any network is {least.min():.2g}.",
-        f"What the bound charges for the weights is at least {second:.2g}; for the smallest networks and the smallest "
-        f"share kept it would take {need} training examples to bring it down to 1.",
-        f"It allows pruning to move outputs by at least {change:.2g} times the median margin, {beyond}.",
+        f"{tested.min():.1%} and {tested.max():.0%}, and the least bound of any network is {_said(least.min())}.",
+        f"What the bound charges for the weights is at least {_said(second)}; for the smallest networks and the "
+        f"smallest share kept it would take {need} to bring it down to 1.",
+        f"It allows pruning to move outputs by at least {_said(change)} times the median margin, {beyond}.",
     )
 
 
@@ -203,7 +218,7 @@ def slack(found: Families, moves: Mapping[tuple[int, int], Floats]) -> Drawing:
     caption = (
         "The bound allows for at least "
         + " and ".join(
-            f"{ratio:.2g} times the measured change with {NAMES[depth]}" for depth, ratio in tightest.items()
+            f"{_said(ratio)} times the measured change with {NAMES[depth]}" for depth, ratio in tightest.items()
         )
         + ". The line between has the layers' spectral norms instead of Frobenius norms, which the product does not "
         "need; the error ε stays in Frobenius norms, so that it is a guide and not a theorem."
@@ -263,6 +278,7 @@ def corollary(rows: Sequence[Layers]) -> Drawing:
 
     def draw(palette: Palette) -> Figure:
         import matplotlib.pyplot as plt
+        from matplotlib.ticker import NullFormatter
 
         figure, (left, right) = plt.subplots(1, 2, figsize=(7.8, 3.9))
         for i, depth in enumerate(depths):
@@ -280,6 +296,7 @@ def corollary(rows: Sequence[Layers]) -> Drawing:
         right.axhline(1, color=palette.ink, linewidth=1)
         for axes in (left, right):
             axes.set(xscale="log", yscale="log", xlabel="number of weights, d")
+            axes.xaxis.set_minor_formatter(NullFormatter())
             axes.legend(ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.2), **SMALL)
         left.set(ylabel="radius of Corollary 1 over the norm")
         right.set(ylabel="second term, τ = median margin")
@@ -287,13 +304,13 @@ def corollary(rows: Sequence[Layers]) -> Drawing:
 
     ratios = np.array([row.radius / row.norm for row in rows])
     terms = " and ".join(
-        f"at least {column(rows, depth, 'corollary_1').min():.1g} with {NAMES[depth]} (Theorem 4: "
-        f"{column(rows, depth, 'theorem_4').min():.1g})"
+        f"at least {_said(column(rows, depth, 'corollary_1').min())} with {NAMES[depth]} (Theorem 4: "
+        f"{_said(column(rows, depth, 'theorem_4').min())})"
         for depth in depths
     )
     caption = (
-        f"The corollary's radius is {ratios.min():.2g} to {ratios.max():.2g} times the norm of the weights; lines: the "
-        "factor that the union bound gives away on stable weights. Its second term at 10% of the weights is "
+        f"The corollary's radius is {_said(ratios.min())} to {_said(ratios.max())} times the norm of the weights; "
+        "lines: the factor that the union bound gives away on stable weights. Its second term at 10% of the weights is "
         f"{terms}. It may fail with a probability of up to {max(row.may_fail for row in rows):.2f}."
     )
     alt = (

@@ -53,7 +53,7 @@ def test_terms_are_drawn_for_each_size(found: dict[tuple[int, int], Family]) -> 
     look(drawing, x="kept", y="change_over_margin")
     assert drawing.numbers["least_bound"][:3] == [1.35, 2.25, 3.5]
     smallest = min(each.second.min() for each in found.values())
-    assert f"the second term is at least {smallest:.2g}," in drawing.caption
+    assert f"the second term is at least {figures._said(smallest)}," in drawing.caption
     assert "far too large to say anything" in drawing.caption
     tiny = {key: dataclasses.replace(each, errors=each.errors / 1e6) for key, each in found.items()}
     assert "not all terms are above 1" in figures.terms(tiny).caption
@@ -64,7 +64,7 @@ def test_the_findings_follow_from_the_numbers(found: dict[tuple[int, int], Famil
     assert "holds on trained networks and says nothing" in first and "between 10.0% and 90%" in first
     assert "the least bound of any network is 1.2" in first
     need = found[1, 8].terms.examples_needed(3.5, 0.01)
-    assert f"10^{need:.0f} with one hidden layer and 10^" in second
+    assert f"would take {figures._power(need)} training examples with one hidden layer and 10" in second
     assert "far more than any margin bears" in third
     worse = dict(found)
     worse[1, 8] = dataclasses.replace(found[1, 8], tested=np.full((2, 3), 1.3), least=np.full((2, 3), 0.9))
@@ -83,7 +83,7 @@ def test_the_slack_is_shown_for_the_widest(found: dict[tuple[int, int], Family])
     assert [axes.get_title() for axes in figure.axes] == ["one hidden layer of 16", "four hidden layers of 16"]
     np.testing.assert_array_equal(figure.axes[1].lines[2].get_ydata(), base[:, 2] * 16 * 4)
     plt.close(figure)
-    assert "at least 1e+02 times the measured change with one hidden layer and 4e+02 times" in drawing.caption
+    assert "at least 100 times the measured change with one hidden layer and 400 times" in drawing.caption
     assert drawing.numbers["measured"][:3] == [8.0, 4.0, 0.8]
 
 
@@ -96,10 +96,17 @@ def test_corollary_1_is_drawn_for_each_network() -> None:
     np.testing.assert_allclose(figure.axes[0].lines[1].get_ydata(), [100**0.75, 1000**0.75])
     np.testing.assert_allclose(figure.axes[0].lines[3].get_ydata(), [100**0.6, 1000**0.6])
     plt.close(figure)
-    assert "is 10 to 1e+02 times the norm" in drawing.caption
-    assert "at least 2e+01 with one hidden layer (Theorem 4: 1e+01)" in drawing.caption
+    assert "is 10 to 100 times the norm" in drawing.caption
+    assert "at least 20 with one hidden layer (Theorem 4: 10)" in drawing.caption
     np.testing.assert_array_equal(figures.column(rows(), 4, "sigma_0"), [2, 3, 2, 3])
 
 
 def test_one_depth_is_enough() -> None:
     look(figures.corollary(rows(depths=(4,))), x="weights", y="corollary_1")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(6.5, "6.5"), (117.0, "120"), (12345.0, "12,000"), (3.04e6, "3.0·10⁶"), (2e-5, "2.0·10⁻⁵")]
+)
+def test_numbers_are_said_in_two_digits(value: float, said: str) -> None:
+    assert figures._said(value) == said
