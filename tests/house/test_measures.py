@@ -23,7 +23,6 @@ LONG_FILES = ("prunekit/curvature/operator.py", "prunekit/curvature/probing.py",
 CIRCLES_OF_FILES = (("at_worker", "batch", "cluster", "engines", "notes"),)
 PAGES = {
     "heavy-tails/generalization-bound": "length cell figure hidden",
-    "heavy-tails/networks": "length cell figure hidden",
     "hessian-bias/initialization": "length cell figure hidden",
     "matrix-sensing/pruning": "length cell figure hidden",
     "overparameterization/random-features": "length cell figure hidden",
