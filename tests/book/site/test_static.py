@@ -12,9 +12,9 @@ from bs4 import BeautifulSoup
 
 from prunekit import __version__
 from prunekit.book import ledger, paths
-from prunekit.book.ledger import NOT_ATTEMPTED
 from prunekit.book.runs.notebooks import Refused
 from prunekit.book.site.evidence import chapters, collect
+from prunekit.book.verdicts import NOT_ATTEMPTED
 from tests.book.site.commands import command_lines, understand
 
 CHAPTERS = [path.relative_to(paths.ROOT).with_suffix("").as_posix() for path in chapters()]
