@@ -174,8 +174,10 @@ def check(
     if not _checks.text("what", what).strip():
         raise ValueError("what is empty: say in words what was measured")
     _checks.choice("relation", relation, tuple(RELATIONS))
-    if (margin is None) == (tolerance is None):
+    if margin is None and tolerance is None:
         raise ValueError("margin is missing: say which difference matters, and because of what")
+    if margin is not None and tolerance is not None:
+        raise ValueError("tolerance is given beside margin: give margin alone, and because of what")
     numbers_ = {"measured": measured, "expected": expected, "error": error}
     record: dict[str, Any] = {name: _finite(name, value) for name, value in numbers_.items()}
     name, allowed = ("tolerance", tolerance) if margin is None else ("margin", margin)
@@ -186,8 +188,7 @@ def check(
     if margin is not None and not _checks.text("because", because).strip():
         raise ValueError("because is empty: say in words why the margin is what it is")
     if within is not None:
-        low, high = (_finite("within", end) for end in within)
-        verdicts.refuse_the_certain(record["expected"], record["margin"], relation, (low, high))
+        verdicts.refuse_the_certain(record["expected"], record["margin"], relation, _range(within))
     if setting is not None:
         _checks.instance("setting", setting, Setting, "the `here` of a PaperSetting")
     smaller = [] if setting is None else [*setting.smaller.values()]
@@ -207,6 +208,14 @@ def check(
     }
     record["verdict"] = verdicts.verdict(record)
     show_record(record, badge(record), sentence(record))
+
+
+def _range(within: Any) -> tuple[float, float]:
+    """Return the ends of a range."""
+    if not isinstance(within, tuple | list) or len(within) != 2:
+        raise TypeError(f"within is {_checks.shown(within)}: give its least and its largest value, as (0, 1)")
+    low, high = (_finite("within", end) for end in within)
+    return low, high
 
 
 _SMALLER = "a setting smaller than the paper's"

@@ -56,7 +56,7 @@ def test_check_refuses_what_is_no_finite_number(name, value):
         ({"margin": -1e-9}, "margin is -1e-09"),
         ({"error": -1e-9}, "error is -1e-09"),
         ({"margin": None}, "margin is missing"),
-        ({"tolerance": 0.1}, "margin is missing"),
+        ({"tolerance": 0.1}, "tolerance is given beside margin"),
         ({"because": " "}, "because is empty"),
         ({"repetitions": 1}, "repetitions is 1"),
         ({"relation": "at most", "within": (0, 1)}, "cannot fail"),

@@ -56,6 +56,18 @@ PLOTS: dict[str, Example] = {
             }
         },
     ),
+    "book.verdicts.deciding": Example(
+        lambda: {"record": record()},
+        allows={
+            "record": {
+                "only its numbers and its relation are read": (
+                    "mapping of None",
+                    "mapping of text",
+                    "mapping by number",
+                )
+            }
+        },
+    ),
     "book.verdicts.worst": Example(lambda: {"verdicts": ["reproduced", "differs"]}),
     "book.plotting.columns": Example(
         lambda: {"x_name": "x", "y_name": "y", "predicted": predicted(), "measured": measured()},
