@@ -31,7 +31,6 @@ UNFINISHED = (
     "heavy-tails/networks",
     "hessian-bias/initialization",
     "overparameterization/random-features",
-    "overparameterization/resnet-width",
     "pruning-limit/algorithms",
     "pruning-limit/ellipsoid-cone",
     "pruning-limit/hessian-spectra",
