@@ -143,7 +143,7 @@ matrices = st.integers(0, 10**6).map(lambda s: np.random.default_rng(s).standard
 
 @given(matrices, st.floats(1e-8, 10))
 def test_the_penalty_is_below_the_group_lasso_and_tends_to_it(U, smoothing):
-    norms = sensing.column_norms(U)
+    norms = np.linalg.norm(U, axis=0)
     penalty = sensing.group_penalty(U, smoothing)
     assert 0 < penalty <= norms.sum() * (1 + 1e-12)
     gap = np.sum(smoothing / (2 * norms))  # 1/√(1+x) ≥ 1 - x/2
@@ -171,7 +171,7 @@ def test_share_above_falls_from_all_to_none(U):
     assert share[0] == 1
     assert share[-1] == 0
     assert np.all(np.diff(share) <= 0)
-    norms = sorted(sensing.column_norms(U))
+    norms = sorted(np.linalg.norm(U, axis=0))
     assert sensing.share_above(U, norms[1] / norms[2] * (1 - 1e-9)) == pytest.approx(2 / 3)
 
 
@@ -205,7 +205,7 @@ def test_minima_of_the_population_loss_are_the_closed_form(spectrum):
     objective = Penalized(MatrixSensing.population(truth), strength, smoothing)
     found = approximate_minimum(objective, sensing.random_start(12, 12, seed=5), gradient_tolerance=1e-8)
     assert found.converged
-    norms = np.sort(sensing.column_norms(found.U))[::-1]
+    norms = np.sort(np.linalg.norm(found.U, axis=0))[::-1]
     masses = [sensing.surviving_mass(mu, strength, smoothing) for mu in spectrum]
     np.testing.assert_allclose(norms[: len(spectrum)] ** 2, masses, rtol=1e-6)
     assert norms[len(spectrum)] < 1e-6

@@ -11,7 +11,6 @@ and the cut-off are stated where they are defined and are marked there as not ta
 
 from prunekit.sensing.penalty import (
     Penalized,
-    column_norms,
     cut_off,
     greedy_prune,
     group_penalty,
@@ -48,7 +47,6 @@ __all__ = [
     "Stationary",
     "approximate_minimum",
     "binding_strength",
-    "column_norms",
     "contraction",
     "cut_off",
     "descent_limit",

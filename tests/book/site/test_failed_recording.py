@@ -8,7 +8,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from prunekit.book import claims
+from prunekit.book import ledger
 from prunekit.book.site.evidence import Evidence, Page
 
 
@@ -18,8 +18,8 @@ def shown(measured: float, **more: Any) -> Any:
         "kind": "claim", "claim": "chang/fig-1", "what": "a number", "measured": measured, "expected": 0.0,
         "tolerance": 1.0, "relation": "at most", "corrected": None, "reduced": True, "scale": "laptop", "data": "x",
     }  # fmt: skip
-    record["verdict"] = claims.verdict(record)
-    output = nbformat.v4.new_output("display_data", {"text/plain": "said"}, metadata={claims.METADATA: record | more})
+    record["verdict"] = ledger.verdict(record)
+    output = nbformat.v4.new_output("display_data", {"text/plain": "said"}, metadata={ledger.METADATA: record | more})
     return nbformat.v4.new_code_cell("check()", outputs=[output])
 
 
