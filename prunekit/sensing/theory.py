@@ -221,13 +221,12 @@ def contraction(objective: Penalized, limit: ArrayLike, step: float) -> float:
     ValueError
         For arguments out of their range.
     """
-    _checks.instance("objective", objective, Penalized, "a Penalized")
+    U, hessian = _minimum(objective, limit)
     step = _checks.scalar("step", step, positive=True)
-    U = _checks.array("limit", limit, ndim=2)
     d, k = U.shape
     if k > d:
         raise ValueError(f"limit has shape {U.shape}: give at most as many columns as rows")
-    curvature = np.linalg.eigvalsh(objective.hessian(U))[k * (k - 1) // 2]
+    curvature = np.linalg.eigvalsh(hessian)[k * (k - 1) // 2]
     return float(_checks.finite("the contraction", 1 - curvature * step, "step"))
 
 
@@ -257,22 +256,32 @@ def linearized_distance(
     ValueError
         For arguments out of their range.
     """
-    _checks.instance("objective", objective, Penalized, "a Penalized")
+    U, hessian = _minimum(objective, limit)
     step = _checks.scalar("step", step, positive=True)
-    U, first = _checks.array("limit", limit, ndim=2), _checks.array("start", start, ndim=2)
+    first = _checks.array("start", start, ndim=2)
     if U.shape != first.shape:
         raise ValueError(f"start has shape {first.shape}, but limit {U.shape}: give start of the shape of limit")
     counts = _checks.nonnegative_vector("times", times)
     _checks.room("times", counts.size, 8.0 * counts.size * (U.size + 3 * U.shape[0] ** 2))
-    values, vectors = np.linalg.eigh(objective.hessian(U))
-    parts = vectors.T @ (first - U).ravel()
+    values, vectors = np.linalg.eigh(hessian)
     with np.errstate(over="ignore", invalid="ignore"):
+        parts = vectors.T @ (first - U).ravel()
         later = (1 - step * values[:, None]) ** counts * parts[:, None]
         moves = (vectors @ later).T.reshape(-1, *U.shape)
         product = moves @ U.T
         found = np.linalg.norm(product + product.swapaxes(1, 2), axis=(1, 2))
-    return _checks.finite("the distance", found, "step or times")
+    return _checks.finite("the distance", found, "start, step or times")
 
 
 def _penalty(strength: float, smoothing: float) -> tuple[float, float]:
     return _checks.scalar("strength", strength), _checks.scalar("smoothing", smoothing, positive=True)
+
+
+def _minimum(objective: Penalized, limit: ArrayLike) -> tuple[Floats, Floats]:
+    """Return a minimum that has been judged, and the Hessian there."""
+    _checks.instance("objective", objective, Penalized, "a Penalized")
+    U = objective.problem._model("limit", _checks.array("limit", limit, ndim=2))
+    try:
+        return U, objective.hessian(U)
+    except FloatingPointError:
+        raise FloatingPointError("the Hessian leaves the range of double precision: rescale limit") from None

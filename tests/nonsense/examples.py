@@ -122,6 +122,7 @@ def checked() -> dict[str, Any]:
 
 R3 = np.random.default_rng(2).standard_normal((3, 4))
 WIDE = np.random.default_rng(3).standard_cauchy((40, 6))
+NARROW = np.random.default_rng(5).standard_normal((40, 6))
 POINTS = np.random.default_rng(4).standard_normal((3, 4))
 BASIS = np.eye(4)[:, :2]
 
@@ -300,7 +301,7 @@ NUMBERS: dict[str, Example] = {
     ),
     "stable.bound.Terms.margin": Example(lambda: {"self": terms(), "threshold": 0.1, "error": 0.1, "printed": True}),
     "stable.bound.radius": Example(lambda: {"weights": [X, Y]}),
-    "stable.bound.stable_layers": Example(lambda: {"weights": [WIDE, 2 * WIDE.T], "seed": 0, "largest": 1.9}),
+    "stable.bound.stable_layers": Example(lambda: {"weights": [NARROW, 2 * NARROW.T], "seed": 0, "largest": 1.9}),
     "stable.bound.levy_scale": Example(lambda: {"alpha": 1.5}),
     "stable.bound.StableWeights": Example(
         lambda: {"layers": 2, "d": 50, "alpha": 1.5, "scale": 0.1, "radius": 1.0, "failure": 0.1}

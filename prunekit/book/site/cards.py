@@ -53,7 +53,7 @@ def failure(run: Run) -> str:
         [
             "```{error}",
             "**This page failed when it was run.** What follows is as far as it came; "
-            "its claims count as not attempted.",
+            "its claims count as not attempted, but for what recorded runs say of them.",
             "",
             plain(without_paths(run.error)),
             "```",

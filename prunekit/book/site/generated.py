@@ -79,7 +79,8 @@ def _failures(evidence: Evidence) -> list[str]:
     return [
         "",
         "```{error}",
-        f"These pages failed when they were run, so their claims count as not attempted: {_named(failed)}",
+        "These pages failed when they were run, so their claims count as not attempted, but for what recorded runs say "
+        f"of them: {_named(failed)}",
         "```",
     ]
 
