@@ -36,7 +36,6 @@ UNFINISHED = (
     "overparameterization/resnet-width",
     "pruning-limit/algorithms",
     "pruning-limit/hessian-spectra",
-    "pruning-limit/how-sparse",
 )
 
 

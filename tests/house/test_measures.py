@@ -30,7 +30,6 @@ PAGES = {
     "overparameterization/resnet-width": "cell figure hidden",
     "pruning-limit/algorithms": "length cell figure hidden",
     "pruning-limit/hessian-spectra": "length cell figure hidden",
-    "pruning-limit/how-sparse": "length cell figure hidden",
 }
 MOST_MODULES = 6
 
