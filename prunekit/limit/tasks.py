@@ -1,4 +1,4 @@
-"""The networks of geometric's eight tasks (Tables 1 and 2), and how its authors train them."""
+"""The networks of geometric's eight tasks (Tables 1 and 2), how its authors train them, and three small ones."""
 
 from __future__ import annotations
 
@@ -102,6 +102,17 @@ PAPER: Mapping[str, PaperNetwork] = {
     "resnet50": _resnet("cifar100", 0.1, 2e-5, models.resnet50),
     "resnet18-tiny-imagenet": _resnet("tiny-imagenet", 0.1, 5e-5, models.resnet18),
     "resnet50-tiny-imagenet": _resnet("tiny-imagenet", 0.1, 2e-5, models.resnet50),
+}
+
+# ReLU networks without biases on 8 x 8 digits, so small that each Hessian is computed entry by entry; ℓ1 as in FC5.
+SMALL: Mapping[str, PaperNetwork] = {
+    "MLP": PaperNetwork(lambda d, seed: models.fcn(d.inputs, [16], d.classes, seed=seed), "digits", 0.05, 5e-5),
+    "deep MLP": PaperNetwork(
+        lambda d, seed: models.fcn(d.inputs, [16, 12, 10], d.classes, seed=seed), "digits", 0.05, 5e-5
+    ),
+    "CNN": PaperNetwork(
+        lambda d, seed: models.cnn(d.shape, [4, "M", 6, "M"], d.classes, seed=seed), "digits", 0.05, 5e-5
+    ),
 }
 
 

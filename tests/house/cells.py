@@ -31,7 +31,6 @@ UNFINISHED = (
     "hessian-bias/initialization",
     "pruning-limit/algorithms",
     "pruning-limit/hessian-spectra",
-    "pruning-limit/how-sparse",
 )
 
 
