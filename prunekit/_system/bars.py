@@ -33,8 +33,8 @@ def bar(what: str, total: int | None, unit: str, progress: bool | None = None, *
 
     delay = PATIENCE if progress is None else 0.0
     large = total is None or total >= 10**5
-    with tqdm(total=total, initial=done, desc=what, unit=f" {unit}", unit_scale=large, delay=delay) as found:
-        yield found
+    with tqdm(total=total, initial=done, desc=what, unit=f" {unit}", unit_scale=large, delay=delay) as live:
+        yield live
 
 
 def each(what: str, items: Iterable[T], total: int, unit: str) -> Iterator[T]:

@@ -1,8 +1,8 @@
 """Locks on files, which save work and are never needed for a result to be right.
 
 A lock is the system's (``flock``): it ends with the process that holds it, and a child that inherits the descriptor
-holds it too. The holder signs the file, so that whoever waits says for whom. Some network file systems have no locks,
-or locks that other machines do not see: the first is said once, the second cannot be told from a free lock.
+holds it too. The holder signs the file, so that a process that waits can say for whom. Some network file systems have
+no locks, or locks that other machines do not see: the first is said once, the second cannot be told from a free lock.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def _say_once(folder: Path) -> None:
 
 
 def _shows_life(path: Path, holder: owners.Owner) -> bool:
-    """Tell whether the holder on another host renews its heartbeat; on this host the lock itself has told."""
+    """Tell whether the holder on another host renews its heartbeat; on this host the lock itself has told that."""
     if holder.lives() is not None or owners.silence(path) > owners.SILENT:
         return False
     print(

@@ -1,4 +1,4 @@
-"""The file in which a spectrum under way is kept, so that a run that was ended goes on where it was."""
+"""The file in which a spectrum under way is kept, so that a run that was interrupted goes on where it was."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Book:
             "shared": shared,
         }
         self.claim.enter_context(checkpoint.claimed(self.path, "probing"))
-        weakref.finalize(self, self.claim.close)  # whoever forgets to close
+        weakref.finalize(self, self.claim.close)  # in case nobody closes it
         try:
             self._read(self.path)
         except BaseException:

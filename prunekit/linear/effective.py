@@ -17,7 +17,7 @@ _TINY = float(np.finfo(np.float64).tiny)
 
 
 def refuse_infinite(n: int, rank: float, what: str, cure: str) -> None:
-    """Raise if the expected risk of least squares with `rank` features is infinite; tell what it is and a way out."""
+    """Raise if the expected risk of least squares with `rank` features is infinite; the message names a way out."""
     if n - 1 - 1e-9 * n < rank < n + 1e-9 * n:
         raise ValueError(
             f"n is {n} and {what}, where the expected risk is infinite: "
@@ -106,8 +106,8 @@ def _dense_risk(eigenvalues: Floats, beta: Floats, noise: Floats, n: int, weight
         shape = (over.size, weights.shape[1])
         spectra = np.broadcast_to(eigenvalues if len(eigenvalues) == 1 else eigenvalues[over], shape)
         latent = np.broadcast_to(beta if len(beta) == 1 else beta[over], shape)
-        found = effective(spectra, latent, n, 0.0, weights[over])
-        risk[over] = n * (noise[over] + found.signal) / found.freedom
+        solution = effective(spectra, latent, n, 0.0, weights[over])
+        risk[over] = n * (noise[over] + solution.signal) / solution.freedom
     return risk
 
 

@@ -28,7 +28,7 @@ _WORD = (
 
 
 def surviving(model: nn.Module) -> contextlib.AbstractContextManager[Any]:
-    """Return a context for the model's forward passes in which no convolution is one that oneDNN may die of.
+    """Return a context for the model's forward passes in which no convolution can crash oneDNN.
 
     The model itself is not changed, and neither is the function that it computes. A model without weights of such a
     shape gets a context that does nothing.

@@ -312,10 +312,10 @@ def _subset(
 
 def _digits(rng: np.random.Generator) -> tuple[Split, Split]:
     """Return scikit-learn's embedded digits, split at random."""
-    found = importlib.import_module("sklearn.datasets").load_digits()
-    order = rng.permutation(len(found.target))
-    x = found.images.astype(np.uint8)[order, None]
-    y = found.target.astype(np.int64)[order]
+    digits = importlib.import_module("sklearn.datasets").load_digits()
+    order = rng.permutation(len(digits.target))
+    x = digits.images.astype(np.uint8)[order, None]
+    y = digits.target.astype(np.int64)[order]
     return (x[_DIGITS_TEST:], y[_DIGITS_TEST:]), (x[:_DIGITS_TEST], y[:_DIGITS_TEST])
 
 
@@ -350,7 +350,7 @@ def _root(name: str, root: str | os.PathLike[str] | None) -> Path:
 
 
 def _read(source: _Source, root: Path, download: bool) -> tuple[Split, Split]:
-    """Read both splits, and turn whatever goes wrong into an error that says what to do."""
+    """Read both splits, and turn everything that goes wrong into an error that says what to do."""
     folder = root / source.folder
     remedy = (
         f"load({source.name!r}, root, download=True) fetches them"
@@ -389,16 +389,16 @@ def _torchvision(source: _Source, root: Path, training: bool, download: bool) ->
     """Read one split through torchvision."""
     kind = getattr(importlib.import_module("torchvision.datasets"), source.torchvision)
     try:
-        found = kind(str(root), train=training, download=download)
+        split = kind(str(root), train=training, download=download)
     except RuntimeError as reason:
         if "not found" in str(reason):  # its one message for missing files and wrong checksums
             raise MissingData(f"files in {root / source.folder} are missing, or their checksums are wrong") from reason
         if "Error downloading" in str(reason):  # what MNIST says when none of its mirrors answers
             raise URLError(str(reason)) from reason
         raise
-    x = np.asarray(found.data)
+    x = np.asarray(split.data)
     x = x[:, None] if x.ndim == 3 else x.transpose(0, 3, 1, 2)
-    return np.ascontiguousarray(x), np.asarray(found.targets, dtype=np.int64)
+    return np.ascontiguousarray(x), np.asarray(split.targets, dtype=np.int64)
 
 
 def _tiny_imagenet(source: _Source, root: Path, training: bool, download: bool) -> Split:

@@ -62,8 +62,8 @@ def surviving_mass(mu: float, strength: float, smoothing: float) -> float:
     from scipy.optimize import brentq
 
     def excess(w: float) -> float:
-        found = w + strength * shrinkage(w, smoothing) / 4 - mu
-        return float(_checks.finite("the equation", found, "mu, strength or smoothing"))
+        difference = w + strength * shrinkage(w, smoothing) / 4 - mu
+        return float(_checks.finite("the equation", difference, "mu, strength or smoothing"))
 
     with _checks.in_range("the root", "mu, strength or smoothing"):
         bottom = _turning_point(strength, smoothing)
@@ -106,7 +106,7 @@ def largest_strength(mu: float, smoothing: float, above: float = 0.0) -> float:
     Returns
     -------
     float
-        In units of U³; 0 if `above` is at least μ.
+        The largest λ, in units of U³; 0 if `above` is at least μ.
     """
     from scipy.optimize import minimize_scalar
 
@@ -118,10 +118,10 @@ def largest_strength(mu: float, smoothing: float, above: float = 0.0) -> float:
     def asked(w: float) -> float:
         return float(_checks.finite("the strength", 4 * (mu - w) / shrinkage(w, smoothing), "mu or smoothing"))
 
-    found = minimize_scalar(
+    optimum = minimize_scalar(
         lambda w: -asked(w), bounds=(above, mu), method="bounded", options={"xatol": 1e-10 * mu}
     )  # it has one maximum, perhaps at the lower end, which the search does not try
-    return max(-float(found.fun), asked(above))
+    return max(-float(optimum.fun), asked(above))
 
 
 def noise_level(d: int, n: int, sigma: float) -> float:
@@ -132,10 +132,10 @@ def noise_level(d: int, n: int, sigma: float) -> float:
     d, n : int
         Size of the matrices and number of measurements.
     sigma : float
-        Standard deviation of the noise, or of whatever acts like it.
+        Standard deviation of the noise, or of anything else that acts like it.
     """
-    found = float(np.sqrt(2 * _checks.count("d", d) / _checks.count("n", n))) * _checks.scalar("sigma", sigma)
-    return _checks.finite("the level", found, "sigma")
+    level = float(np.sqrt(2 * _checks.count("d", d) / _checks.count("n", n))) * _checks.scalar("sigma", sigma)
+    return _checks.finite("the level", level, "sigma")
 
 
 def suggested_penalty(least: float) -> tuple[float, float]:
