@@ -272,6 +272,42 @@ def test_fine_tuning_contracts_as_the_curvature_says():
     np.testing.assert_allclose(ratios, (1 - step * 4 * mu) ** 10, rtol=1e-2)
 
 
+def test_the_limit_of_descent_is_where_descent_goes():
+    problem = MatrixSensing.measure(ground_truth(6, 2, [2.0, 1.0], seed=6), 40, sigma=0.3, seed=7)
+    objective, start = Penalized(problem), problem.truth + 0.05
+    limit = sensing.descent_limit(objective, start, step=0.02)
+    assert np.linalg.norm(objective.value_and_gradient(limit)[1]) < 1e-12
+    far = gradient_descent(objective, start, step=0.02, steps=4000, every=4000).U
+    np.testing.assert_allclose(limit, far, atol=1e-9)
+
+
+@pytest.mark.parametrize("spectrum", [[2.0], [2.0, 1.0], [3.0, 3.0, 0.5]])
+def test_descent_on_the_population_loss_contracts_as_the_least_eigenvalue_says(spectrum):
+    truth = ground_truth(7, len(spectrum), spectrum, seed=3)
+    found = sensing.contraction(Penalized(MatrixSensing.population(truth)), truth, 0.01)
+    assert found == pytest.approx(1 - 0.01 * 4 * min(spectrum), rel=1e-9)
+
+
+def test_more_columns_than_rows_have_no_contraction():
+    objective = Penalized(MatrixSensing.population(ground_truth(3, 1, seed=0)))
+    with pytest.raises(ValueError, match=r"limit has shape \(3, 4\): give at most as many columns as rows"):
+        sensing.contraction(objective, np.ones((3, 4)), 0.01)
+
+
+def test_the_linearized_distance_is_that_of_descent_near_its_limit():
+    truth = ground_truth(5, 2, [2.0, 1.0], seed=1)
+    objective = Penalized(MatrixSensing.measure(truth, 30, seed=2))
+    start = truth + 1e-6 * np.random.default_rng(0).standard_normal((5, 2))
+    path = gradient_descent(
+        objective, start, step=0.02, steps=100, measure=lambda U: float(np.linalg.norm(U @ U.T - truth @ truth.T))
+    )
+    found = sensing.linearized_distance(objective, truth, start, step=0.02, times=path.step)
+    np.testing.assert_allclose(found, path.measured, rtol=1e-4)
+    ratio = sensing.contraction(objective, truth, 0.02)
+    far = sensing.linearized_distance(objective, truth, start, step=0.02, times=[500, 501])
+    assert far[1] / far[0] == pytest.approx(ratio, rel=1e-4)
+
+
 def test_descent_stops_or_says_that_it_diverges():
     objective = Penalized(MatrixSensing.population(ground_truth(5, 2, seed=0)))
     start = sensing.random_start(5, 5, seed=1)
@@ -323,6 +359,19 @@ def test_the_largest_strength_is_where_columns_die(mu, smoothing):
         limited = np.max(4 * (mu - rest) / sensing.shrinkage(rest, smoothing))
         assert sensing.largest_strength(mu, smoothing, above) == pytest.approx(limited, rel=1e-3)
     assert sensing.largest_strength(mu, smoothing, mu) == 0
+
+
+@given(mu=positive, smoothing=positive, cut=st.floats(0.0, 0.9))
+def test_the_range_of_strengths_is_where_the_start_decides(mu, smoothing, cut):
+    above = cut * mu
+    always, most = sensing.strength_range(mu, smoothing, above)
+    assert 0 < always <= most
+    assert sensing.growth_level(0.99 * always, smoothing) < mu  # a column at 0 grows, and far enough
+    for strength in (0.99 * always, 0.99 * most):
+        assert sensing.surviving_mass(mu, strength, smoothing) > above
+    assert sensing.surviving_mass(mu, 1.01 * most, smoothing) <= above
+    if always < 0.98 * most:
+        assert sensing.growth_level(1.01 * always, smoothing) > mu
 
 
 @given(positive, positive, positive)

@@ -26,8 +26,8 @@ def known(scale: str) -> str:
     return scale
 
 
-def pick(scale: str, *, smoke: T, laptop: T, paper: T) -> T:
-    """Choose a setting by scale.
+def pick(scale: str, *, smoke: T, laptop: T, paper: T, given: T | None = None) -> T:
+    """Choose a setting by scale, unless it is given.
 
     Parameters
     ----------
@@ -35,6 +35,8 @@ def pick(scale: str, *, smoke: T, laptop: T, paper: T) -> T:
         ``"smoke"``, ``"laptop"`` or ``"paper"``.
     smoke, laptop, paper
         The setting's value at each scale.
+    given
+        A parameter of the page that is None unless somebody sets it; then it is the setting.
 
     Raises
     ------
@@ -45,5 +47,8 @@ def pick(scale: str, *, smoke: T, laptop: T, paper: T) -> T:
     --------
     >>> pick("laptop", smoke=2, laptop=20, paper=100)
     20
+    >>> pick("laptop", smoke=2, laptop=20, paper=100, given=50)
+    50
     """
-    return {"smoke": smoke, "laptop": laptop, "paper": paper}[known(scale)]
+    by_scale = {"smoke": smoke, "laptop": laptop, "paper": paper}[known(scale)]
+    return by_scale if given is None else given

@@ -227,7 +227,7 @@ def _matrix(hessian: ArrayLike, size: int) -> Floats:
     return matrix / 2 + matrix.T / 2  # halves, since a sum may leave the range
 
 
-def smallest_kept(losses: ArrayLike, epsilon: float) -> int:
+def fewest_kept(losses: ArrayLike, epsilon: float) -> int:
     """Return the least k with losses[k] ≤ ε, of losses (D + 1,) by number of weights kept; the last entry is 0."""
     checked = _checks.vector("losses", losses)
     within = np.flatnonzero(checked <= _checks.scalar("epsilon", epsilon, positive=True))

@@ -8,6 +8,9 @@ from prunekit.book.scales import SCALES, known, pick
 @pytest.mark.parametrize(("scale", "value"), [("smoke", 1), ("laptop", 2), ("paper", 3)])
 def test_pick_takes_the_value_of_the_scale(scale, value):
     assert pick(scale, smoke=1, laptop=2, paper=3) == value
+    assert pick(scale, smoke=1, laptop=2, paper=3, given=None) == value
+    for given in (0, [], 7):  # whatever is set counts, also what is false
+        assert pick(scale, smoke=1, laptop=2, paper=3, given=given) == given
 
 
 def test_the_scales_are_these_in_order_of_size():

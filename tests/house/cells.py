@@ -31,11 +31,8 @@ UNFINISHED = (
     "heavy-tails/generalization-bound",
     "heavy-tails/networks",
     "hessian-bias/initialization",
-    "matrix-sensing/pruning",
-    "overparameterization/random-features",
     "overparameterization/resnet-width",
     "pruning-limit/algorithms",
-    "pruning-limit/ellipsoid-cone",
     "pruning-limit/hessian-spectra",
     "pruning-limit/how-sparse",
 )

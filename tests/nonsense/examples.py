@@ -229,6 +229,7 @@ NUMBERS: dict[str, Example] = {
     ),
     # random features
     "linear.random_features.equivalent_problem": Example(lambda: {"R": R3, "beta1": W, "beta2": W[::-1].copy()}),
+    "linear.random_features.draw_layer": Example(lambda: {"p": 3, "d": 4, "seed": 0, "cosine": 0.5}),
     "linear.random_features.sample": Example(lambda: {"R": R3, "beta1": W, "beta2": W[::-1].copy(), "n": 4, "seed": 0}),
     "linear.random_features.equivalent_problem_by_moments": Example(
         lambda: {
@@ -267,6 +268,13 @@ NUMBERS: dict[str, Example] = {
     ),
     "linear.risk_curves.measured_risks": Example(
         lambda: {"problem": problem(), "n": 6, "s": 2, "widths": [1, 3], "rules": rules(), "repetitions": 2, "seed": 0}
+    ),
+    "linear.refits.predicted_refits": Example(
+        lambda: {"problem": problem(), "n": 6, "kept": {"s": 1, "2s": 2}, "draws": 4, "seed": 0}
+    ),
+    "linear.refits.measured_refits": Example(
+        lambda: {"problem": problem(), "fit": W, "kept": {"s": 1, "2s": 2}, "first": (X, Y), "second": (X, Y)},
+        says={"fit": {"a risk is one of coefficients": ("coefficients",)}},
     ),
     # generalization
     "stable.bound.output_change": Example(lambda: {"norm": 1.5, "layers": 3, "radius": 1.0, "error": 0.1}),
@@ -353,7 +361,7 @@ NUMBERS: dict[str, Example] = {
     "cones.quadratic.removed": Example(lambda: {"weights": W, "k": 2}),
     "cones.quadratic.reoptimized_losses": Example(lambda: {"hessian": H, "weights": W}),
     "cones.quadratic.self_consistent": Example(lambda: {"share": lambda k: 0.5, "ambient": 10}),
-    "cones.quadratic.smallest_kept": Example(lambda: {"losses": np.array([3.0, 2.0, 1.0, 0.0]), "epsilon": 1.5}),
+    "cones.quadratic.fewest_kept": Example(lambda: {"losses": np.array([3.0, 2.0, 1.0, 0.0]), "epsilon": 1.5}),
     "cones.sampling.dimension_of": Example(lambda: {"norms": norms(), "ambient": 5}),
     "cones.sampling.excess": Example(lambda: {"norms": norms()}),
     "cones.sampling.intrinsic_variance": Example(lambda: {"norms": norms()}),
@@ -418,7 +426,6 @@ NUMBERS: dict[str, Example] = {
         lambda: {"self": objective(), "U": X[:3, :2], "Z": X[1:4, :2], "E": np.eye(3)}
     ),
     "sensing.penalty.Penalized.value_and_gradient": Example(lambda: {"self": objective(), "U": X[:3, :2]}),
-    "sensing.penalty.column_norms": Example(lambda: {"U": X}),
     "sensing.penalty.cut_off": Example(lambda: {"smoothing": 0.5}),
     "sensing.penalty.greedy_prune": Example(lambda: {"U": X, "threshold": 1.0}),
     "sensing.penalty.group_penalty": Example(lambda: {"U": X, "smoothing": 0.5}),
@@ -454,6 +461,9 @@ NUMBERS: dict[str, Example] = {
             "seed": 0,
         },
     ),
+    "sensing.solver.descent_limit": Example(
+        lambda: {"objective": objective(), "start": X[:3, :2], "step": 0.01, "steps": 5}
+    ),
     "sensing.solver.gradient_descent": Example(
         lambda: {
             "objective": objective(),
@@ -470,12 +480,23 @@ NUMBERS: dict[str, Example] = {
     ),
     "sensing.solver.random_start": Example(lambda: {"d": 4, "k": 2, "size": 1.0, "seed": 0}),
     "sensing.theory.binding_strength": Example(lambda: {"level": 0.5, "smoothing": 0.5}),
+    "sensing.theory.contraction": Example(lambda: {"objective": objective(), "limit": X[:3, :2], "step": 0.01}),
     "sensing.theory.growth_level": Example(lambda: {"strength": 0.5, "smoothing": 0.5}),
     "sensing.theory.largest_strength": Example(lambda: {"mu": 1.0, "smoothing": 0.5, "above": 0.1}),
     "sensing.theory.least_column": Example(
         lambda: {"spectrum": np.array([2.0, 1.0]), "strength": 0.1, "smoothing": 0.5}
     ),
+    "sensing.theory.linearized_distance": Example(
+        lambda: {
+            "objective": objective(),
+            "limit": X[:3, :2],
+            "start": X[:3, 1:3],
+            "step": 0.01,
+            "times": np.array([0.0, 3.0]),
+        },
+    ),
     "sensing.theory.noise_level": Example(lambda: {"d": 4, "n": 10, "sigma": 0.1}),
+    "sensing.theory.strength_range": Example(lambda: {"mu": 1.0, "smoothing": 0.5, "above": 0.1}),
     "sensing.theory.suggested_penalty": Example(lambda: {"least": 1.0}),
     "sensing.theory.surviving_mass": Example(lambda: {"mu": 1.0, "strength": 0.1, "smoothing": 0.5}),
     # stable
