@@ -1,4 +1,4 @@
-"""How a vector lies in the eigenbasis, under way: exact along known eigenvectors, by Lanczos in the rest."""
+"""How a vector lies in the eigenbasis, step by step: exact along known eigenvectors, by Lanczos in the rest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from prunekit.spectrum import Measure
 
 
 class Direction:
-    """The measure of a vector, under way: exact along eigenvectors that are known, by Lanczos in what is left.
+    """The measure of a vector, step by step: exact along eigenvectors that are known, by Lanczos in what is left.
 
     Parameters
     ----------

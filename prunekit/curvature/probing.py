@@ -1,4 +1,4 @@
-"""A spectrum under way: start vectors, their bases, and steps taken as they are needed."""
+"""A spectrum in progress: start vectors, their bases, and steps taken as they are needed."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from prunekit.statistics import Estimate
 MAX_MEMORY = 4 * 2.0**30  # bytes for the basis unless told otherwise
 BUDGET = 512  # products
 ACCURACY = 0.03  # relative error at which an integral is good enough
-_SAVE_EVERY = 10  # steps between checkpoints of a probe that is under way
+_SAVE_EVERY = 10  # steps between checkpoints of a probe that is in progress
 
 
 class Probing:
-    """A spectrum under way: start vectors, their bases, and steps that are taken as they are needed.
+    """A spectrum in progress: start vectors, their bases, and steps that are taken as they are needed.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ class Effective(NamedTuple):
 
     xi: Floats  # ξ, (m,)
     kept: Floats  # 1 - ζ = ξλ/(1+ξλ), (m, p), to full relative precision
-    lost: Floats  # ζ = 1/(1+ξλ), (m, p), likewise
+    lost: Floats  # ζ = 1/(1+ξλ), (m, p), to full relative precision too
     signal: Floats  # Σ λζ²β̄², (m,)
     freedom: Floats  # n - Σ (1-ζ)² = Σ ζ(1-ζ) + μξ, (m,)
 

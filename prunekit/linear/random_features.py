@@ -101,8 +101,8 @@ def draw_layer(p: int, d: int, seed: Seed, *, cosine: float | None = None) -> tu
     seed : int, SeedSequence or Generator
         Where the randomness comes from; what is drawn does not depend on `cosine`.
     cosine : float, optional
-        Cosine of the angle between the two directions, from -1 to 1; by default it comes out as it may. It takes two
-        inputs or more.
+        Cosine of the angle between the two directions, from -1 to 1; by default it is left to chance. It needs at
+        least two inputs.
 
     Returns
     -------

@@ -1,6 +1,6 @@
 """Train, prune and retrain on linear Gaussian problems: risks against the width, predicted and measured.
 
-The two functions take the same problem, sample size, widths and rules, and answer in the same shape, so that a page
+The two functions take the same problem, sample size, widths and rules, and return the same shape, so that a page
 compares them entry by entry. A rule is a pruning strategy's class, such as `prunekit.Magnitude`; at width k it keeps
 min(s, k) coefficients. The label ``dense`` stands for no pruning.
 """

@@ -294,7 +294,7 @@ def check_fit(strategy: Strategy, p: int) -> None:
 
 @dataclass(frozen=True)
 class _Needs:
-    """What a strategy may ask for besides the coefficients, each from the first source that has it."""
+    """What a strategy may need in addition to the coefficients, each from the first source that has it."""
 
     p: int
     given_variances: ArrayLike | None

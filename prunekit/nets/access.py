@@ -342,7 +342,7 @@ def _tensor_cores() -> bool:
 def mixes(model: nn.Module, inputs: tuple[Any, ...]) -> bool:
     """Tell whether a sample's outputs depend on the others of its batch, by halves of a batch of at least two.
 
-    A network that fails on a half mixes them, too: batch normalization on batch statistics, of a single sample.
+    A network that fails on a half mixes them too, such as batch normalization on the statistics of a single sample.
     """
     n = len(inputs[0])
     with torch.no_grad():

@@ -371,7 +371,7 @@ def _read(source: _Source, root: Path, download: bool) -> tuple[Split, Split]:
                 f"{source.name} could not be downloaded ({reason}): try again where there is a connection, or put the "
                 f"files into {folder}"
             ) from reason
-        except Exception as reason:  # torchvision raises whatever it meets: AssertionError, RuntimeError, EOFError …
+        except Exception as reason:  # torchvision lets many errors out: AssertionError, RuntimeError, EOFError …
             raise CorruptData(
                 f"{source.name}: the {part} files in {folder} cannot be read ({type(reason).__name__}: {reason}). "
                 f"Remove the folder if they are damaged; {remedy}"

@@ -1,8 +1,8 @@
 """Training one network: `fit`, what it returns, and how it survives being killed.
 
-Randomness is the seed's alone: batch order and augmentation come from a generator of their own, on the CPU whatever
-the device, whose state is in the checkpoint. On the CPU, with one thread, one seed gives one network, bit for bit,
-killed and resumed or not.
+Randomness comes from the seed alone: batch order and augmentation come from a generator of their own, on the CPU
+whatever the device, whose state is in the checkpoint. On the CPU, with one thread, one seed gives one network, bit for
+bit, killed and resumed or not.
 """
 
 from __future__ import annotations

@@ -415,7 +415,7 @@ def descent_limit(objective: Penalized, start: Floats, *, step: float, steps: in
     step : float
         Length by which the gradient is multiplied, above 0.
     steps : int
-        Largest number of iterations; descent stops before at a gradient of norm 1e-6.
+        Largest number of iterations; descent stops earlier at a gradient of norm 1e-6.
 
     Returns
     -------
@@ -433,8 +433,8 @@ def descent_limit(objective: Penalized, start: Floats, *, step: float, steps: in
     --------
     >>> from prunekit.sensing import MatrixSensing, ground_truth
     >>> truth = ground_truth(5, 2, seed=0)
-    >>> found = descent_limit(Penalized(MatrixSensing.population(truth)), 0.5 * truth, step=0.05)
-    >>> bool(np.allclose(found, truth, atol=1e-12))
+    >>> limit = descent_limit(Penalized(MatrixSensing.population(truth)), 0.5 * truth, step=0.05)
+    >>> bool(np.allclose(limit, truth, atol=1e-12))
     True
     """
     _checks.instance("objective", objective, Penalized, "a Penalized")

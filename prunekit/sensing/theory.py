@@ -214,7 +214,8 @@ def contraction(objective: Penalized, limit: ArrayLike, step: float) -> float:
     Returns
     -------
     float
-        With h the least curvature apart from the k(k - 1)/2 zeros of rotations; below 1 where h is above 0.
+        The ratio, with h the least curvature apart from the k(k - 1)/2 zeros of rotations; it is below 1 if h is above
+        0.
 
     Raises
     ------
@@ -234,7 +235,7 @@ def contraction(objective: Penalized, limit: ArrayLike, step: float) -> float:
 def linearized_distance(
     objective: Penalized, limit: ArrayLike, start: ArrayLike, *, step: float, times: ArrayLike
 ) -> Floats:
-    """Return how far the linearized descent is from its limit: a sum of geometric sequences, one a curvature.
+    """Return how far the linearized descent is from its limit: a sum of geometric sequences, one for each curvature.
 
     Parameters
     ----------
@@ -270,8 +271,8 @@ def linearized_distance(
         later = (1 - step * values[:, None]) ** counts * parts[:, None]
         moves = (vectors @ later).T.reshape(-1, *U.shape)
         product = moves @ U.T
-        found = np.linalg.norm(product + product.swapaxes(1, 2), axis=(1, 2))
-    return _checks.finite("the distance", found, "step or times")
+        distances = np.linalg.norm(product + product.swapaxes(1, 2), axis=(1, 2))
+    return _checks.finite("the distance", distances, "step or times")
 
 
 def _penalty(strength: float, smoothing: float) -> tuple[float, float]:
