@@ -60,7 +60,7 @@ class _Silent:
 
 def _watched() -> bool:
     """Return whether somebody may look at what is written."""
-    if sys.stderr is None:  # as under pythonw
+    if sys.stderr is None:  # as it is under pythonw
         return False
     if sys.stderr.isatty():
         return True

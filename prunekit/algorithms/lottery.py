@@ -34,7 +34,7 @@ def iterative_magnitude_pruning(
     data : Dataset
         What it is trained on.
     config : Config
-        One training. Every round repeats it, order of the batches included.
+        One training, which every round repeats, order of the batches included.
     keep, rounds
         As for `kept_by_round`: what is kept after the last round, and how many rounds; or after each of them. All
         layers are ranked together.

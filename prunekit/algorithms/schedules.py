@@ -69,7 +69,7 @@ def cut(scores: Scores, keep: int, within: Mask | None = None) -> Mask:
     Parameters
     ----------
     scores : mapping from name to tensor
-        One number a weight.
+        One number for each weight.
     keep : int
         Exact number of weights kept.
     within : Mask, optional

@@ -109,7 +109,7 @@ class EllipsoidCone:
     Parameters
     ----------
     eigenvalues : (D,) array
-        h_i ≥ 0.
+        The eigenvalues h_i ≥ 0.
     coordinates : (D,) array
         c_i, the coordinates of c in the eigenbasis.
     epsilon : float

@@ -27,7 +27,7 @@ class Orthant:
     Parameters
     ----------
     ambient : int
-        D ≥ 1.
+        The dimension D ≥ 1 of the space.
 
     Examples
     --------
@@ -78,9 +78,9 @@ class CircularCone:
     Parameters
     ----------
     ambient : int
-        D ≥ 2.
+        The dimension D ≥ 2 of the space.
     angle : float
-        In radians, above 0 and below π/2.
+        The angle in radians, above 0 and below π/2.
 
     Examples
     --------
@@ -186,7 +186,7 @@ class DescentCone:
     Parameters
     ----------
     point : (D,) array
-        At least one entry is not 0.
+        The point, which has at least one entry that is not 0.
     """
 
     point: Floats

@@ -32,7 +32,7 @@ def step(dimension: float, k: Floats | float, ambient: int) -> Floats:
     k : float or array
         Dimensions of the subspace.
     ambient : int
-        D.
+        The dimension D of the space.
     """
     return np.heaviside(_surplus(dimension, k, ambient), 0.5)
 

@@ -39,14 +39,14 @@ def one_shot_losses(hessian: ArrayLike, weights: ArrayLike) -> Floats:
     Parameters
     ----------
     hessian : (D, D) array
-        Symmetric.
+        The matrix H, symmetric.
     weights : (D,) array
-        w*.
+        The weights w*.
 
     Returns
     -------
     (D + 1,) array
-        In units of the loss, 0 at k = D.
+        The losses, which are 0 at k = D.
     """
     weights = _checks.vector("weights", weights)
     order = kept_order(weights)
@@ -67,14 +67,14 @@ def reoptimized_losses(hessian: ArrayLike, weights: ArrayLike) -> Floats:
     Parameters
     ----------
     hessian : (D, D) array
-        Symmetric, positive semidefinite up to rounding.
+        The matrix H, symmetric and positive semidefinite up to rounding.
     weights : (D,) array
-        w*.
+        The weights w*.
 
     Returns
     -------
     (D + 1,) array
-        In units of the loss; falls with k to 0 at k = D.
+        The losses, which fall with k to 0 at k = D.
 
     Raises
     ------
@@ -246,7 +246,7 @@ def self_consistent(share: Callable[[int], float], ambient: int) -> int:
     share : callable
         T at k, from 0 to 1; 0 at k = D, where nothing is removed (it is not called there).
     ambient : int
-        D.
+        The dimension D of the space.
     """
     _checks.function("share", share)
     D = _checks.count("ambient", ambient)

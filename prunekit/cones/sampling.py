@@ -111,9 +111,9 @@ def dimension_of(norms: Norms, ambient: int) -> Estimate:
     Parameters
     ----------
     norms : Norms
-        From `projected_norms`.
+        The norms, as `projected_norms` returns them.
     ambient : int
-        D.
+        The dimension D of the space.
     """
     inner, outer = _both(norms)
     ambient = _checks.count("ambient", ambient)

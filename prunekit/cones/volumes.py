@@ -34,9 +34,9 @@ def circular(ambient: int, angle: float) -> Floats:
     Parameters
     ----------
     ambient : int
-        D ≥ 2.
+        The dimension D ≥ 2 of the space.
     angle : float
-        In radians, above 0 and below π/2.
+        The angle in radians, above 0 and below π/2.
 
     Raises
     ------

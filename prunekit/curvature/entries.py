@@ -23,7 +23,7 @@ from prunekit.statistics import Estimate
 
 _Method = Callable[["_Batch"], tuple[list[Tensor], list[Tensor]]]  # its diagonal and variance, layers last
 _PRICE = 10**5  # what a product with the Hessian costs, counted in numbers drawn
-_LARGEST_MATRIX = 10_000  # parameters; 800 MB in double precision
+_LARGEST_MATRIX = 10_000  # rows of the largest matrix, of 800 MB in double precision
 _ENTRIES_IN_CACHE = 2**20  # in an intermediate tensor on a CPU: with more, each operation waits for memory
 
 

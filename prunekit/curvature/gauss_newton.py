@@ -17,7 +17,7 @@ from torch.func import jacrev, vmap
 from prunekit.nets import access
 from prunekit.nets.losses import Mean
 
-ENTRIES_AT_ONCE = 2**24  # of the largest intermediate tensor: 128 MB in double precision
+ENTRIES_AT_ONCE = 2**24  # in the largest intermediate tensor: 128 MB in double precision
 _Outputs = Callable[[Mapping[str, Tensor], tuple[Any, ...]], Tensor]  # values of θ, inputs -> outputs
 
 
@@ -33,7 +33,7 @@ def diagonal(
     loss : Mean
         The loss, a function of the outputs and labels.
     theta : mapping from name to tensor
-        θ.
+        The parameters θ.
     inputs, labels
         The batch.
 

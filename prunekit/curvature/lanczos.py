@@ -23,12 +23,12 @@ from prunekit import _checks
 from prunekit._checks import Floats
 from prunekit.curvature.matrix import Operator
 
-_LOST = 1e-13  # of the operator's size: a remainder this small is rounding, and that part of the space is complete
+_LOST = 1e-13  # a remainder below this share of the operator's size is rounding: that part of the space is complete
 _LEVELS = (16, 24, 32, 48, 64)  # steps after which an integral is looked at; half as many more beyond
-_ZERO = 1e-16  # of the largest Ritz value: where the node at 0 is put
-_CONVERGED = 1e-2  # of a Ritz value: a pair with a smaller residual is taken for an eigenpair
-_APART = 0.03  # of the gap to the next Ritz value: the residual must also be smaller than this
-_TOGETHER = 1e-8  # of the largest Ritz value: those nearer to each other may be one eigenvalue
+_ZERO = 1e-16  # the node at 0 is put at this share of the largest Ritz value
+_CONVERGED = 1e-2  # a pair whose residual is below this share of its value is taken for an eigenpair, if the residual
+_APART = 0.03  # is also below this share of the gap to the next Ritz value
+_TOGETHER = 1e-8  # Ritz values nearer to each other than this share of the largest may be one eigenvalue
 STORAGE = {"float64": torch.float64, "float32": torch.float32}
 
 
@@ -114,7 +114,7 @@ class Run:
     products : int
         Products taken so far.
     complete : bool
-        Whether nothing is left to do: the starts' invariant subspace is found.
+        Whether nothing is left to do, since the invariant subspace of the starts is complete.
     """
 
     starts: Tensor
@@ -175,7 +175,7 @@ class Run:
         A = (self.last.T @ W).cpu().numpy()
         self.diagonals.append((A + A.T) / 2)
         self.products += W.shape[1]
-        self._known.pop(self.done - 1, None)  # its vectors would stay, and its residuals are no longer the last
+        self._known.pop(self.done - 1, None)  # otherwise its vectors would be kept; its residuals are out of date
         self._size = max(self._size, size)
         block, coupling = self._orthonormal(W, self._size)
         self.couplings.append(coupling)

@@ -281,7 +281,7 @@ def _starts(D: int, probes: int, seed: Seed, distribution: str, device: torch.de
     }
     draw = draws[_checks.choice("distribution", distribution, tuple(draws))]
     generator = _checks.generator(seed)
-    first = generator.spawn(probes)  # at once, since a generator may serve others too
+    first = generator.spawn(probes)  # all at once, since other code may use the generator too
     more = (generator.spawn(1)[0] for _ in itertools.count())
     return (torch.from_numpy(draw(rng)).to(device) for rng in itertools.chain(first, more))
 

@@ -40,7 +40,7 @@ class Problem:
     loss : Mean
         The loss, a function of the outputs and labels.
     parameters : list of Parameter
-        θ, of D numbers.
+        The parameters θ, of D numbers in all.
     batches : callable
         () -> the data as (inputs, labels, weight).
     total : float
@@ -132,7 +132,7 @@ def _forward(problem: Problem) -> Product:
     with _importing_curvlinops():
         import curvlinops
 
-        import_module("torch._decomp.decompositions_for_jvp")  # as the first derivative in forward mode would
+        import_module("torch._decomp.decompositions_for_jvp")  # the first derivative in forward mode would do it
 
     operator = getattr(curvlinops, KINDS[problem.kind])(
         _Called(problem.model),

@@ -151,7 +151,7 @@ def asymmetry(product: Callable[[Tensor], Tensor], like: Tensor, dimension: int)
     like : tensor
         A tensor of the type and device that the vectors shall have.
     dimension : int
-        D.
+        Number of rows D.
     """
     draws = torch.randn(dimension, 2, generator=torch.Generator().manual_seed(_SEED), dtype=torch.float64)
     vectors = draws.to(like.device, like.dtype)

@@ -31,10 +31,10 @@ from prunekit.nets.access import Loss
 from prunekit.spectrum import Measure, Spectrum
 from prunekit.statistics import Estimate
 
-LANCZOS_STEPS = 128  # as the program takes for FC5; for other networks it takes 96 to 128
+LANCZOS_STEPS = 128  # what the program takes for FC5; for other networks it takes 96 to 128
 BATCH = 128  # the program's batch size, from its configuration files
 STEPS = 1000  # pruned shares that it tries, 0 to 0.999
-_BINS, _VARIANCE, _MARGIN = 100_000, 1e-10, 0.01  # of the smoothed density
+_BINS, _VARIANCE, _MARGIN = 100_000, 1e-10, 0.01  # settings of the smoothed density
 _UNDERFLOW = 39.0  # a Gaussian is 0 in double precision farther from its middle than so many widths
 _ROWS, _ZERO = 100, 1e-7  # rows that are read, and the norm below which one counts as zero
 

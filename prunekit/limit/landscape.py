@@ -33,7 +33,7 @@ class Landscape:
     Attributes
     ----------
     weights : (D,) array
-        w*.
+        The trained weights w*.
     order : (D,) array of int
         Positions in decreasing order of magnitude, ties in increasing order of position: w^k keeps the first k.
     """

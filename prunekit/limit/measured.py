@@ -34,7 +34,7 @@ class PruningCurve:
     kept : (m,) array of int
         Weights kept, increasing; the last is all of them.
     dimension : int
-        D, all of them.
+        Number of all weights, D.
     train_loss, train_accuracy : (m,) array
         Loss and accuracy on the training images.
     held_loss : (m,) array

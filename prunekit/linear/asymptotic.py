@@ -155,7 +155,7 @@ class AsymptoticLaw:
         Returns
         -------
         (p, 3) array
-            X, B and Λ.
+            The columns X, B and Λ.
         """
         p = _checks.draws("p", p, 3)
         _checks.room("p", p, 48.0 * p)

@@ -47,7 +47,7 @@ def entropy(shares: ArrayLike) -> float:
     Parameters
     ----------
     shares : (m,) array
-        Probabilities.
+        The probabilities.
 
     Raises
     ------

@@ -45,7 +45,7 @@ def cut(mean: Floats, sd: Floats, s: int) -> tuple[float, Mask, Floats]:
     Returns
     -------
     threshold : float
-        t.
+        The threshold t.
     atoms : (p,) boolean array
         The coordinates that do not vary.
     share : (number of atoms,) array

@@ -58,7 +58,7 @@ def effective(eigenvalues: Floats, beta: Floats, n: int, ridge: float, weights: 
     weights = np.asarray(weights, dtype=np.float64)
     alive = np.where(eigenvalues > 0, weights, 0.0)
     rank = alive.sum(axis=1)
-    unit = np.array([np.median(row[row > 0]) for row in eigenvalues])  # of λ, so that log ξ is not large
+    unit = np.array([np.median(row[row > 0]) for row in eigenvalues])  # a typical λ, so that log ξ is not large
     with np.errstate(divide="ignore"):
         logs = np.log(eigenvalues / unit[:, None])
     penalty = ridge / unit

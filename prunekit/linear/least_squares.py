@@ -77,7 +77,7 @@ def ridge(X: ArrayLike, y: ArrayLike, penalty: float) -> Floats:
     y : (n,) array
         Labels.
     penalty : float
-        At least 0, in units of x².
+        Penalty of at least 0, in units of x².
 
     Returns
     -------

@@ -187,7 +187,7 @@ def prune(
     Returns
     -------
     array of the shape of `coefficients`
-        With s nonzeros a row at most, and s positions kept exactly, where the strategy has an s.
+        The copy. Where the strategy has an s, each row keeps exactly s positions and has at most s nonzeros.
 
     Raises
     ------

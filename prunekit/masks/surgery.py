@@ -59,8 +59,8 @@ def optimal_brain_surgeon(
     model : Module
         The trained network; it is not changed (see `Surgery.apply_`).
     hessian : (p, p) tensor
-        Symmetric; in the order of the covered parameters, each flattened, as `importance.hessian_matrix` gives it
-        for the same `parameters`.
+        The Hessian, symmetric, in the order of the covered parameters, each flattened, as `importance.hessian_matrix`
+        gives it for the same `parameters`.
     keep : int or float
         Count or fraction of the covered weights, as for `Mask.from_scores`.
     damping : float

@@ -329,7 +329,7 @@ class _Source:
     classes: int
     shape: tuple[int, int, int]
     sizes: tuple[int, int]  # training and test images
-    torchvision: str = ""  # its class there; without one nothing can be downloaded
+    torchvision: str = ""  # its class in torchvision; without one nothing can be downloaded
 
 
 def _source(name: str) -> _Source:

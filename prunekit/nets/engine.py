@@ -251,7 +251,7 @@ class Engine:
     data : Dataset
         What it is trained on.
     configs : sequence of Config
-        One for each network; in a stack they differ in `lr`, `l1`, `l2` and `seed` only.
+        One configuration for each network; in a stack they differ in `lr`, `l1`, `l2` and `seed` only.
     masks : mapping
         Parameter names to boolean tensors on the device, True where a weight lives.
     """

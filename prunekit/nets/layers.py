@@ -312,7 +312,7 @@ class Residual:
         carried, own = x[:, :, :: self.stride, :: self.stride] if self.more else x, None
         if self.carry:
             carried, own = self.carry.forward(state, carried)
-        y[:, : carried.shape[1]] += carried  # without a carry new channels have nothing to add
+        y[:, : carried.shape[1]] += carried  # without a carry there is nothing to add to the new channels
         return y.relu_(), (inner, own, y)
 
     def backward(self, state: State, kept: Any, g: Tensor, gradients: Named, further: bool) -> Tensor | None:

@@ -120,7 +120,7 @@ class Mean:
         if not isinstance(outputs, Tensor) or outputs.ndim == 0 or len(outputs) != n or n < 2:
             return ""
         whole, parts = float(self.loss(outputs, labels)), []
-        for part in (slice(0, (n + 1) // 2), slice((n + 1) // 2, n)):  # of unlike sizes, if n is odd
+        for part in (slice(0, (n + 1) // 2), slice((n + 1) // 2, n)):  # two parts, of different sizes if n is odd
             weight = self.weight(labels[part])
             try:
                 value = float(self.loss(outputs[part], labels[part])) if weight else 0.0

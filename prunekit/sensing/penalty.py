@@ -76,7 +76,7 @@ def group_penalty(U: Floats, smoothing: float) -> float:
     U : (d, k) array
         The model.
     smoothing : float
-        β > 0, in units of U².
+        Smoothing β > 0, in units of U².
 
     Raises
     ------
@@ -102,9 +102,9 @@ class Penalized:
     problem : MatrixSensing
         Where the loss comes from.
     strength : float
-        λ, at least 0; with 0 it is the plain loss.
+        Strength λ of the penalty, at least 0; with 0 it is the plain loss.
     smoothing : float
-        β, above 0.
+        Smoothing β, above 0.
 
     Raises
     ------

@@ -170,7 +170,7 @@ class MatrixSensing:
                 f"{max_memory / 1e9:.3g} GB: give fewer measurements, more memory, or use MatrixSensing.population"
             )
         rng = _checks.generator(seed)
-        design = rng.standard_normal((n, size))  # in orthonormal coordinates the scaling above is this
+        design = rng.standard_normal((n, size))  # in orthonormal coordinates the variances above are all 1
         with np.errstate(over="ignore", invalid="ignore"):
             values = design @ coordinates(truth @ truth.T) + sigma * rng.standard_normal(n)
         _checks.finite("a measurement", values @ values, "truth or sigma")
@@ -210,7 +210,7 @@ class MatrixSensing:
         Returns
         -------
         E : (d, d) array
-            Symmetric, in the units of U⋆U⋆ᵀ.
+            The residual matrix, symmetric, in the units of U⋆U⋆ᵀ.
         loss : float
             Mean squared error, in units of y².
         """

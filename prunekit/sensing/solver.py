@@ -281,7 +281,7 @@ def least_curvature(
     Parameters
     ----------
     product : callable
-        Takes an array of the given shape to the operator's value there, of the same shape.
+        A function that takes an array of the given shape and returns its product with the operator, of the same shape.
     shape : tuple of int
         Shape of the arrays.
     tolerance : float
@@ -314,7 +314,7 @@ def least_curvature(
         basis[j] = vector
         w = _answer(product(vector.reshape(shape)), shape).ravel()
         diagonal[j] = w @ vector
-        for _ in range(2):  # once more, for orthogonality to rounding
+        for _ in range(2):  # the second time makes it orthogonal up to rounding
             w = w - basis[: j + 1].T @ (basis[: j + 1] @ w)
         off[j] = np.linalg.norm(w)
         last = j == limit - 1 or off[j] < 1e-12 * np.abs(diagonal[: j + 1]).max(initial=1e-300)

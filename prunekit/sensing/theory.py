@@ -209,7 +209,7 @@ def contraction(objective: Penalized, limit: ArrayLike, step: float) -> float:
     limit : (d, k) array
         A minimum, of k ≤ d independent columns.
     step : float
-        η, above 0.
+        Length η of a step, above 0.
 
     Returns
     -------
@@ -244,7 +244,7 @@ def linearized_distance(
     limit, start : (d, k) arrays
         A minimum, and a point near it, where the descent is at time 0.
     step : float
-        η, above 0.
+        Length η of a step, above 0.
     times : (m,) array
         Numbers of steps, at least 0.
 

@@ -31,7 +31,7 @@ def tail_probability(alpha: float, x: ArrayLike) -> Any:
     alpha : float
         Tail index, in [0.1, 2].
     x : float or array
-        At least 0, in units of the scale.
+        Sizes x of at least 0, in units of the scale.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def truncated_moment(alpha: float, p: float, bound: float) -> float:
     p : float
         Order, above 0; the moment without the bound is infinite for p ≥ α < 2.
     bound : float
-        Above 0, in units of the scale.
+        Bound on |X|, above 0, in units of the scale.
 
     Raises
     ------
@@ -212,7 +212,7 @@ def _along_a_ray(alpha: float, log_x: float) -> float:
     if log_x in (-math.inf, math.inf):
         return 1.0 if log_x < 0 else 0.0
     theta = math.pi / 2 * min(1.0, 1 / alpha) if log_x > 0 else math.pi / 4
-    log_sx = np.arange(min(log_x, 0.0) - 42 / alpha, 4.6, 0.04)  # at the lower end s^α is below rounding, whatever x
+    log_sx = np.arange(min(log_x, 0.0) - 42 / alpha, 4.6, 0.04)  # at the lower end s^α is below rounding for every x
     log_s = log_sx - log_x
     s_x, power = np.exp(log_sx), np.exp(np.minimum(alpha * log_s, 700.0) + 1j * alpha * theta)
     terms = np.exp(1j * s_x * np.exp(1j * theta)) * -np.expm1(-power)

@@ -104,7 +104,7 @@ def dimension_needed(alpha: float, kept: float, error: float, p: float = 2.0, pr
     alpha, kept, p
         As for `limit_error`, α below 2.
     error : float
-        Above 0.
+        Relative error wanted, above 0.
     probability : float
         The probability, in (0, 1).
 

@@ -18,7 +18,7 @@ from prunekit._checks import Floats
 MOST = 12.0  # larger indices are called infinite
 _LEAST = 0.02  # smaller indices are called 0
 _LARGEST_STEP, _LARGEST_ORDER = 4.0, 50.0
-_MOST_FREEDOM = 300  # of a chi-square; above it the weights of the rule leave double precision
+_MOST_FREEDOM = 300  # a chi-square has at most so many; above, the weights of the rule leave double precision
 
 
 def growth(order: float, step: float, batch: int, features: int) -> float:
@@ -27,11 +27,11 @@ def growth(order: float, step: float, batch: int, features: int) -> float:
     Parameters
     ----------
     order : float
-        s, above 0 and at most 50.
+        Order s of the moment, above 0 and at most 50.
     step : float
-        η, above 0 and at most 100.
+        Length η of a step, above 0 and at most 100.
     batch : int
-        b, from 1 to 300.
+        Rows b of a batch, from 1 to 300.
     features : int
         Dimension of the regression, from 2 to 300.
 
@@ -120,7 +120,8 @@ def stationary_index(step: float, batch: int, features: int) -> float:
     Returns
     -------
     float
-        Infinite where it is above 12; 0 where it is below 0.02, or the error grows and there is no stationary law.
+        The index: infinite where it is above 12, 0 where it is below 0.02 or where the error grows without a stationary
+        law.
 
     Raises
     ------

@@ -68,7 +68,7 @@ def tail_index(
     Parameters
     ----------
     values : (n,) or (n, d) array
-        Independent draws of a law symmetric about its location; one vector a row. n ≥ 4, any number (primes too).
+        Independent draws of a law symmetric about its location, one vector a row; n may be any number from 4 on.
     blocks : int or ints, optional
         Block sizes K₁, from 2 to n/2. With several, the median of the estimates. Default: one, ⌊√n⌋. The last
         rows, that fill no block, are left out of the sums and the mean of logarithms; they count for the median only.
@@ -214,7 +214,7 @@ def _middle(table: Values, center: Center) -> Floats:
     if center == "none":
         return np.zeros(table.shape[1])
     step = _arguments.rows_at_once(table.T)
-    columns = range(0, table.shape[1], step)  # in pieces: the median sorts a copy
+    columns = range(0, table.shape[1], step)  # a few columns at a time, since the median sorts a copy
     return np.concatenate([np.median(table[:, k : k + step].T, axis=1) for k in columns]).astype(float)
 
 

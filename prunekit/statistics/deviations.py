@@ -50,7 +50,7 @@ def mean_and_error(samples: ArrayLike) -> tuple[Floats, Floats]:
     Returns
     -------
     mean, error : (…) arrays
-        In the units of the samples.
+        The mean and its error, in the units of the samples.
 
     Raises
     ------
