@@ -24,7 +24,7 @@ from prunekit._checks import Floats
 from prunekit.curvature.matrix import Operator
 
 _LOST = 1e-13  # a remainder below this share of the operator's size is rounding: that part of the space is complete
-_LEVELS = (16, 24, 32, 48, 64)  # steps after which an integral is looked at; half as many more beyond
+_LEVELS = (16, 24, 32, 48, 64)  # an integral is looked at after so many steps; beyond, after half as many more
 _ZERO = 1e-16  # the node at 0 is put at this share of the largest Ritz value
 _CONVERGED = 1e-2  # a pair whose residual is below this share of its value is taken for an eigenpair, if the residual
 _APART = 0.03  # is also below this share of the gap to the next Ritz value
