@@ -112,8 +112,8 @@ def cone_dimension(spectrum: Spectrum | Measure, direction: Measure, epsilon: fl
 def cone_root(direction: Measure, epsilon: float) -> float:
     """Return the ν ≥ 0 that replaces R² in the dimension of the cone, in units of a squared weight.
 
-    It solves Σ c_i²/(r_i² + ν) = 1, which is Σ c_i² h_i/(2ε + νh_i) = 1; 0 where cᵀHc ≤ 2ε. Never above R², since each
-    term with ν = R² is at most c_i²/R².
+    It solves Σ c_i²/(r_i² + ν) = 1, which is Σ c_i² h_i/(2ε + νh_i) = 1; 0 where cᵀHc ≤ 2ε. It is never above R², since
+    each term with ν = R² is at most c_i²/R².
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def orthogonal_limit(spectrum: Spectrum | Measure, direction: Measure, epsilon: 
 
     c lives on the pruned coordinates, so the kept ones are orthogonal to it, which a random subspace is not. T⊥ =
     (1/D) Σ ν/(r_i² + ν) with ν of `orthogonal_root`: 0 where cᵀHc ≤ 2ε, 1 where no vector orthogonal to c reaches the
-    ellipsoid. A limit for large D, derived for this book.
+    ellipsoid. It is a limit for large D, derived for this book.
 
     Parameters
     ----------

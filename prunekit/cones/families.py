@@ -109,7 +109,7 @@ class CircularCone:
 
     @property
     def statistical_dimension(self) -> float:
-        """Exactly, Σ j v_j; close to D sin²(angle) + cos(2·angle)."""
+        """Σ j v_j, which is exact, and close to D sin²(angle) + cos(2·angle)."""
         return volumes.dimension(self.intrinsic_volumes)
 
     @property

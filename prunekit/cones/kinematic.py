@@ -40,7 +40,7 @@ def step(dimension: float, k: Floats | float, ambient: int) -> Floats:
 def smooth_step(dimension: float, variance: float, k: Floats | float, ambient: int) -> Floats:
     """Return the chance to meet, with the intrinsic volumes taken for Gaussian: Φ((δ + k - D)/√variance).
 
-    Approximate, and good where the variance is large (Goldstein, Nourdin and Peccati 2017).
+    This is an approximation, which is good where the variance is large (Goldstein, Nourdin and Peccati 2017).
 
     Parameters
     ----------

@@ -53,8 +53,9 @@ def spectrum(
     operator : Curvature, Matrix or another operator
         Anything with `dimension` and `product`.
     steps : int, optional
-        Products a probe, D of them at most. By default as many as the budget has, or fewer where an integrand is given
-        and has converged; and not more than fit into `max_memory` with all probes (at least 16, or what fits with one).
+        Products for each probe, at most D. The default is as many as the budget has, or fewer where an integrand is
+        given and has converged; and not more than fit into `max_memory` with all probes (at least 16, or what fits with
+        one).
     probes : int
         Start vectors. One gives no error bar, and counts no eigenvalue as converged (a single vector does not see
         whether there are several). Where an integrand is given, as many again follow, with bases of their own, as long

@@ -184,8 +184,8 @@ def pruning_curve(
     data : Dataset
         The data, on the model's device. What counts as held out is its test split; `halves` makes two of it.
     shares : sequence of float, optional
-        The shares, in (0, 1]; each keeps ⌈share · D⌉ weights. By default 0.1%, 0.2%, …, 100%, the grid of geometric's
-        authors. The dense network is added.
+        The shares, in (0, 1]; each keeps ⌈share · D⌉ weights. The default is 0.1%, 0.2%, …, 100%, the grid of
+        geometric's authors. The dense network is added.
     loss : callable
         (outputs, labels) -> mean over the samples.
     parameters : names, optional

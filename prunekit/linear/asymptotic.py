@@ -166,7 +166,7 @@ class AsymptoticLaw:
 
     @cached_property
     def _projected(self) -> list[tuple[Floats, Floats, Floats]]:
-        """For each of 24 fixed directions: itself, a grid, and the law's distribution function there."""
+        """The 24 fixed directions, each with a grid and the law's distribution function there."""
         directions = np.random.default_rng(0).standard_normal((DIRECTIONS, 3))
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
         out = []

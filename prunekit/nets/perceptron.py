@@ -121,7 +121,7 @@ class Perceptron:
         """Return h of every layer, from the flattened images to the scores.
 
         They are (…, b, units), or where images are shared (in, b) and then (m, units, b): the units of all networks are
-        the rows of one matrix. With batches of their own BLAS would be slow at so few columns.
+        the rows of one matrix. If each had a batch of its own, BLAS would be slow at so few columns.
         """
         outputs = [x.flatten(1).T if shared else x.flatten(2 if x.ndim == 5 else 1)]
         for k, (weight, bias) in enumerate(self.layers):
