@@ -10,19 +10,7 @@ import numpy as np
 import pytest
 
 from prunekit.book import plotting
-from prunekit.book.plotting import (
-    DARK,
-    LIGHT,
-    columns,
-    compare,
-    glance,
-    joined,
-    legend,
-    selected,
-    svg,
-    tabulated,
-    to_csv,
-)
+from prunekit.book.plotting import DARK, LIGHT, columns, compare, glance, joined, legend, svg, to_csv
 
 BACKGROUNDS = {"light": ("#ffffff",), "dark": ("#121212", "#14181e")}
 LEAST_CONTRAST = 3.0  # WCAG 2.1, 1.4.11: graphical objects
@@ -342,17 +330,3 @@ def test_tables_are_joined_below_each_other():
     assert joined(tables, "from") == {"x": [1, 2, 5], "y": [3, 4, 6], "from": ["a", "a", "b"]}
     with pytest.raises(ValueError, match="tables of the same columns"):
         joined(tables | {"c": {"x": [1]}}, "from")
-
-
-def test_rows_become_columns_and_are_selected_by_their_values():
-    rows = [{"net": "a", "x": 1}, {"net": "b", "x": 2}, {"net": "a", "x": 3}]
-    table = tabulated(rows)
-    assert table == {"net": ["a", "b", "a"], "x": [1, 2, 3]}
-    assert selected(table, net="a")["x"].tolist() == [1, 3]
-    assert selected(table, net="a", x=3)["net"].tolist() == ["a"]
-    assert [len(column) for column in selected(table, net="c").values()] == [0, 0]
-    for wrong in ([], [{"x": 1}, {"y": 1}]):
-        with pytest.raises(ValueError, match="at least one"):
-            tabulated(wrong)
-    with pytest.raises(ValueError, match="has no column 'k': it has net, x"):
-        selected(table, k=1)

@@ -20,8 +20,6 @@ from tests.house.imports import Arrow
 
 LONG_FILES: tuple[str, ...] = ()
 PAGES = {
-    "heavy-tails/generalization-bound": "length cell figure hidden",
-    "heavy-tails/networks": "length cell figure hidden",
     "hessian-bias/initialization": "length cell figure hidden",
     "overparameterization/resnet-width": "cell figure hidden",
     "pruning-limit/algorithms": "length cell figure hidden",

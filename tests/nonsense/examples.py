@@ -14,6 +14,7 @@ from prunekit.book import recordings
 from prunekit.linear import rivals, strategies
 from prunekit.linear.asymptotic import AsymptoticLaw
 from prunekit.linear.penalties import Penalties
+from prunekit.stable.bound import Terms
 from tests.nonsense.judge import Example
 from tests.nonsense.values import WRONG
 
@@ -96,6 +97,10 @@ def norms() -> cones.Norms:
 
 def sums(values: Any) -> Any:
     return np.asarray(values) ** 2
+
+
+def terms() -> Terms:
+    return Terms(norm=1.5, layers=3, radius=1.0, d=10, n=1000)
 
 
 def ellipsoid() -> cones.EllipsoidCone:
@@ -284,6 +289,16 @@ NUMBERS: dict[str, Example] = {
     "stable.bound.complexity": Example(
         lambda: {"threshold": 0.1, "norm": 1.5, "layers": 3, "radius": 1.0, "d": 10, "kept": 0.2, "n": 1000}
     ),
+    "stable.bound.Terms": Example(lambda: {"norm": 1.5, "layers": 3, "radius": 1.0, "d": 10, "n": 1000}),
+    "stable.bound.Terms.change": Example(lambda: {"self": terms(), "error": 0.1}),
+    "stable.bound.Terms.complexity": Example(lambda: {"self": terms(), "threshold": 0.1, "kept": 0.2}),
+    "stable.bound.Terms.examples_needed": Example(lambda: {"self": terms(), "threshold": 0.1, "kept": 0.2}),
+    "stable.bound.Terms.least": Example(
+        lambda: {"self": terms(), "margins": X, "kept": 0.2, "error": 0.1, "thresholds": np.array([0.1, 1.0])}
+    ),
+    "stable.bound.Terms.margin": Example(lambda: {"self": terms(), "threshold": 0.1, "error": 0.1, "printed": True}),
+    "stable.bound.radius": Example(lambda: {"weights": [X, Y]}),
+    "stable.bound.stable_layers": Example(lambda: {"weights": [WIDE, 2 * WIDE.T], "seed": 0, "largest": 1.9}),
     "stable.bound.levy_scale": Example(lambda: {"alpha": 1.5}),
     "stable.bound.StableWeights": Example(
         lambda: {"layers": 2, "d": 50, "alpha": 1.5, "scale": 0.1, "radius": 1.0, "failure": 0.1}

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from prunekit.book.plotting import DASHES, MARKERS, Drawing, Palette, tabulated
+from prunekit.book.plotting import DASHES, MARKERS, Drawing, Palette
+from prunekit.book.tables import tabulated
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,0 +1,60 @@
+"""Tables of small results: rows as the columns that figures and recordings hold, and rows chosen by their values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+
+def tabulated(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Return rows as columns, as `prunekit.show` takes numbers.
+
+    Parameters
+    ----------
+    rows : sequence of mappings
+        Each from the names of the columns to a value, the names alike in all.
+
+    Raises
+    ------
+    ValueError
+        If there is no row, or names differ.
+
+    Examples
+    --------
+    >>> tabulated([{"width": 1, "risk": 1.0}, {"width": 2, "risk": 0.5}])
+    {'width': [1, 2], 'risk': [1.0, 0.5]}
+    """
+    names = {tuple(row) for row in rows}
+    if len(names) != 1:
+        raise ValueError(f"rows have the columns {sorted(names)}: give rows of the same columns, at least one")
+    return {name: [row[name] for row in rows] for name in names.pop()}
+
+
+def selected(table: Mapping[str, Sequence[Any]], **values: Any) -> dict[str, np.ndarray[Any, Any]]:
+    """Return the rows of a table that have certain values in some columns, as arrays by column.
+
+    Parameters
+    ----------
+    table : mapping
+        Columns of equal length by name.
+    **values
+        The value wanted, by the name of the column.
+
+    Raises
+    ------
+    ValueError
+        If there is no such column; those there are, are named.
+
+    Examples
+    --------
+    >>> selected({"width": [1, 2, 2], "risk": [1.0, 0.5, 0.4]}, width=2)["risk"]
+    array([0.5, 0.4])
+    """
+    for name in values:
+        if name not in table:
+            raise ValueError(f"the table has no column {name!r}: it has {', '.join(table)}")
+    length = len(next(iter(table.values())))
+    chosen = [row for row in range(length) if all(table[name][row] == value for name, value in values.items())]
+    return {name: np.array([column[row] for row in chosen]) for name, column in table.items()}
