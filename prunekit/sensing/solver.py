@@ -431,7 +431,7 @@ def descent_limit(objective: Penalized, start: Floats, *, step: float, steps: in
 
     Examples
     --------
-    >>> from prunekit.sensing import MatrixSensing, ground_truth
+    >>> from prunekit.sensing import MatrixSensing, Penalized, ground_truth
     >>> truth = ground_truth(5, 2, seed=0)
     >>> limit = descent_limit(Penalized(MatrixSensing.population(truth)), 0.5 * truth, step=0.05)
     >>> bool(np.allclose(limit, truth, atol=1e-12))
