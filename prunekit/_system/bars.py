@@ -1,4 +1,4 @@
-"""Bars for what takes long: all are made here, and none is shown where nobody looks or where it is over in seconds.
+"""Bars for long work: all are made here, and none is shown where nobody looks or where the work takes only seconds.
 
 Somebody looks at a terminal, and at a notebook whose kernel was not started to make a page of the book.
 """
@@ -23,7 +23,8 @@ T = TypeVar("T")
 def bar(what: str, total: int | None, unit: str, progress: bool | None = None, *, done: int = 0) -> Iterator[Any]:
     """Yield a bar that is told by `update(n)` what was done, of `total` if that is known.
 
-    With `progress` None it is shown where somebody looks, after some seconds; else always and at once, or never.
+    With `progress` None it is shown where somebody looks, after some seconds; with True always and at once, with False
+    never.
     """
     shown = _watched() if progress is None else _checks.flag("progress", progress)
     if not shown:

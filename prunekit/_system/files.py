@@ -30,7 +30,7 @@ def sha256(path: Path) -> str:
 
 
 def below(folder: Path) -> list[Path]:
-    """Return the files in a folder and in those below it, in order; what vanishes meanwhile is passed over.
+    """Return the files in a folder and in those below it, in order; files that vanish meanwhile are passed over.
 
     Links to folders are not followed. `Path.rglob` raises before Python 3.13 when a folder vanishes in its walk.
     """
@@ -144,7 +144,7 @@ def _old(target: Path) -> Path:
 
 
 def _draft(path: Path) -> Path:
-    """Return a name beside `path` that nobody else uses, and remove the drafts of those who died over it."""
+    """Return a name beside `path` that nobody else uses, and remove the drafts of processes that died."""
     stem = path.name
     if len(os.fsencode(stem)) > _MANY:  # a name may have 255 bytes
         stem = hashlib.sha256(os.fsencode(stem)).hexdigest()[:16]

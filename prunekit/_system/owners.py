@@ -127,7 +127,7 @@ def silence(path: Path) -> float:
 
 
 def _now(folder: Path) -> float:
-    """Return the time as the folder's file server has it."""
+    """Return the time on the folder's file server."""
     try:
         with tempfile.TemporaryFile(dir=folder) as probe:
             return os.fstat(probe.fileno()).st_mtime

@@ -21,7 +21,7 @@ _PRICE = 1000  # what it costs to decide whether a subspace meets a cone, counte
 
 
 def step(dimension: float, k: Floats | float, ambient: int) -> Floats:
-    """Return the chance that a random k-dimensional subspace meets the cone, as the kinematic formula has it: 0 or 1.
+    """Return the chance that a random k-dimensional subspace meets the cone, by the kinematic formula: 0 or 1.
 
     It is 1 where δ + k > D, 0 where δ + k < D, and ½ where they are equal. Source: geometric, Theorem 1, equation (7).
 

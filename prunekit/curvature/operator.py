@@ -80,7 +80,7 @@ class Curvature:
     tried with one pair of vectors on the first batch, to 1e-9, or 1e-4 in single precision; on all the data where that
     batch has no curvature, or misses by less than 100 times. Where they are not, or torch cannot form them, the
     gradient is differentiated in reverse mode again, and tried in the same way. At a kink of ReLU the second derivative
-    is 0, as autograd has it.
+    is 0, as it is in autograd.
 
     Examples
     --------

@@ -44,7 +44,7 @@ def tolerance(
 ) -> float:
     """Return the program's ε: the standard deviation of the training losses of shuffled mini-batches.
 
-    Every batch counts alike, the last and smaller one too, and the deviation is that of the batches at hand (divisor
+    Every batch counts alike, the last and smaller one too, and the deviation is that of these batches (divisor
     n). The penalty that the program adds to each loss is the same for all and drops out.
 
     Parameters

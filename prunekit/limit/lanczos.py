@@ -16,7 +16,7 @@ class Lanczos:
     Parameters
     ----------
     steps : int, optional
-        Lanczos steps; by default as many as the integral at hand needs for its `accuracy`, within the budget.
+        Lanczos steps; by default as many as the integral needs for the `accuracy`, within the budget.
     probes : int
         Random starts; an error bar's scatter comes from the spread over them.
     accuracy : float

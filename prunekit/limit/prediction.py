@@ -101,7 +101,7 @@ def threshold(
         "published": 1 - (1/D) Σ r_i²/(R² + r_i²). "cone": the same with the dimension of the exact cone. "orthogonal":
         for a subspace that is random among those orthogonal to w* - w^k, as the kept coordinates are.
     negative : str
-        "absolute", as the authors' program has it, "zero", or "refuse".
+        "absolute", as in the authors' program, "zero", or "refuse".
 
     Returns
     -------

@@ -111,7 +111,7 @@ class Dense:
 
 
 class Products:
-    """H by its products: bases that are extended as an integral at hand needs it.
+    """H by its products: bases that are extended as far as an integral needs.
 
     Parameters
     ----------

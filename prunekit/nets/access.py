@@ -148,7 +148,7 @@ def restore(model: nn.Module, before: State) -> None:
 
 
 def places(model: nn.Module) -> dict[str, list[tuple[str, nn.Module, str]]]:
-    """Return where each parameter sits: (path, module, name in it), once a module; more than one where it is shared."""
+    """Return where each parameter sits: (path, module, name in it), several times where it is shared."""
     first_names = {id(p): name for name, p in model.named_parameters()}
     sites: dict[str, list[tuple[str, nn.Module, str]]] = {name: [] for name in first_names.values()}
     for path, part in model.named_modules():

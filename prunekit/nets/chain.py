@@ -144,7 +144,7 @@ def _convolution(path: str, part: nn.Conv2d) -> Convolution | None:
     if any(isinstance(pair, str) or pair[0] != pair[1] for pair in pairs):
         return None
     kernel, stride, padding = (int(pair[0]) for pair in pairs)
-    if padding >= kernel or (kernel == 1 and stride > 1):  # the latter goes its own way: `prunekit.nets.convolutions`
+    if padding >= kernel or (kernel == 1 and stride > 1):  # for the latter see `prunekit.nets.convolutions`
         return None
     return Convolution(f"{path}.weight", _bias(path, part), part.out_channels, kernel, stride, padding)
 

@@ -154,7 +154,7 @@ class Relu:
     """max(x, 0), in place; the derivative at 0 is 0."""
 
     def forward(self, state: State, x: Tensor) -> tuple[Tensor, Any]:
-        """Return it; the way back needs the outputs."""
+        """Return the outputs, which the way back needs."""
         return x.relu_(), x
 
     def backward(self, state: State, kept: Any, g: Tensor, gradients: Named, further: bool) -> Tensor | None:
@@ -246,7 +246,7 @@ class Linear:
     bias: str | None
 
     def forward(self, state: State, x: Tensor) -> tuple[Tensor, Any]:
-        """Return it; the way back needs the inputs."""
+        """Return the outputs; the way back needs the inputs."""
         weight = state[self.weight]
         y = torch.bmm(weight.view(-1, *weight.shape[-2:]), x)
         if self.bias:

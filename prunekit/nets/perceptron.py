@@ -3,7 +3,7 @@
 Networks as small as this book's spend most of a training in the calls of automatic differentiation, which these lines
 do without. They are the textbook's: with h₀ the flattened images, zₗ = Wₗ hₗ₋₁ + bₗ, hₗ = max(zₗ, 0) and the last z
 the scores, the gradient of the mean cross-entropy is δ = (softmax(z) - e_y) / b at the scores, ∂/∂Wₗ = δₗ hₗ₋₁ᵀ,
-∂/∂bₗ = Σ δₗ, and δₗ₋₁ = Wₗᵀ δₗ where hₗ₋₁ > 0, else 0 (0 at the kink, as autograd has it).
+∂/∂bₗ = Σ δₗ, and δₗ₋₁ = Wₗᵀ δₗ where hₗ₋₁ > 0, else 0 (0 at the kink, as in autograd).
 Weights of a stack are (m, out, in), and images that all networks share are multiplied with all of them at once: the
 images are the last axis of everything, so that the units of all networks are the rows of one matrix.
 """

@@ -2,7 +2,7 @@
 
 With s the squared norm of a column the penalty is R_β(U) = Σ s/√(s + β): the norm of long columns, quadratic for
 columns shorter than √β. The abstract of the paper (sensing) says that the penalty is a smoothed sum of column norms
-and that the cut is at an explicit norm. This form, and the cut at 2√β, are not in the text at hand; they are how the
+and that the cut is at an explicit norm. This form, and the cut at 2√β, are not in that abstract; they are how the
 authors of this book remember the full paper.
 """
 
@@ -139,7 +139,7 @@ class Penalized:
         return value, gradient + self.strength * _shrinkage(s, self.smoothing) * U
 
     def hessian_product(self, U: Floats, Z: Floats, E: Floats | None = None) -> Floats:
-        """Return the second derivative at U applied to a direction Z (d, k); E saves the residual if it is at hand."""
+        """Return the second derivative at U applied to a direction Z (d, k); E is the residual, if it is known."""
         U, Z = self.problem._model("U", U), self.problem._model("Z", Z)
         if U.shape != Z.shape:
             raise ValueError(f"Z has shape {Z.shape}, but U {U.shape}: give Z of the shape of U")
