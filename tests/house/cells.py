@@ -33,7 +33,6 @@ UNFINISHED = (
     "matrix-sensing/pruning",
     "overparameterization/random-features",
     "overparameterization/resnet-width",
-    "pruning-limit/algorithms",
     "pruning-limit/ellipsoid-cone",
     "pruning-limit/hessian-spectra",
     "pruning-limit/how-sparse",

@@ -27,7 +27,6 @@ PAGES = {
     "matrix-sensing/pruning": "length cell figure hidden",
     "overparameterization/random-features": "length cell figure hidden",
     "overparameterization/resnet-width": "cell figure hidden",
-    "pruning-limit/algorithms": "length cell figure hidden",
     "pruning-limit/ellipsoid-cone": "length cell hidden",
     "pruning-limit/hessian-spectra": "length cell figure hidden",
     "pruning-limit/how-sparse": "length cell figure hidden",
