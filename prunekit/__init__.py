@@ -38,8 +38,8 @@ _HOME = {
     "leads": "statistics.deviations",
     "rank_correlation": "statistics.deviations",
     # what every page of the book uses
-    "check": "book.claims",
-    "report": "book.claims",
+    "check": "book.ledger",
+    "report": "book.ledger",
     "pick": "book.scales",
     "recording": "book.recordings",
     "show": "book.plotting",

@@ -213,6 +213,11 @@ def _number(name: str, value: Any) -> float:
         raise TypeError(wrong) from None
 
 
+def ceil_share(share: ArrayLike, total: int) -> Integers:
+    """Return ⌈share · total⌉, but for rounding: .07 · 100 is 7.000000000000001 in binary, and means 7."""
+    return np.asarray(np.ceil(np.asarray(share, dtype=np.float64) * total * (1 - 1e-12)), dtype=np.intp)
+
+
 def count(name: str, value: Any, low: int = 1, high: int | None = None, *, high_is: str = "") -> int:
     """Return an int within `low` and `high`; `high_is` tells what the upper bound stands for.
 

@@ -252,7 +252,7 @@ def why(page: str, scale: str | None, given: tuple[str, ...], out: Path | None) 
 @refusing
 def claims(scale: str, as_json: bool, paper: str | None) -> None:
     """Print the ledger: every claim with its verdict, from the executed notebooks of the book."""
-    from prunekit.book.claims import ledger
+    from prunekit.book.ledger import ledger
     from prunekit.book.site.evidence import collect
 
     if not paths.in_checkout():

@@ -16,7 +16,7 @@ import torch
 import yaml
 
 from prunekit.book import paths
-from prunekit.book.claims import ERRATUM, REPRODUCED
+from prunekit.book.ledger import ERRATUM, REPRODUCED
 from prunekit.masks import scores
 from prunekit.nets import Config, Dataset, MissingData, data, evaluate, fit, load, models
 from tests.book.figures.looks import look

@@ -143,7 +143,7 @@ matrices = st.integers(0, 10**6).map(lambda s: np.random.default_rng(s).standard
 
 @given(matrices, st.floats(1e-8, 10))
 def test_the_penalty_is_below_the_group_lasso_and_tends_to_it(U, smoothing):
-    norms = sensing.column_norms(U)
+    norms = np.linalg.norm(U, axis=0)
     penalty = sensing.group_penalty(U, smoothing)
     assert 0 < penalty <= norms.sum() * (1 + 1e-12)
     gap = np.sum(smoothing / (2 * norms))  # 1/√(1+x) ≥ 1 - x/2
@@ -171,7 +171,7 @@ def test_share_above_falls_from_all_to_none(U):
     assert share[0] == 1
     assert share[-1] == 0
     assert np.all(np.diff(share) <= 0)
-    norms = sorted(sensing.column_norms(U))
+    norms = sorted(np.linalg.norm(U, axis=0))
     assert sensing.share_above(U, norms[1] / norms[2] * (1 - 1e-9)) == pytest.approx(2 / 3)
 
 
@@ -205,7 +205,7 @@ def test_minima_of_the_population_loss_are_the_closed_form(spectrum):
     objective = Penalized(MatrixSensing.population(truth), strength, smoothing)
     found = approximate_minimum(objective, sensing.random_start(12, 12, seed=5), gradient_tolerance=1e-8)
     assert found.converged
-    norms = np.sort(sensing.column_norms(found.U))[::-1]
+    norms = np.sort(np.linalg.norm(found.U, axis=0))[::-1]
     masses = [sensing.surviving_mass(mu, strength, smoothing) for mu in spectrum]
     np.testing.assert_allclose(norms[: len(spectrum)] ** 2, masses, rtol=1e-6)
     assert norms[len(spectrum)] < 1e-6
@@ -272,6 +272,42 @@ def test_fine_tuning_contracts_as_the_curvature_says():
     np.testing.assert_allclose(ratios, (1 - step * 4 * mu) ** 10, rtol=1e-2)
 
 
+def test_the_limit_of_descent_is_where_descent_goes():
+    problem = MatrixSensing.measure(ground_truth(6, 2, [2.0, 1.0], seed=6), 40, sigma=0.3, seed=7)
+    objective, start = Penalized(problem), problem.truth + 0.05
+    limit = sensing.descent_limit(objective, start, step=0.02)
+    assert np.linalg.norm(objective.value_and_gradient(limit)[1]) < 1e-12
+    far = gradient_descent(objective, start, step=0.02, steps=4000, every=4000).U
+    np.testing.assert_allclose(limit, far, atol=1e-9)
+
+
+@pytest.mark.parametrize("spectrum", [[2.0], [2.0, 1.0], [3.0, 3.0, 0.5]])
+def test_descent_on_the_population_loss_contracts_as_the_least_eigenvalue_says(spectrum):
+    truth = ground_truth(7, len(spectrum), spectrum, seed=3)
+    found = sensing.contraction(Penalized(MatrixSensing.population(truth)), truth, 0.01)
+    assert found == pytest.approx(1 - 0.01 * 4 * min(spectrum), rel=1e-9)
+
+
+def test_more_columns_than_rows_have_no_contraction():
+    objective = Penalized(MatrixSensing.population(ground_truth(3, 1, seed=0)))
+    with pytest.raises(ValueError, match=r"limit has shape \(3, 4\): give at most as many columns as rows"):
+        sensing.contraction(objective, np.ones((3, 4)), 0.01)
+
+
+def test_the_linearized_distance_is_that_of_descent_near_its_limit():
+    truth = ground_truth(5, 2, [2.0, 1.0], seed=1)
+    objective = Penalized(MatrixSensing.measure(truth, 30, seed=2))
+    start = truth + 1e-6 * np.random.default_rng(0).standard_normal((5, 2))
+    path = gradient_descent(
+        objective, start, step=0.02, steps=100, measure=lambda U: float(np.linalg.norm(U @ U.T - truth @ truth.T))
+    )
+    found = sensing.linearized_distance(objective, truth, start, step=0.02, times=path.step)
+    np.testing.assert_allclose(found, path.measured, rtol=1e-4)
+    ratio = sensing.contraction(objective, truth, 0.02)
+    far = sensing.linearized_distance(objective, truth, start, step=0.02, times=[500, 501])
+    assert far[1] / far[0] == pytest.approx(ratio, rel=1e-4)
+
+
 def test_descent_stops_or_says_that_it_diverges():
     objective = Penalized(MatrixSensing.population(ground_truth(5, 2, seed=0)))
     start = sensing.random_start(5, 5, seed=1)
@@ -323,6 +359,19 @@ def test_the_largest_strength_is_where_columns_die(mu, smoothing):
         limited = np.max(4 * (mu - rest) / sensing.shrinkage(rest, smoothing))
         assert sensing.largest_strength(mu, smoothing, above) == pytest.approx(limited, rel=1e-3)
     assert sensing.largest_strength(mu, smoothing, mu) == 0
+
+
+@given(mu=positive, smoothing=positive, cut=st.floats(0.0, 0.9))
+def test_the_range_of_strengths_is_where_the_start_decides(mu, smoothing, cut):
+    above = cut * mu
+    always, most = sensing.strength_range(mu, smoothing, above)
+    assert 0 < always <= most
+    assert sensing.growth_level(0.99 * always, smoothing) < mu  # a column at 0 grows, and far enough
+    for strength in (0.99 * always, 0.99 * most):
+        assert sensing.surviving_mass(mu, strength, smoothing) > above
+    assert sensing.surviving_mass(mu, 1.01 * most, smoothing) <= above
+    if always < 0.98 * most:
+        assert sensing.growth_level(1.01 * always, smoothing) > mu
 
 
 @given(positive, positive, positive)

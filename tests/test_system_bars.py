@@ -17,7 +17,7 @@ from prunekit.book.runs import kernel
 from prunekit.curvature import entries
 from prunekit.limit import authors
 from prunekit.limit.measured import pruning_curve
-from prunekit.linear import random_features, risks, strategies
+from prunekit.linear import random_features, risk_curves, strategies
 from tests.nets.helpers import toy
 
 H = np.diag([1.0, 2.0, 3.0])
@@ -65,7 +65,7 @@ LONG = {
     "equivalent_problem_by_moments": lambda: random_features.equivalent_problem_by_moments(
         lambda a: np.maximum(a, 0), lambda a: a.sum(axis=1), 3, 100, seed=0
     ),
-    "measured_risks": lambda: risks.measured_risks(
+    "measured_risks": lambda: risk_curves.measured_risks(
         law(), 6, 2, [2], {"a": strategies.Magnitude}, repetitions=3, seed=0
     ),
     "rank_correlation": lambda: statistics.rank_correlation(np.arange(5.0), np.arange(5.0) ** 2, seed=0),

@@ -20,7 +20,7 @@ from typing import Any
 
 from prunekit import _checks
 from prunekit._system import files
-from prunekit.book import claims, paths
+from prunekit.book import ledger, paths
 
 RUN, RECORDS, SUMS = "run.json", "records.json", "SHA256SUMS"
 
@@ -118,7 +118,7 @@ class Recording:
     def checks(self) -> list[dict[str, Any]]:
         """The records of the run's checks, their verdicts computed now."""
         kept = [r for r in self._records if r["kind"] == "claim"]
-        return [r | {"verdict": claims.verdict(r), "recorded": self.run["key"]} for r in kept]
+        return [r | {"verdict": ledger.verdict(r), "recorded": self.run["key"]} for r in kept]
 
     def show_checks(self, *ids: str, mark: str = "") -> None:
         """Show the run's checks of some claims as `prunekit.check` would, each said to be recorded.
@@ -144,7 +144,7 @@ class Recording:
             if not ids or record["claim"] in ids:
                 run = f"recorded run ({mark})" if mark else "recorded run"
                 said = record | {"what": f"{run}: {record['what']}"}
-                claims.show_record(said, claims.badge(said), claims.sentence(said))
+                ledger.show_record(said, ledger.badge(said), ledger.sentence(said))
 
 
 def has(page: str, label: str) -> bool:

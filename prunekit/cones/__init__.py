@@ -30,12 +30,12 @@ from prunekit.cones.equivalents import (
 )
 from prunekit.cones.families import CircularCone, DescentCone, Orthant, Subspace
 from prunekit.cones.quadratic import (
+    fewest_kept,
     kept_order,
     one_shot_losses,
     removed,
     reoptimized_losses,
     self_consistent,
-    smallest_kept,
 )
 from prunekit.cones.sampling import (
     Cone,
@@ -66,6 +66,7 @@ __all__ = [
     "ellipsoid_width",
     "ellipsoid_width_as_published",
     "excess",
+    "fewest_kept",
     "gaussian_width",
     "intrinsic_variance",
     "kept_order",
@@ -80,7 +81,6 @@ __all__ = [
     "reoptimized_losses",
     "sampled_ellipsoid_width",
     "self_consistent",
-    "smallest_kept",
     "statistical_dimension",
     "volumes",
     "width_as_published",

@@ -6,6 +6,7 @@ the kept weights re-optimized, as the optimal brain surgeon does. Dense linear a
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 
 import numpy as np
@@ -226,7 +227,7 @@ def _matrix(hessian: ArrayLike, size: int) -> Floats:
     return found / 2 + found.T / 2  # halves, since a sum may leave the range
 
 
-def smallest_kept(losses: ArrayLike, epsilon: float) -> int:
+def fewest_kept(losses: ArrayLike, epsilon: float) -> int:
     """Return the least k with losses[k] ≤ ε, of losses (D + 1,) by number of weights kept; the last entry is 0."""
     found = _checks.vector("losses", losses)
     within = np.flatnonzero(found <= _checks.scalar("epsilon", epsilon, positive=True))
@@ -248,11 +249,5 @@ def self_consistent(share: Callable[[int], float], ambient: int) -> int:
         D.
     """
     _checks.function("share", share)
-    low, high = -1, _checks.count("ambient", ambient)
-    while high - low > 1:
-        k = (low + high) // 2
-        if k / ambient >= _checks.scalar(f"share({k})", share(k)):
-            high = k
-        else:
-            low = k
-    return high
+    D = _checks.count("ambient", ambient)
+    return bisect_left(range(D), True, key=lambda k: k / D >= _checks.scalar(f"share({k})", share(k)))

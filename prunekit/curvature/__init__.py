@@ -5,7 +5,8 @@ eigenbasis. Importing this package imports torch; ``import prunekit`` does not, 
 first operator is made.
 """
 
-from prunekit.curvature.operator import Curvature, Matrix, Operator
+from prunekit.curvature.matrix import Matrix, Operator
+from prunekit.curvature.operator import Curvature
 from prunekit.curvature.spectra import spectrum, vector_measure
 from prunekit.curvature.zeros import Restricted, ZeroMass, counting, row_norms, zero_mass, zero_rows
 

@@ -21,9 +21,10 @@ from torch import Tensor
 
 from prunekit import _checks
 from prunekit._checks import Floats
-from prunekit.curvature.operator import Operator
+from prunekit.curvature.matrix import Operator
 
 _LOST = 1e-13  # of the operator's size: a remainder this small is rounding, and that part of the space is complete
+_LEVELS = (16, 24, 32, 48, 64)  # steps after which an integral is looked at; half as many more beyond
 _ZERO = 1e-16  # of the largest Ritz value: where the node at 0 is put
 _CONVERGED = 1e-2  # of a Ritz value: a pair with a smaller residual is taken for an eigenpair
 _APART = 0.03  # of the gap to the next Ritz value: besides, the residual must be smaller than this
@@ -394,3 +395,22 @@ def fitting(dimension: int, steps: int, storage: str, max_memory: float) -> int:
         f"max_memory is {limit:.3g} bytes, and the basis of {steps} vectors of {dimension} numbers takes {needed:.3g}: "
         f"give {', or '.join(ways)}"
     )
+
+
+def within(most: int, D: int, probes: int, storage: str, max_memory: float) -> int:
+    """Return as many steps as fit into memory with all probes, which can be extended then; `most` at most.
+
+    Where not even the first of the levels fits, it is as many steps as the first has, or as fit with a single probe.
+    """
+    fitting(D, 1, storage, max_memory)  # refuses what has no room for a single vector
+    room = int(max_memory // need(D, 1, storage))
+    return min(most, max(room // probes, min(_LEVELS[0], room)))
+
+
+def until(most: int) -> list[int]:
+    """Return the numbers of steps after which an integral is looked at, `most` the last."""
+    levels, m = list(_LEVELS), _LEVELS[-1]
+    while m < most:
+        m = m * 3 // 2
+        levels.append(m)
+    return [*(m for m in levels if m < most), most]

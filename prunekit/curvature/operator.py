@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from prunekit import _checks
 from prunekit.curvature import _identity, products, twice
+from prunekit.curvature.matrix import like, vectors
 from prunekit.curvature.products import KINDS, LACKS, Kind, Problem, Product, Route
 from prunekit.nets import Dataset, access, checkpoint
 from prunekit.nets.access import Data, Loss, Names
@@ -23,66 +23,6 @@ from prunekit.nets.splits import TrainingSplit
 
 _COLUMNS_AT_ONCE = 16  # of a matrix that is multiplied: so many times the memory of one product
 _DRIFT = 1e-5  # of the mean loss between two passes over data that do not change, relative; summation order is below
-
-
-class Operator(Protocol):
-    """A symmetric matrix of `dimension` rows, known by its products."""
-
-    @property
-    def dimension(self) -> int:
-        """Number of rows D."""
-
-    def product(self, v: Any) -> Any:
-        """Return the product with v, (D,) or (D, k): a tensor for a tensor."""
-
-
-class Matrix:
-    """A dense symmetric matrix as an operator: for tests, and for networks small enough.
-
-    Parameters
-    ----------
-    entries : (D, D) array or tensor
-        Symmetric to rounding; kept in double precision.
-
-    Raises
-    ------
-    ValueError
-        If it is not square and symmetric, or not finite.
-    """
-
-    def __init__(self, entries: ArrayLike | Tensor) -> None:
-        on = entries.device if isinstance(entries, Tensor) else torch.device("cpu")
-        plain = access.tensor("entries", entries).detach().cpu().numpy() if isinstance(entries, Tensor) else entries
-        raw = _checks.array("entries", plain, ndim=2)
-        if raw.shape[0] != raw.shape[1]:
-            raise ValueError(f"entries has shape {raw.shape}: give a square matrix")
-        asymmetry = float(np.abs(raw - raw.T).max())
-        if asymmetry > 1e-10 * float(np.abs(raw).max()):
-            raise ValueError(f"entries is asymmetric by {asymmetry:.3g}: give (H + H.T) / 2, if that is meant")
-        self.entries = torch.from_numpy(raw).to(on)
-
-    @property
-    def dimension(self) -> int:
-        """Number of rows D."""
-        return len(self.entries)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the entries are."""
-        return self.entries.device
-
-    @cached_property
-    def identity(self) -> dict[str, str]:
-        """What tells this matrix from another: a checksum."""
-        return {"matrix": checkpoint.digest({"entries": self.entries})}
-
-    def product(self, v: Any) -> Any:
-        """Return the product with v, (D,) or (D, k), in double precision; a tensor for a tensor."""
-        given = _vectors(v, self.dimension).to(self.device, torch.float64)
-        found = self.entries @ given
-        if not bool(torch.isfinite(found).all()):
-            raise FloatingPointError("the product leaves the range of double precision: rescale v or entries")
-        return _like(v, found)
 
 
 class Curvature:
@@ -285,13 +225,13 @@ class Curvature:
             If a product is not finite.
         """
         with np.errstate(over="ignore"):
-            given = _vectors(v, self.dimension).to(self.device, self.dtype)
+            given = vectors(v, self.dimension).to(self.device, self.dtype)
         if not bool(torch.isfinite(given).all()):
             raise FloatingPointError(f"v leaves the range of {self.dtype}, in which products are taken: rescale v")
         columns = given if given.ndim == 2 else given[:, None]
         found = torch.cat([self._times(part) for part in columns.split(_COLUMNS_AT_ONCE, dim=1)], dim=1).double()
         access.finite("a product of v with the curvature", [found])
-        return _like(v, found.view(given.shape))
+        return like(v, found.view(given.shape))
 
     def _times(self, V: Tensor, by: Product | None = None) -> Tensor:
         """Return the products with columns (D, k); constants have rows and columns of zeros."""
@@ -367,7 +307,7 @@ class Curvature:
 
     def unflatten(self, vector: Any) -> dict[str, Tensor]:
         """Return a vector's (D,) parts by parameter name, each of the parameter's shape."""
-        given = _vectors(vector, self.dimension, "vector")
+        given = vectors(vector, self.dimension, "vector")
         if given.ndim != 1:
             raise ValueError(f"vector has shape {tuple(given.shape)}: give one of shape ({self.dimension},)")
         parts = given.split([p.numel() for p in self._parameters])
@@ -433,23 +373,3 @@ def _part(name: str, value: Any) -> Tensor:
     if not isinstance(value, Tensor):
         return torch.from_numpy(_checks.numbers(name, value))
     return access.reals(name, access.tensor(name, value).reshape(-1)).reshape(value.shape)
-
-
-def rows_of(operator: Any) -> int:
-    """Return D, refusing what is no operator."""
-    if isinstance(operator, type) or not hasattr(operator, "dimension") or not hasattr(operator, "product"):
-        raise TypeError(f"operator is {_checks.shown(operator)}: give what has `dimension` and `product`")
-    return _checks.count("dimension of operator", operator.dimension)
-
-
-def _vectors(v: Any, dimension: int, name: str = "v") -> Tensor:
-    """Return v as a tensor (D,) or (D, k), refusing other shapes."""
-    given = access.reals(name, v)
-    if len(given) != dimension:
-        raise ValueError(f"{name} has shape {tuple(given.shape)}: give ({dimension},) or ({dimension}, k)")
-    return given
-
-
-def _like(v: Any, found: Tensor) -> Any:
-    """Return a result as what was given: a tensor on its device, or an array."""
-    return found.to(v.device) if isinstance(v, Tensor) else found.cpu().numpy()

@@ -1,14 +1,11 @@
-"""A spectrum, and a vector's measure, under way: start vectors, their bases, and steps taken as they are needed."""
+"""A spectrum under way: start vectors, their bases, and steps taken as they are needed."""
 
 from __future__ import annotations
 
 import itertools
 import math
 import os
-import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -18,18 +15,17 @@ from torch import Tensor
 from prunekit import _checks
 from prunekit._checks import Floats, Seed
 from prunekit._system import bars
-from prunekit.curvature.lanczos import Ritz, Run, advance, checkpoints, fitting, need
-from prunekit.curvature.operator import Operator, rows_of
-from prunekit.nets import checkpoint
-from prunekit.spectrum import Gap, Measure, Spectrum
+from prunekit.curvature.lanczos import Run, advance, fitting, until, within
+from prunekit.curvature.matrix import Operator, rows_of
+from prunekit.curvature.quadrature import assembled, together
+from prunekit.curvature.resuming import Book
+from prunekit.spectrum import Spectrum
 from prunekit.statistics import Estimate
 
 MAX_MEMORY = 4 * 2.0**30  # bytes for the basis unless told otherwise
 BUDGET = 512  # products
 ACCURACY = 0.03  # relative error at which an integral is good enough
 _SAVE_EVERY = 10  # steps between checkpoints of a probe that is under way
-_REACH = 1  # residuals: how far beyond the outermost node eigenvalues may lie
-_LEVELS = (16, 24, 32, 48, 64)  # steps after which an integral is looked at; half as many more beyond
 
 
 class Probing:
@@ -68,7 +64,7 @@ class Probing:
         resume = None if resume is None else _checks.path("resume", resume)
         if steps is None:
             most = budget // self.probes
-            self.levels = _until(_within(min(most, D), D, self.probes, storage, max_memory))
+            self.levels = until(within(min(most, D), D, self.probes, storage, max_memory))
         else:
             self.levels = [min(_checks.count("steps", steps), D)]
         self.storage, self.shared, self.progress = storage, shared, progress
@@ -77,7 +73,7 @@ class Probing:
         self.together = min(fitting(D, self.most, storage, max_memory), self.probes)
         device = getattr(operator, "device", torch.device("cpu"))
         self._starts = _starts(D, self.probes, seed, distribution, device)
-        self._book = _Book(resume, operator, self.most, storage, self.probes, self.together, shared)
+        self._book = Book(resume, operator, self.most, storage, self.probes, self.together, shared)
         self._groups: list[list[Run]] = []
         self._grows = steps is None and self.probes > 1 and self.shared and self.together == self.probes
         self._at = self.levels[0], -(-self.probes // self.together)  # steps, and groups of probes
@@ -261,211 +257,6 @@ class Probing:
         return found.values[good], run.vectors(found.vectors[:, good])
 
 
-class Direction:
-    """The measure of a vector, under way: exact along eigenvectors that are known, by Lanczos in what is left.
-
-    Parameters
-    ----------
-    operator : Operator
-        Of dimension D.
-    c : (D,) array
-        Not 0.
-    steps : int
-        The most products.
-    known : (q,) array, (D, q) tensor
-        Eigenvalues and orthonormal eigenvectors.
-    storage : str
-        As for `spectrum`.
-
-    Attributes
-    ----------
-    forgotten : bool
-        Whether the basis was given up before the last step.
-    """
-
-    def __init__(self, operator: Operator, c: Floats, steps: int, known: tuple[Floats, Tensor], storage: str) -> None:
-        self.operator = operator
-        whole = torch.from_numpy(c).to(getattr(operator, "device", "cpu"), torch.float64)
-        self._values, V = known
-        coordinates = V.T @ whole
-        self._masses = (coordinates**2).cpu().numpy()
-        rest = whole - V @ coordinates
-        rest = rest - V @ (V.T @ rest)
-        self._rest = float(rest @ rest)
-        self._levels = iter(_until(min(steps, operator.dimension)))
-        lost = self._rest <= 1e-24 * float(whole @ whole)
-        self.forgotten = False
-        self._run = None if lost else Run(rest[:, None], min(steps, operator.dimension), storage, V)
-        self.refine()
-
-    @property
-    def products(self) -> int:
-        """Products taken so far."""
-        return 0 if self._run is None else self._run.products
-
-    @property
-    def finished(self) -> bool:
-        """Whether there are no more steps to take."""
-        return self._run is None or self._run.finished
-
-    def forget(self) -> None:
-        """Give up the basis, and with it further steps: the measure stays as it is."""
-        self.forgotten = True
-        if self._run is not None:
-            self._run.forget()
-
-    def refine(self) -> None:
-        """Go on to the next number of steps; nothing comes of it after the last, or after `forget`."""
-        if self.forgotten:
-            return
-        if self._run is not None and not self.finished:
-            level = next(self._levels)
-            while not self._run.complete and self._run.done < level:
-                advance(self._run, self.operator)
-            if self.finished:
-                self._run.forget()
-
-    @property
-    def measure(self) -> Measure:
-        """What the steps so far give, of total |c|²."""
-        if self._run is None:
-            return Measure(self._values, self._masses)
-        return self._with(rule(self._run, self._rest))
-
-    def _with(self, rest: Measure) -> Measure:
-        """Return a measure of what is left with what is known."""
-        nodes, weights = np.concatenate([self._values, rest.nodes]), np.concatenate([self._masses, rest.weights])
-        return Measure(nodes, weights, tuple(map(self._with, rest.earlier)))
-
-
-def assembled(D: int, runs: Sequence[Run], steps: int, normal: bool = False) -> Spectrum:
-    """Return the spectrum that runs give after so many steps; those that ended before count as they are.
-
-    `normal` says that the start vectors' entries are: of what is left of them the scatter is known then.
-    """
-    parts = [_of_run(D, run, min(steps, run.done), normal) for run in runs]
-    products = sum(sum(len(A) for A in run.diagonals[:steps]) for run in runs)
-    return together(parts, products, parts[-1].converged)
-
-
-def together(parts: Sequence[Spectrum], products: int, converged: int) -> Spectrum:
-    """Return the spectrum whose probes are those of several."""
-    return Spectrum(
-        tuple(probe for part in parts for probe in part.probes),
-        rules=tuple(rule for part in parts for rule in part.rules),
-        free=tuple(each for part in parts for each in part.free),
-        fixed=tuple(each for part in parts for each in part.fixed),
-        rests=tuple(rest for part in parts for rest in part.rests),
-        gaps=tuple(gap for part in parts for gap in part.gaps),
-        products=products,
-        converged=converged,
-    )
-
-
-def _of_run(D: int, run: Run, m: int, normal: bool) -> Spectrum:
-    """Return the spectrum of one run."""
-    found, starts = run.ritz(m), range(run.first.shape[1])
-    once = np.ones(D, dtype=bool) if found.values.size == D else found.converged
-    counted = [_once(found.values, column, once, D) for column in found.weights.T]
-    rests = [each for each in (_without(c, once) for c in counted) if normal and each is not None]
-    free, fixed = sides(run, m)
-    gap = None if fixed or (run.complete and m == run.done) else _gap(found, once, D)
-    if fixed:
-        counted = [_mixed([_once(r.values, r.weights[:, k], r.converged, D) for r in (*free, *fixed)]) for k in starts]
-    return Spectrum(
-        tuple(counted),
-        rules=(_rule(run, m, float(D)),),
-        free=(_mean(free, D),) if fixed else (),
-        fixed=(_mean(fixed[:1], D),) if fixed else (),
-        rests=tuple(rests),
-        gaps=() if gap is None else (gap,),
-        converged=int(once.sum()),
-    )
-
-
-def sides(run: Run, m: int) -> tuple[list[Ritz], list[Ritz]]:
-    """Return the quadratures after m steps whose mean a basis is read by: two with free nodes, two with one at 0.
-
-    Free nodes straddle 0, now closely and now widely as the steps go on, and for an integrand with a peak at 0, as
-    those of pruning limits have one, all of them err to one side: least so if two numbers of steps are averaged (as by
-    Laurie's anti-Gaussian rules, 1996). A node at 0 errs to the other side, and by as much. For a positive spectrum
-    and a completely monotone integrand, as the logarithm's derivative is, that is a theorem. Where 0 is far from all
-    eigenvalues the second list is empty, and the first is the Gauss quadrature: so it is for a single start, whose
-    quadrature is held to inequalities.
-    """
-    found = run.ritz(m)
-    fixed = None
-    if run.first.shape[1] > 1 and not (run.complete and m == run.done) and _reaches_zero(found):
-        fixed = run.fixed(m) or (run.fixed(m - 1) if m > 1 else None)
-    if fixed is None:
-        return [found], []
-    return [found, run.ritz(max(m - 1, 1))], [fixed, fixed]
-
-
-def _reaches_zero(found: Ritz) -> bool:
-    """Tell whether eigenvalues lie on both sides of 0, or may lie near it beyond the outermost node."""
-    if found.values[0] < 0 < found.values[-1]:
-        return True
-    end = 0 if found.values[0] >= 0 else -1
-    return not found.converged[end] and abs(found.values[end]) <= _REACH * found.residuals[end]
-
-
-def _mixed(measures: Sequence[Measure]) -> Measure:
-    """Return the mean of measures."""
-    nodes = np.concatenate([each.nodes for each in measures])
-    return Measure(nodes, np.concatenate([each.weights for each in measures]) / len(measures))
-
-
-def _mean(rules: Sequence[Ritz], total: float) -> Measure:
-    """Return the mean over a run's starts, and over quadratures, of a total; no eigenvalue is counted once."""
-    return _mixed([Measure(rule.values, total * rule.weights.mean(1)) for rule in rules])
-
-
-def _rule(run: Run, m: int, total: float) -> Measure:
-    """Return the mean over a run's starts that the spectrum is read by, with those of fewer steps."""
-
-    def at(steps: int) -> Measure:
-        free, fixed = sides(run, steps)
-        return _mean((*free, *fixed), total)
-
-    now = at(m)
-    whole = run.complete and m == run.done
-    earlier = [now] * max(len(checkpoints(m)), 1) if whole else [at(j) for j in checkpoints(m)]
-    return Measure(now.nodes, now.weights, tuple(earlier) or (Measure(np.zeros(1), np.full(1, total)),))
-
-
-def _gap(found: Ritz, once: Any, D: int) -> Gap | None:
-    """Return what the quadrature does not see next to 0; on one side of all nodes, as far as the last residual says."""
-    end = 0 if found.values[0] > 0 else -1
-    reach = 0.0 if once[end] else _REACH * float(found.residuals[end])
-    return Gap.of(Measure(found.values, D * found.weights.mean(1)), reach)
-
-
-def _once(nodes: Floats, weights: Floats, once: Any, D: int) -> Measure:
-    """Return a probe's measure of total D with weight 1 on converged eigenvalues, and the rest in proportion."""
-    rest = float(weights[~once].sum())
-    count = int(once.sum())
-    if count == 0 or (count < D and rest < 1e-12):
-        return Measure(nodes, D * weights)
-    return Measure(nodes, np.where(once, 1.0, weights * ((D - count) / rest if count < D else 0.0)))
-
-
-def _without(counted: Measure, once: Any) -> Measure | None:
-    """Return a probe's measure without what is counted once, None if that is all."""
-    weights = counted.weights[~once]
-    return Measure(counted.nodes[~once], weights) if weights.any() else None
-
-
-def rule(run: Run, total: float) -> Measure:
-    """Return the quadrature of a run with one start, all its steps, of a total, with those of fewer steps."""
-    now, whole = run.ritz(run.done), run.complete
-    places = checkpoints(run.done)
-    then = [now] * max(len(places), 1) if whole else [run.ritz(j) for j in places]
-    earlier = tuple(Measure(each.values, total * each.weights[:, 0]) for each in then)
-    earlier = earlier or (Measure(np.zeros(1), np.full(1, total)),)  # no step at all: everything lies at 0
-    return Measure(now.values, total * now.weights[:, 0], earlier)
-
-
 def advance_together(runs: Sequence[Run], operator: Operator) -> None:
     """Take one step of several runs, with one product of the operator and a matrix."""
     if len(runs) == 1:
@@ -480,25 +271,6 @@ def advance_together(runs: Sequence[Run], operator: Operator) -> None:
 def _power(ratio: float, before: float, now: float) -> float:
     """Return the power with which an error fell while the steps grew by a ratio; 0 where there is none left."""
     return math.log(before / now) / math.log(ratio) if 0 < now < math.inf and 0 < before < math.inf else 0.0
-
-
-def _within(most: int, D: int, probes: int, storage: str, max_memory: float) -> int:
-    """Return as many steps as fit into memory with all probes, which can be extended then; `most` at most.
-
-    Where not even the first of the levels fits, it is as many steps as the first has, or as fit with a single probe.
-    """
-    fitting(D, 1, storage, max_memory)  # refuses what has no room for a single vector
-    room = int(max_memory // need(D, 1, storage))
-    return min(most, max(room // probes, min(_LEVELS[0], room)))
-
-
-def _until(most: int) -> list[int]:
-    """Return the numbers of steps after which an integral is looked at, `most` the last."""
-    levels, m = list(_LEVELS), _LEVELS[-1]
-    while m < most:
-        m = m * 3 // 2
-        levels.append(m)
-    return [*(m for m in levels if m < most), most]
 
 
 def _starts(D: int, probes: int, seed: Seed, distribution: str, device: torch.device) -> Iterator[Tensor]:
@@ -517,78 +289,3 @@ def _starts(D: int, probes: int, seed: Seed, distribution: str, device: torch.de
 def bar_of(total: int, progress: bool | None) -> Any:
     """Return a bar over all products."""
     return bars.bar("Lanczos", total, "products", progress)
-
-
-class _Book:
-    """The file in which a spectrum's run is kept: T of every finished run, and the whole state of one under way."""
-
-    def __init__(
-        self,
-        path: str | os.PathLike[str] | None,
-        operator: Operator,
-        steps: int,
-        storage: str,
-        probes: int,
-        together: int,
-        shared: bool,
-    ) -> None:
-        self.path = None if path is None else Path(path)
-        self.tensors: dict[str, Tensor] = {}
-        self.starts: dict[str, str] = {}
-        self.claim = ExitStack()
-        if self.path is None:
-            return
-        identity = getattr(operator, "identity", None)
-        if identity is None:
-            raise ValueError("operator has no identity, by which a file could be told to be its own: give no resume")
-        self.settings = {
-            "operator": dict(identity),
-            "dimension": operator.dimension,
-            "steps": steps,
-            "storage": storage,
-            "probes": probes,
-            "together": together,
-            "shared": shared,
-        }
-        self.claim.enter_context(checkpoint.claimed(self.path, "probing"))
-        weakref.finalize(self, self.claim.close)  # whoever forgets to close
-        try:
-            self._read(self.path)
-        except BaseException:
-            self.claim.close()
-            raise
-
-    def _read(self, path: Path) -> None:
-        """Read the file, if there is one, refusing that of another run."""
-        if path.exists():
-            self.tensors, record = checkpoint.read(path)
-            checkpoint.match(path, record["spectrum"], self.settings)
-            self.starts = dict(record["starts"])
-
-    def close(self) -> None:
-        """Write nothing more, and let others have the file."""
-        self.path = None
-        self.claim.close()
-
-    def open(self, runs: Mapping[int, Run]) -> None:
-        """Bring runs to where the file has them."""
-        if self.path is None:
-            return
-        for k, run in runs.items():
-            name = checkpoint.digest({"start": run.starts})
-            if self.starts.setdefault(str(k), name) != name:
-                raise checkpoint.CheckpointError(
-                    f"{self.path} has other start vectors: give its seed and distribution, or another path"
-                )
-            mine = {key.partition(".")[2]: t for key, t in self.tensors.items() if key.partition(".")[0] == str(k)}
-            if mine:
-                run.restore(mine)
-
-    def save(self, runs: Mapping[int, Run]) -> None:
-        """Keep the state of runs; a basis only while it is needed."""
-        if self.path is None:
-            return
-        for k, run in runs.items():
-            self.tensors = {key: t for key, t in self.tensors.items() if key.partition(".")[0] != str(k)}
-            self.tensors |= {f"{k}.{name}": t for name, t in run.state().items()}
-        checkpoint.write(self.path, self.tensors, {"spectrum": self.settings, "starts": self.starts})

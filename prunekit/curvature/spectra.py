@@ -12,8 +12,9 @@ import torch
 from prunekit import _checks
 from prunekit._checks import Floats, Seed
 from prunekit.curvature.lanczos import Run, advance, fitting
-from prunekit.curvature.operator import Operator, rows_of
-from prunekit.curvature.probing import ACCURACY, BUDGET, MAX_MEMORY, Probing, bar_of, rule
+from prunekit.curvature.matrix import Operator, rows_of
+from prunekit.curvature.probing import ACCURACY, BUDGET, MAX_MEMORY, Probing, bar_of
+from prunekit.curvature.quadrature import rule
 from prunekit.nets import access
 from prunekit.spectrum import Measure, Spectrum
 

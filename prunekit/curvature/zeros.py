@@ -19,7 +19,7 @@ from torch import Tensor
 from prunekit import _checks, statistics
 from prunekit._checks import Floats, Seed
 from prunekit._system import bars
-from prunekit.curvature.operator import Operator, rows_of
+from prunekit.curvature.matrix import Operator, rows_of
 from prunekit.curvature.spectra import spectrum
 from prunekit.nets import access, checkpoint
 from prunekit.spectrum import Measure, Spectrum

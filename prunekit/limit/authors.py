@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from prunekit import _checks
 from prunekit._checks import Floats, Seed
 from prunekit._system import bars
-from prunekit.curvature.operator import Operator, rows_of
+from prunekit.curvature.matrix import Operator, rows_of
 from prunekit.curvature.zeros import row_norms
 from prunekit.limit.landscape import Landscape, checked
 from prunekit.nets import access
@@ -303,7 +303,7 @@ def program_limit(
     D = checked(landscape).dimension
 
     def distance(removed: float) -> float:
-        return landscape.distance(D - max(1, math.ceil(removed * D * (1 - 1e-12))))
+        return landscape.distance(D - max(1, int(_checks.ceil_share(removed, D))))
 
     smooth = smoothed(landscape.probed(steps, seed))
     return 1.0 - pruned_share(smooth, epsilon, distance, zero_share=zero_share)

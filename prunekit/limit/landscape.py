@@ -93,7 +93,7 @@ class Landscape:
         ValueError, TypeError
             If the operator is of another size than the weights.
         """
-        from prunekit.curvature.operator import rows_of
+        from prunekit.curvature.matrix import rows_of
 
         D = rows_of(operator)
         w = _checks.vector("weights", weights, D, like=f"operator has {D} rows")

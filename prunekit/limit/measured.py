@@ -215,7 +215,7 @@ def pruning_curve(
         held_loss, held_correct = _score(twin, data, held, loss)
         rows.append((train_loss, train_correct.mean(), held_loss, held_correct))
     train_losses, train_accuracies, held_losses, correct = zip(*rows, strict=True)
-    kept = np.ceil(asked * D * (1 - 1e-12)).astype(np.intp)
+    kept = _checks.ceil_share(asked, D)
     losses = [
         _checks.finite("a pruned network's loss", np.array(each), "model or loss")
         for each in (train_losses, held_losses)

@@ -112,7 +112,7 @@ def _costs(landscape: Landscape, kind: str, negative: Negative) -> Floats:
 def within_from(costs: ArrayLike, epsilon: Any) -> int:
     """Return the least k such that there and at every larger one the cost (D + 1,) is at most ε.
 
-    `prunekit.cones.smallest_kept` has the least k alone: a one-shot cost need not fall with k.
+    `prunekit.cones.fewest_kept` has the least k alone: a one-shot cost need not fall with k.
 
     Raises
     ------

@@ -14,7 +14,8 @@ from prunekit.spectrum import Measure, Spectrum
 from prunekit.statistics import Estimate
 
 if TYPE_CHECKING:
-    from prunekit.curvature.probing import Direction, Probing
+    from prunekit.curvature.direction import Direction
+    from prunekit.curvature.probing import Probing
 
 Enough = Callable[[Measure], bool]
 Read = Callable[[Spectrum], Estimate]
@@ -197,7 +198,7 @@ class Products:
                 found.refine()
 
     def _direction(self, c: Floats) -> Direction:
-        from prunekit.curvature.probing import Direction
+        from prunekit.curvature.direction import Direction
 
         return Direction(self.operator, c, self._along, self._known(), self.lanczos.storage)
 

@@ -6,11 +6,12 @@ law beside the solvers. `prunekit.linear.random_features` finds the problem that
 `auxiliary_norm` is the minimum with two Gaussian vectors that the min-max theorem sets beside a fit of least norm.
 """
 
+from prunekit.linear.interval_moments import interval_moments
 from prunekit.linear.law import MinNormLaw, characterize
 from prunekit.linear.least_squares import min_norm, retrain, ridge, width_sweep
 from prunekit.linear.min_max import auxiliary_norm
 from prunekit.linear.problem import LinearGaussian
-from prunekit.linear.risks import measured_risks, predicted_risks
+from prunekit.linear.risk_curves import measured_risks, predicted_risks
 from prunekit.linear.strategies import (
     HardThreshold,
     Hessian,
@@ -24,7 +25,6 @@ from prunekit.linear.strategies import (
     prune,
     support,
 )
-from prunekit.linear.truncated import interval_moments
 
 __all__ = [
     "HardThreshold",

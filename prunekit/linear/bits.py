@@ -23,7 +23,7 @@ from prunekit._checks import Floats, Integers
 from prunekit.linear.law import MinNormLaw
 from prunekit.linear.least_squares import min_norm
 from prunekit.linear.problem import LinearGaussian
-from prunekit.linear.risks import sequence
+from prunekit.linear.risk_curves import sequence
 from prunekit.linear.strategies import Magnitude, SoftThreshold, TwoOfFour, UniformQuantizer, prune
 
 Action = Magnitude | SoftThreshold | TwoOfFour | UniformQuantizer | tuple[Magnitude, UniformQuantizer]

@@ -12,9 +12,9 @@ import numpy as np
 from scipy.special import ndtr
 
 from prunekit._checks import Floats
+from prunekit.linear.interval_moments import density, edge, moments_between, outside, probability_between
 from prunekit.linear.roots import increasing_root
 from prunekit.linear.strategies import HardThreshold, Mask, SoftThreshold, UniformQuantizer
-from prunekit.linear.truncated import density, edge, moments_between, outside, probability_between
 
 _EPS = float(np.finfo(np.float64).eps)
 _TINY = float(np.finfo(np.float64).tiny)

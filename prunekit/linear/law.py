@@ -25,6 +25,7 @@ from prunekit._system import bars
 from prunekit.linear import strategies
 from prunekit.linear.compressed import compressed_error, cut, hard, is_atom, pieces_of, two_of_four
 from prunekit.linear.effective import effective, refuse_infinite, retrained, retrained_general
+from prunekit.linear.interval_moments import outside
 from prunekit.linear.problem import LinearGaussian
 from prunekit.linear.strategies import (
     HardThreshold,
@@ -36,7 +37,6 @@ from prunekit.linear.strategies import (
     TwoOfFour,
     UniformQuantizer,
 )
-from prunekit.linear.truncated import outside
 from prunekit.statistics import Estimate
 
 _REMEDY = "the covariance or beta of the problem"

@@ -18,7 +18,7 @@ from prunekit import _checks
 from prunekit._checks import Floats
 from prunekit.linear.law import MinNormLaw
 from prunekit.linear.problem import LinearGaussian
-from prunekit.linear.risks import sequence
+from prunekit.linear.risk_curves import sequence
 from prunekit.linear.strategies import Strategy, prune
 
 

@@ -89,6 +89,44 @@ def _equivalent(R: Floats, beta1: Floats, beta2: Floats) -> tuple[Floats, Floats
     return (covariance + covariance.T) / 2, beta, float(noise)
 
 
+def draw_layer(p: int, d: int, seed: Seed, *, cosine: float | None = None) -> tuple[Floats, Floats, Floats]:
+    """Draw a first layer, and directions of the linear and of the squared part of the target.
+
+    Source: chang, Section 3.2, where all entries are Gaussian and the two directions have norm 1.
+
+    Parameters
+    ----------
+    p, d : int
+        Numbers of features and of inputs.
+    seed : int, SeedSequence or Generator
+        Where the randomness comes from; what is drawn does not depend on `cosine`.
+    cosine : float, optional
+        Cosine of the angle between the two directions, from -1 to 1; by default it comes out as it may. It takes two
+        inputs or more.
+
+    Returns
+    -------
+    R : (p, d) array
+        First layer.
+    beta1, beta2 : (d,) arrays
+        Unit vectors.
+    """
+    p, d = _checks.count("p", p), _checks.count("d", d, 1 if cosine is None else 2)
+    _checks.room("p", f"{p}, d is {d}", 8.0 * p * d)
+    rng = _checks.generator(seed)
+    if cosine is not None:
+        cosine = _checks.real("cosine", cosine)
+        if not -1 <= cosine <= 1:
+            raise ValueError(f"cosine is {cosine}: give a number from -1 to 1")
+    R = rng.standard_normal((_checks.draws("p", p, d, each_is="the inputs"), d))
+    beta1, beta2 = (v / np.linalg.norm(v) for v in rng.standard_normal((2, d)))
+    if cosine is not None:
+        across = beta2 - beta1 * (beta1 @ beta2)
+        across /= np.linalg.norm(across)
+        beta2 = cosine * beta1 + np.sqrt(1 - cosine**2) * across
+    return R, beta1, beta2
+
+
 def sample(R: ArrayLike, beta1: ArrayLike, beta2: ArrayLike, n: int, seed: Seed) -> tuple[Floats, Floats]:
     """Draw ReLU features and labels: x = ReLU(Ra), y = aᵀβ₁ + (aᵀβ₂)², a ~ N(0, I).
 

@@ -18,7 +18,7 @@ from prunekit import _checks
 from prunekit._checks import Floats
 from prunekit.linear.least_squares import retrain, width_sweep
 from prunekit.linear.problem import LinearGaussian
-from prunekit.linear.risks import predicted_risks, sequence
+from prunekit.linear.risk_curves import predicted_risks, sequence
 from prunekit.linear.strategies import Hessian, Oracle, prune
 
 KINDS = ("dense, k < s", "dense, k = s", "dense, k > s", "pruned", "retrained")

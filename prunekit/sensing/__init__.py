@@ -6,12 +6,11 @@ and the cut-off are stated where they are defined and are marked there as not ta
 * `problem`: ground truths, Gaussian measurements, the measured and the population loss;
 * `penalty`: the smoothed group lasso, the penalized objective, the cut;
 * `solver`: approximate local minima with the stationarity reached, gradient descent step by step;
-* `theory`: what local minima of the population loss look like, and the λ and β that follow from it.
+* `theory`: what local minima of the population loss look like, the λ and β that follow from it, how descent ends.
 """
 
 from prunekit.sensing.penalty import (
     Penalized,
-    column_norms,
     cut_off,
     greedy_prune,
     group_penalty,
@@ -23,16 +22,20 @@ from prunekit.sensing.solver import (
     Descent,
     Stationary,
     approximate_minimum,
+    descent_limit,
     gradient_descent,
     least_curvature,
     random_start,
 )
 from prunekit.sensing.theory import (
     binding_strength,
+    contraction,
     growth_level,
     largest_strength,
     least_column,
+    linearized_distance,
     noise_level,
+    strength_range,
     suggested_penalty,
     surviving_mass,
 )
@@ -44,8 +47,9 @@ __all__ = [
     "Stationary",
     "approximate_minimum",
     "binding_strength",
-    "column_norms",
+    "contraction",
     "cut_off",
+    "descent_limit",
     "gradient_descent",
     "greedy_prune",
     "ground_truth",
@@ -54,10 +58,12 @@ __all__ = [
     "largest_strength",
     "least_column",
     "least_curvature",
+    "linearized_distance",
     "noise_level",
     "random_start",
     "share_above",
     "shrinkage",
+    "strength_range",
     "suggested_penalty",
     "surviving_mass",
 ]

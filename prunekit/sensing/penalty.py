@@ -18,7 +18,7 @@ from prunekit._checks import Floats
 from prunekit.sensing.problem import MatrixSensing
 
 
-def column_norms(U: Floats) -> Floats:
+def _column_norms(U: Floats) -> Floats:
     """Return the Euclidean norms of the columns of U (d, k), (k,)."""
     with np.errstate(over="ignore"):
         return _checks.finite("a norm", _norms(_checks.matrix("U", U)), "U")
@@ -207,7 +207,7 @@ def greedy_prune(U: ArrayLike, threshold: float) -> Floats:
            [4.]])
     """
     U = _checks.array("U", U, ndim=2)
-    return U[:, column_norms(U) > _checks.scalar("threshold", threshold)]
+    return U[:, _column_norms(U) > _checks.scalar("threshold", threshold)]
 
 
 def share_above(U: Floats, x: ArrayLike) -> Floats:
@@ -225,7 +225,7 @@ def share_above(U: Floats, x: ArrayLike) -> Floats:
     TypeError, ValueError
         If U is no finite matrix, or all columns are 0.
     """
-    norms = column_norms(_checks.array("U", U, ndim=2))
+    norms = _column_norms(_checks.array("U", U, ndim=2))
     shares = _squares("x", x)
     if norms.max() == 0:
         raise ValueError("U is 0: shares are relative to the longest column, which must not be 0")

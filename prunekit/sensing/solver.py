@@ -401,3 +401,47 @@ def gradient_descent(
         U = U - step * gradient
     t_, *columns = (np.array(column) for column in zip(*rows, strict=True))
     return Descent(U, t_, *columns)
+
+
+def descent_limit(objective: Penalized, start: Floats, *, step: float, steps: int = 20000) -> Floats:
+    """Return the limit of gradient descent: Newton's steps end what descent has begun.
+
+    Parameters
+    ----------
+    objective : Penalized
+        What to descend on.
+    start : (d, k) array
+        Where to begin.
+    step : float
+        Length by which the gradient is multiplied, above 0.
+    steps : int
+        Largest number of iterations; descent stops before at a gradient of norm 1e-6.
+
+    Returns
+    -------
+    (d, k) array
+        A stationary point up to rounding, if descent came near one.
+
+    Raises
+    ------
+    ValueError
+        For arguments out of their range.
+    FloatingPointError
+        If the iterates diverge: the step is too long.
+
+    Examples
+    --------
+    >>> from prunekit.sensing import MatrixSensing, ground_truth
+    >>> truth = ground_truth(5, 2, seed=0)
+    >>> found = descent_limit(Penalized(MatrixSensing.population(truth)), 0.5 * truth, step=0.05)
+    >>> bool(np.allclose(found, truth, atol=1e-12))
+    True
+    """
+    _checks.instance("objective", objective, Penalized, "a Penalized")
+    steps = _checks.count("steps", steps)
+    U = gradient_descent(objective, start, step=step, steps=steps, every=steps, stop_at=1e-6).U
+    for _ in range(3):  # each Newton step squares the error that is left; curvatures near 0 are those of rotations
+        _, gradient = objective.value_and_gradient(U)
+        inverse = np.linalg.pinv(objective.hessian(U), rcond=1e-6, hermitian=True)
+        U = U - (inverse @ gradient.ravel()).reshape(U.shape)
+    return _checks.finite("the limit", U, "start or step")

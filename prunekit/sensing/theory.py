@@ -1,4 +1,4 @@
-"""Local minima of the penalized population loss in closed form, and the λ and β that follow.
+"""Local minima of the penalized population loss in closed form, the λ and β that follow, and how descent ends.
 
 Derived for this book, for the loss |UUᵀ - M|² + λR_β(U) with M = U⋆U⋆ᵀ of eigenvalues μ₁ ≥ … ≥ μ_r > 0:
 
@@ -10,6 +10,11 @@ Derived for this book, for the loss |UUᵀ - M|² + λR_β(U) with M = U⋆U⋆�
 * A zero column grows along an eigenvector of the residual if its eigenvalue exceeds λg(0)/4 = λ/(2√β).
 
 The last two say when exactly r columns survive: always if λ/(2√β) < μ_r and the least w exceeds the cut 4β.
+
+Near a minimum of full column rank of any of the losses every direction but the r(r - 1)/2 rotations of the columns,
+which leave UUᵀ alone, has a curvature h above 0. A step of length η multiplies the error along it by 1 - ηh: gradient
+descent ends as a sum of geometric sequences (`linearized_distance`), in the long run as that of the least h
+(`contraction`).
 """
 
 from __future__ import annotations
@@ -18,7 +23,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from prunekit import _checks
-from prunekit.sensing.penalty import shrinkage
+from prunekit._checks import Floats
+from prunekit.sensing.penalty import Penalized, shrinkage
 
 
 def growth_level(strength: float, smoothing: float) -> float:
@@ -124,6 +130,24 @@ def largest_strength(mu: float, smoothing: float, above: float = 0.0) -> float:
     return max(-float(found.fun), asked(above))
 
 
+def strength_range(mu: float, smoothing: float, above: float = 0.0) -> tuple[float, float]:
+    """Return between which λ it depends on the start whether a column represents an eigenvalue.
+
+    Parameters
+    ----------
+    mu, smoothing, above
+        As for `largest_strength`.
+
+    Returns
+    -------
+    always, at_most : float
+        Below the first a column at 0 grows along the eigenvector, and what it grows to has the squared norm asked for;
+        above the second no such column is a local minimum. In units of U³, in this order, 0 where there is no such λ.
+    """
+    most = largest_strength(mu, smoothing, above)
+    return min(binding_strength(mu, smoothing), most), most
+
+
 def noise_level(d: int, n: int, sigma: float) -> float:
     """Return √(2d/n)σ, the largest eigenvalue of the mean of σξᵢAᵢ for large d, in units of y.
 
@@ -173,6 +197,81 @@ def least_column(spectrum: ArrayLike, strength: float, smoothing: float) -> floa
     if values.min() <= 0:
         raise ValueError(f"spectrum holds {values.min()}: give eigenvalues above 0")
     return float(np.sqrt(min(surviving_mass(mu, strength, smoothing) for mu in values)))
+
+
+def contraction(objective: Penalized, limit: ArrayLike, step: float) -> float:
+    """Return 1 - ηh, the ratio of a step of gradient descent near its limit in the long run.
+
+    Parameters
+    ----------
+    objective : Penalized
+        What is descended on.
+    limit : (d, k) array
+        A minimum, of k ≤ d independent columns.
+    step : float
+        η, above 0.
+
+    Returns
+    -------
+    float
+        With h the least curvature apart from the k(k - 1)/2 zeros of rotations; below 1 where h is above 0.
+
+    Raises
+    ------
+    ValueError
+        For arguments out of their range.
+    """
+    _checks.instance("objective", objective, Penalized, "a Penalized")
+    step = _checks.scalar("step", step, positive=True)
+    U = _checks.array("limit", limit, ndim=2)
+    d, k = U.shape
+    if k > d:
+        raise ValueError(f"limit has shape {U.shape}: give at most as many columns as rows")
+    curvature = np.linalg.eigvalsh(objective.hessian(U))[k * (k - 1) // 2]
+    return float(_checks.finite("the contraction", 1 - curvature * step, "step"))
+
+
+def linearized_distance(
+    objective: Penalized, limit: ArrayLike, start: ArrayLike, *, step: float, times: ArrayLike
+) -> Floats:
+    """Return how far the linearized descent is from its limit: a sum of geometric sequences, one a curvature.
+
+    Parameters
+    ----------
+    objective : Penalized
+        What is descended on.
+    limit, start : (d, k) arrays
+        A minimum, and a point near it, where the descent is at time 0.
+    step : float
+        η, above 0.
+    times : (m,) array
+        Numbers of steps, at least 0.
+
+    Returns
+    -------
+    (m,) array
+        Frobenius norm of ŪΔᵀ + ΔŪᵀ, the first-order change of UUᵀ, with Δ = (1 - ηH)ᵗ(U - Ū) and H the Hessian at Ū.
+
+    Raises
+    ------
+    ValueError
+        For arguments out of their range.
+    """
+    _checks.instance("objective", objective, Penalized, "a Penalized")
+    step = _checks.scalar("step", step, positive=True)
+    U, first = _checks.array("limit", limit, ndim=2), _checks.array("start", start, ndim=2)
+    if U.shape != first.shape:
+        raise ValueError(f"start has shape {first.shape}, but limit {U.shape}: give start of the shape of limit")
+    counts = _checks.nonnegative_vector("times", times)
+    _checks.room("times", counts.size, 8.0 * counts.size * (U.size + 3 * U.shape[0] ** 2))
+    values, vectors = np.linalg.eigh(objective.hessian(U))
+    parts = vectors.T @ (first - U).ravel()
+    with np.errstate(over="ignore", invalid="ignore"):
+        later = (1 - step * values[:, None]) ** counts * parts[:, None]
+        moves = (vectors @ later).T.reshape(-1, *U.shape)
+        product = moves @ U.T
+        found = np.linalg.norm(product + product.swapaxes(1, 2), axis=(1, 2))
+    return _checks.finite("the distance", found, "step or times")
 
 
 def _penalty(strength: float, smoothing: float) -> tuple[float, float]:

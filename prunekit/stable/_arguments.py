@@ -54,4 +54,4 @@ def kept(name: str, value: Any, total: int, what: str) -> int:
         return _checks.count(name, value, 0, total, high_is=f"the number of {what}")
     if not 0 < value <= 1:
         raise ValueError(f"{name} is {value}: give a share above 0 and of at most 1, or a count")
-    return int(np.ceil(float(value) * total * (1 - 1e-12)))  # .07 · 100 is 7.000000000000001 in binary
+    return int(_checks.ceil_share(value, total))

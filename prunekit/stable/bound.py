@@ -10,6 +10,7 @@ its margins.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from prunekit import _checks
-from prunekit._checks import Floats
+from prunekit._checks import Floats, Seed
+from prunekit.stable import _arguments
+from prunekit.stable.distribution import magnitude_quantile
+from prunekit.stable.tails import tail_index
 
 if TYPE_CHECKING:
     from torch import nn
@@ -114,6 +118,115 @@ def complexity(threshold: float, norm: float, layers: int, radius: float, d: int
     codes = kept * math.log(n) + 2 * entropy - kept_log
     found = (12 * lipschitz * radius + math.sqrt(d)) * math.sqrt(codes / n)
     return _checks.finite("the bound", found, "threshold, norm or radius")
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What Theorem 4 takes of a network and its data; the threshold τ and the share κ are left to choose.
+
+    Attributes
+    ----------
+    norm : float
+        B, the largest Euclidean norm of an input.
+    layers : int
+        L.
+    radius : float
+        R, the Euclidean norm of all weights, as `radius` gives it.
+    d : int
+        Number of weights.
+    n : int
+        Number of training examples.
+
+    Examples
+    --------
+    >>> terms = Terms(norm=10.0, layers=2, radius=5.0, d=1000, n=50000)
+    >>> round(terms.complexity(threshold=1.0, kept=0.1))  # above 1 it says nothing of an error rate
+    75
+    """
+
+    norm: float
+    layers: int
+    radius: float
+    d: int
+    n: int
+
+    def __post_init__(self) -> None:
+        """Judge the terms, and keep them as plain numbers."""
+        for name, most, word in (("layers", None, ""), ("d", None, ""), ("n", 10**300, "10**300")):
+            object.__setattr__(self, name, _checks.count(name, getattr(self, name), 1, most, high_is=word))
+        for name in ("norm", "radius"):
+            object.__setattr__(self, name, _checks.scalar(name, getattr(self, name), positive=True))
+
+    def change(self, error: float) -> float:
+        """Return the most by which pruning moves a difference of two outputs, as `output_change`."""
+        return output_change(self.norm, self.layers, self.radius, error)
+
+    def margin(self, threshold: float, error: float, *, printed: bool = False) -> float:
+        """Return γ, the margin at which the empirical risk is taken, as `needed_margin`."""
+        return needed_margin(threshold, self.norm, self.layers, self.radius, error, printed=printed)
+
+    def complexity(self, threshold: float, kept: float) -> float:
+        """Return the second term of the theorem, as the function `complexity`."""
+        return complexity(threshold, self.norm, self.layers, self.radius, self.d, kept, self.n)
+
+    def least(self, margins: ArrayLike, kept: float, error: float, thresholds: ArrayLike) -> Floats:
+        """Return the least bound over several thresholds τ, as corrected.
+
+        Parameters
+        ----------
+        margins : (n,) or (networks, n) array
+            Of the training examples, before pruning; the bound is found for each network by itself.
+        kept, error : float
+            The share κ, and the largest relative error ε of a layer at it.
+        thresholds : (m,) array
+            Values of τ, above 0.
+        """
+        rows = _checks.array("margins", margins, ndim=(1, 2))
+        found = np.full(rows.shape[:-1], np.inf)
+        for threshold in _checks.vector("thresholds", thresholds).tolist():
+            empirical = np.mean(rows <= self.margin(threshold, error), axis=-1)
+            found = np.minimum(found, empirical + self.complexity(threshold, kept))
+        return np.asarray(found)[()]
+
+    def examples_needed(self, threshold: float, kept: float) -> float:
+        """Return how many examples bring the second term down to 1, all else alike, as the power of 10.
+
+        The arguments are those of `complexity`; where not even e^200 examples are enough, they are refused.
+        """
+
+        def above(log_n: float) -> bool:
+            n = int(math.exp(log_n))
+            return complexity(threshold, self.norm, self.layers, self.radius, self.d, kept, n) > 1
+
+        low, high = math.log(1000.0), 200.0
+        while math.exp(low) / low < 10 * self.layers + 1:  # the theorem asks for so many
+            low += 1
+        if above(high):
+            raise ValueError(f"threshold is {threshold}: more than e^200 examples are needed, give a larger one")
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (middle, high) if above(middle) else (low, middle)
+        return high / math.log(10)
+
+
+def radius(weights: Sequence[ArrayLike]) -> float:
+    """Return R, the Euclidean norm of all weights of a network.
+
+    Parameters
+    ----------
+    weights : sequence of arrays
+        One for each layer, of any shape.
+
+    """
+    with np.errstate(over="ignore"):
+        found = math.sqrt(sum(float(np.sum(w.astype(float) ** 2)) for w in _layers(weights)))
+    return _checks.finite("the norm", found, "weights")
+
+
+def _layers(weights: Sequence[ArrayLike]) -> list[np.ndarray[Any, Any]]:
+    """Return the weights of each layer in one row, floating ones in their own precision."""
+    listed = _checks.listed("weights", weights, "arrays, one a layer")
+    return [_arguments.weights("weights", np.asarray(w), tuple(range(1, 9))).ravel() for w in listed]
 
 
 def levy_scale(alpha: float) -> float:
@@ -229,6 +342,35 @@ def stable_weights(sizes: ArrayLike, indices: ArrayLike, scales: ArrayLike) -> S
         radius=math.sqrt(layers) * sigma0 * d ** (1 / (2 * layers)),
         failure=3 * d ** (-alpha / (2 * layers)),
     )
+
+
+def stable_layers(weights: Sequence[ArrayLike], *, seed: Seed, largest: float = 1.99) -> StableWeights:
+    """Return the constants of Corollary 1 for the layers of a network, each taken to be SαS.
+
+    Parameters
+    ----------
+    weights : sequence of arrays
+        One for each layer, of any shape.
+    seed : int, SeedSequence or Generator
+        Shuffles the entries of each layer, which the estimator of the tail index takes to be independent.
+    largest : float
+        Indices above it are set to it: the corollary excludes 2, to which those of trained layers come close.
+
+    Notes
+    -----
+    The index is `tail_index` in blocks of 10 over 5 shuffles, the scale that of the stable law with the layer's median
+    magnitude. This rule is ours: the paper computes no constant of its corollary.
+    """
+    rng = _checks.generator(seed)
+    largest = _index("largest", largest)
+    flat = _layers(weights)
+    if (few := min(w.size for w in flat)) < 20:
+        raise ValueError(f"weights has a layer of {few}: give at least 20 a layer, two blocks of 10")
+    indices = [tail_index(w, blocks=10, shuffles=5, clip=largest, seed=rng).alpha for w in flat]
+    scales = [
+        float(np.median(np.abs(w))) / magnitude_quantile(alpha, 0.5) for w, alpha in zip(flat, indices, strict=True)
+    ]
+    return stable_weights([w.size for w in flat], indices, scales)
 
 
 def margins(scores: ArrayLike, labels: ArrayLike) -> Floats:

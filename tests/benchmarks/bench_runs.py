@@ -34,8 +34,9 @@ time.sleep({seconds})
 def grid(engine: str, runs: int, seconds: float) -> float:
     """Return the wall time of a grid of `runs` runs that sleep, on `WORKERS` workers of an engine."""
     from prunekit.book.runs import batch
-    from prunekit.book.runs.engines import Choice, opened
+    from prunekit.book.runs.engines import Choice
     from prunekit.book.runs.notebooks import read
+    from prunekit.book.runs.opening import opened
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sleep.md"

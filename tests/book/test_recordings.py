@@ -14,7 +14,7 @@ from nbclient import NotebookClient
 
 import prunekit as library
 from prunekit.book import paths, recordings
-from prunekit.book.claims import DIFFERS, REDUCED, records
+from prunekit.book.ledger import DIFFERS, REDUCED, records
 from prunekit.book.runs import record as recorder
 from prunekit.book.runs.keys import recorded_checksums
 from prunekit.book.runs.notebooks import Refused, read

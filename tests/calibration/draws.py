@@ -11,7 +11,7 @@ from prunekit import LinearGaussian, Magnitude, UniformQuantizer, cones, stable,
 from prunekit.cones import CircularCone, Norms, Orthant, kinematic, volumes
 from prunekit.linear.law import MinNormLaw
 from prunekit.linear.random_features import equivalent_problem, equivalent_problem_by_moments
-from prunekit.linear.risks import measured_risks
+from prunekit.linear.risk_curves import measured_risks
 from prunekit.linear.strategies import HardThreshold
 from prunekit.stable.rates import log_log_slope
 from prunekit.statistics import binomial_interval, chance_of_two, mean_and_error, rank_correlation

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import optimize
 
 from prunekit import cones
-from prunekit.cones import one_shot_losses, removed, reoptimized_losses, self_consistent, smallest_kept
+from prunekit.cones import fewest_kept, one_shot_losses, removed, reoptimized_losses, self_consistent
 from prunekit.spectrum import Measure, Spectrum
 
 
@@ -164,16 +164,16 @@ def test_in_a_random_eigenbasis_the_kept_coordinates_behave_like_a_random_orthog
         def published(k, w=w, epsilon=epsilon):
             return 1 - cones.dimension_as_published(spectrum, epsilon, np.linalg.norm(removed(w, k))).value / D
 
-        true = smallest_kept(reoptimized_losses((H + H.T) / 2, w), epsilon)
+        true = fewest_kept(reoptimized_losses((H + H.T) / 2, w), epsilon)
         gaps.append(true - self_consistent(orthogonal, D))
         below.append(true - self_consistent(published, D))
     assert abs(np.mean(gaps)) < 4 * np.std(gaps) / 5 + 1
     assert np.mean(below) < -4 * np.std(below) / 5
 
 
-def test_smallest_kept():
-    assert smallest_kept([3.0, 1.0, 2.0, 0.0], 1.5) == 1
-    assert smallest_kept([1.0, 0.0], 1.5) == 0
+def test_fewest_kept():
+    assert fewest_kept([3.0, 1.0, 2.0, 0.0], 1.5) == 1
+    assert fewest_kept([1.0, 0.0], 1.5) == 0
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_smallest_kept():
         (lambda: one_shot_losses(np.triu(np.ones((2, 2))), np.ones(2)), "hessian is not symmetric"),
         (lambda: reoptimized_losses(np.diag([1.0, -1.0]), np.ones(2)), "hessian has the eigenvalue -1"),
         (lambda: removed(np.ones(3), 4), "k is 4: give an integer from 0 to 3"),
-        (lambda: smallest_kept([3.0, 2.0], 1.0), "losses are all above epsilon = 1.0"),
+        (lambda: fewest_kept([3.0, 2.0], 1.0), "losses are all above epsilon = 1.0"),
         (lambda: self_consistent(lambda k: float("nan"), 5), r"share\(2\) is nan"),
     ],
 )

@@ -18,16 +18,10 @@ from prunekit.book import paths
 from tests.house import imports, measures
 from tests.house.imports import Arrow
 
-LONG_FILES = ("prunekit/curvature/operator.py", "prunekit/curvature/probing.py", "prunekit/nets/chain.py")
-# Engines are chosen by name, so `engines` and `notes` import `cluster` when a cluster is asked for.
-CIRCLES_OF_FILES = (("at_worker", "batch", "cluster", "engines", "notes"),)
+LONG_FILES: tuple[str, ...] = ()
 PAGES = {
-    "heavy-tails/generalization-bound": "length cell figure hidden",
     "hessian-bias/initialization": "length cell figure hidden",
-    "matrix-sensing/pruning": "length cell figure hidden",
-    "overparameterization/random-features": "length cell figure hidden",
     "overparameterization/resnet-width": "cell figure hidden",
-    "pruning-limit/ellipsoid-cone": "length cell hidden",
     "pruning-limit/hessian-spectra": "length cell figure hidden",
     "pruning-limit/how-sparse": "length cell figure hidden",
 }
@@ -48,9 +42,8 @@ def test_no_circle_and_no_arrow_upward(library):
     assert imports.upward((source, target) for source, target, _ in library["arrows"]) == []
 
 
-def test_circles_of_files_are_those_that_are_listed(library):
-    circles = [tuple(name.rpartition(".")[2] for name in circle) for circle in library["circles_of_files"]]
-    assert circles == list(CIRCLES_OF_FILES)
+def test_no_circle_of_files(library):
+    assert library["circles_of_files"] == []
 
 
 def test_every_door_is_used():

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prunekit.linear import LinearGaussian
+from prunekit.linear.interval_moments import interval_moments
 from prunekit.linear.law import MinNormLaw, characterize
 from prunekit.linear.least_squares import min_norm, retrain, ridge
 from prunekit.linear.strategies import (
@@ -29,7 +30,6 @@ from prunekit.linear.strategies import (
     prune,
     support,
 )
-from prunekit.linear.truncated import interval_moments
 
 
 def li_figure_1(scale, p=1000):

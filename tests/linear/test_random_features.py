@@ -190,3 +190,28 @@ def test_the_units_of_features_change_their_coefficients_and_nothing_else():
     scaled = features.equivalent_problem(units[:, None] * R, beta1, beta2)
     assert scaled.sigma == pytest.approx(plain.sigma, rel=1e-9)
     np.testing.assert_allclose(scaled.beta * units, plain.beta, rtol=1e-6, atol=1e-8)
+
+
+def test_a_layer_has_gaussian_entries_and_directions_of_norm_one():
+    R, beta1, beta2 = features.draw_layer(3000, 4, 7)
+    again = features.draw_layer(3000, 4, np.random.default_rng(7), cosine=0.3)
+    np.testing.assert_array_equal(again[0], R)
+    np.testing.assert_array_equal(again[1], beta1)
+    assert np.abs(R.mean(axis=0)).max() < 5 / np.sqrt(3000)
+    assert np.abs(R.T @ R / 3000 - np.eye(4)).max() < 5 * np.sqrt(2 / 3000)
+    assert [np.linalg.norm(v) for v in (beta1, beta2, again[2])] == pytest.approx([1, 1, 1])
+    assert again[2] @ beta1 == pytest.approx(0.3)
+    assert np.linalg.matrix_rank([beta1, beta2, again[2]], tol=1e-9) == 2  # turned in the plane of the two
+    for cosine in (-1.0, 1.0):
+        np.testing.assert_allclose(features.draw_layer(3, 4, 7, cosine=cosine)[2], cosine * beta1_of(3), atol=1e-12)
+
+
+def beta1_of(p):
+    """Return the first direction of a narrower layer of the same seed."""
+    return features.draw_layer(p, 4, 7)[1]
+
+
+@pytest.mark.parametrize(("change", "words"), [({"cosine": 1.5}, "cosine is 1.5"), ({"d": 1, "cosine": 0.0}, "d is 1")])
+def test_a_layer_that_cannot_be_is_refused(change, words):
+    with pytest.raises(ValueError, match=words):
+        features.draw_layer(**({"p": 3, "d": 4, "seed": 0} | change))

@@ -14,6 +14,7 @@ from prunekit.book import recordings
 from prunekit.linear import rivals, strategies
 from prunekit.linear.asymptotic import AsymptoticLaw
 from prunekit.linear.penalties import Penalties
+from prunekit.stable.bound import Terms
 from tests.nonsense.judge import Example
 from tests.nonsense.values import WRONG
 
@@ -98,6 +99,10 @@ def sums(values: Any) -> Any:
     return np.asarray(values) ** 2
 
 
+def terms() -> Terms:
+    return Terms(norm=1.5, layers=3, radius=1.0, d=10, n=1000)
+
+
 def ellipsoid() -> cones.EllipsoidCone:
     return cones.EllipsoidCone(np.array([0.5, 1.0, 2.0, 4.0]), W, 0.1)
 
@@ -179,7 +184,7 @@ NUMBERS: dict[str, Example] = {
             "float_bits": 32.0,
         }
     ),
-    "linear.truncated.interval_moments": Example(
+    "linear.interval_moments.interval_moments": Example(
         lambda: {
             "mean": W,
             "sd": np.ones(4),
@@ -229,6 +234,7 @@ NUMBERS: dict[str, Example] = {
     ),
     # random features
     "linear.random_features.equivalent_problem": Example(lambda: {"R": R3, "beta1": W, "beta2": W[::-1].copy()}),
+    "linear.random_features.draw_layer": Example(lambda: {"p": 3, "d": 4, "seed": 0, "cosine": 0.5}),
     "linear.random_features.sample": Example(lambda: {"R": R3, "beta1": W, "beta2": W[::-1].copy(), "n": 4, "seed": 0}),
     "linear.random_features.equivalent_problem_by_moments": Example(
         lambda: {
@@ -239,7 +245,7 @@ NUMBERS: dict[str, Example] = {
             "seed": 0,
         },
     ),
-    # statistics, linear.risks
+    # statistics, linear.risk_curves
     "statistics.deviations.mean_and_error": Example(lambda: {"samples": X}),
     "statistics.deviations.median_and_error": Example(lambda: {"samples": X}),
     "stable.rates.log_log_slope": Example(
@@ -262,11 +268,18 @@ NUMBERS: dict[str, Example] = {
     "statistics.estimates.ProbedEstimate.linear": Example(
         lambda: {"self": statistics.ProbedEstimate(1.0, 0.1, 0.1), "slope": 2.0, "offset": 1.0}
     ),
-    "linear.risks.predicted_risks": Example(
+    "linear.risk_curves.predicted_risks": Example(
         lambda: {"problem": problem(), "n": 6, "s": 2, "widths": [1, 3], "rules": rules()}
     ),
-    "linear.risks.measured_risks": Example(
+    "linear.risk_curves.measured_risks": Example(
         lambda: {"problem": problem(), "n": 6, "s": 2, "widths": [1, 3], "rules": rules(), "repetitions": 2, "seed": 0}
+    ),
+    "linear.refits.predicted_refits": Example(
+        lambda: {"problem": problem(), "n": 6, "kept": {"s": 1, "2s": 2}, "draws": 4, "seed": 0}
+    ),
+    "linear.refits.measured_refits": Example(
+        lambda: {"problem": problem(), "fit": W, "kept": {"s": 1, "2s": 2}, "first": (X, Y), "second": (X, Y)},
+        says={"fit": {"a risk is one of coefficients": ("coefficients",)}},
     ),
     # generalization
     "stable.bound.output_change": Example(lambda: {"norm": 1.5, "layers": 3, "radius": 1.0, "error": 0.1}),
@@ -276,6 +289,16 @@ NUMBERS: dict[str, Example] = {
     "stable.bound.complexity": Example(
         lambda: {"threshold": 0.1, "norm": 1.5, "layers": 3, "radius": 1.0, "d": 10, "kept": 0.2, "n": 1000}
     ),
+    "stable.bound.Terms": Example(lambda: {"norm": 1.5, "layers": 3, "radius": 1.0, "d": 10, "n": 1000}),
+    "stable.bound.Terms.change": Example(lambda: {"self": terms(), "error": 0.1}),
+    "stable.bound.Terms.complexity": Example(lambda: {"self": terms(), "threshold": 0.1, "kept": 0.2}),
+    "stable.bound.Terms.examples_needed": Example(lambda: {"self": terms(), "threshold": 0.1, "kept": 0.2}),
+    "stable.bound.Terms.least": Example(
+        lambda: {"self": terms(), "margins": X, "kept": 0.2, "error": 0.1, "thresholds": np.array([0.1, 1.0])}
+    ),
+    "stable.bound.Terms.margin": Example(lambda: {"self": terms(), "threshold": 0.1, "error": 0.1, "printed": True}),
+    "stable.bound.radius": Example(lambda: {"weights": [X, Y]}),
+    "stable.bound.stable_layers": Example(lambda: {"weights": [WIDE, 2 * WIDE.T], "seed": 0, "largest": 1.9}),
     "stable.bound.levy_scale": Example(lambda: {"alpha": 1.5}),
     "stable.bound.StableWeights": Example(
         lambda: {"layers": 2, "d": 50, "alpha": 1.5, "scale": 0.1, "radius": 1.0, "failure": 0.1}
@@ -353,7 +376,7 @@ NUMBERS: dict[str, Example] = {
     "cones.quadratic.removed": Example(lambda: {"weights": W, "k": 2}),
     "cones.quadratic.reoptimized_losses": Example(lambda: {"hessian": H, "weights": W}),
     "cones.quadratic.self_consistent": Example(lambda: {"share": lambda k: 0.5, "ambient": 10}),
-    "cones.quadratic.smallest_kept": Example(lambda: {"losses": np.array([3.0, 2.0, 1.0, 0.0]), "epsilon": 1.5}),
+    "cones.quadratic.fewest_kept": Example(lambda: {"losses": np.array([3.0, 2.0, 1.0, 0.0]), "epsilon": 1.5}),
     "cones.sampling.dimension_of": Example(lambda: {"norms": norms(), "ambient": 5}),
     "cones.sampling.excess": Example(lambda: {"norms": norms()}),
     "cones.sampling.intrinsic_variance": Example(lambda: {"norms": norms()}),
@@ -368,8 +391,8 @@ NUMBERS: dict[str, Example] = {
     "cones.volumes.width": Example(lambda: {"volumes": np.array([0.25, 0.5, 0.25])}),
     "cones.volumes.meeting_probability": Example(lambda: {"volumes": np.array([0.25, 0.5, 0.25]), "k": 1}),
     # curvature, for matrices
-    "curvature.operator.Matrix": Example(lambda: {"entries": H}),
-    "curvature.operator.Matrix.product": Example(lambda: {"self": matrix(), "v": W}),
+    "curvature.matrix.Matrix": Example(lambda: {"entries": H}),
+    "curvature.matrix.Matrix.product": Example(lambda: {"self": matrix(), "v": W}),
     "curvature.zeros.Restricted": Example(lambda: {"operator": matrix(), "kept": np.array([True, False, True, True])}),
     "curvature.zeros.Restricted.product": Example(
         lambda: {"self": curvature.Restricted(matrix(), [True, False, True, True]), "v": W[:3]}
@@ -418,7 +441,6 @@ NUMBERS: dict[str, Example] = {
         lambda: {"self": objective(), "U": X[:3, :2], "Z": X[1:4, :2], "E": np.eye(3)}
     ),
     "sensing.penalty.Penalized.value_and_gradient": Example(lambda: {"self": objective(), "U": X[:3, :2]}),
-    "sensing.penalty.column_norms": Example(lambda: {"U": X}),
     "sensing.penalty.cut_off": Example(lambda: {"smoothing": 0.5}),
     "sensing.penalty.greedy_prune": Example(lambda: {"U": X, "threshold": 1.0}),
     "sensing.penalty.group_penalty": Example(lambda: {"U": X, "smoothing": 0.5}),
@@ -454,6 +476,9 @@ NUMBERS: dict[str, Example] = {
             "seed": 0,
         },
     ),
+    "sensing.solver.descent_limit": Example(
+        lambda: {"objective": objective(), "start": X[:3, :2], "step": 0.01, "steps": 5}
+    ),
     "sensing.solver.gradient_descent": Example(
         lambda: {
             "objective": objective(),
@@ -470,12 +495,23 @@ NUMBERS: dict[str, Example] = {
     ),
     "sensing.solver.random_start": Example(lambda: {"d": 4, "k": 2, "size": 1.0, "seed": 0}),
     "sensing.theory.binding_strength": Example(lambda: {"level": 0.5, "smoothing": 0.5}),
+    "sensing.theory.contraction": Example(lambda: {"objective": objective(), "limit": X[:3, :2], "step": 0.01}),
     "sensing.theory.growth_level": Example(lambda: {"strength": 0.5, "smoothing": 0.5}),
     "sensing.theory.largest_strength": Example(lambda: {"mu": 1.0, "smoothing": 0.5, "above": 0.1}),
     "sensing.theory.least_column": Example(
         lambda: {"spectrum": np.array([2.0, 1.0]), "strength": 0.1, "smoothing": 0.5}
     ),
+    "sensing.theory.linearized_distance": Example(
+        lambda: {
+            "objective": objective(),
+            "limit": X[:3, :2],
+            "start": X[:3, 1:3],
+            "step": 0.01,
+            "times": np.array([0.0, 3.0]),
+        },
+    ),
     "sensing.theory.noise_level": Example(lambda: {"d": 4, "n": 10, "sigma": 0.1}),
+    "sensing.theory.strength_range": Example(lambda: {"mu": 1.0, "smoothing": 0.5, "above": 0.1}),
     "sensing.theory.suggested_penalty": Example(lambda: {"least": 1.0}),
     "sensing.theory.surviving_mass": Example(lambda: {"mu": 1.0, "strength": 0.1, "smoothing": 0.5}),
     # stable
@@ -529,8 +565,8 @@ NUMBERS: dict[str, Example] = {
         lambda: {"values": WIDE.ravel(), "blocks": 10, "shuffles": 2, "center": "median", "clip": 2.0, "seed": 0}
     ),
     # the book's words and files
-    "book.claims.check": Example(checked, allows={"what": WORDS, "data": WORDS}),
-    "book.claims.report": Example(lambda: {"a": 1.0}),
+    "book.ledger.check": Example(checked, allows={"what": WORDS, "data": WORDS}),
+    "book.ledger.report": Example(lambda: {"a": 1.0}),
     "book.recordings.has": Example(
         lambda: {"page": "initialization/a", "label": "b"}, allows={"page": WORDS, "label": WORDS}
     ),
@@ -561,14 +597,14 @@ def _figure() -> str:
 EXEMPT = {
     "linear.law.MinNormLaw": RECORD,
     "linear.rivals.Contest": RECORD,
-    "book.claims.ledger": "takes no argument",
+    "book.ledger.ledger": "takes no argument",
     "cones.sampling.Cone": PROTOCOL,
     "cones.sampling.Cone.meets": PROTOCOL,
     "cones.sampling.Norms": RECORD,
     "cones.sampling.Projector": PROTOCOL,
     "cones.sampling.Projector.project": PROTOCOL,
-    "curvature.operator.Operator": PROTOCOL,
-    "curvature.operator.Operator.product": PROTOCOL,
+    "curvature.matrix.Operator": PROTOCOL,
+    "curvature.matrix.Operator.product": PROTOCOL,
     "limit.authors.ZeroRows": RECORD,
     "curvature.zeros.ZeroMass": RECORD,
     "statistics.estimates.Estimate": RECORD,

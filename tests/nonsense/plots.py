@@ -42,8 +42,8 @@ def record() -> dict[str, Any]:
 
 
 PLOTS: dict[str, Example] = {
-    "book.claims.records": Example(lambda: {"notebook": _notebook()}),
-    "book.claims.verdict": Example(
+    "book.ledger.records": Example(lambda: {"notebook": _notebook()}),
+    "book.ledger.verdict": Example(
         lambda: {"record": record()},
         allows={
             "record": {
@@ -55,7 +55,7 @@ PLOTS: dict[str, Example] = {
             }
         },
     ),
-    "book.claims.worst": Example(lambda: {"verdicts": ["reproduced", "differs"]}),
+    "book.ledger.worst": Example(lambda: {"verdicts": ["reproduced", "differs"]}),
     "book.plotting.columns": Example(
         lambda: {"x_name": "x", "y_name": "y", "predicted": predicted(), "measured": measured()},
         allows={"x_name": TEXTS, "y_name": TEXTS},

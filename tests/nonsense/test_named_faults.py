@@ -17,7 +17,7 @@ from prunekit.book import recordings
 from prunekit.curvature import Matrix
 from prunekit.curvature.entries import hessian_diagonal, hessian_matrix
 from prunekit.importance import natural
-from prunekit.linear import risks, strategies
+from prunekit.linear import risk_curves, strategies
 from prunekit.masks import Mask, optimal_brain_surgeon, sweeps
 from prunekit.masks.scores import magnitude
 from prunekit.nets import Config, evaluate, fit_many
@@ -137,7 +137,7 @@ def test_hessian_pruning_does_not_hang_on_units():
         lambda masked: linear.min_norm(masked[:, None], np.ones(4)),
         statistics.mean_and_error,
         lambda masked: stable.compression_error(masked, 2),
-        lambda masked: sensing.column_norms(masked[:, None]),
+        lambda masked: sensing.group_penalty(masked[:, None], 0.1),
         lambda masked: strategies.prune(masked, strategies.Magnitude(2)),
     ],
 )
@@ -281,7 +281,7 @@ def test_what_is_said_of_a_recorded_run_is_a_text():
 
 def test_seeds_of_repetitions_are_made_one_by_one_and_are_those_made_at_once():
     problem = linear.LinearGaussian(np.ones(4), np.ones(4), 0.5)
-    measured = risks.measured_risks(problem, 6, 2, [2], {}, repetitions=3, seed=7)["dense"]
+    measured = risk_curves.measured_risks(problem, 6, 2, [2], {}, repetitions=3, seed=7)["dense"]
     for row, child in zip(measured, np.random.SeedSequence(7).spawn(3), strict=True):
         X, y = problem.sample(6, child)
         fit = np.linalg.lstsq(X[:, :2], y, rcond=None)[0]

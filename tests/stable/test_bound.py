@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from itertools import pairwise
 from typing import Any
@@ -19,12 +20,15 @@ from prunekit.nets import Dataset
 from prunekit.nets.models import fcn
 from prunekit.stable import sample
 from prunekit.stable.bound import (
+    Terms,
     complexity,
     levy_scale,
     margins,
     needed_margin,
     network_margins,
     output_change,
+    radius,
+    stable_layers,
     stable_weights,
 )
 from prunekit.stable.distribution import tail_constant
@@ -132,6 +136,59 @@ def test_the_constants_of_corollary_1_scale_with_the_weights(factor, layers, alp
     assert other.failure == one.failure
 
 
+def test_terms_are_the_functions_with_what_a_network_brings():
+    terms = Terms(2.0, 3, 1.5, 50, 5000)
+    assert terms.change(0.2) == output_change(2.0, 3, 1.5, 0.2)
+    assert terms.complexity(0.7, 0.1) == complexity(0.7, 2.0, 3, 1.5, 50, 0.1, 5000)
+    assert dataclasses.replace(terms, n=10**36).complexity(0.7, 0.1) == complexity(0.7, 2.0, 3, 1.5, 50, 0.1, 10**36)
+    for printed in (False, True):
+        assert terms.margin(0.7, 0.2, printed=printed) == needed_margin(0.7, 2.0, 3, 1.5, 0.2, printed=printed)
+
+
+def test_the_least_bound_is_that_of_a_search_over_thresholds_for_each_network():
+    terms = Terms(1.0, 2, 1.0, 20, 10**6)
+    rows = np.random.default_rng(0).uniform(0, 3, (4, 200))
+    thresholds = np.geomspace(1e-2, 10, 30)
+    found = terms.least(rows, 0.1, 0.2, thresholds)
+    for row, least in zip(rows, found, strict=True):
+        every = [sum(m <= terms.margin(t, 0.2) for m in row) / 200 + terms.complexity(t, 0.1) for t in thresholds]
+        assert least == pytest.approx(min(every), rel=1e-12)
+        assert terms.least(row, 0.1, 0.2, thresholds) == least
+    assert len(set(found.tolist())) > 1
+
+
+@pytest.mark.parametrize("terms", [Terms(1.0, 2, 1.0, 100, 50), Terms(20.0, 5, 30.0, 10**5, 1437)])
+def test_so_many_examples_bring_the_second_term_to_one(terms):
+    power = terms.examples_needed(0.5, 0.1)
+    n = int(mpmath.mpf(10) ** power)
+    found = complexity(0.5, terms.norm, terms.layers, terms.radius, terms.d, 0.1, n)
+    assert found == pytest.approx(1, rel=2 / n + 1e-9)  # n is an integer
+
+
+def test_more_examples_than_can_be_counted_are_refused():
+    with pytest.raises(ValueError, match=r"threshold is 1e-60: more than e\^200 examples are needed"):
+        Terms(1.0, 2, 1.0, 100, 50).examples_needed(1e-60, 0.1)
+
+
+def test_the_radius_is_the_norm_of_all_weights():
+    layers = [np.array([[3.0, 0.0], [0.0, 4.0]]), np.array([12.0], dtype=np.float32)]
+    assert radius(layers) == 13.0
+
+
+def test_layers_of_stable_weights_have_their_index_and_their_scale():
+    """Samples of known index and scale."""
+    layers = [sample(1.5, (200, 100), scale=0.3, seed=1), sample(1.8, 5000, scale=0.1, seed=2)]
+    found = stable_layers(layers, seed=3)
+    assert (found.layers, found.d) == (2, 25000)
+    assert found.alpha == pytest.approx(1.5, abs=0.1)
+    alone = stable_layers(layers[:1], seed=3)
+    assert alone.scale == pytest.approx(stable_weights([20000], [alone.alpha], [0.3]).scale, rel=0.05)
+    mixed = [np.random.default_rng(4).standard_normal(5000), layers[1]]
+    assert stable_layers(mixed, seed=3, largest=1.7).alpha == 1.7
+    doubled = stable_layers([2 * w for w in layers], seed=3)
+    assert doubled.scale == pytest.approx(2 * found.scale) and doubled.alpha == pytest.approx(found.alpha)
+
+
 @pytest.mark.parametrize("alpha", [1.2, 1.6])
 def test_the_radius_is_what_a_union_bound_over_stable_weights_gives(alpha):
     """Some weight exceeds radius/√d with the probability that the docstring states, and the norm the radius rarely."""
@@ -221,6 +278,11 @@ def test_bad_arguments_are_named(change, message):
     good = {"threshold": 1.0, "norm": 1.0, "layers": 2, "radius": 1.0, "d": 10, "kept": 0.5, "n": 1000}
     with pytest.raises(ValueError, match=message):
         complexity(**(good | change))
+
+
+def test_a_layer_too_small_for_a_tail_index_is_named():
+    with pytest.raises(ValueError, match="weights has a layer of 19: give at least 20 a layer"):
+        stable_layers([np.arange(50.0), np.arange(19.0)], seed=0)
 
 
 def test_labels_must_fit():

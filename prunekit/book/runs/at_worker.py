@@ -18,7 +18,7 @@ from typing import Any
 
 from prunekit._system import owners
 from prunekit.book import paths
-from prunekit.book.runs import keys
+from prunekit.book.runs import keys, schedulers
 from prunekit.book.runs.batch import lost
 from prunekit.book.runs.engines import ATTEMPTS, WorkerDied
 from prunekit.book.runs.execution import Job, Place, at
@@ -36,11 +36,6 @@ WORDS = {
 }
 
 _alone = threading.Lock()
-
-
-def topic(folder: Path) -> str:
-    """Return the scheduler's topic under which the workers of a store say what they do."""
-    return f"prunekit {folder}"
 
 
 def work(fn: Callable[[Job], Run], job: Job, batch: str, note: str) -> Run:
@@ -69,7 +64,7 @@ def work(fn: Callable[[Job], Run], job: Job, batch: str, note: str) -> Run:
     event = {"key": job.key, "worker": worker.address, "where": f"{_short(name)} on {host}"}
     reason = refusal(job, note)
     if reason:
-        worker.log_event(topic(job.folder), event | {"what": "refused", "reason": reason})
+        worker.log_event(schedulers.topic_of(job.folder), event | {"what": "refused", "reason": reason})
         _step_aside(worker)
         raise Reschedule
     if not _alone.acquire(timeout=PAUSE):
@@ -79,12 +74,12 @@ def work(fn: Callable[[Job], Run], job: Job, batch: str, note: str) -> Run:
         if attempts.count() >= ATTEMPTS:
             return lost(job, WorkerDied())
         attempts.begin()
-        worker.log_event(topic(job.folder), event | {"what": "started", "time": time.time()})
+        worker.log_event(schedulers.topic_of(job.folder), event | {"what": "started", "time": time.time()})
         try:
             with at(Place("dask", name)):
                 return fn(job)
         finally:
-            worker.log_event(topic(job.folder), event | {"what": "ended"})
+            worker.log_event(schedulers.topic_of(job.folder), event | {"what": "ended"})
             attempts.end()
     finally:
         _alone.release()

@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Any
 
 from prunekit._system import files
-from prunekit.book import claims
+from prunekit.book import ledger
 from prunekit.book.runs.engines import ATTEMPTS, EngineLost, WorkerDied
 from prunekit.book.runs.execution import Job, describe, execute
 from prunekit.book.runs.keys import address, fingerprint_parts
@@ -188,7 +188,7 @@ def table(runs: Sequence[Run]) -> list[dict[str, Any]]:
     rows = []
     for run in runs:
         row: dict[str, Any] = dict(run.record["parameters"])
-        for record in claims.records(run.notebook()):
+        for record in ledger.records(run.notebook()):
             if record["kind"] == "report":
                 row |= {
                     f"reported {k}" if k in (*run.record["parameters"], *RESERVED) else k: v

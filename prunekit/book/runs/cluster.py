@@ -9,24 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from prunekit.book.runs import at_worker, notes
+from prunekit.book.runs import at_worker, notes, schedulers
 from prunekit.book.runs.engines import Choice, EngineLost, WorkerDied, WorkerRefused
 from prunekit.book.runs.execution import Job, execute
 from prunekit.book.runs.notebooks import Refused
 from prunekit.book.runs.store import Run
-
-PATIENCE = 10  # seconds in which a scheduler must answer
-MISSING = "--engine dask needs the library distributed: pip install '.[cluster]' in a clone of prunekit"
 
 
 @contextmanager
@@ -41,8 +37,8 @@ def connected(choice: Choice, count: int) -> Iterator[Cluster]:
     try:
         import distributed
     except ImportError as error:
-        raise Refused(f"{MISSING} ({error})") from error
-    _quiet()
+        raise Refused(f"{schedulers.MISSING} ({error})") from error
+    schedulers.quiet()
     if not choice.elsewhere:
         with (
             distributed.LocalCluster(
@@ -60,19 +56,12 @@ def connected(choice: Choice, count: int) -> Iterator[Cluster]:
             yield cluster
         return
     address = choice.scheduler or _address(choice.scheduler_file)
-    client = _client(address)
+    client = schedulers.client_of(address)
     try:
         with Cluster(client) as cluster:
             yield cluster
     finally:
         client.close(timeout=2)
-
-
-def _quiet() -> None:
-    """Keep the library's warnings from the terminal: what they mean for the batch is said in our words."""
-    for name in list(logging.root.manager.loggerDict):
-        if name.split(".")[0] in ("distributed", "tornado"):
-            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def _address(file: Path | None) -> str:
@@ -83,23 +72,6 @@ def _address(file: Path | None) -> str:
         raise Refused(
             f"--scheduler-file {file} cannot be read ({error}): name the file that dask scheduler was started with"
         ) from error
-
-
-def _client(address: str, patience: float = PATIENCE) -> Any:
-    import distributed
-
-    _quiet()
-    try:
-        return distributed.Client(address, timeout=patience, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise Refused(
-            f"no Dask scheduler answers at {address} ({_line(error)}): start one with `dask scheduler`, "
-            "and workers with `dask worker ADDRESS --nthreads 1`"
-        ) from error
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 class Cluster(Executor):
@@ -117,7 +89,7 @@ class Cluster(Executor):
         self._notes: dict[Path, str] = {}
         self._wanted: dict[Future[Run], tuple[Job, Any]] = {}
         self._submitted: dict[str, int] = {}
-        self._watch = Watch(self._refuse)
+        self._watch = schedulers.Watch(self._refuse)
         self._changed = threading.Lock()
         self.address = str(client.scheduler.address)
 
@@ -131,12 +103,12 @@ class Cluster(Executor):
         """
         self._notes = notes.write(jobs, label, self.address)
         for folder in self._notes:
-            follow(self._client, self._watch, folder)
+            schedulers.follow(self._client, self._watch, folder)
         samples = list({j.name: j for j in jobs}.values())
         try:
             answers = self._client.run(at_worker.check, samples, self._notes, on_error="return")
         except OSError as error:
-            raise EngineLost(f"the scheduler at {self.address} is gone ({_line(error)})") from error
+            raise EngineLost(f"the scheduler at {self.address} is gone ({schedulers.line(error)})") from error
         refusals = {worker: _refusals(answer, samples) for worker, answer in answers.items()}
         for job in samples:
             if answers and all(job.key in refused for refused in refusals.values()):
@@ -200,7 +172,7 @@ class Cluster(Executor):
         return all(states.values())
 
     def _wait_until(self, condition: Callable[[], bool]) -> None:
-        limit = time.monotonic() + PATIENCE * 3
+        limit = time.monotonic() + schedulers.PATIENCE * 3
         while not condition():
             if time.monotonic() > limit:
                 raise EngineLost(f"the scheduler at {self.address} does not take the runs")
@@ -208,7 +180,7 @@ class Cluster(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Forget what was asked for, and listen no more; the workers finish what they are at."""
-        unfollow(self._client, list(self._notes))
+        schedulers.unfollow(self._client, list(self._notes))
         with self._changed:
             self._wanted.clear()
 
@@ -240,8 +212,8 @@ class Cluster(Executor):
                         future.set_result(run)
                 return
         except BaseException as trouble:  # the connection broke between two lines
-            error = EngineLost(f"the scheduler at {self.address} is gone ({_line(trouble)})")
-        self._end(future, WorkerDied(_line(error)) if isinstance(error, KilledWorker) else error)
+            error = EngineLost(f"the scheduler at {self.address} is gone ({schedulers.line(trouble)})")
+        self._end(future, WorkerDied(schedulers.line(error)) if isinstance(error, KilledWorker) else error)
 
     def _end(self, future: Future[Run], error: BaseException) -> None:
         with self._changed:
@@ -254,112 +226,10 @@ def _refusals(answer: Any, jobs: Sequence[Job]) -> Mapping[str, str]:
     """Read a worker's answer to `prunekit.book.runs.at_worker.check`: an old prunekit, or none, cannot even answer."""
     if isinstance(answer, Mapping):
         return answer
-    return dict.fromkeys((j.key for j in jobs), f"it cannot be asked ({type(answer).__name__}: {_line(answer)})")
+    return dict.fromkeys(
+        (j.key for j in jobs), f"it cannot be asked ({type(answer).__name__}: {schedulers.line(answer)})"
+    )
 
 
 def _refused_by(worker: str, reason: str) -> str:
     return f"worker {worker} refuses: {reason}"
-
-
-class Watch:
-    """What the workers of a store's batches said last.
-
-    Parameters
-    ----------
-    refused
-        Called with a run's key and each worker's reason when all of them refuse it.
-    """
-
-    def __init__(self, refused: Callable[[str, Mapping[str, str]], None] | None = None) -> None:
-        self._tell = refused
-        self._running: dict[str, Mapping[str, Any]] = {}
-        self._refused: dict[str, dict[str, str]] = {}
-        self._workers: set[str] = set()
-
-    def __call__(self, event: tuple[float, Any]) -> None:
-        """Take in what a worker, or the scheduler, has said."""
-        said = event[1]
-        if said.get("action") == "add-worker":
-            self._workers.add(said["worker"])
-        elif said.get("action") == "remove-worker":
-            self.keep(self._workers - {said["worker"]})
-        elif said.get("what") == "started":
-            self._running[said["key"]] = said
-            self._refused.pop(said["key"], None)
-        elif said.get("what") == "ended":
-            self._running.pop(said["key"], None)
-        elif said.get("what") == "refused":
-            self._refused.setdefault(said["key"], {})[said["worker"]] = said["reason"]
-        for key in list(self._refused) if self._tell else ():
-            if reasons := self.refused_by_all(key):
-                self._tell(key, reasons)  # type: ignore[misc]
-
-    def where(self, key: str) -> str | None:
-        """Name the worker that is at a run."""
-        event = self._running.get(key)
-        return str(event["where"]) if event else None
-
-    def keep(self, workers: Iterable[str]) -> None:
-        """Drop what workers said that are no more."""
-        self._workers = set(workers)
-        self._running = {key: e for key, e in self._running.items() if e["worker"] in self._workers}
-
-    def running(self) -> dict[str, Mapping[str, Any]]:
-        """Return what the workers said when they started the runs that they are at, by key."""
-        return dict(self._running)
-
-    def refused_by_all(self, key: str) -> dict[str, str]:
-        """Return each worker's reason if all of them refuse a run, else nothing."""
-        reasons = self._refused.get(key, {})
-        return reasons if self._workers and self._workers <= set(reasons) else {}
-
-
-def follow(client: Any, watch: Watch, folder: Path) -> None:
-    """Let `watch` hear what the workers say of a store, from what was said before we came."""
-    topic = at_worker.topic(folder)
-    client.subscribe_topic("all", watch)
-    for event in client.get_events(topic):
-        if event[1]["what"] != "refused":  # a worker may have been mended since
-            watch(event)
-    watch.keep(client.scheduler_info(n_workers=-1)["workers"])
-    client.subscribe_topic(topic, watch)
-
-
-def unfollow(client: Any, folders: Sequence[Path]) -> None:
-    """Hear no more of some stores: the scheduler would go on telling a client that has gone."""
-    if client.status == "running":
-        for topic in ("all", *map(at_worker.topic, folders)):
-            with suppress(ValueError):  # not followed
-                client.unsubscribe_topic(topic)
-
-
-def answers(address: str) -> bool | None:
-    """Tell whether a scheduler answers; None where the library that could ask it is missing."""
-    try:
-        _client(address, patience=3).close(timeout=2)
-    except ImportError:
-        return None
-    except Refused:
-        return False
-    return True
-
-
-def running(address: str, folder: Path) -> dict[str, Mapping[str, Any]]:
-    """Ask a scheduler what its workers are at in a store.
-
-    Raises
-    ------
-    Refused
-        If the library is missing, or the scheduler does not answer.
-    """
-    try:
-        client = _client(address, patience=3)
-    except ImportError as error:
-        raise Refused(f"{MISSING} ({error})") from error
-    try:
-        watch = Watch()
-        follow(client, watch, folder)
-        return watch.running()
-    finally:
-        unfollow(client, [folder])
-        client.close(timeout=2)

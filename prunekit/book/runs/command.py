@@ -17,9 +17,10 @@ from typing import Any, NoReturn
 import click
 
 from prunekit.book.runs import batch, notes
-from prunekit.book.runs.engines import ENGINES, Choice, EngineLost, opened
+from prunekit.book.runs.engines import ENGINES, Choice, EngineLost
 from prunekit.book.runs.execution import Job
 from prunekit.book.runs.notebooks import Refused
+from prunekit.book.runs.opening import opened
 from prunekit.book.runs.progress import Bar
 from prunekit.book.runs.seal import DamagedRun
 from prunekit.book.runs.store import Run

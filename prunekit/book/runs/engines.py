@@ -7,15 +7,10 @@ executed any more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from prunekit.book.runs.execution import Job
 from prunekit.book.runs.notebooks import Refused
-from prunekit.book.runs.workers import Workers
 
 ENGINES = ("processes", "dask")
 ATTEMPTS = 2  # a worker killed once may have been bad luck; killed twice, the run itself is to blame
@@ -80,33 +75,3 @@ class Choice:
     def elsewhere(self) -> bool:
         """Whether a scheduler that was there before us has the workers."""
         return bool(self.scheduler or self.scheduler_file)
-
-
-@contextmanager
-def opened(choice: Choice, jobs: Sequence[Job], label: Callable[[Job], str]) -> Iterator[Executor]:
-    """Open the engine for the runs that are not published yet, and close it.
-
-    Parameters
-    ----------
-    choice
-        What the command line says.
-    jobs
-        The runs that must be executed; with none, no cluster is asked.
-    label
-        What the user calls a run.
-
-    Raises
-    ------
-    Refused
-        If it cannot be had: no such scheduler, the extra ``cluster`` not installed, no worker that would take the jobs.
-    """
-    count = min(choice.workers or 1, max(1, len(jobs)))
-    if choice.engine == "processes" or not jobs:
-        with Workers(count) as executor:
-            yield executor
-        return
-    from prunekit.book.runs import cluster
-
-    with cluster.connected(choice, count) as engine:
-        engine.inspect(jobs, label)
-        yield engine

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from prunekit._system import files, owners
+from prunekit.book.runs import schedulers
 from prunekit.book.runs.execution import Job
 from prunekit.book.runs.notebooks import Refused
 from prunekit.book.runs.progress import duration, standing
@@ -65,10 +66,8 @@ class Note:
 
     def lost(self) -> bool:
         """Tell whether the scheduler is gone; one that listens on another machine's loopback cannot be asked."""
-        from prunekit.book.runs import cluster
-
         local = re.search(r"//(localhost|127\.|\[::1\])", self.scheduler)
-        return (not local or self.host == owners.host()) and cluster.answers(self.scheduler) is False
+        return (not local or self.host == owners.host()) and schedulers.answers(self.scheduler) is False
 
     def _end(self, key: str) -> Run | None:
         finished = self.store.finished(key)
@@ -135,10 +134,8 @@ def lines(note: Note) -> list[str]:
     at_work: dict[str, Any] = {}
     trouble = ""
     if len(ends) < len(note.runs):
-        from prunekit.book.runs import cluster
-
         try:
-            at_work = cluster.running(note.scheduler, note.store.folder)
+            at_work = schedulers.running(note.scheduler, note.store.folder)
         except Refused as error:
             trouble = f"  {error}; or repeat the command that began the batch, with another engine"
     at_work = {key: said for key, said in at_work.items() if key in note.runs}

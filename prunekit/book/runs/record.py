@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from prunekit._system import files, locks
-from prunekit.book import claims, paths
+from prunekit.book import ledger, paths
 from prunekit.book.recordings import RECORDS, RUN, SUMS, sums
 from prunekit.book.runs.notebooks import Refused
 from prunekit.book.runs.store import Run
@@ -62,7 +62,7 @@ def _contents(run: Run) -> dict[str, str]:
     figures = {name: text for output in _outputs(notebook) for name, text in _tables(output)}
     if not figures:
         raise Refused(f"run {run.key} of {run.record['notebook']} shows no figure: there is nothing to draw")
-    kept = [{k: v for k, v in r.items() if k not in ("verdict", "cell")} for r in claims.records(notebook)]
+    kept = [{k: v for k, v in r.items() if k not in ("verdict", "cell")} for r in ledger.records(notebook)]
     kept = [r for r in kept if "recorded" not in r]  # what the run itself only repeated
     files = {f"{name}.csv": text for name, text in figures.items()}
     about = {name: value for name, value in run.record.items() if name not in _OF_THE_RUN}

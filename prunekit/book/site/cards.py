@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prunekit import __version__
-from prunekit.book import claims
+from prunekit.book import ledger
 from prunekit.book.runs.store import Run
 from prunekit.book.site.evidence import Page
 from prunekit.book.site.words import duration, memory, moment, plain, without_paths
@@ -14,7 +14,7 @@ SYNTHETIC = "drawn by the page itself from its seed"
 
 def head(page: Page, run: Run) -> str:
     """Return the card under the title: paper, claims with their verdicts, when and where it was run."""
-    paper = claims.ledger().papers[page.notebook.settings["paper"]]
+    paper = ledger.ledger().papers[page.notebook.settings["paper"]]
     lines = [
         "```{admonition} About this page",
         ":class: pk-card",
@@ -40,7 +40,7 @@ def _verdicts(page: Page) -> str:
     for record in page.records:
         by_claim.setdefault(record["claim"], []).append(record["verdict"])
     return ", ".join(
-        f"{{ref}}`{claim} <{_first(page, claim)}>` ({claims.worst(verdicts)})" for claim, verdicts in by_claim.items()
+        f"{{ref}}`{claim} <{_first(page, claim)}>` ({ledger.worst(verdicts)})" for claim, verdicts in by_claim.items()
     )
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from prunekit.book import claims, paths
+from prunekit.book import ledger, paths
 from prunekit.book.runs import batch
 from prunekit.book.runs.execution import Job
 from prunekit.book.runs.notebooks import Notebook, Refused, read
@@ -39,7 +39,7 @@ class Page:
         """Records of `check` in the page's run, with the anchor of each; empty if the run failed or is missing."""
         if not self.run or not self.run.finished:
             return []
-        found = [r for r in claims.records(self.run.notebook()) if r["kind"] == "claim"]
+        found = [r for r in ledger.records(self.run.notebook()) if r["kind"] == "claim"]
         seen: dict[str, int] = {}
         for record in found:
             count = seen[record["claim"]] = seen.get(record["claim"], 0) + 1
@@ -66,7 +66,7 @@ class Evidence:
     def rows(self) -> list[dict[str, Any]]:
         """Return one row for each claim and erratum of the ledger, in its order, with verdict and records."""
         records = [r for page in self.pages for r in page.records]
-        book = claims.ledger()
+        book = ledger.ledger()
         unknown = {r["claim"] for r in records} - {*book.claims, *book.errata}
         if unknown:
             raise Refused(
@@ -83,7 +83,7 @@ class Evidence:
                     "statement": entry.statement,
                     "kind": "erratum" if entry.right else entry.kind,
                     "right": entry.right,
-                    "verdict": claims.worst(r["verdict"] for r in mine),
+                    "verdict": ledger.worst(r["verdict"] for r in mine),
                     "records": mine,
                 }
             )
@@ -146,10 +146,10 @@ def wanted(scale: str, only: str | None = None) -> list[Page]:
         if first is None or first.cell_type != "markdown" or not first.source.startswith("# "):
             raise Refused(f"page {notebook.name} has to begin with its title, '# …'")
         paper = notebook.settings.get("paper")
-        if paper not in claims.ledger().papers:
+        if paper not in ledger.ledger().papers:
             raise Refused(
                 f"page {notebook.name} names paper {paper!r} in its front matter (prunekit: {{paper: …}}); "
-                f"give one of {', '.join(claims.ledger().papers)}"
+                f"give one of {', '.join(ledger.ledger().papers)}"
             )
         job = batch.job(notebook, {"scale": scale}, paths.RUNS / notebook.name)
         pages.append(Page(notebook, job, job.store.finished(job.key)))

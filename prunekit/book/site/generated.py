@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from prunekit.book import claims
-from prunekit.book.claims import NOT_ATTEMPTED, RELATIONS
+from prunekit.book import ledger
+from prunekit.book.ledger import NOT_ATTEMPTED, RELATIONS
 from prunekit.book.site.cards import title
 from prunekit.book.site.evidence import Evidence, Page
 from prunekit.book.site.words import number, plain
@@ -30,7 +30,7 @@ def scorecard(evidence: Evidence) -> str:
         *_failures(evidence),
         *_waiting(evidence),
     ]
-    for key, paper in claims.ledger().papers.items():
+    for key, paper in ledger.ledger().papers.items():
         mine = [row for row in rows if row["paper"] == key]
         parts += ["", f"## {plain(paper['chapter'])}", "", f"{{cite:t}}`{paper['cite']}`", ""]
         parts += _table(mine, _code(_failed(evidence)), _code(_computed(evidence)))
@@ -38,7 +38,7 @@ def scorecard(evidence: Evidence) -> str:
 
 
 def _counts(rows: Sequence[Row]) -> str:
-    verdicts = [*claims.VERDICTS, NOT_ATTEMPTED]
+    verdicts = [*ledger.VERDICTS, NOT_ATTEMPTED]
     counts = {v: sum(row["verdict"] == v for row in rows) for v in verdicts}
     return ", ".join(f"**{count}** {verdict}" for verdict, count in counts.items() if count) + "."
 
@@ -127,7 +127,7 @@ def errata(evidence: Evidence) -> str:
         "linked. "
         f"{len(shown)} of the {len(rows)} that the ledger lists are tested so far.",
     ]
-    for key, paper in claims.ledger().papers.items():
+    for key, paper in ledger.ledger().papers.items():
         mine = [row for row in shown if row["paper"] == key]
         if not mine:
             continue
@@ -149,7 +149,7 @@ def _erratum(row: Row) -> list[str]:
         "",
         f"**Right.** {plain(row['right'])}",
         "",
-        f"**{'Shown' if row['verdict'] == claims.ERRATUM else 'Not shown'}** ({row['verdict']}, `{row['id']}`). "
+        f"**{'Shown' if row['verdict'] == ledger.ERRATUM else 'Not shown'}** ({row['verdict']}, `{row['id']}`). "
         + "; ".join(
             f"{plain(r['what'])}: measured {{ref}}`{number(r['measured'])} <{r['anchor']}>`, printed "
             f"{RELATIONS[r['relation']]} {number(r['expected'])}"

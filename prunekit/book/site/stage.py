@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from prunekit.book import claims, paths
+from prunekit.book import ledger, paths
 from prunekit.book.runs import tags
 from prunekit.book.runs.store import Run
 from prunekit.book.site import architecture, cards, error_bars, generated
@@ -135,7 +135,7 @@ def _glanced(page: Page, cells: list[Any]) -> tuple[list[Any], Any | None]:
     """
     for number, cell in enumerate(cells):
         outputs = cell.get("outputs", [])
-        said = [o for o in outputs if o.get("metadata", {}).get(claims.METADATA, {}).get("kind") == "glance"]
+        said = [o for o in outputs if o.get("metadata", {}).get(ledger.METADATA, {}).get("kind") == "glance"]
         if said:
             first = copy.deepcopy(cell)
             first.outputs = said + [o for o in outputs if o not in said]

@@ -91,7 +91,7 @@ def other_checkout(folder: Path) -> Path:
     (folder / "prunekit" / "book" / "recorded").symlink_to(paths.RECORDED)
     for name in ("_toc.yml", "chapters", "book"):
         (folder / name).symlink_to(paths.ROOT / name)
-    with (folder / "prunekit" / "book" / "claims.py").open("a") as stream:
+    with (folder / "prunekit" / "book" / "ledger.py").open("a") as stream:
         stream.write("\nANOTHER = 1\n")
     pins = paths.REQUIREMENTS.read_text()
     (folder / "requirements.txt").write_text(pins + "another==1.0\n")

@@ -190,14 +190,14 @@ def test_a_worker_with_another_library_refuses_and_names_what_differs(processes:
     done = prunekit(*grid(notebook, out, "--scheduler", processes.address))
     assert done.returncode == 2, done.stderr
     assert re.search(
-        r"worker tcp://127.0.0.1:\d+ refuses: the library \(prunekit.book.claims\): \w+ there, \w+ here", done.stderr
+        r"worker tcp://127.0.0.1:\d+ refuses: the library \(prunekit.book.ledger\): \w+ there, \w+ here", done.stderr
     )
     assert "the pinned versions (another): 1.0 there, none here" in done.stderr
     assert not starts(log) and not list(out.glob(".*"))
     processes.start_worker("own")
     done = prunekit(*grid(notebook, out, "--scheduler", processes.address))
     assert done.returncode == 0, done.stderr
-    assert "refuses: the library (prunekit.book.claims)" in done.stderr  # said, and the other has done the work
+    assert "refuses: the library (prunekit.book.ledger)" in done.stderr  # said, and the other has done the work
     assert {r["worker"] for r in records(out)} == {"own"}
     complete(out, log, seeds=SEEDS, repeated=0)
 

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from prunekit.book import paths
-from prunekit.book.runs import at_worker, batch, notes
+from prunekit.book.runs import at_worker, batch, notes, schedulers
 from prunekit.book.runs.engines import Choice
 from prunekit.book.runs.notebooks import Refused, read
 from prunekit.book.runs.progress import Bar, duration, time_left
@@ -142,8 +142,8 @@ def test_a_worker_refuses_what_it_would_publish_under_a_key_that_is_not_its_own(
     for name, change, words in [
         (
             "library",
-            {**parts["library"], "prunekit.book.claims": "0" * 16},
-            r"the library \(prunekit.book.claims\): \w+ there, 0+ here",
+            {**parts["library"], "prunekit.book.ledger": "0" * 16},
+            r"the library \(prunekit.book.ledger\): \w+ there, 0+ here",
         ),
         ("versions", {**parts["versions"], "numpy": "1.0"}, r"the pinned versions \(numpy\): [\d.]+ there, 1.0 here"),
         ("python", [3, 99], r"Python: 3.\d+ there, 3.99 here"),
@@ -185,9 +185,9 @@ def test_a_worker_sees_its_library_edited_since_it_started(
     shutil.copytree(paths.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "recorded"))
     monkeypatch.setattr("prunekit.book.paths.PACKAGE", copy)
     assert at_worker.refusal(jobs[0], note).startswith("its kernels import prunekit from")  # the same, elsewhere
-    with (copy / "book" / "claims.py").open("a") as stream:
+    with (copy / "book" / "ledger.py").open("a") as stream:
         stream.write("\nANOTHER = 1\n")
-    assert at_worker.refusal(jobs[0], note).startswith("the library (prunekit.book.claims): ")
+    assert at_worker.refusal(jobs[0], note).startswith("the library (prunekit.book.ledger): ")
 
 
 def test_a_note_goes_with_its_batch_and_counts_no_older_failure(
@@ -225,19 +225,17 @@ def test_a_note_goes_with_its_batch_and_counts_no_older_failure(
 def test_cleaning_removes_the_note_of_a_batch_whose_scheduler_is_gone(
     jobs: list, monkeypatch: pytest.MonkeyPatch, scheduler: str, host: str, answers: bool | None, removed: bool
 ) -> None:
-    cluster = pytest.importorskip("prunekit.book.runs.cluster")
     monkeypatch.setattr("prunekit._system.owners.host", lambda: "here")
     ((folder, name),) = notes.write(jobs, lambda j: j.name, scheduler).items()
     (folder / name).write_text((folder / name).read_text().replace('"host": "here"', f'"host": "{host}"'))
-    monkeypatch.setattr(cluster, "answers", lambda address: answers)
+    monkeypatch.setattr(schedulers, "answers", lambda address: answers)
     done = CliRunner().invoke(main, ["runs", "clean", str(folder)])
     assert done.exit_code == 0 and (folder / name).exists() != removed, done.output
 
 
 def test_a_scheduler_that_is_gone_does_not_answer() -> None:
-    cluster = pytest.importorskip("prunekit.book.runs.cluster")
     pytest.importorskip("distributed")
-    assert cluster.answers("tcp://127.0.0.1:9") is False
+    assert schedulers.answers("tcp://127.0.0.1:9") is False
 
 
 def test_a_forced_batch_has_ended_when_its_runs_were_executed_again(

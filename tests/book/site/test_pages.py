@@ -47,10 +47,10 @@ Opening = Callable[[str, str], "Seen"]
 
 
 class Seen:
-    """What was measured on a page, once, for all the tests that look at it."""
+    """What was measured on a page in a theme."""
 
-    def __init__(self, visit: Visit, document: str) -> None:
-        page = visit.open(document)
+    def __init__(self, visit: Visit) -> None:
+        page = visit.page
         self.theme = page.evaluate("document.documentElement.dataset.theme")
         self.typeset = page.locator("mjx-container").count()
         self.meant = page.locator(".math").count()
@@ -59,14 +59,25 @@ class Seen:
         self.images = visit.measure(IMAGES)
         self.contrasts = visit.measure(CONTRASTS)
         self.running = visit.measure(RUNNING)
+        self.numbers = page.evaluate(
+            """() => [...document.querySelectorAll(".pk-figure a.pk-csv")].map((a) => [a.href, a.download])"""
+        )
+        self.drawn = page.locator(".pk-figure").count()
+        self.requests, self.failed, self.errors = visit.requests, visit.failed, visit.errors
+
+
+class Phone:
+    """How wide a page and its figures are on a phone."""
+
+    def __init__(self, visit: Visit) -> None:
+        page = visit.page
         page.set_viewport_size(PHONE)
-        self.phone = page.evaluate("({page: document.documentElement.scrollWidth, screen: innerWidth})")
+        self.screen, self.page = page.evaluate("[innerWidth, document.documentElement.scrollWidth]")
         self.figures = page.evaluate(
             """() => [...document.querySelectorAll("figure.pk-figure")].map((f) => ({
                  right: f.getBoundingClientRect().right, scrolls: getComputedStyle(f).overflowX,
                  room: f.clientWidth, needs: f.scrollWidth}))"""
         )
-        self.requests, self.failed, self.errors = visit.requests, visit.failed, visit.errors
 
 
 @pytest.fixture(scope="module")
@@ -77,18 +88,27 @@ def visiting(chromium: str, smoke_site: Path) -> Iterator[Callable[..., Visit]]:
 
 
 @pytest.fixture(scope="module")
-def seen(visiting: Callable[..., Visit]) -> Opening:
-    """Return what is to be seen on a page in a theme."""
-    known: dict[tuple[str, str], Seen] = {}
+def looking(visiting: Callable[..., Visit]) -> Callable[[str], dict[str, Any]]:
+    """Return what is to be seen on a page in both themes and on a phone, opened once: a reader's system turns dark."""
+    known: dict[str, dict[str, Any]] = {}
 
-    def look(document: str, theme: str) -> Seen:
-        if (document, theme) not in known:
-            visit = visiting(theme)
-            known[document, theme] = Seen(visit, document)
+    def look(document: str) -> dict[str, Any]:
+        if document not in known:
+            visit = visiting("light")
+            visit.open(document)
+            known[document] = {"light": Seen(visit)}
+            visit.page.emulate_media(color_scheme="dark")
+            known[document] |= {"dark": Seen(visit), "phone": Phone(visit)}
             visit.close()
-        return known[document, theme]
+        return known[document]
 
     return look
+
+
+@pytest.fixture(scope="module")
+def seen(looking: Callable[[str], dict[str, Any]]) -> Opening:
+    """Return what is to be seen on a page in a theme."""
+    return lambda document, theme: looking(document)[theme]
 
 
 @pytest.fixture
@@ -193,12 +213,23 @@ def test_the_measure_of_contrast_can_fail(visiting, theme):
     visit.close()
 
 
+@pytest.mark.parametrize("document", [PAGES[0], CHAPTERS[0]])
+def test_a_page_that_is_opened_in_the_dark_is_dark(visiting, document):
+    visit = visiting("dark")
+    visit.open(document)
+    found = Seen(visit)
+    assert found.theme == "dark"
+    assert [i for i in found.images if i["figure"] and i["visible"] and "pk-light" in i["kind"].split()] == []
+    assert found.failed == found.errors == []
+    visit.close()
+
+
 @every_page
-def test_nothing_is_wider_than_a_phone(seen, document):
-    found = seen(document, "light")
-    assert found.phone["screen"] == PHONE["width"]
-    assert found.phone["page"] <= PHONE["width"]
-    for figure in found.figures:
+def test_nothing_is_wider_than_a_phone(looking, document):
+    phone = looking(document)["phone"]
+    assert phone.screen == PHONE["width"]
+    assert phone.page <= PHONE["width"]
+    for figure in phone.figures:
         assert figure["right"] <= PHONE["width"]
         assert figure["needs"] <= figure["room"] or figure["scrolls"] in {"auto", "scroll"}
 
@@ -272,22 +303,27 @@ def decode(link: str) -> str:
 
 
 @every_chapter
-def test_the_numbers_of_every_figure_can_be_had(open_page, document, tmp_path):
-    page = open_page(document)
-    links = page.locator(".pk-figure a.pk-csv")
-    assert links.count() == page.locator(".pk-figure").count() > 0
-    for link in links.all():
-        text = decode(link.get_attribute("href"))
-        header, *rows = csv.reader(io.StringIO(text))
+def test_the_numbers_of_every_figure_can_be_had(seen, document):
+    found = seen(document, "light")
+    assert len(found.numbers) == found.drawn > 0
+    assert len({name for _, name in found.numbers}) == found.drawn
+    for link, name in found.numbers:
+        assert name.endswith(".csv")
+        header, *rows = csv.reader(io.StringIO(decode(link)))
         assert len(set(header)) == len(header) > 1
         assert not any(re.fullmatch(r"[-\d.e+]*", name) for name in header)
         assert rows
         assert {len(row) for row in rows} == {len(header)}
-        with page.expect_download() as download:
-            link.click()
-        assert download.value.suggested_filename == link.get_attribute("download")
-        download.value.save_as(tmp_path / "numbers.csv")
-        assert (tmp_path / "numbers.csv").read_bytes().decode() == text
+
+
+def test_the_numbers_of_a_figure_are_downloaded_under_its_name(open_page, tmp_path):
+    page = open_page(CHAPTERS[0])
+    link = page.locator(".pk-figure a.pk-csv").first
+    with page.expect_download() as download:
+        link.click()
+    assert download.value.suggested_filename == link.get_attribute("download")
+    download.value.save_as(tmp_path / "numbers.csv")
+    assert (tmp_path / "numbers.csv").read_bytes().decode() == decode(link.get_attribute("href"))
 
 
 @every_chapter

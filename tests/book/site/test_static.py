@@ -11,8 +11,8 @@ import pytest
 from bs4 import BeautifulSoup
 
 from prunekit import __version__
-from prunekit.book import claims, paths
-from prunekit.book.claims import NOT_ATTEMPTED
+from prunekit.book import ledger, paths
+from prunekit.book.ledger import NOT_ATTEMPTED
 from prunekit.book.runs.notebooks import Refused
 from prunekit.book.site.evidence import chapters, collect
 from tests.book.site.commands import command_lines, understand
@@ -99,7 +99,7 @@ def test_the_pages_do_not_tell_where_they_were_built(smoke_site):
 
 @every_chapter
 def test_a_chapter_names_its_paper(smoke_site, pages, document):
-    paper = claims.ledger().papers[pages[document].notebook.settings["paper"]]
+    paper = ledger.ledger().papers[pages[document].notebook.settings["paper"]]
     cited = article(smoke_site, document).select(".pk-card a[href*='bibliography.html#']")
     assert any(paper["title"].lower().rstrip(".") in link["title"].lower() for link in cited)
 
@@ -114,8 +114,8 @@ def test_a_chapter_lists_the_claims_it_tests_and_shows_a_badge_for_each_record(s
         by_claim[record["claim"]].append(record["verdict"])
     card = words(page.select_one(".pk-card"))
     for claim, verdicts in by_claim.items():
-        assert f"{claim} ({claims.worst(verdicts)})" in card
-        assert claim in [*claims.ledger().claims, *claims.ledger().errata]
+        assert f"{claim} ({ledger.worst(verdicts)})" in card
+        assert claim in [*ledger.ledger().claims, *ledger.ledger().errata]
     badges = [(words(b.code), words(b.select_one(".pk-verdict"))) for b in page.select(".pk-claim")]
     assert badges == [(record["claim"], record["verdict"]) for record in records]
 
@@ -175,7 +175,7 @@ def test_the_scorecard_is_the_ledger(smoke_site, evidence):
     page = article(smoke_site, "book/scorecard")
     cells = [row.find_all("td", recursive=False) for row in page.select("table.pk-scorecard tbody tr")]
     assert len(cells) == 63
-    assert [words(claim.code) for claim, *_ in cells] == [row["id"] for row in rows] == list(claims.ledger().claims)
+    assert [words(claim.code) for claim, *_ in cells] == [row["id"] for row in rows] == list(ledger.ledger().claims)
     assert [words(measured.strong) for *_, measured in cells] == [row["verdict"] for row in rows]
     for (claim, says, measured), row in zip(cells, rows, strict=True):
         assert " ".join(row["statement"].split())[:25] in words(says).replace("’", "'")
@@ -187,17 +187,17 @@ def test_the_scorecard_is_the_ledger(smoke_site, evidence):
 def test_the_scorecard_counts_its_rows(smoke_site):
     page = article(smoke_site, "book/scorecard")
     verdicts = [words(row.find_all("td")[-1].strong) for row in page.select("table.pk-scorecard tbody tr")]
-    counts = {v: verdicts.count(v) for v in (*claims.VERDICTS, NOT_ATTEMPTED) if v in verdicts}
+    counts = {v: verdicts.count(v) for v in (*ledger.VERDICTS, NOT_ATTEMPTED) if v in verdicts}
     assert f"{', '.join(f'{n} {v}' for v, n in counts.items())}." in [words(p) for p in page.select("p")]
 
 
 def test_the_errata_page_is_the_ledger(smoke_site, evidence):
-    papers = list(claims.ledger().papers)
+    papers = list(ledger.ledger().papers)
     rows = sorted((row for row in evidence.rows() if row["kind"] == "erratum"), key=lambda r: papers.index(r["paper"]))
     page = article(smoke_site, "book/errata")
     shown = [p for p in page.select("p") if p.strong and words(p.strong) in {"Shown", "Not shown"}]
     for paragraph in shown:
-        assert (words(paragraph.strong) == "Shown") == (f"({claims.ERRATUM}," in words(paragraph))
+        assert (words(paragraph.strong) == "Shown") == (f"({ledger.ERRATUM}," in words(paragraph))
     assert [words(p.code) for p in shown] == [row["id"] for row in rows if row["records"]]
     assert [words(p).split("(")[1].split(",")[0] for p in shown] == [r["verdict"] for r in rows if r["records"]]
     for paragraph, row in zip(shown, [row for row in rows if row["records"]], strict=True):
@@ -205,5 +205,5 @@ def test_the_errata_page_is_the_ledger(smoke_site, evidence):
         assert paragraph.a["href"] == f"../{row['records'][0]['document']}.html#{row['records'][0]['anchor']}"
     waiting = [words(item.code) for item in page.select("#listed-not-tested-yet li")]
     assert sorted(waiting) == sorted(row["id"] for row in rows if not row["records"])
-    assert len(shown) + len(waiting) == len(claims.ledger().errata)
+    assert len(shown) + len(waiting) == len(ledger.ledger().errata)
     assert f"{len(shown)} of the {len(rows)} that the ledger lists" in words(page)

@@ -4,7 +4,7 @@ import numpy as np
 
 from prunekit.linear import LinearGaussian
 from prunekit.linear.least_squares import min_norm, retrain
-from prunekit.linear.risks import measured_risks
+from prunekit.linear.risk_curves import measured_risks
 from prunekit.linear.strategies import Magnitude, support
 
 PROBLEM = LinearGaussian(np.linspace(0.5, 2, 12), np.linspace(-1, 1, 12), 0.3)

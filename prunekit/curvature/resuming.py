@@ -1,0 +1,90 @@
+"""The file in which a spectrum under way is kept, so that a run that was ended goes on where it was."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from torch import Tensor
+
+from prunekit.curvature.lanczos import Run
+from prunekit.curvature.matrix import Operator
+from prunekit.nets import checkpoint
+
+
+class Book:
+    """The file in which a spectrum's run is kept: T of every finished run, and the whole state of one under way."""
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None,
+        operator: Operator,
+        steps: int,
+        storage: str,
+        probes: int,
+        together: int,
+        shared: bool,
+    ) -> None:
+        self.path = None if path is None else Path(path)
+        self.tensors: dict[str, Tensor] = {}
+        self.starts: dict[str, str] = {}
+        self.claim = ExitStack()
+        if self.path is None:
+            return
+        identity = getattr(operator, "identity", None)
+        if identity is None:
+            raise ValueError("operator has no identity, by which a file could be told to be its own: give no resume")
+        self.settings = {
+            "operator": dict(identity),
+            "dimension": operator.dimension,
+            "steps": steps,
+            "storage": storage,
+            "probes": probes,
+            "together": together,
+            "shared": shared,
+        }
+        self.claim.enter_context(checkpoint.claimed(self.path, "probing"))
+        weakref.finalize(self, self.claim.close)  # whoever forgets to close
+        try:
+            self._read(self.path)
+        except BaseException:
+            self.claim.close()
+            raise
+
+    def _read(self, path: Path) -> None:
+        """Read the file, if there is one, refusing that of another run."""
+        if path.exists():
+            self.tensors, record = checkpoint.read(path)
+            checkpoint.match(path, record["spectrum"], self.settings)
+            self.starts = dict(record["starts"])
+
+    def close(self) -> None:
+        """Write nothing more, and let others have the file."""
+        self.path = None
+        self.claim.close()
+
+    def open(self, runs: Mapping[int, Run]) -> None:
+        """Bring runs to where the file has them."""
+        if self.path is None:
+            return
+        for k, run in runs.items():
+            name = checkpoint.digest({"start": run.starts})
+            if self.starts.setdefault(str(k), name) != name:
+                raise checkpoint.CheckpointError(
+                    f"{self.path} has other start vectors: give its seed and distribution, or another path"
+                )
+            mine = {key.partition(".")[2]: t for key, t in self.tensors.items() if key.partition(".")[0] == str(k)}
+            if mine:
+                run.restore(mine)
+
+    def save(self, runs: Mapping[int, Run]) -> None:
+        """Keep the state of runs; a basis only while it is needed."""
+        if self.path is None:
+            return
+        for k, run in runs.items():
+            self.tensors = {key: t for key, t in self.tensors.items() if key.partition(".")[0] != str(k)}
+            self.tensors |= {f"{k}.{name}": t for name, t in run.state().items()}
+        checkpoint.write(self.path, self.tensors, {"spectrum": self.settings, "starts": self.starts})
