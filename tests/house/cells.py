@@ -31,7 +31,6 @@ UNFINISHED = (
     "hessian-bias/initialization",
     "overparameterization/resnet-width",
     "pruning-limit/algorithms",
-    "pruning-limit/hessian-spectra",
 )
 
 

@@ -23,7 +23,6 @@ PAGES = {
     "hessian-bias/initialization": "length cell figure hidden",
     "overparameterization/resnet-width": "cell figure hidden",
     "pruning-limit/algorithms": "length cell figure hidden",
-    "pruning-limit/hessian-spectra": "length cell figure hidden",
 }
 MOST_MODULES = 6
 
