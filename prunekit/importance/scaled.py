@@ -133,11 +133,11 @@ class Scaled:
 
 def _scales(scales: Sequence[float]) -> list[float]:
     """Return scales whose squares, and weights times which, stay in the range of single precision."""
-    found = [_checks.scalar("scales", lam, positive=True) for lam in _checks.listed("scales", scales, "numbers")]
-    wild = [lam for lam in found if not 1e-15 < lam < 1e15]
+    numbers = [_checks.scalar("scales", lam, positive=True) for lam in _checks.listed("scales", scales, "numbers")]
+    wild = [lam for lam in numbers if not 1e-15 < lam < 1e15]
     if wild:
         raise FloatingPointError(f"scales holds {wild[0]}, beyond single precision: give numbers from 1e-15 to 1e15")
-    return found
+    return numbers
 
 
 def layer_diagonal(model: nn.Module, data: nets.Dataset) -> dict[str, Tensor]:
@@ -174,11 +174,11 @@ def layer_importances(model: nn.Module, diagonal: Mapping[str, Tensor]) -> dict[
         The Hessian's, as `layer_diagonal` returns it.
     """
     _layers(model)
-    found: dict[tuple[str, str], float] = {}
+    weighed: dict[tuple[str, str], float] = {}
     for layer, name in LAYERS.items():
-        found["magnitude", layer] = magnitude(model, name)
-        found["Hessian", layer] = hessian(model, diagonal, name)
-    return found
+        weighed["magnitude", layer] = magnitude(model, name)
+        weighed["Hessian", layer] = hessian(model, diagonal, name)
+    return weighed
 
 
 def natural_importances(

@@ -68,8 +68,8 @@ def surviving_mass(mu: float, strength: float, smoothing: float) -> float:
     from scipy.optimize import brentq
 
     def excess(w: float) -> float:
-        found = w + strength * shrinkage(w, smoothing) / 4 - mu
-        return float(_checks.finite("the equation", found, "mu, strength or smoothing"))
+        difference = w + strength * shrinkage(w, smoothing) / 4 - mu
+        return float(_checks.finite("the equation", difference, "mu, strength or smoothing"))
 
     with _checks.in_range("the root", "mu, strength or smoothing"):
         bottom = _turning_point(strength, smoothing)
@@ -112,7 +112,7 @@ def largest_strength(mu: float, smoothing: float, above: float = 0.0) -> float:
     Returns
     -------
     float
-        In units of U³; 0 if `above` is at least μ.
+        The largest λ, in units of U³; 0 if `above` is at least μ.
     """
     from scipy.optimize import minimize_scalar
 
@@ -124,10 +124,10 @@ def largest_strength(mu: float, smoothing: float, above: float = 0.0) -> float:
     def asked(w: float) -> float:
         return float(_checks.finite("the strength", 4 * (mu - w) / shrinkage(w, smoothing), "mu or smoothing"))
 
-    found = minimize_scalar(
+    optimum = minimize_scalar(
         lambda w: -asked(w), bounds=(above, mu), method="bounded", options={"xatol": 1e-10 * mu}
     )  # it has one maximum, perhaps at the lower end, which the search does not try
-    return max(-float(found.fun), asked(above))
+    return max(-float(optimum.fun), asked(above))
 
 
 def strength_range(mu: float, smoothing: float, above: float = 0.0) -> tuple[float, float]:
@@ -156,10 +156,10 @@ def noise_level(d: int, n: int, sigma: float) -> float:
     d, n : int
         Size of the matrices and number of measurements.
     sigma : float
-        Standard deviation of the noise, or of whatever acts like it.
+        Standard deviation of the noise, or of anything else that acts like it.
     """
-    found = float(np.sqrt(2 * _checks.count("d", d) / _checks.count("n", n))) * _checks.scalar("sigma", sigma)
-    return _checks.finite("the level", found, "sigma")
+    level = float(np.sqrt(2 * _checks.count("d", d) / _checks.count("n", n))) * _checks.scalar("sigma", sigma)
+    return _checks.finite("the level", level, "sigma")
 
 
 def suggested_penalty(least: float) -> tuple[float, float]:
@@ -209,32 +209,32 @@ def contraction(objective: Penalized, limit: ArrayLike, step: float) -> float:
     limit : (d, k) array
         A minimum, of k ≤ d independent columns.
     step : float
-        η, above 0.
+        Length η of a step, above 0.
 
     Returns
     -------
     float
-        With h the least curvature apart from the k(k - 1)/2 zeros of rotations; below 1 where h is above 0.
+        The ratio, with h the least curvature apart from the k(k - 1)/2 zeros of rotations; it is below 1 if h is above
+        0.
 
     Raises
     ------
     ValueError
         For arguments out of their range.
     """
-    _checks.instance("objective", objective, Penalized, "a Penalized")
+    U, hessian = _minimum(objective, limit)
     step = _checks.scalar("step", step, positive=True)
-    U = _checks.array("limit", limit, ndim=2)
     d, k = U.shape
     if k > d:
         raise ValueError(f"limit has shape {U.shape}: give at most as many columns as rows")
-    curvature = np.linalg.eigvalsh(objective.hessian(U))[k * (k - 1) // 2]
+    curvature = np.linalg.eigvalsh(hessian)[k * (k - 1) // 2]
     return float(_checks.finite("the contraction", 1 - curvature * step, "step"))
 
 
 def linearized_distance(
     objective: Penalized, limit: ArrayLike, start: ArrayLike, *, step: float, times: ArrayLike
 ) -> Floats:
-    """Return how far the linearized descent is from its limit: a sum of geometric sequences, one a curvature.
+    """Return how far the linearized descent is from its limit: a sum of geometric sequences, one for each curvature.
 
     Parameters
     ----------
@@ -243,7 +243,7 @@ def linearized_distance(
     limit, start : (d, k) arrays
         A minimum, and a point near it, where the descent is at time 0.
     step : float
-        η, above 0.
+        Length η of a step, above 0.
     times : (m,) array
         Numbers of steps, at least 0.
 
@@ -257,22 +257,32 @@ def linearized_distance(
     ValueError
         For arguments out of their range.
     """
-    _checks.instance("objective", objective, Penalized, "a Penalized")
+    U, hessian = _minimum(objective, limit)
     step = _checks.scalar("step", step, positive=True)
-    U, first = _checks.array("limit", limit, ndim=2), _checks.array("start", start, ndim=2)
+    first = _checks.array("start", start, ndim=2)
     if U.shape != first.shape:
         raise ValueError(f"start has shape {first.shape}, but limit {U.shape}: give start of the shape of limit")
     counts = _checks.nonnegative_vector("times", times)
     _checks.room("times", counts.size, 8.0 * counts.size * (U.size + 3 * U.shape[0] ** 2))
-    values, vectors = np.linalg.eigh(objective.hessian(U))
-    parts = vectors.T @ (first - U).ravel()
+    values, vectors = np.linalg.eigh(hessian)
     with np.errstate(over="ignore", invalid="ignore"):
+        parts = vectors.T @ (first - U).ravel()
         later = (1 - step * values[:, None]) ** counts * parts[:, None]
         moves = (vectors @ later).T.reshape(-1, *U.shape)
         product = moves @ U.T
-        found = np.linalg.norm(product + product.swapaxes(1, 2), axis=(1, 2))
-    return _checks.finite("the distance", found, "step or times")
+        distances = np.linalg.norm(product + product.swapaxes(1, 2), axis=(1, 2))
+    return _checks.finite("the distance", distances, "start, step or times")
 
 
 def _penalty(strength: float, smoothing: float) -> tuple[float, float]:
     return _checks.scalar("strength", strength), _checks.scalar("smoothing", smoothing, positive=True)
+
+
+def _minimum(objective: Penalized, limit: ArrayLike) -> tuple[Floats, Floats]:
+    """Return a minimum that has been judged, and the Hessian there."""
+    _checks.instance("objective", objective, Penalized, "a Penalized")
+    U = objective.problem._model("limit", _checks.array("limit", limit, ndim=2))
+    try:
+        return U, objective.hessian(U)
+    except FloatingPointError:
+        raise FloatingPointError("the Hessian leaves the range of double precision: rescale limit") from None

@@ -132,10 +132,8 @@ class Terms:
         L.
     radius : float
         R, the Euclidean norm of all weights, as `radius` gives it.
-    d : int
-        Number of weights.
-    n : int
-        Number of training examples.
+    d, n : int
+        Numbers of weights and of training examples.
 
     Examples
     --------
@@ -170,35 +168,39 @@ class Terms:
         return complexity(threshold, self.norm, self.layers, self.radius, self.d, kept, self.n)
 
     def least(self, margins: ArrayLike, kept: float, error: float, thresholds: ArrayLike) -> Floats:
-        """Return the least bound over several thresholds τ, as corrected.
+        """Return the least corrected bound over several thresholds τ, for each network by itself.
 
         Parameters
         ----------
         margins : (n,) or (networks, n) array
-            Of the training examples, before pruning; the bound is found for each network by itself.
+            Of the training examples, before pruning.
         kept, error : float
             The share κ, and the largest relative error ε of a layer at it.
         thresholds : (m,) array
             Values of τ, above 0.
         """
         rows = _checks.array("margins", margins, ndim=(1, 2))
-        found = np.full(rows.shape[:-1], np.inf)
-        for threshold in _checks.vector("thresholds", thresholds).tolist():
-            empirical = np.mean(rows <= self.margin(threshold, error), axis=-1)
-            found = np.minimum(found, empirical + self.complexity(threshold, kept))
+        taus, found = _checks.vector("thresholds", thresholds), np.full(rows.shape[:-1], np.inf)
+        if taus.min() <= 0:
+            raise ValueError(f"thresholds holds {taus.min()}: give numbers above 0")
+        try:
+            for tau in taus.tolist():
+                empirical = np.mean(rows <= self.margin(tau, error), axis=-1)
+                found = np.minimum(found, empirical + self.complexity(tau, kept))
+        except FloatingPointError:
+            raise FloatingPointError(
+                "the bound leaves the range of double precision: rescale thresholds or error"
+            ) from None
         return np.asarray(found)[()]
 
     def examples_needed(self, threshold: float, kept: float) -> float:
-        """Return how many examples bring the second term down to 1, all else alike, as the power of 10.
-
-        The arguments are those of `complexity`; where not even e^200 examples are enough, they are refused.
-        """
+        """Return the power of 10 that is as many examples as bring the second term down to 1; e^200 are the most."""
 
         def above(log_n: float) -> bool:
             n = int(math.exp(log_n))
             return complexity(threshold, self.norm, self.layers, self.radius, self.d, kept, n) > 1
 
-        low, high = math.log(1000.0), 200.0
+        low, high = math.log(1000), 200.0
         while math.exp(low) / low < 10 * self.layers + 1:  # the theorem asks for so many
             low += 1
         if above(high):
@@ -216,7 +218,6 @@ def radius(weights: Sequence[ArrayLike]) -> float:
     ----------
     weights : sequence of arrays
         One for each layer, of any shape.
-
     """
     with np.errstate(over="ignore"):
         found = math.sqrt(sum(float(np.sum(w.astype(float) ** 2)) for w in _layers(weights)))
@@ -226,6 +227,8 @@ def radius(weights: Sequence[ArrayLike]) -> float:
 def _layers(weights: Sequence[ArrayLike]) -> list[np.ndarray[Any, Any]]:
     """Return the weights of each layer in one row, floating ones in their own precision."""
     listed = _checks.listed("weights", weights, "arrays, one a layer")
+    if not listed:
+        raise ValueError("weights is empty: give the arrays of at least one layer")
     return [_arguments.weights("weights", np.asarray(w), tuple(range(1, 9))).ravel() for w in listed]
 
 
@@ -347,19 +350,17 @@ def stable_weights(sizes: ArrayLike, indices: ArrayLike, scales: ArrayLike) -> S
 def stable_layers(weights: Sequence[ArrayLike], *, seed: Seed, largest: float = 1.99) -> StableWeights:
     """Return the constants of Corollary 1 for the layers of a network, each taken to be SαS.
 
+    The index is `tail_index` in blocks of 10 over 5 shuffles, the scale that of the stable law with the layer's median
+    magnitude. This rule is ours: the paper computes no constant of its corollary.
+
     Parameters
     ----------
     weights : sequence of arrays
-        One for each layer, of any shape.
+        One for each layer, of any shape and at least 20 weights.
     seed : int, SeedSequence or Generator
-        Shuffles the entries of each layer, which the estimator of the tail index takes to be independent.
+        Shuffles the entries of each layer, which are to count as independent.
     largest : float
         Indices above it are set to it: the corollary excludes 2, to which those of trained layers come close.
-
-    Notes
-    -----
-    The index is `tail_index` in blocks of 10 over 5 shuffles, the scale that of the stable law with the layer's median
-    magnitude. This rule is ours: the paper computes no constant of its corollary.
     """
     rng = _checks.generator(seed)
     largest = _index("largest", largest)

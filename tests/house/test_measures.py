@@ -19,12 +19,7 @@ from tests.house import imports, measures
 from tests.house.imports import Arrow
 
 LONG_FILES: tuple[str, ...] = ()
-PAGES = {
-    "overparameterization/resnet-width": "cell figure hidden",
-    "pruning-limit/algorithms": "length cell figure hidden",
-    "pruning-limit/hessian-spectra": "length cell figure hidden",
-    "pruning-limit/how-sparse": "length cell figure hidden",
-}
+PAGES: dict[str, str] = {}
 MOST_MODULES = 6
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from prunekit import cones, curvature, linear, sensing, spectrum, statistics
 from prunekit.book import recordings
+from prunekit.book.settings import PaperSetting
 from prunekit.linear import rivals, strategies
 from prunekit.linear.asymptotic import AsymptoticLaw
 from prunekit.linear.penalties import Penalties
@@ -113,13 +114,15 @@ def rules() -> dict[str, Any]:
 
 def checked() -> dict[str, Any]:
     return {
-        "claim": "chang/theorem-1", "what": "a number", "measured": 1.0, "expected": 1.0, "tolerance": 0.1,
-        "relation": "equal", "reduced": False, "scale": "smoke", "data": "synthetic",
+        "claim": "chang/theorem-1", "what": "a number", "measured": 1.0, "expected": 1.0, "margin": 0.1,
+        "because": "a tenth", "error": 0.01, "repetitions": 9, "of": "seeds", "corrected": 2.0, "unstated": "nothing",
+        "within": (0.0, 9.0), "relation": "equal", "scale": "smoke", "data": "synthetic",
     }  # fmt: skip
 
 
 R3 = np.random.default_rng(2).standard_normal((3, 4))
 WIDE = np.random.default_rng(3).standard_cauchy((40, 6))
+NARROW = np.random.default_rng(5).standard_normal((40, 6))
 POINTS = np.random.default_rng(4).standard_normal((3, 4))
 BASIS = np.eye(4)[:, :2]
 
@@ -298,7 +301,7 @@ NUMBERS: dict[str, Example] = {
     ),
     "stable.bound.Terms.margin": Example(lambda: {"self": terms(), "threshold": 0.1, "error": 0.1, "printed": True}),
     "stable.bound.radius": Example(lambda: {"weights": [X, Y]}),
-    "stable.bound.stable_layers": Example(lambda: {"weights": [WIDE, 2 * WIDE.T], "seed": 0, "largest": 1.9}),
+    "stable.bound.stable_layers": Example(lambda: {"weights": [NARROW, 2 * NARROW.T], "seed": 0, "largest": 1.9}),
     "stable.bound.levy_scale": Example(lambda: {"alpha": 1.5}),
     "stable.bound.StableWeights": Example(
         lambda: {"layers": 2, "d": 50, "alpha": 1.5, "scale": 0.1, "radius": 1.0, "failure": 0.1}
@@ -565,7 +568,9 @@ NUMBERS: dict[str, Example] = {
         lambda: {"values": WIDE.ravel(), "blocks": 10, "shuffles": 2, "center": "median", "clip": 2.0, "seed": 0}
     ),
     # the book's words and files
-    "book.ledger.check": Example(checked, allows={"what": WORDS, "data": WORDS}),
+    "book.ledger.check": Example(checked, allows={n: WORDS for n in ("what", "data", "because", "of", "unstated")}),
+    "book.settings.PaperSetting": Example(lambda: {"images": 1.0}),
+    "book.settings.PaperSetting.here": Example(lambda: {"self": PaperSetting(images=2.0), "images": 1.0}),
     "book.ledger.report": Example(lambda: {"a": 1.0}),
     "book.recordings.has": Example(
         lambda: {"page": "initialization/a", "label": "b"}, allows={"page": WORDS, "label": WORDS}
@@ -610,6 +615,7 @@ EXEMPT = {
     "statistics.estimates.Estimate": RECORD,
     "statistics.estimates.ProbedEstimate": RECORD,
     "book.plotting.Palette": RECORD,
+    "book.settings.Setting": RECORD,
     "linear.strategies.TwoOfFour": "takes no argument",
     "linear.random_features.MomentEstimate": RECORD,
     "book.recordings.Recording": RECORD,

@@ -102,8 +102,8 @@ def rows(values: Floats, lambdas: Sequence[float], **labels: Any) -> list[dict[s
 
 def points(table: Table, **labels: Any) -> Points:
     """Return λ, mean and standard error of the rows that have these labels."""
-    found = selected(table, **labels)
-    return found["lambda"], found["mean"], found["standard_error"]
+    chosen = selected(table, **labels)
+    return chosen["lambda"], chosen["mean"], chosen["standard_error"]
 
 
 def kept(table: Table, data: str) -> list[float]:

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from prunekit.book import ledger, paths
+from prunekit.book import ledger, paths, verdicts
 from prunekit.book.runs import batch
 from prunekit.book.runs.execution import Job
 from prunekit.book.runs.notebooks import Notebook, Refused, read
@@ -36,10 +36,12 @@ class Page:
 
     @cached_property
     def records(self) -> list[dict[str, Any]]:
-        """Records of `check` in the page's run, with the anchor of each; empty if the run failed or is missing."""
-        if not self.run or not self.run.finished:
+        """Records of `check` in the page's run, with the anchor of each; of one that failed, what recorded runs say."""
+        if not self.run:
             return []
         found = [r for r in ledger.records(self.run.notebook()) if r["kind"] == "claim"]
+        if not self.run.finished:
+            found = [r for r in found if r.get("recorded")]
         seen: dict[str, int] = {}
         for record in found:
             count = seen[record["claim"]] = seen.get(record["claim"], 0) + 1
@@ -83,7 +85,7 @@ class Evidence:
                     "statement": entry.statement,
                     "kind": "erratum" if entry.right else entry.kind,
                     "right": entry.right,
-                    "verdict": ledger.worst(r["verdict"] for r in mine),
+                    "verdict": verdicts.worst(r["verdict"] for r in mine),
                     "records": mine,
                 }
             )
