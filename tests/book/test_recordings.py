@@ -242,10 +242,15 @@ def test_a_recording_is_part_of_its_page_s_key(run: Run, package: Path) -> None:
     assert set(recorded_checksums(page)) == {f"page/full/{name}" for name in names}
 
 
+# Parameters of what became a page of its own after the run: "Layer death" was a part of "Initialization".
+SPLIT = {"hessian-bias/initialization": {"retrained", "fractions"}}
+
+
 @pytest.mark.parametrize(("page", "label"), recordings.available())
 def test_the_recordings_in_the_package_can_be_read(page: str, label: str) -> None:
     found = recordings.recording(page, label)
     assert (paths.CHAPTERS / f"{page}.md").is_file() and found.run["status"] == "finished"
     assert all(found.numbers(name) for name in found.figures)
     defaults = next(n for n in map(read, chapters()) if n.name == page).defaults
-    assert set(found.parameters) == set(defaults), "the page's parameters have changed since: record it again"
+    own = set(found.parameters) - SPLIT.get(page, set())
+    assert own == set(defaults), "the page's parameters have changed since: record it again"

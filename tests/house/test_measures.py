@@ -20,7 +20,6 @@ from tests.house.imports import Arrow
 
 LONG_FILES: tuple[str, ...] = ()
 PAGES = {
-    "hessian-bias/initialization": "length cell figure hidden",
 }
 MOST_MODULES = 6
 

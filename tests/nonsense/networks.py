@@ -14,6 +14,7 @@ from torch import nn
 
 from prunekit import algorithms, curvature, limit, masks, nets, statistics
 from prunekit.algorithms import contest
+from prunekit.importance import scaled
 from prunekit.limit.measured import pruning_curve
 from prunekit.masks import scores
 from tests.nets.helpers import toy
@@ -50,6 +51,10 @@ def settings() -> dict[str, Any]:
         "seed": 0, "device": "cpu", "precision": "float32", "channels_last": True, "compile": False,
         "checkpoint_every": 1,
     }  # fmt: skip
+
+
+def layered() -> nn.Module:
+    return nets.models.two_layer(16, 3, 3, seed=0)
 
 
 def mask() -> masks.Mask:
@@ -113,6 +118,7 @@ def enough(measure: Any) -> bool:
 
 
 NAMES = ["1.weight"]
+EXPERIMENT = scaled.Scaled(data="digits", images=20, hidden=3, epochs=1)
 SICK = ("network with nan", "network with inf")
 SHAPES = "random masks do not depend on weights, but on their shapes"
 STAY = "weights that stay are left as they are, and the others are 0 whatever they were"
@@ -251,6 +257,65 @@ NETWORKS: dict[str, Example] = {
             "X": torch.from_numpy(POINTS),
             "chunk": 2,
         },
+    ),
+    "importance.scaled.Scaled": Example(
+        lambda: {"data": "digits", "images": 20, "hidden": 3, "epochs": 1, "seed": 0},
+        allows={
+            "data": {"data are looked for when they are loaded": ("text",)},
+            "images": {"None is all of them": ("None",)},
+        },
+    ),
+    "importance.scaled.Scaled.key": Example(lambda: {"self": EXPERIMENT, "repetition": 1}),
+    "importance.scaled.Scaled.load": Example(lambda: {"self": EXPERIMENT, "repetition": 1}),
+    "importance.scaled.Scaled.networks": Example(
+        lambda: {"self": EXPERIMENT, "data": data(), "repetition": 1, "scales": [1.0, 2.0]},
+    ),
+    "importance.scaled.Scaled.train": Example(
+        lambda: {
+            "self": EXPERIMENT,
+            "networks": [layered(), layered()],
+            "scales": [1.0, 2.0],
+            "data": data(),
+            "order": 0,
+            "masks": None,
+        },
+        says={
+            "networks": {"they are what fit_many calls models": ("models", "model")},
+            "order": {"it is the seed of the batches": ("seed",)},
+            "scales": {"each gives a configuration": ("configs",)},
+        },
+    ),
+    "importance.scaled.layer_diagonal": Example(
+        lambda: {"model": layered(), "data": data()}, says={"model": {"they are its weights": ("W",)}}
+    ),
+    "importance.scaled.layer_importances": Example(
+        lambda: {"model": layered(), "diagonal": scaled.layer_diagonal(layered(), data())}
+    ),
+    "importance.scaled.natural_importances": Example(
+        lambda: {"model": layered(), "before": nets.access.state(layered()), "data": data()},
+        says={"before": {"it is what weights are put back to": ("reference", "loss")}},
+    ),
+    "masks.scaled.Plan.of": Example(
+        lambda: {"lambdas": [0.5, 1.0, 2.0], "retrained": None, "fractions": [0.2, 0.5], "equal_sizes": 1.0},
+        allows={"retrained": {"None is all within the range": ("None",)}},
+    ),
+    "masks.scaled.pruned": Example(
+        lambda: {
+            "model": layered(),
+            "diagonal": scaled.layer_diagonal(layered(), data()),
+            "rule": "Hessian",
+            "keep": 0.5,
+            "scope": "layer",
+        }
+    ),
+    "masks.scaled.train_again": Example(
+        lambda: {
+            "setting": EXPERIMENT,
+            "data": data(),
+            "repetition": 0,
+            "trained": {1.0: (layered(), scaled.layer_diagonal(layered(), data()))},
+            "cases": [(1.0, "global", "Hessian", 0.5)],
+        }
     ),
     "masks.sweeps.pruned_weights": Example(
         lambda: {"model": model(), "shares": [0.5, 1.0], "method": "layer", "fill": "median", "parameters": NAMES}
@@ -588,6 +653,7 @@ EXEMPT = {
     "limit.prediction.PruningLimit": RECORD,
     "limit.tasks.PaperNetwork": RECORD,
     "masks.retraining.Retrained": RECORD,
+    "masks.scaled.Plan": "made by its `of`, which judges",
     "masks.surgery.Surgery": RECORD,
     "nets.training.Fitted": RECORD,
     "nets.training.History": RECORD,

@@ -1,0 +1,118 @@
+"""Results against the scale λ of an initialization, a panel for each data set: one just trained, one recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from prunekit._checks import Floats
+from prunekit.book.plotting import MARKERS, Palette
+from prunekit.book.tables import selected, tabulated
+from prunekit.statistics import mean_and_error
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from prunekit.book.recordings import Recording
+
+Table = Mapping[str, Sequence[Any]]
+Points = tuple[Floats, Floats, Floats]
+
+
+@dataclass(frozen=True)
+class Sets:
+    """The data sets of a page's figures.
+
+    Attributes
+    ----------
+    data : str
+        The one that was trained on just now.
+    titles : mapping of str to str
+        By data set, what its panel says of the setting.
+    recorded : Recording or None
+        A recorded run of MNIST beside it, whose figures have the same columns.
+    """
+
+    data: str
+    titles: Mapping[str, str]
+    recorded: Recording | None = None
+
+    @classmethod
+    def of(cls, data: str, images: int, hidden: int, seeds: int, recorded: Recording | None) -> Sets:
+        """Return the sets of a page: its live one, and a recorded run's.
+
+        Parameters
+        ----------
+        data, images, hidden, seeds
+            Of the live runs.
+        recorded : Recording or None
+            One that reports ``images``, ``hidden`` and ``seeds``.
+        """
+        titles = {data: _title(data, images, hidden, seeds)}
+        if recorded is not None:
+            name = recorded.parameters["data"]
+            titles[name] = _title(name, *(recorded.reports[key] for key in ("images", "hidden", "seeds")))
+        return cls(data, titles, recorded)
+
+    def numbers(self, figure: str, live: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+        """Return a figure's columns: the rows of the live set, and the recorded ones below them."""
+        columns = tabulated([{"data": self.data} | dict(row) for row in live])
+        kept = {} if self.recorded is None else self.recorded.numbers(figure)
+        return {name: values + kept.get(name, []) for name, values in columns.items()}
+
+    def canvas(self, height: float, lines: int = 1, **options: Any) -> tuple[Figure, Any]:
+        """Return a figure with a column of panels for each data set, λ on a logarithmic axis."""
+        import matplotlib.pyplot as plt
+
+        width = 7.6 if len(self.titles) > 1 else 5.2
+        figure, grid = plt.subplots(lines, len(self.titles), figsize=(width, height), squeeze=False, **options)
+        for axes, title in zip(grid[0], self.titles.values(), strict=True):
+            axes.set_title(title, fontsize=9)
+        for axes in grid.flat:
+            axes.set_xscale("log", base=2)
+        for axes in grid[-1]:
+            axes.set(xlabel="λ")
+        return figure, grid
+
+
+def _title(data: str, images: int, hidden: int, seeds: int) -> str:
+    return f"{data}: {images} images, m = {hidden}, {seeds} seeds"
+
+
+def rows(values: Floats, lambdas: Sequence[float], **labels: Any) -> list[dict[str, Any]]:
+    """Return a row for each λ: labels, λ, mean and standard error.
+
+    Parameters
+    ----------
+    values : (seeds, λ) array
+        What was measured.
+    lambdas : sequence of float
+        The λ.
+    **labels
+        What else stands in each row.
+    """
+    mean, error = mean_and_error(values)
+    return [
+        labels | {"lambda": lam, "mean": m, "standard_error": e}
+        for lam, m, e in zip(lambdas, mean.tolist(), error.tolist(), strict=True)
+    ]
+
+
+def points(table: Table, **labels: Any) -> Points:
+    """Return λ, mean and standard error of the rows that have these labels."""
+    found = selected(table, **labels)
+    return found["lambda"], found["mean"], found["standard_error"]
+
+
+def kept(table: Table, data: str) -> list[float]:
+    """Return the fractions kept that a data set has in a table, increasing."""
+    return sorted(set(selected(table, data=data)["fraction"].tolist()))
+
+
+def marks(axes: Axes, palette: Palette, k: int, xye: Points, label: str, **style: Any) -> None:
+    """Draw means with error bars, in the k-th colour and shape."""
+    x, mean, error = xye
+    looks = {"color": palette.series[k], "marker": MARKERS[k], "markerfacecolor": "none", "linestyle": "none"}
+    axes.errorbar(x, mean, yerr=error, capsize=2, elinewidth=1, label=label, **(looks | style))

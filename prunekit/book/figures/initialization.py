@@ -1,0 +1,207 @@
+"""The figures of the page on initialization: Figures 2a to 2c of li, importances of two layers against their scale."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from prunekit._checks import Floats
+from prunekit.book.figures.beside import Sets, marks, points, rows
+from prunekit.book.plotting import DASHES, Drawing, Palette, legend
+from prunekit.importance.scaled import LAYERS, POWERS
+from prunekit.statistics import deviation_bound, leads
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+RANGE = (0.25, 4.0)  # of λ; beyond are the ends
+ROUNDING = 1e-6  # relative, in single precision
+MEASURES = ("test loss", "test error")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training did to the two layers of networks scaled by each λ.
+
+    Attributes
+    ----------
+    lambdas : sequence of float
+        λ, increasing.
+    runs : sequence of mappings
+        For each seed, a list over λ of importances by (quantity, layer): "before" and "after" training, with the
+        quantities "magnitude" and "Hessian", and "natural", with what it is taken on.
+    """
+
+    lambdas: Sequence[float]
+    runs: Sequence[Mapping[str, Any]]
+
+    def by_lambda(self, stage: str, quantity: str, layer: str) -> Floats:
+        """Return an importance, (seeds, λ)."""
+        return np.array([[found[quantity, layer] for found in run[stage]] for run in self.runs])
+
+    @property
+    def inside(self) -> list[int]:
+        """Positions of the λ within the range."""
+        return [i for i, lam in enumerate(self.lambdas) if RANGE[0] <= lam <= RANGE[1]]
+
+    def steps(self, values: Floats) -> Floats:
+        """Return changes between neighbouring λ of the range."""
+        return np.diff(values[:, self.inside], axis=1)
+
+    def change(self, layer: str) -> float:
+        """Return the largest relative change of magnitude importance in training over the range."""
+        ratio = self.by_lambda("after", "magnitude", layer) / self.by_lambda("before", "magnitude", layer)
+        return float(np.max(np.abs(ratio.mean(axis=0) - 1)[self.inside]))
+
+    def spread(self, layer: str) -> float:
+        """Return the largest relative change with λ of Hessian importance before training."""
+        start = self.by_lambda("before", "Hessian", layer)
+        return float(np.max(np.abs(start / start[:, :1] - 1)))
+
+    def part(self, layer: str) -> Floats:
+        """Return a layer's part of both natural importances on test error, (seeds, λ)."""
+        own = {name: self.by_lambda("natural", "test error", name) for name in LAYERS}
+        return own[layer] / sum(own.values())
+
+    def power(self, layer: str) -> float:
+        """Return the power of λ with which natural importance on training loss changes from λ = 1 to the end."""
+        mean = self.by_lambda("natural", "train loss", layer).mean(axis=0)
+        factor = self.lambdas[-1] / self.lambdas[list(self.lambdas).index(1.0)]
+        return math.log(max(mean[-1], 1e-300) / mean[list(self.lambdas).index(1.0)]) / math.log(factor)
+
+
+def layer_importances(found: Trained, layer: str, sets: Sets) -> Drawing:
+    """Return Figure 2a or 2b of li: three importances of one layer against λ, before and after training.
+
+    Parameters
+    ----------
+    found : Trained
+        What was measured.
+    layer : str
+        "input" for Figure 2a, "output" for 2b.
+    sets : Sets
+        The data sets.
+    """
+    name = {"input": "fig-2a", "output": "fig-2b"}[layer]
+    live = []
+    for stage in ("before", "after"):
+        for quantity in ("magnitude", "Hessian"):
+            values = found.by_lambda(stage, quantity, layer)
+            live += rows(values, found.lambdas, quantity=quantity, stage=stage)
+    values = found.by_lambda("natural", "train loss", layer)
+    numbers = sets.numbers(name, live + rows(values, found.lambdas, quantity="natural", stage="after"))
+
+    def draw(palette: Palette) -> Figure:
+        figure, grid = sets.canvas(4.4, sharey=True)
+        for axes, data in zip(grid[0], sets.titles, strict=True):
+            for k, quantity in enumerate(("magnitude", "Hessian", "natural")):
+                tags = {"data": data, "quantity": quantity}
+                label = f"{quantity}, measured"
+                if quantity != "natural":
+                    x, y, _ = points(numbers, **tags, stage="before")
+                    power = 2 * POWERS[layer] if quantity == "magnitude" else 0
+                    line = {"color": palette.series[k], "linestyle": DASHES[k], "label": f"{quantity}, predicted"}
+                    axes.plot(x, y[0] * (x / x[0]) ** power, **line)
+                marks(axes, palette, k, points(numbers, **tags, stage="after"), label)
+            axes.set(yscale="log")
+        grid[0, 0].set(ylabel=f"importance of the {layer} layer")
+        legend(figure, grid[0, 0], ncols=3, title="lines: before training, by Lemma 4.1; markers: after it")
+        return figure
+
+    ends = []
+    for data in sets.titles:
+        x, y, e = points(numbers, data=data, quantity="natural", stage="after")
+        ends.append(
+            f"from {y[0]:.3g} ± {e[0]:.1g} at λ = {x[0]:g} to {y[-1]:.3g} ± {e[-1]:.1g} at λ = {x[-1]:g} ({data})"
+        )
+    caption = (
+        f"The {layer} layer. Its natural importance on the training loss goes {'; '.join(ends)}. "
+        "Magnitude importance has no unit, the others are in units of the loss."
+    )
+    alt = (
+        f"Importances of the {layer} layer against λ, both axes logarithmic, a panel for each data set: magnitude and "
+        "Hessian importance before training as lines of slope ±2 and 0, after training as markers, and natural "
+        "importance, which goes the other way than magnitude importance."
+    )
+    return Drawing(draw, numbers, name, alt, caption)
+
+
+def figure_2c(found: Trained, sets: Sets) -> Drawing:
+    """Return Figure 2c of li: natural importance of both layers on test loss and test error.
+
+    Parameters
+    ----------
+    found : Trained
+        What was measured.
+    sets : Sets
+        The data sets.
+    """
+    live = []
+    for what in MEASURES:
+        for layer in LAYERS:
+            live += rows(found.by_lambda("natural", what, layer), found.lambdas, layer=layer, on=what)
+    numbers = sets.numbers("fig-2c", live)
+
+    def draw(palette: Palette) -> Figure:
+        figure, grid = sets.canvas(5.6, 2, sharex="col", sharey="row")
+        for line, what in zip(grid, MEASURES, strict=True):
+            for axes, data in zip(line, sets.titles, strict=True):
+                for k, layer in enumerate(LAYERS):
+                    xye = points(numbers, data=data, layer=layer, on=what)
+                    marks(axes, palette, k, xye, f"{layer} layer", linestyle=DASHES[k])
+                axes.axhline(0, color=palette.muted, linewidth=0.8)
+            line[0].set(ylabel=f"importance on {what}")
+        legend(figure, grid[0, 0], ncols=2)
+        return figure
+
+    def part_of_output(data: str, end: int) -> str:
+        both = [points(numbers, data=data, layer=layer, on="test error")[1][end] for layer in LAYERS]
+        return f"{round(100 * both[1] / sum(both))} percent"
+
+    parts = [
+        f"{part_of_output(data, 0)} at the smallest and {part_of_output(data, -1)} at the largest λ ({data})"
+        for data in sets.titles
+    ]
+    caption = (
+        "What the test loss (above, nats) and the test error (below, share of images) rise by when one layer is put "
+        f"back to its initial weights. Of the two rises of the test error the output layer has {'; '.join(parts)}."
+    )
+    alt = (
+        "Natural importance of both layers against λ on a logarithmic axis, on test loss above and on test error "
+        "below, a panel for each data set. That of the input layer falls with λ, that of the output layer rises."
+    )
+    return Drawing(draw, numbers, "fig-2c", alt, caption)
+
+
+def findings(found: Trained) -> tuple[str, str, str]:
+    """Return what the page found, in three sentences.
+
+    Parameters
+    ----------
+    found : Trained
+        What was measured.
+    """
+    first, last = (found.lambdas[i] for i in (0, -1))
+    few = [found.lambdas[i] for i in found.inside]
+    parts = {layer: found.part(layer).mean(axis=0) for layer in LAYERS}
+    small, large = (max(LAYERS, key=lambda layer, i=i: parts[layer][i]) for i in (0, -1))  # type: ignore[misc]
+    swapped = (small, large) == ("input", "output")
+    text = "as the paper's figures say and three of its sentences do not" if swapped else "other than its figures say"
+    depends = "does not depend" if max(map(found.spread, LAYERS)) <= ROUNDING else "depends"
+    rises = [found.steps(np.log(found.by_lambda("after", "Hessian", layer))) for layer in LAYERS]
+    bound = deviation_bound(len(few) - 1, len(found.runs))
+    up = "rises" if min(float(np.min(leads(x, least_error=1e-12))) for x in rises) >= bound else "does not rise"
+    return (
+        f"For λ from {few[0]:g} to {few[-1]:g} training changes the magnitude importance of the input layer by at most "
+        f"{found.change('input'):.0%} and of the output layer by at most {found.change('output'):.0%}, where the "
+        f"initialization changes both by a factor {(few[-1] / few[0]) ** 2:g}.",
+        f"Of what putting one layer back to its start costs in test error, the {small} layer has "
+        f"{parts[small][0]:.0%} at λ = {first:g} and the {large} layer {parts[large][-1]:.0%} at λ = {last:g}: the "
+        f"{'layer with the small weights learns' if swapped else 'small weights do not decide who learns'}, {text}.",
+        f"Hessian importance {depends} on λ before training; after it, it {up} with λ throughout in both layers, "
+        f"{'as' if up == 'rises' else 'other than'} the paper says.",
+    )
