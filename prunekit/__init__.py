@@ -39,6 +39,7 @@ _HOME = {
     "rank_correlation": "statistics.deviations",
     # what every page of the book uses
     "check": "book.ledger",
+    "PaperSetting": "book.settings",
     "report": "book.ledger",
     "pick": "book.scales",
     "recording": "book.recordings",

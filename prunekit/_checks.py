@@ -1,4 +1,4 @@
-"""Arguments are judged at the door, in one voice.
+"""Arguments are checked where they come in, with messages of one form.
 
 Every helper takes the argument's name first, returns the value in the form the mathematics wants (a fresh,
 finite float64 array, a Python int, a numpy Generator), and otherwise raises: TypeError for a wrong kind of
@@ -47,7 +47,7 @@ def array(name: str, value: ArrayLike, *, ndim: int | tuple[int, ...]) -> Floats
 
 
 def _raw(name: str, value: Any) -> NDArray[Any]:
-    """Return `value` as a plain numpy array of whatever kind, refusing what is ragged, masked or none."""
+    """Return `value` as a plain numpy array of any kind, refusing what is ragged, masked or no array."""
     if isinstance(value, np.ma.MaskedArray):
         hidden = np.flatnonzero(np.ma.getmaskarray(value))
         if hidden.size:
@@ -64,15 +64,15 @@ def _raw(name: str, value: Any) -> NDArray[Any]:
 
 def _real(name: str, value: ArrayLike) -> Floats:
     """Return `value` as a float64 copy, refusing text, objects and complex numbers."""
-    found = _raw(name, value)
-    if found.dtype.kind not in "fiub":
-        raise TypeError(f"{name} is of kind {found.dtype}: give an array of real numbers")
-    with np.errstate(over="ignore"):  # of a longer type: then it is infinite, and refused as such
-        return np.array(found, dtype=np.float64)
+    raw = _raw(name, value)
+    if raw.dtype.kind not in "fiub":
+        raise TypeError(f"{name} is of kind {raw.dtype}: give an array of real numbers")
+    with np.errstate(over="ignore"):  # a number of a longer type may become infinite, and is refused as such
+        return np.array(raw, dtype=np.float64)
 
 
 def plain(name: str, value: Any) -> NDArray[Any]:
-    """Return `value` as a plain numpy array, without a copy, of whatever kind; nothing in it is masked."""
+    """Return `value` as a plain numpy array, without a copy, of any kind; nothing in it is masked."""
     return _raw(name, value)
 
 
@@ -83,117 +83,117 @@ def real_numbers(name: str, value: ArrayLike) -> Floats:
 
 def numbers(name: str, value: ArrayLike) -> Floats:
     """Return real numbers of any shape, infinite ones among them, but no NaN."""
-    found = _real(name, value)
-    if np.isnan(found).any():
+    values = _real(name, value)
+    if np.isnan(values).any():
         raise ValueError(f"{name} holds nan: give numbers")
-    return found
+    return values
 
 
 def matrix(name: str, value: ArrayLike, rows: int | None = None, *, like: str = "") -> Floats:
     """Return a finite matrix of the number of `rows` that `like` calls for; it may have no columns."""
-    found = numbers(name, value)
-    if found.ndim != 2 or (rows is not None and found.shape[0] != rows) or found.shape[0] == 0:
+    values = numbers(name, value)
+    if values.ndim != 2 or (rows is not None and values.shape[0] != rows) or values.shape[0] == 0:
         wanted = "one with two axes" if rows is None else f"{rows} rows"
-        raise ValueError(f"{name} has shape {found.shape}{like and f', but {like}'}: give {wanted}")
-    if not np.isfinite(found).all():
+        raise ValueError(f"{name} has shape {values.shape}{like and f', but {like}'}: give {wanted}")
+    if not np.isfinite(values).all():
         raise ValueError(f"{name} holds infinity: give finite numbers")
-    return found
+    return values
 
 
 def held(name: str, value: ArrayLike, shape: tuple[int, ...], like: str) -> Floats:
     """Return finite numbers of a shape that `like` calls for, without a copy of what is float64 already."""
-    found = _raw(name, value)
-    found = found if found.dtype == np.float64 else _real(name, value)
-    if found.shape != shape:
-        raise ValueError(f"{name} has shape {found.shape}, but {like}: give {name} of shape {shape}")
-    if not np.isfinite(found).all():
+    values = _raw(name, value)
+    values = values if values.dtype == np.float64 else _real(name, value)
+    if values.shape != shape:
+        raise ValueError(f"{name} has shape {values.shape}, but {like}: give {name} of shape {shape}")
+    if not np.isfinite(values).all():
         raise ValueError(f"{name} holds numbers that are not finite: give finite numbers")
-    return found
+    return values
 
 
 def symmetric(name: str, value: ArrayLike, size: int, like: str) -> Floats:
-    """Return a finite symmetric matrix, of the size that `like` calls for; up to rounding, and as it is."""
-    found = array(name, value, ndim=2)
-    if found.shape != (size, size):
-        raise ValueError(f"{name} has shape {found.shape}, but {like}: give {name} of shape ({size}, {size})")
+    """Return a finite matrix of the size that `like` calls for, unchanged; it must be symmetric up to rounding."""
+    values = array(name, value, ndim=2)
+    if values.shape != (size, size):
+        raise ValueError(f"{name} has shape {values.shape}, but {like}: give {name} of shape ({size}, {size})")
     with np.errstate(over="ignore"):
-        asymmetry = float(np.abs(found - found.T).max())
-    if asymmetry > 1e-10 * float(np.abs(found).max()):
+        asymmetry = float(np.abs(values - values.T).max())
+    if asymmetry > 1e-10 * float(np.abs(values).max()):
         raise ValueError(f"{name} is asymmetric by {asymmetry:.3g}: give (X + X.T) / 2, if that is meant")
-    return found
+    return values
 
 
 def vector(name: str, value: ArrayLike, length: int | None = None, *, like: str = "") -> Floats:
     """Return a finite vector, of the `length` that `like` (what it must match) calls for."""
-    found = array(name, value, ndim=1)
-    if length is not None and found.size != length:
-        raise ValueError(f"{name} has shape {found.shape}, but {like}: give {name} of shape ({length},)")
-    return found
+    entries = array(name, value, ndim=1)
+    if length is not None and entries.size != length:
+        raise ValueError(f"{name} has shape {entries.shape}, but {like}: give {name} of shape ({length},)")
+    return entries
 
 
 def nonnegative_vector(name: str, value: ArrayLike, length: int | None = None, *, like: str = "") -> Floats:
     """Return a finite vector without a negative entry."""
-    found = vector(name, value, length, like=like)
-    bad = np.flatnonzero(found < 0)
+    entries = vector(name, value, length, like=like)
+    bad = np.flatnonzero(entries < 0)
     if bad.size:
-        raise ValueError(f"{name} holds {found[bad[0]]} at index {bad[0]}: give entries of at least 0")
-    return found
+        raise ValueError(f"{name} holds {entries[bad[0]]} at index {bad[0]}: give entries of at least 0")
+    return entries
 
 
 def covariance(name: str, value: ArrayLike) -> Floats:
     """Return variances (p,) or a symmetric positive semidefinite matrix (p, p).
 
     Asymmetry and negative eigenvalues of the size of rounding are allowed: the matrix is symmetrized, and
-    whoever takes its spectrum clips it at zero.
+    code that takes its spectrum clips it at zero.
     """
-    found = array(name, value, ndim=(1, 2))
-    if found.ndim == 1:
-        return nonnegative_vector(name, found)
-    if found.shape[0] != found.shape[1]:
-        raise ValueError(f"{name} has shape {found.shape}: give variances (p,) or a square matrix (p, p)")
-    scale = float(np.abs(found).max())
+    values = array(name, value, ndim=(1, 2))
+    if values.ndim == 1:
+        return nonnegative_vector(name, values)
+    if values.shape[0] != values.shape[1]:
+        raise ValueError(f"{name} has shape {values.shape}: give variances (p,) or a square matrix (p, p)")
+    scale = float(np.abs(values).max())
     with np.errstate(over="ignore"):
-        asymmetry = float(np.abs(found - found.T).max())
+        asymmetry = float(np.abs(values - values.T).max())
     if asymmetry > 1e-10 * scale:
         raise ValueError(f"{name} is asymmetric by {asymmetry:.3g}: give (C + C.T) / 2, if that is meant")
-    found = found / 2 + found.T / 2  # halves, since a sum may leave the range
+    values = values / 2 + values.T / 2  # halves, since a sum may leave the range
     with in_range(f"the spectrum of {name}", name):
-        least = float(finite(f"the spectrum of {name}", np.linalg.eigvalsh(found), name)[0])
+        least = float(finite(f"the spectrum of {name}", np.linalg.eigvalsh(values), name)[0])
     if least < -1e-10 * scale:
         raise ValueError(f"{name} has the eigenvalue {least:.3g}: give a positive semidefinite matrix")
-    return found
+    return values
 
 
 def scalar(name: str, value: Any, *, positive: bool = False) -> float:
     """Return a finite float of at least 0, or above 0 if `positive`."""
-    found = _number(name, value)
-    if not np.isfinite(found) or found < 0 or (positive and found == 0):
-        raise ValueError(f"{name} is {found}: give a finite number {'above' if positive else 'of at least'} 0")
-    return found
+    number = _number(name, value)
+    if not np.isfinite(number) or number < 0 or (positive and number == 0):
+        raise ValueError(f"{name} is {number}: give a finite number {'above' if positive else 'of at least'} 0")
+    return number
 
 
 def real(name: str, value: Any) -> float:
     """Return a finite float of either sign."""
-    found = _number(name, value)
-    if not np.isfinite(found):
-        raise ValueError(f"{name} is {found}: give a finite number")
-    return found
+    number = _number(name, value)
+    if not np.isfinite(number):
+        raise ValueError(f"{name} is {number}: give a finite number")
+    return number
 
 
 def probability(name: str, value: Any) -> float:
     """Return a float above 0 and below 1."""
-    found = _number(name, value)
-    if not 0 < found < 1:
-        raise ValueError(f"{name} is {found}: give a number above 0 and below 1")
-    return found
+    number = _number(name, value)
+    if not 0 < number < 1:
+        raise ValueError(f"{name} is {number}: give a number above 0 and below 1")
+    return number
 
 
 def share(name: str, value: Any) -> float:
     """Return a float from 0 to 1."""
-    found = _number(name, value)
-    if not 0 <= found <= 1:
-        raise ValueError(f"{name} is {found}: give a share from 0 to 1")
-    return found
+    number = _number(name, value)
+    if not 0 <= number <= 1:
+        raise ValueError(f"{name} is {number}: give a share from 0 to 1")
+    return number
 
 
 def _number(name: str, value: Any) -> float:
@@ -226,31 +226,31 @@ def count(name: str, value: Any, low: int = 1, high: int | None = None, *, high_
     if isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} is the truth value {value}: give an integer")
     try:
-        found = operator.index(value)
+        number = operator.index(value)
     except Exception:  # an object's own __index__ may raise anything
         message = f"{name} is {shown(value)}: give an integer"
         raise (ValueError if isinstance(value, float | np.floating) else TypeError)(message) from None
-    if found < low or (high is not None and found > high):
+    if number < low or (high is not None and number > high):
         wanted = f"of at least {low}" if high is None else f"from {low} to {shown(high)}"
-        raise ValueError(f"{name} is {shown(found)}: give an integer {wanted}{high_is and f' ({high_is})'}")
-    if high is None and found > LARGEST:
-        raise ValueError(f"{name} is {shown(found)}: give an integer from {low} to 2**53")
-    return found
+        raise ValueError(f"{name} is {shown(number)}: give an integer {wanted}{high_is and f' ({high_is})'}")
+    if high is None and number > LARGEST:
+        raise ValueError(f"{name} is {shown(number)}: give an integer from {low} to 2**53")
+    return number
 
 
 def draws(name: str, value: Any, each: int, low: int = 1, *, each_is: str = "") -> int:
-    """Return a number of draws, of `each` numbers, which all together are not beyond what one call may take.
+    """Return a number of draws of `each` numbers, refusing more numbers in all than one call may draw.
 
     `each_is` tells what the numbers of one draw are.
     """
-    found = count(name, value, low)
-    if found * each > DRAWN:
+    number = count(name, value, low)
+    if number * each > DRAWN:
         of = f"{each} numbers each{each_is and f' ({each_is})'}"
         raise ValueError(
-            f"{name} is {found}, of {of}, which takes hours: give at most {max(DRAWN // each, low)}, "
+            f"{name} is {number}, of {of}, which takes hours: give at most {max(DRAWN // each, low)}, "
             "and average calls with seeds of their own, if you want more"
         )
-    return found
+    return number
 
 
 def memory() -> float:
@@ -310,14 +310,14 @@ def together(**given: Any) -> tuple[int, ...]:
     """Return the shape that arrays have together, refusing those that cannot be combined entry by entry."""
     shapes = {name: np.shape(value) for name, value in given.items()}
     try:
-        found = np.broadcast_shapes(*shapes.values())
+        joint = np.broadcast_shapes(*shapes.values())
     except ValueError:
         words = ", ".join(f"{name} has shape {shape}" for name, shape in shapes.items())
         raise ValueError(f"{words}: give arrays of one shape, or numbers") from None
     empty = [name for name, shape in shapes.items() if 0 in shape]
     if empty:
         raise ValueError(f"{empty[0]} has shape {shapes[empty[0]]}, which is empty: give at least one entry")
-    return found
+    return joint
 
 
 def flag(name: str, value: Any) -> bool:
@@ -360,43 +360,43 @@ def shown(value: Any) -> str:
     if isinstance(value, type):
         return f"the class {value.__name__}"
     try:
-        found = repr(value)
+        words = repr(value)
     except Exception:  # an object's own repr may raise anything
-        found = ""
-    return found if 0 < len(found) <= 80 else f"a {type(value).__name__}" if not found else reprlib.repr(value)
+        words = ""
+    return words if 0 < len(words) <= 80 else f"a {type(value).__name__}" if not words else reprlib.repr(value)
 
 
 def indices(name: str, value: ArrayLike, p: int) -> Integers:
     """Return distinct integers from 0 to p - 1, at least one, in the order given."""
-    found = integers(name, value)
-    if found.ndim != 1 or found.size == 0:
-        raise ValueError(f"{name} has shape {found.shape}: give a vector of at least one index")
-    if found.min() < 0 or found.max() >= p:
-        raise ValueError(f"{name} reaches from {found.min()} to {found.max()}: give indices from 0 to {p - 1}")
-    if np.unique(found).size != found.size:
+    positions = integers(name, value)
+    if positions.ndim != 1 or positions.size == 0:
+        raise ValueError(f"{name} has shape {positions.shape}: give a vector of at least one index")
+    if positions.min() < 0 or positions.max() >= p:
+        raise ValueError(f"{name} reaches from {positions.min()} to {positions.max()}: give indices from 0 to {p - 1}")
+    if np.unique(positions).size != positions.size:
         raise ValueError(f"{name} names a feature twice: give distinct indices")
-    return found.astype(np.intp)
+    return positions.astype(np.intp)
 
 
 def integers(name: str, value: ArrayLike) -> NDArray[Any]:
     """Return an array of integers, of any shape; an empty list is one."""
-    found = _raw(name, value)
-    if found.dtype.kind == "b":
+    values = _raw(name, value)
+    if values.dtype.kind == "b":
         raise TypeError(f"{name} is a mask: give positions, np.flatnonzero({name})")
-    if found.dtype.kind not in "iu" and (found.size or found.dtype.kind != "f"):
-        raise TypeError(f"{name} is of kind {found.dtype}: give an array of integers")
-    return found
+    if values.dtype.kind not in "iu" and (values.size or values.dtype.kind != "f"):
+        raise TypeError(f"{name} is of kind {values.dtype}: give an array of integers")
+    return values
 
 
 def mask(name: str, value: ArrayLike, length: int, *, like: str) -> NDArray[np.bool_]:
     """Return a vector of truth values that says True somewhere, of the `length` that `like` calls for."""
-    found = _raw(name, value)
-    if found.dtype != np.bool_ or found.shape != (length,) or not found.any():
+    kept = _raw(name, value)
+    if kept.dtype != np.bool_ or kept.shape != (length,) or not kept.any():
         raise ValueError(
-            f"{name} is of kind {found.dtype} and shape {found.shape}, but {like}: give a bool array of shape "
+            f"{name} is of kind {kept.dtype} and shape {kept.shape}, but {like}: give a bool array of shape "
             f"({length},) that keeps something"
         )
-    return np.asarray(found)
+    return np.asarray(kept)
 
 
 def sample(X: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
@@ -429,7 +429,7 @@ def finite(name: str, value: T, rescale: str) -> T:
 def in_range(name: str, rescale: str) -> Iterator[None]:
     """Say what to rescale where linear algebra gives up on numbers that left the range of double precision."""
     try:
-        with np.errstate(all="ignore"):  # what comes of it is looked at afterwards, by `finite`
+        with np.errstate(all="ignore"):  # `finite` looks at the result afterwards
             yield
     except (np.linalg.LinAlgError, OverflowError, ZeroDivisionError):
         raise _out_of_range(name, rescale) from None

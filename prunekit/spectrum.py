@@ -23,8 +23,8 @@ from prunekit.statistics import Estimate, ProbedEstimate
 
 T = TypeVar("T")
 _SHARE = 2  # the quadrature's error is half of what the last half of the steps changed, so that two hold all of it
-UNSETTLED = 0.15  # of ∫|f|: what the last half of the steps may change where an integral is to count as resolved
-_HIDDEN = 0.05  # of ∫|f|: what may be hidden between the nodes next to 0
+UNSETTLED = 0.15  # the share of ∫|f| that the last half of the steps may change in a resolved integral
+_HIDDEN = 0.05  # the share of ∫|f| that may be hidden between the nodes next to 0
 _DEPTHS = np.r_[0.0, np.logspace(-16, 0, 33)]  # where to look between 0 and the node next to it, relative to the node
 
 
@@ -37,7 +37,7 @@ class Measure:
     nodes : (m,) array
         Places, in units of the matrix; kept in increasing order.
     weights : (m,) array
-        What lies there, each at least 0; not all 0.
+        The mass at each node, at least 0; not all are 0.
     earlier : tuple of Measure
         For a quadrature by Lanczos: what fewer steps gave, from half of them on. Empty for a measure that is exact, or
         about which that is not known.
@@ -72,15 +72,15 @@ class Measure:
     @classmethod
     def of_eigenvalues(cls, eigenvalues: ArrayLike) -> Measure:
         """Return the counting measure of eigenvalues (D,)."""
-        found = _checks.vector("eigenvalues", eigenvalues)
-        return cls(found, np.ones_like(found))
+        nodes = _checks.vector("eigenvalues", eigenvalues)
+        return cls(nodes, np.ones_like(nodes))
 
     @classmethod
     def of_vector(cls, eigenvalues: ArrayLike, coordinates: ArrayLike) -> Measure:
         """Return the measure of a vector with the given coordinates (D,) in the eigenbasis."""
-        found = _checks.vector("eigenvalues", eigenvalues)
-        squares = _squares(_checks.vector("coordinates", coordinates, found.size, like="eigenvalues"))
-        return cls(found, squares)
+        nodes = _checks.vector("eigenvalues", eigenvalues)
+        squares = _squares(_checks.vector("coordinates", coordinates, nodes.size, like="eigenvalues"))
+        return cls(nodes, squares)
 
     @property
     def total(self) -> float:
@@ -88,21 +88,21 @@ class Measure:
         return float(self.weights.sum())
 
     def integrate(self, f: Callable[[Floats], Floats]) -> float:
-        """Return Σ weight f(node); `f` takes the nodes (m,) and answers (m,), or one number for all.
+        """Return Σ weight f(node); `f` takes the nodes (m,) and returns (m,), or one number for all.
 
         Raises
         ------
         ValueError
-            If `f` answers another shape, which numpy would broadcast to a wrong sum.
+            If `f` returns another shape, which numpy would broadcast to a wrong sum.
         FloatingPointError
             If the sum is not finite.
         """
         return _weighted(self.weights, _answer(f, self.nodes))
 
     def dispersion(self, f: Callable[[Floats], Floats]) -> tuple[float, float, float]:
-        """Return the variance of n uᵀf(H)u, u random on the unit sphere of n = `total` dimensions, and what it is of.
+        """Return the variance of n uᵀf(H)u for u random on the unit sphere of n = `total` dimensions, ∫ g² and ∫ g⁴.
 
-        The variance is 2n/(n + 2) ∫ g² with g = f - ∫f/n; ∫ g² and ∫ g⁴ are the others.
+        The variance is 2n/(n + 2) ∫ g², where g = f - ∫f/n.
         """
         n = self.total
         values = np.broadcast_to(_answer(f, self.nodes), self.nodes.shape)
@@ -118,12 +118,12 @@ class Measure:
         return self._at(moved, tuple(each.mapped(f) for each in self.earlier))
 
     def _at(self, nodes: Floats, earlier: tuple[Measure, ...]) -> Measure:
-        """Return the measure at other nodes, in any order: all is known to be sound, and is not judged again."""
+        """Return the measure at other nodes, in any order; all of it is known to be sound, and is not checked again."""
         order = np.argsort(nodes, kind="stable")
-        found = object.__new__(Measure)
+        measure = object.__new__(Measure)
         for name, value in (("nodes", nodes[order]), ("weights", self.weights[order]), ("earlier", earlier)):
-            object.__setattr__(found, name, value)
-        return found
+            object.__setattr__(measure, name, value)
+        return measure
 
     def spread(self, of: Callable[[Measure], float]) -> float:
         """Return the most by which a number read off this measure differs from those read off the `earlier` ones."""
@@ -133,34 +133,34 @@ class Measure:
 
 
 def _answer(f: Callable[[Floats], Floats], nodes: Floats) -> Floats:
-    """Return what f answers for nodes (m,): real numbers, of that shape, or one for all; they need not be finite."""
+    """Return the values of f at nodes (m,): real numbers of that shape, or one for all; they need not be finite."""
     with np.errstate(over="ignore"):
-        found = _checks.real_numbers("f(nodes)", _checks.function("f", f)(nodes))
-    if found.shape not in ((), nodes.shape):
-        raise ValueError(f"f answers shape {found.shape} for nodes {nodes.shape}: give one number a node")
-    return found
+        values = _checks.real_numbers("f(nodes)", _checks.function("f", f)(nodes))
+    if values.shape not in ((), nodes.shape):
+        raise ValueError(f"f answers shape {values.shape} for nodes {nodes.shape}: give one number a node")
+    return values
 
 
 def _weighted(weights: Floats, values: Floats) -> float:
     """Return the sum of weighted values."""
     with np.errstate(over="ignore", invalid="ignore"):
-        found = np.sum(weights * values)
-    return float(_checks.finite("the integral of f", found, "f or the measure"))
+        integral = np.sum(weights * values)
+    return float(_checks.finite("the integral of f", integral, "f or the measure"))
 
 
 def _squares(coordinates: Floats) -> Floats:
     """Return the squares of a vector's coordinates, refusing those that overflow, or all vanish."""
     with np.errstate(over="ignore"):
-        found = coordinates**2
+        squares = coordinates**2
     if not coordinates.any():
         raise ValueError("coordinates are all 0: give a vector that is not")
-    if not found.any():
+    if not squares.any():
         raise FloatingPointError("coordinates are so small that their squares are 0: rescale coordinates")
-    return _checks.finite("the square of an entry", found, "coordinates")
+    return _checks.finite("the square of an entry", squares, "coordinates")
 
 
 def _all(name: str, given: Any, kind: type[T]) -> tuple[T, ...]:
-    """Return a tuple of what is all of one kind."""
+    """Check that all entries are of one kind, and return them as a tuple."""
     what = f"{kind.__name__}s"
     if isinstance(given, kind):
         raise TypeError(f"{name} is a {kind.__name__}: give a tuple of them")
@@ -188,7 +188,7 @@ class Gap:
     zeros: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        """Judge the fields."""
+        """Check the fields."""
         points = _checks.vector("points", self.points)
         zeros = [_checks.count("zeros", k, 0, points.size - 1) for k in _checks.listed("zeros", self.zeros, "integers")]
         object.__setattr__(self, "points", points)
@@ -222,8 +222,8 @@ class Gap:
     def hidden(self, f: Callable[[Floats], Floats]) -> float:
         """Return the mass in the gap times how far f leaves, in it, the range between its values at the nodes.
 
-        Where f has no finite value at 0 itself, as t log|t|, the points beside it are what counts; where it has none
-        there either, it is infinity.
+        Where f has no finite value at 0 itself, such as t log|t|, the points beside 0 count instead; where it has none
+        there either, the result is infinity.
         """
         with np.errstate(divide="ignore", invalid="ignore"):
             values = np.array(np.broadcast_to(_answer(f, self.points), self.points.shape))
@@ -231,8 +231,8 @@ class Gap:
         zero = np.isin(np.arange(values.size), self.zeros)
         seen = values[~zero | np.isfinite(values)]
         with np.errstate(over="ignore", invalid="ignore"):
-            found = self.mass * float(np.max([at_nodes.min() - seen.min(), seen.max() - at_nodes.max(), 0.0]))
-        return found if np.isfinite(found) else math.inf
+            hidden = self.mass * float(np.max([at_nodes.min() - seen.min(), seen.max() - at_nodes.max(), 0.0]))
+        return hidden if np.isfinite(hidden) else math.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,15 +250,15 @@ class Spectrum:
         are counted once, with the `earlier` ones. The error of the quadrature is read off these. None if nothing is
         known about it.
     free, fixed : tuple of Measure
-        Of those quadratures, where they are means of two: the one whose nodes are free, and the one with a node at 0.
+        The two quadratures of which those are means, if they are: with nodes that are free, and with a node at 0.
     rests : tuple of Measure
-        For normal start vectors: each probe without what is counted once. Their scatter is known; empty otherwise.
+        For normal start vectors, whose scatter is known: each probe without what is counted once. Empty otherwise.
     gaps : tuple of Gap
-        Of those quadratures, around 0.
+        The gaps of those quadratures around 0.
     products : int
-        Products with the matrix that it took.
+        Number of products with the matrix that it took.
     converged : int
-        Eigenvalues that are counted once, in every probe.
+        Number of eigenvalues that are counted once, in every probe.
 
     Raises
     ------
@@ -321,12 +321,13 @@ class Spectrum:
             `scatter`: the standard error across probes, with Student's quantile; infinite for a single probe. Four
             probes agree by chance now and then, so it is not less than what normal starts must scatter by: the variance
             of zᵀf(H)z over what is not counted once, 2 (∫f² - (∫f)²/n) n/(n + 2) for n dimensions.
-            `quadrature`: half of the most by which the last half of the steps changed the mean, in the probes as they
-            were drawn, or by which it differs from the mean with free nodes and from that with a node at 0, whichever
-            is more; and what may be hidden between the nodes next to 0, or between 0 and the least node of a positive
-            spectrum, where there is no quadrature with a node there, as the root of the sum of squares. `error`:
-            likewise of both parts; infinite, with `resolved` False, where the first is more than 15% of ∫|f|, or
-            more than 5% of it may be hidden. For a hand-made spectrum, without `rules`, the quadrature counts as exact.
+            `quadrature`: the root of the sum of squares of two numbers. The first is half of the most by which the last
+            half of the steps changed the mean, in the probes as they were drawn, or by which the mean differs from that
+            with free nodes and from that with a node at 0, whichever is more. The second is what may be hidden between
+            the nodes next to 0, or between 0 and the least node of a positive spectrum, where there is no quadrature
+            with a node there. `error`: the root of the sum of squares of both parts; infinite, with `resolved` False,
+            where the first number is more than 15% of ∫|f| or the second more than 5% of it. For a hand-made spectrum,
+            without `rules`, the quadrature counts as exact.
 
         Notes
         -----
@@ -334,7 +335,7 @@ class Spectrum:
         vectors (Avron and Toledo 2011) at fixed length. An error of the quadrature that falls as 1/steps or faster is
         at most what the last half of the steps changed. Nodes that are free and nodes with one at 0 lie on either side
         of the truth for a positive spectrum and a function whose derivatives alternate in sign (Golub and Meurant 2010,
-        section 6.1). Seen on digits networks: so they do for log(t + |h|), |h|/(t + |h|) and √|h|, and their mean is
+        section 6.1). On networks of digits they do so for log(t + |h|), |h|/(t + |h|) and √|h|, and their mean is
         two to six times nearer to it than free nodes alone. What is counted once has a small bias of its own, at most
         half a standard error there: an eigenvector in which the starts happen to lie converges earlier. The truth is
         that of the given matrix: what single precision does to its products is not in the error.

@@ -16,7 +16,7 @@ import torch
 import yaml
 
 from prunekit.book import paths
-from prunekit.book.ledger import ERRATUM, REPRODUCED
+from prunekit.book.verdicts import ERRATUM, REDUCED
 from prunekit.masks import scores
 from prunekit.nets import Config, Dataset, MissingData, data, evaluate, fit, load, models
 from tests.book.figures.looks import look
@@ -167,7 +167,7 @@ def test_the_page_is_executed_with_its_figure(run):
 
 def test_the_claim_and_the_erratum_are_judged(judged):
     verdicts = {row["id"]: row["verdict"] for row in judged if row["records"]}
-    assert verdicts == {"chang/doubling": REPRODUCED, "chang/erratum-doubling": ERRATUM}
+    assert verdicts == {"chang/doubling": REDUCED, "chang/erratum-doubling": ERRATUM}
 
 
 def test_the_recording_is_read_again(recorded):

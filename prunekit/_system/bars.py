@@ -1,4 +1,4 @@
-"""Bars for what takes long: all are made here, and none is shown where nobody looks or where it is over in seconds.
+"""Bars for long work: all are made here, and none is shown where nobody looks or where the work takes only seconds.
 
 Somebody looks at a terminal, and at a notebook whose kernel was not started to make a page of the book.
 """
@@ -23,7 +23,8 @@ T = TypeVar("T")
 def bar(what: str, total: int | None, unit: str, progress: bool | None = None, *, done: int = 0) -> Iterator[Any]:
     """Yield a bar that is told by `update(n)` what was done, of `total` if that is known.
 
-    With `progress` None it is shown where somebody looks, after some seconds; else always and at once, or never.
+    With `progress` None it is shown where somebody looks, after some seconds; with True always and at once, with False
+    never.
     """
     shown = _watched() if progress is None else _checks.flag("progress", progress)
     if not shown:
@@ -33,8 +34,8 @@ def bar(what: str, total: int | None, unit: str, progress: bool | None = None, *
 
     delay = PATIENCE if progress is None else 0.0
     large = total is None or total >= 10**5
-    with tqdm(total=total, initial=done, desc=what, unit=f" {unit}", unit_scale=large, delay=delay) as found:
-        yield found
+    with tqdm(total=total, initial=done, desc=what, unit=f" {unit}", unit_scale=large, delay=delay) as live:
+        yield live
 
 
 def each(what: str, items: Iterable[T], total: int, unit: str) -> Iterator[T]:
@@ -60,7 +61,7 @@ class _Silent:
 
 def _watched() -> bool:
     """Return whether somebody may look at what is written."""
-    if sys.stderr is None:  # as under pythonw
+    if sys.stderr is None:  # as it is under pythonw
         return False
     if sys.stderr.isatty():
         return True

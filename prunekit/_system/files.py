@@ -1,6 +1,6 @@
 """Files and folders that appear whole or not at all, and are on the disk before their names are.
 
-Whatever is written is first a draft beside its place, synced, and renamed. A draft is removed when writing fails;
+Everything is first written as a draft beside its place, synced, and renamed. A draft is removed when writing fails;
 one that a kill left is removed by the next writer of the same name (see `prunekit._system.owners` for when). A folder
 takes the place of another by two renames; where a kill came between them, `recover` puts the old one back.
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from prunekit._system import owners
 
-_MANY = 100  # files from which one call for the whole system is quicker than one for each
+_MANY = 100  # with more files than this, one call for the whole system is quicker than one for each
 _ATTEMPTS = 5
 
 
@@ -30,7 +30,7 @@ def sha256(path: Path) -> str:
 
 
 def below(folder: Path) -> list[Path]:
-    """Return the files in a folder and in those below it, in order; what vanishes meanwhile is passed over.
+    """Return the files in a folder and in those below it, in order; files that vanish meanwhile are passed over.
 
     Links to folders are not followed. `Path.rglob` raises before Python 3.13 when a folder vanishes in its walk.
     """
@@ -38,7 +38,7 @@ def below(folder: Path) -> list[Path]:
 
 
 def write(path: Path, content: bytes | str) -> None:
-    """Write a file in one piece, replacing an old one; whoever reads sees the old one or the new one.
+    """Write a file in one piece, replacing an old one; a reader sees the old one or the new one.
 
     Raises
     ------
@@ -62,14 +62,14 @@ def swap(new: Path, target: Path) -> None:
     """Put the folder `new` where `target` is, or where it is missing.
 
     A reader sees the old folder or the new one, or for a moment none; a kill in that moment is mended by `recover`.
-    Two writers of one target at a time are the caller's to prevent.
+    The caller has to make sure that no two writers work on one target at a time.
 
     Parameters
     ----------
     new
-        A folder, on whatever file system; gone from there afterwards.
+        A folder, on any file system; it is gone from there afterwards.
     target
-        Its place; parents are made.
+        Where it is put; missing parents are made.
 
     Raises
     ------
@@ -111,8 +111,8 @@ def recover(target: Path) -> None:
 
 def waiting(folder: Path) -> list[Path]:
     """Return the places in a folder for which `recover` has something."""
-    found = [p for p in folder.glob(".*.old") if p.is_dir()]
-    return [p.with_name(p.name[1:].removesuffix(".old")) for p in sorted(found)]
+    old = [p for p in folder.glob(".*.old") if p.is_dir()]
+    return [p.with_name(p.name[1:].removesuffix(".old")) for p in sorted(old)]
 
 
 def sync(path: Path) -> None:
@@ -124,7 +124,7 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP) or not path.is_dir():
-            raise  # some file systems sync no folders: then there is nothing more to be had
+            raise  # some file systems sync no folders, and then nothing more can be done
     finally:
         os.close(handle)
 
@@ -144,14 +144,14 @@ def _old(target: Path) -> Path:
 
 
 def _draft(path: Path) -> Path:
-    """Return a name beside `path` that nobody else uses, and remove the drafts of those who died over it."""
+    """Return a name beside `path` that nobody else uses, and remove the drafts of processes that died."""
     stem = path.name
     if len(os.fsencode(stem)) > _MANY:  # a name may have 255 bytes
         stem = hashlib.sha256(os.fsencode(stem)).hexdigest()[:16]
     pattern = re.compile(rf"\.{re.escape(stem)}\.(?P<mark>{owners.MARK})\.[0-9a-f]{{8}}\.draft")
     with contextlib.suppress(OSError):
-        for found in filter(None, (pattern.fullmatch(p.name) for p in path.parent.iterdir())):
-            of, left = owners.owner(found["mark"]), path.with_name(found[0])
+        for match in filter(None, (pattern.fullmatch(p.name) for p in path.parent.iterdir())):
+            of, left = owners.owner(match["mark"]), path.with_name(match[0])
             if of and owners.abandoned(left, of):
                 shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
     return path.with_name(f".{stem}.{owners.me().mark}.{secrets.token_hex(4)}.draft")

@@ -1,8 +1,8 @@
 """Locks on files, which save work and are never needed for a result to be right.
 
 A lock is the system's (``flock``): it ends with the process that holds it, and a child that inherits the descriptor
-holds it too. The holder signs the file, so that whoever waits says for whom. Some network file systems have no locks,
-or locks that other machines do not see: the first is said once, the second cannot be told from a free lock.
+holds it too. The holder signs the file, so that a process that waits can say for whom. Some network file systems have
+no locks, or locks that other machines do not see: a line says the first once, and the second looks like a free lock.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ def locked(path: Path, what: str) -> Iterator[int]:
 def sole(path: Path) -> Iterator[None]:
     """Hold a lock that nobody else holds, on any host, or refuse at once.
 
-    The holder's heartbeat is on the file, so that a host whose locks are its own is noticed too: where the file bears
-    the mark of another host, `WATCH` seconds show whether that one lives. Where the file system has no locks, the
+    The holder's heartbeat is on the file, so that a host that does not share its locks is noticed too: where the file
+    bears the mark of another host, `WATCH` seconds show whether that one lives. Where the file system has no locks, the
     marks alone decide, and two that begin in the same instant are not told apart.
 
     Raises
@@ -160,7 +160,7 @@ def _say_once(folder: Path) -> None:
 
 
 def _shows_life(path: Path, holder: owners.Owner) -> bool:
-    """Tell whether the holder on another host renews its heartbeat; on this host the lock itself has told."""
+    """Tell whether the holder on another host renews its heartbeat; on this host the lock itself has told that."""
     if holder.lives() is not None or owners.silence(path) > owners.SILENT:
         return False
     print(
@@ -177,7 +177,7 @@ def _shows_life(path: Path, holder: owners.Owner) -> bool:
 
 
 def _stamp(path: Path) -> int:
-    """Return the time of change as the server has it now: opening asks anew where attributes are cached."""
+    """Return the time of change that the server has now: opening a file asks again where attributes are cached."""
     try:
         with path.open(encoding="utf-8") as stream:
             return os.fstat(stream.fileno()).st_mtime_ns

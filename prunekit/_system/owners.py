@@ -43,10 +43,10 @@ def host() -> str:
 
 @functools.cache
 def _place() -> str:
-    found = []
-    with contextlib.suppress(OSError):  # no Linux: the name must do
-        found = [Path("/proc/sys/kernel/random/boot_id").read_text(), str(Path("/proc/self/ns/pid").readlink())]
-    return hashlib.sha256("".join(found).encode()).hexdigest()[:8]
+    parts = []
+    with contextlib.suppress(OSError):  # other systems than Linux have only the name
+        parts = [Path("/proc/sys/kernel/random/boot_id").read_text(), str(Path("/proc/self/ns/pid").readlink())]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class Owner:
     Attributes
     ----------
     host
-        As `host` names it.
+        The host of the process, as `host` names it.
     pid
-        Its number there.
+        The number of the process there.
     start
         When it started, in the units of that system; only compared with the same process's.
     """
@@ -86,14 +86,14 @@ class Owner:
 
 
 def me() -> Owner:
-    """Return the owner that this process is."""
+    """Return this process as an owner."""
     return Owner(host(), os.getpid(), _start(os.getpid()) or 0)
 
 
 def owner(mark: str) -> Owner | None:
     """Return the owner whose mark this is, or None."""
-    found = re.fullmatch(MARK, mark.strip())
-    return Owner(found["host"], int(found["pid"]), int(found["start"])) if found else None
+    match = re.fullmatch(MARK, mark.strip())
+    return Owner(match["host"], int(match["pid"]), int(match["start"])) if match else None
 
 
 def _start(pid: int) -> int | None:
@@ -127,7 +127,7 @@ def silence(path: Path) -> float:
 
 
 def _now(folder: Path) -> float:
-    """Return the time as the folder's file server has it."""
+    """Return the time on the folder's file server."""
     try:
         with tempfile.TemporaryFile(dir=folder) as probe:
             return os.fstat(probe.fileno()).st_mtime

@@ -31,7 +31,7 @@ def train_masked(
     Parameters
     ----------
     model : Module
-        At its initialization; changed in place.
+        The network at its initialization; it is changed in place.
     data, config
         What it is trained on, and how.
     mask : Mask
@@ -44,7 +44,7 @@ def train_masked(
     Returns
     -------
     Pruned
-        With the mask and one stage, 'train'.
+        The result, with the mask and one stage, 'train'.
     """
     _checks.instance("mask", mask, Mask, "a prunekit.masks.Mask")
     _checks.text("name", name)
@@ -76,7 +76,7 @@ def smart_ratio_mask(
     model, keep, last, steep, parameters
         As for `smart_ratio_counts`.
     seed : int, SeedSequence or Generator
-        Of the choice.
+        Where the random choice comes from.
     """
     counts = smart_ratio_counts(model, keep, last=last, steep=steep, parameters=parameters)
     drawn = access.generator(seed)
@@ -99,7 +99,7 @@ def smart_ratio_counts(
     Parameters
     ----------
     model : Module
-        Whose prunable weights are the layers, in the model's order.
+        The network whose prunable weights are the layers, in the model's order.
     keep : int or float
         Count or fraction of all of them together.
     last : float
@@ -116,9 +116,9 @@ def smart_ratio_counts(
 
     Notes
     -----
-    Source: Su et al. (2020), Section 4, and their program, which gives `last` to every linear layer. Here it is the
-    last one's only: else the rule would say nothing about fully connected networks (for which Table 3 of geometric
-    has no smart ratio). A layer may end with no weight.
+    Source: Su et al. (2020), Section 4, and their program, which gives `last` to every linear layer. Here only
+    the last layer has it: otherwise the rule would say nothing about fully connected networks (for which Table 3 of
+    geometric has no smart ratio). A layer may end with no weight.
     """
     sizes = {name: p.numel() for name, p in scores.prunable(model, parameters).items()}
     names = list(sizes)
@@ -146,24 +146,24 @@ def smart_ratio_counts(
 
 def _filled(ratio: np.ndarray, sizes: np.ndarray, total: float) -> np.ndarray:
     """Return sizes · min(1, k · ratio) with the k for which they sum to the total."""
-    found = np.zeros_like(sizes)
+    kept = np.zeros_like(sizes)
     order = np.argsort(-ratio)  # the layers that fill up first
     left = float(total)
     for position, layer in enumerate(order):
         open_ = order[position:]
         k = left / float(np.sum(ratio[open_] * sizes[open_]))
         if k * ratio[layer] <= 1:
-            found[open_] = k * ratio[open_] * sizes[open_]
+            kept[open_] = k * ratio[open_] * sizes[open_]
             break
-        found[layer] = sizes[layer]
+        kept[layer] = sizes[layer]
         left -= sizes[layer]
-    return found
+    return kept
 
 
-def _rounded(found: np.ndarray, sizes: np.ndarray, total: int) -> list[int]:
+def _rounded(exact: np.ndarray, sizes: np.ndarray, total: int) -> list[int]:
     """Return integers that sum to the total, rounded down but for the largest remainders; none above its size."""
-    down = np.floor(found + 1e-9)
+    down = np.floor(exact + 1e-9)
     missing = int(total - down.sum())
-    remainder = np.where(down < sizes, found - down, -np.inf)
+    remainder = np.where(down < sizes, exact - down, -np.inf)
     down[np.argsort(-remainder, kind="stable")[:missing]] += 1
     return [int(k) for k in down]

@@ -30,7 +30,7 @@ class Knobs:
     score_rate, score_decay : float
         Learning rate and ℓ2 penalty of rare gems' scores.
     rounds : int
-        Cuts of lottery tickets.
+        Number of cuts of lottery tickets.
     period : int
         Epochs between two cuts of rare gems.
     """
@@ -42,7 +42,7 @@ class Knobs:
     period: int = 2
 
     def __post_init__(self) -> None:
-        """Judge the numbers."""
+        """Check the numbers."""
         for name in ("l1", "score_decay"):
             object.__setattr__(self, name, _checks.scalar(name, getattr(self, name)))
         object.__setattr__(self, "score_rate", _checks.scalar("score_rate", self.score_rate, positive=True))
@@ -59,7 +59,7 @@ class Outcome:
     algorithm : str
         One of `ALGORITHMS`.
     test_accuracy, train_accuracy : float
-        At the end.
+        Accuracies at the end.
     kept : int
         Weights that are left, of those that can be pruned.
     epochs : int
@@ -106,7 +106,8 @@ def run_algorithm(
     algorithm : str
         One of `ALGORITHMS`: "one-shot" trains for all the epochs and is not tuned after the cut; "rare gems" has half
         of them for the scores and half for the weights; "lottery tickets" shares them among its trainings and rewinds
-        to the initialization; the others train once. Or of `LONGER`, where each training has all the epochs.
+        to the initialization; the others train once. One of `LONGER` will do too; there each training has all the
+        epochs.
     build : callable
         () -> network at its initialization, the same every time.
     data : Dataset
@@ -116,7 +117,7 @@ def run_algorithm(
     keep : int or float
         Count or fraction of the weights kept.
     knobs : Knobs
-        The rest.
+        The settings that only some algorithms have.
 
     Raises
     ------
@@ -135,13 +136,13 @@ def run_algorithm(
         (_, train), (_, test) = evaluate(model, on, train=True), evaluate(model, on)
         weights = sum(p.numel() for p in prunable(model).values())
         return Outcome(algorithm, test, train, weights, config.epochs)
-    found = _pruned(algorithm, _built(build()), data, config, keep, knobs)
-    return Outcome(algorithm, found.test_accuracy, found.train_accuracy, found.mask.kept, found.epochs)
+    pruned = _pruned(algorithm, _built(build()), data, config, keep, knobs)
+    return Outcome(algorithm, pruned.test_accuracy, pruned.train_accuracy, pruned.mask.kept, pruned.epochs)
 
 
-def _built(found: Any) -> nn.Module:
-    """Return what build made, if it is a network."""
-    return _checks.instance("what build returns", found, nn.Module, "a torch.nn.Module")
+def _built(built: Any) -> nn.Module:
+    """Return what `build` returned, refusing what is no network."""
+    return _checks.instance("what build returns", built, nn.Module, "a torch.nn.Module")
 
 
 def _pruned(algorithm: str, model: nn.Module, data: Dataset, config: Config, keep: Keep, knobs: Knobs) -> Pruned:

@@ -45,7 +45,7 @@ def rare_gems(
     Parameters
     ----------
     model : Module
-        At its initialization; changed in place.
+        The network at its initialization; it is changed in place.
     data : Dataset
         What scores and weights are trained on.
     search : Config
@@ -57,9 +57,9 @@ def rare_gems(
     keep : int or float
         What is left at the end, as a count or fraction. Each period removes the same fraction of what it finds.
     period : int
-        Epochs between two cuts; divides `search.epochs`.
+        Epochs between two cuts, a divisor of `search.epochs`.
     seed : int, SeedSequence or Generator
-        Of the first scores, uniform on [0, 1].
+        Where the first scores come from, which are uniform on [0, 1].
     signed_constant : bool
         Whether the weights of each layer are first replaced by their signs times their root mean square.
     parameters : names, optional
@@ -70,13 +70,14 @@ def rare_gems(
     Returns
     -------
     Pruned
-        With a mask for each period and the stages 'search 0', 'search 1', …, 'fine-tune'. All weights whose score was
-        not removed are trained in the end, also those whose score rounds to 0.
+        The result, with a mask for each period and the stages 'search 0', 'search 1', …, 'fine-tune'. All weights whose
+        score was not removed are trained in the end, also those whose score rounds to 0.
 
     Raises
     ------
     ValueError, TypeError
-        If the period does not divide the search, a weight is shared by two modules, or as `kept_by_round`.
+        If the period does not divide the search, a weight is shared by two modules, and in the same cases as
+        `kept_by_round`.
 
     Notes
     -----
@@ -98,7 +99,7 @@ def rare_gems(
     if signed_constant:
         _make_constant(frozen)
     drawn = access.generator(seed)
-    found: Mapping[str, Tensor] = {name: torch.rand(p.shape, generator=drawn) for name, p in frozen.items()}
+    scores: Mapping[str, Tensor] = {name: torch.rand(p.shape, generator=drawn) for name, p in frozen.items()}
     road = Road(model, data, resume)
     mask = None
     for k, count in enumerate(counts):
@@ -106,8 +107,8 @@ def rare_gems(
             search, epochs=period, lr=learning_rate(search, k * period), warmup=0, seed=(search.seed + k) % 2**32,
             **_constant(search),
         )  # fmt: skip
-        found = _search(road, f"search {k}", config, found, mask)
-        mask = cut(found, count, mask)
+        scores = _search(road, f"search {k}", config, scores, mask)
+        mask = cut(scores, count, mask)
         road.cut(mask)
     road.train("fine-tune", fine_tune, mask)
     return road.end("rare gems")
@@ -133,10 +134,10 @@ def _search(
     chosen = _choose(twin, scores)
     there = None if mask is None else {full: mask[own] for own, full in chosen.items()}
     start = _effective(twin, chosen, mask)
-    found = fit(twin, road.data, config, masks=there, resume=road.checkpoint(name))
+    fitted = fit(twin, road.data, config, masks=there, resume=road.checkpoint(name))
     ended = {own: twin.get_parameter(full).detach().cpu().clone() for own, full in chosen.items()}
     end = _effective(twin, chosen, mask)
-    road.stages.append(Stage(name, "scores", config, mask, start, end, found.history, ended))
+    road.stages.append(Stage(name, "scores", config, mask, start, end, fitted.history, ended))
     with torch.no_grad():
         road.model.to(next(twin.parameters()).device)
         for own, b in road.model.named_buffers():
@@ -191,8 +192,8 @@ class _Chosen(nn.Module):
     def right_inverse(self, weight: Tensor) -> Tensor:
         """Return the first scores, which torch stores in the weight's place."""
         assert self.first is not None
-        found, self.first = self.first, None
-        return found
+        first, self.first = self.first, None
+        return first
 
 
 class _Rounded(torch.autograd.Function):

@@ -30,11 +30,11 @@ def iterative_magnitude_pruning(
     Parameters
     ----------
     model : Module
-        At its initialization; changed in place.
+        The network at its initialization; it is changed in place.
     data : Dataset
         What it is trained on.
     config : Config
-        One training. Every round repeats it, order of the batches included.
+        One training, which every round repeats, order of the batches included.
     keep, rounds
         As for `kept_by_round`: what is kept after the last round, and how many rounds; or after each of them. All
         layers are ranked together.
@@ -50,13 +50,13 @@ def iterative_magnitude_pruning(
     Returns
     -------
     Pruned
-        With a mask for each round, `rewound`, and a stage for each training: 'rewind' (if there is one), 'round 0'
-        on all weights, 'round 1' on the first mask, …; the last is the ticket's.
+        The result, with a mask for each round, `rewound`, and a stage for each training: 'rewind' (if there is one),
+        'round 0' on all weights, 'round 1' on the first mask, …; the last is the ticket's.
 
     Raises
     ------
     ValueError, TypeError
-        As `kept_by_round`, or if the training cannot be taken apart at `rewind`.
+        In the same cases as `kept_by_round`, and if the training cannot be taken apart at `rewind`.
 
     Notes
     -----

@@ -27,11 +27,11 @@ def global_one_shot(
     Parameters
     ----------
     model : Module
-        At its initialization; changed in place.
+        The network at its initialization; it is changed in place.
     data : Dataset
         What it is trained on.
     config : Config
-        How; `config.l1` is λ of (2), and 0 is allowed for comparison.
+        How it is trained; `config.l1` is λ of (2), and 0 is allowed for comparison.
     keep : int or float
         Count or fraction, as for `Mask.from_scores`.
     fine_tune : Config, optional
@@ -45,7 +45,7 @@ def global_one_shot(
     Returns
     -------
     Pruned
-        With one mask, and one or two stages ('train', 'fine-tune').
+        The result, with one mask and one or two stages ('train', 'fine-tune').
 
     Notes
     -----
@@ -55,8 +55,8 @@ def global_one_shot(
     if fine_tune is not None:
         judged("fine_tune", fine_tune)
     road = Road(model, data, resume)
-    found = scores.magnitude(model, parameters=parameters)
-    Mask.from_scores(found, keep)  # refuses a bad count before the training
+    magnitudes = scores.magnitude(model, parameters=parameters)
+    Mask.from_scores(magnitudes, keep)  # refuses a bad count before the training
     road.train("train", config)
     road.cut(Mask.from_scores(scores.magnitude(model, parameters=parameters), keep))
     if fine_tune is not None:

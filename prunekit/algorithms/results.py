@@ -26,7 +26,7 @@ class Stage:
     trained : str
         'weights', or 'scores' of frozen weights.
     config : Config
-        How.
+        How it was trained.
     mask : Mask or None
         Which weights were there while it ran; None for all.
     start, end : mapping from name to tensor
@@ -37,7 +37,7 @@ class Stage:
     cut : Mask or None
         What was kept of it in the cut that followed, if one did.
     history : History
-        Epoch by epoch.
+        What happened, epoch by epoch.
     """
 
     name: str
@@ -67,13 +67,13 @@ class Pruned:
     model : nn.Module
         The network that was given, as it ended, in evaluation mode.
     masks : tuple of Mask
-        After each cut, each within the one before.
+        The masks after each cut, each within the one before.
     stages : tuple of Stage
         Every training, in order.
     rewound : mapping from name to tensor, or None
         The iterate that every round began from, before its mask, where the algorithm rewinds.
     train_accuracy, test_accuracy : float
-        Of the network as it ended.
+        Accuracies of the network as it ended.
     """
 
     algorithm: str
@@ -101,9 +101,9 @@ class Road:
     Parameters
     ----------
     model : nn.Module
-        Trained in place.
+        The network, which is trained in place.
     data : Dataset
-        Moved to the device of the configurations.
+        The data set, which is moved to the device of the configurations.
     resume : path, optional
         A folder for checkpoints, one a training; after a kill the same call goes on from them.
     """
@@ -127,10 +127,10 @@ class Road:
         if mask is not None:
             mask.apply_(self.model)
         start = on_cpu(access.state(self.model))
-        found = fit(self.model, self.data, config, masks=mask, resume=self.checkpoint(name))
+        fitted = fit(self.model, self.data, config, masks=mask, resume=self.checkpoint(name))
         end = on_cpu(access.state(self.model))
-        self.stages.append(Stage(name, "weights", config, mask, start, end, found.history))
-        return found
+        self.stages.append(Stage(name, "weights", config, mask, start, end, fitted.history))
+        return fitted
 
     def cut(self, mask: Mask) -> None:
         """Remove weights, for good; the cut is noted with the training before it."""

@@ -69,9 +69,9 @@ def cut(scores: Scores, keep: int, within: Mask | None = None) -> Mask:
     Parameters
     ----------
     scores : mapping from name to tensor
-        One number a weight.
+        One number for each weight.
     keep : int
-        Exact count.
+        Exact number of weights kept.
     within : Mask, optional
         What is still there; the result lies within it.
 
@@ -84,12 +84,12 @@ def cut(scores: Scores, keep: int, within: Mask | None = None) -> Mask:
     if within is None:
         return Mask.from_scores(scores, keep)
     _checks.instance("within", within, Mask, "a Mask")
-    for name, found in scores.items():
-        if not isinstance(name, str) or not isinstance(found, Tensor):
-            raise TypeError(f"scores[{name!r}] is {_checks.shown(found)}: give a tensor by a parameter's name")
-        access.tensor(f"scores[{name!r}]", found)
-        if name in within and found.shape != within[name].shape:
-            raise ValueError(f"scores[{name!r}] has shape {tuple(found.shape)}: within has {tuple(within[name].shape)}")
+    for name, score in scores.items():
+        if not isinstance(name, str) or not isinstance(score, Tensor):
+            raise TypeError(f"scores[{name!r}] is {_checks.shown(score)}: give a tensor by a parameter's name")
+        access.tensor(f"scores[{name!r}]", score)
+        if name in within and score.shape != within[name].shape:
+            raise ValueError(f"scores[{name!r}] has shape {tuple(score.shape)}: within has {tuple(within[name].shape)}")
     if set(scores) != set(within):
         raise ValueError(f"scores cover {', '.join(scores)}: give those of {', '.join(within)}")
     keep = _checks.count("keep", keep, 1, within.kept, high_is="the number of weights that are there")

@@ -1,6 +1,6 @@
 """The predicted threshold of geometric at every cut of an algorithm, for the weights that are active there.
 
-Section 6 and Figure 4 of the paper hold each cut against T for the network as it is before it: its active weights
+Section 6 and Figure 4 of the paper hold each cut against T for the network as it is before the cut: its active weights
 alone are counted, its Hessian is that of the loss in them, and the pruning ratio is the share of them that is kept.
 """
 
@@ -35,15 +35,15 @@ class CutThreshold:
     Attributes
     ----------
     active, kept : int
-        Weights before and after.
+        Number of weights before and after.
     epsilon : float
         Tolerance on the loss: the standard deviation of the training loss over minibatches before the cut.
     limit : float
         The least share of the active weights with p ≥ T(p), the smallest magnitudes being removed.
     threshold : float
-        T at what was removed in fact: 1 - (1/D) Σ r_i²/(R² + r_i²) with R the norm of the removed weights.
+        T at what was actually removed: 1 - (1/D) Σ r_i²/(R² + r_i²) with R the norm of the removed weights.
     rise : float
-        Training loss after the cut, nothing re-trained, less that before.
+        Training loss after the cut, with nothing re-trained, minus that before.
     shares : (m,) array
         Shares of the active weights kept.
     by_magnitude, at_random : (m,) array
@@ -70,7 +70,7 @@ class CutThreshold:
 
     @property
     def margin(self) -> float:
-        """Ratio less threshold: above 0 where the cut kept more than is predicted to be needed."""
+        """Ratio minus threshold: above 0 where the cut kept more than is predicted to be needed."""
         return self.ratio - self.threshold
 
 
@@ -92,14 +92,15 @@ def cut_thresholds(
     Parameters
     ----------
     result : Pruned
-        Whose stages were followed by cuts: iterative magnitude pruning, one-shot pruning, rare gems. For rare gems
-        the weights are those the network computes with, 0 where a score rounds to 0; all that are not removed count.
+        The result of an algorithm whose stages were followed by cuts: iterative magnitude pruning, one-shot pruning,
+        rare gems. For rare gems the weights are those the network computes with, 0 where a score rounds to 0; all that
+        are not removed count.
     data : Dataset
-        What it was trained on.
+        What the network was trained on.
     loss : callable
         (outputs, labels) -> mean over the samples.
     shares : sequence of float
-        Where to evaluate T for magnitude and random order.
+        The shares at which T is evaluated for magnitude and random order.
     negative, dense, lanczos
         As for `prunekit.limit.network_landscape` and `predict`; by default `Lanczos(steps=100)`.
     batch_size, shuffles, seed : int
@@ -124,7 +125,7 @@ def cut_thresholds(
         raise ValueError("result has no cut after a training: give one of an algorithm that trains first")
     lanczos = Lanczos(steps=100, seed=seed) if lanczos is None else lanczos
     model = copy.deepcopy(result.model)
-    found = []
+    cuts = []
     for stage in stages:
         model.load_state_dict(dict(stage.end))
         landscape = network_landscape(
@@ -138,16 +139,16 @@ def cut_thresholds(
         epsilon = minibatch_tolerance(
             model, training_pairs(data), loss, batch_size=batch_size, shuffles=shuffles, seed=seed
         )
-        found.append(_at_cut(stage, model, data, landscape, epsilon, grid, negative))
-    return found
+        cuts.append(_at_cut(stage, model, data, landscape, epsilon, grid, negative))
+    return cuts
 
 
 def _shares(shares: Sequence[float]) -> Floats:
     """Return shares above 0 and of at most 1; there may be none."""
-    found = _checks.numbers("shares", _checks.listed("shares", shares, "fractions"))
-    if found.ndim != 1 or np.any((found <= 0) | (found > 1)):
+    fractions = _checks.numbers("shares", _checks.listed("shares", shares, "fractions"))
+    if fractions.ndim != 1 or np.any((fractions <= 0) | (fractions > 1)):
         raise ValueError(f"shares is {_checks.shown(shares)}: give fractions above 0 and of at most 1")
-    return found
+    return fractions
 
 
 def _at_cut(
@@ -175,12 +176,12 @@ def _at_cut(
         "cut": [float(np.linalg.norm(gone))],
     }
     limit = predict(active, epsilon, negative=negative)
-    found = {name: [_published(active, epsilon.value, R, negative) for R in d] for name, d in distances.items()}
-    T = {name: np.array([each.value for each in many]) for name, many in found.items()}
+    estimates = {name: [_published(active, epsilon.value, R, negative) for R in d] for name, d in distances.items()}
+    T = {name: np.array([each.value for each in many]) for name, many in estimates.items()}
     return CutThreshold(
         active.dimension, stage.cut.kept, epsilon.value, limit.fraction, float(T["cut"][0]), after - before,
         np.array(counts) / active.dimension, T["magnitude"], T["random"],
-        limit.resolved and all(each.resolved for many in found.values() for each in many),
+        limit.resolved and all(each.resolved for many in estimates.values() for each in many),
     )  # fmt: skip
 
 
@@ -188,8 +189,8 @@ def _published(landscape: Landscape, epsilon: float, distance: float, negative: 
     """Return T of equation (18) at a distance R."""
 
     def read(spectrum: Spectrum) -> Estimate:
-        found = cones.dimension_as_published(treated_spectrum(spectrum, negative), epsilon, distance)
-        return found.linear(-1 / landscape.dimension, 1.0)
+        dimension = cones.dimension_as_published(treated_spectrum(spectrum, negative), epsilon, distance)
+        return dimension.linear(-1 / landscape.dimension, 1.0)
 
     return landscape.read(read)
 

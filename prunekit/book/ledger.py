@@ -2,15 +2,8 @@
 
 A notebook calls `check` where it tests a claim and `report` where it hands numbers to a sweep's table. Both show
 the reader something and leave a machine-readable record in the metadata of the cell's output. Verdicts are
-computed from records, here and nowhere else:
-
-* *reproduced*: the measurement is within the stated tolerance of what the paper says;
-* *reproduced in reduced form*: the same, in a setting declared smaller than the paper's;
-* *erratum*: the printed statement fails and the corrected one passes;
-* *differs*: outside the tolerance;
-* *not attempted*: no record.
-
-A claim with several records gets the worst of their verdicts.
+computed from records by `prunekit.book.verdicts`, and nowhere else; a claim with several records gets the worst of
+their verdicts, one without any is *not attempted*.
 """
 
 from __future__ import annotations
@@ -19,22 +12,17 @@ import functools
 import html
 import math
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from prunekit import _checks
-from prunekit.book import paths
+from prunekit.book import paths, verdicts
 from prunekit.book.claims_form import parse
 from prunekit.book.scales import known
+from prunekit.book.settings import Setting
+from prunekit.book.verdicts import DIFFERS, ERRATUM, RELATIONS, REPRODUCED, UNDECIDED
 
-REPRODUCED = "reproduced"
-REDUCED = "reproduced in reduced form"
-ERRATUM = "erratum"
-DIFFERS = "differs"
-NOT_ATTEMPTED = "not attempted"
-VERDICTS = (REPRODUCED, REDUCED, ERRATUM, DIFFERS)  # best first
-RELATIONS = {"equal": "=", "at most": "≤", "at least": "≥"}
 METADATA = "prunekit"  # the key of our records in an output's metadata
 
 
@@ -114,14 +102,22 @@ def check(
     what: str,
     measured: float,
     expected: float,
-    tolerance: float,
+    margin: float | None = None,
+    because: str = "",
+    error: float = 0.0,
+    repetitions: int | None = None,
+    of: str = "repetitions",
     relation: str = "equal",
     corrected: float | None = None,
-    reduced: bool = False,
+    setting: Setting | None = None,
+    unstated: str = "",
+    within: tuple[float, float] | None = None,
     scale: str,
     data: str = "synthetic",
+    tolerance: float | None = None,
+    reduced: bool = False,
 ) -> None:
-    """Test a claim: show a badge with the verdict and leave the record behind.
+    """Test a statement of a claim: show a badge with the verdict and leave the record behind.
 
     Parameters
     ----------
@@ -133,50 +129,112 @@ def check(
         The measured value.
     expected
         The value that the paper states or that its statement requires.
-    tolerance
-        How far `measured` may be off, stated before measuring; from the measurement's standard error.
+    margin
+        Which difference from it matters, stated before measuring, in the paper's own terms: its words, the resolution
+        of its printed figure, its table's own spread.
+    because
+        The reason for the margin, in words.
+    error
+        The standard error of `measured`; 0 for an exact computation.
+    repetitions, of
+        From how many independent repetitions the error was estimated, and what they are ("seeds", "draws"); None for
+        an error that is known.
     relation
         ``"equal"``, ``"at most"`` or ``"at least"``: how `measured` should stand to `expected`.
     corrected
         The value that a corrected statement requires, where the printed one is held to be wrong.
-    reduced
-        Whether the setting is smaller than the paper's.
+    setting
+        What runs beside what the paper states: `PaperSetting.here`.
+    unstated
+        What the paper does not say although the outcome hangs on it: a difference is then undecided.
+    within
+        The least and the largest value that `measured` can take at all: a statement that allows them all is refused.
     scale
         The scale that the notebook runs at.
     data
         What data the measurement is made on.
+    tolerance, reduced
+        A margin without a reason, and whether the setting is smaller than the paper's: of checks that do not state
+        their margin and setting yet.
 
     Raises
     ------
     ValueError
-        For an unknown claim, relation or scale, a value that is not finite, or a negative tolerance.
+        For an unknown claim, relation or scale, a value that is not finite, a negative margin or error, fewer than two
+        repetitions, or a statement that cannot fail.
 
     Examples
     --------
-    >>> check("chang/fig-3b", what="gap", measured=0.9, expected=1.0, tolerance=0.2, scale="smoke")
-    chang/fig-3b: reproduced. gap: measured 0.9, expected = 1 (tolerance 0.2; smoke scale, synthetic data)
+    >>> check("chang/fig-3b", what="gap", measured=0.9, expected=1.0, margin=0.2, because="a line's width",
+    ...       error=0.01, repetitions=40, of="draws", scale="smoke")
+    chang/fig-3b: reproduced. gap: 0.9 ± 0.044 (40 draws); the statement allows 0.8 to 1.2 (a line's width)
     """
     entry = ledger()[_checks.text("claim", claim)]
     _checks.text("data", data)
     if not _checks.text("what", what).strip():
         raise ValueError("what is empty: say in words what was measured")
     _checks.choice("relation", relation, tuple(RELATIONS))
-    numbers_ = {"measured": measured, "expected": expected, "tolerance": tolerance}
+    if margin is None and tolerance is None:
+        raise ValueError("margin is missing: say which difference matters, and because of what")
+    if margin is not None and tolerance is not None:
+        raise ValueError("tolerance is given beside margin: give margin alone, and because of what")
+    numbers_ = {"measured": measured, "expected": expected, "error": error}
     record: dict[str, Any] = {name: _finite(name, value) for name, value in numbers_.items()}
-    if record["tolerance"] < 0:
-        raise ValueError(f"tolerance is {tolerance!r}: give a number that is not negative")
+    name, allowed = ("tolerance", tolerance) if margin is None else ("margin", margin)
+    record["margin"] = _finite(name, allowed)
+    for key, value in ((name, record["margin"]), ("error", record["error"])):
+        if value < 0:
+            raise ValueError(f"{key} is {value!r}: give a number that is not negative")
+    if margin is not None and not _checks.text("because", because).strip():
+        raise ValueError("because is empty: say in words why the margin is what it is")
+    if within is not None:
+        verdicts.refuse_the_certain(record["expected"], record["margin"], relation, _range(within))
+    if setting is not None:
+        _checks.instance("setting", setting, Setting, "the `here` of a PaperSetting")
+    smaller = [] if setting is None else [*setting.smaller.values()]
     record |= {
         "kind": "claim",
         "claim": entry.id,
         "what": what,
         "relation": relation,
         "corrected": None if corrected is None else _finite("corrected", corrected),
-        "reduced": _checks.flag("reduced", reduced),
+        "because": because,
+        "repetitions": None if repetitions is None else _checks.count("repetitions", repetitions, 2),
+        "of": _checks.text("of", of),
+        "smaller": [*smaller, *([_SMALLER] if _checks.flag("reduced", reduced) else [])],
+        "unstated": _checks.text("unstated", unstated),
         "scale": known(scale),
         "data": data,
     }
-    record["verdict"] = verdict(record)
+    record["verdict"] = verdicts.verdict(record)
     show_record(record, badge(record), sentence(record))
+
+
+def _range(within: Any) -> tuple[float, float]:
+    """Return the ends of a range."""
+    if not isinstance(within, tuple | list) or len(within) != 2:
+        raise TypeError(f"within is {_checks.shown(within)}: give its least and its largest value, as (0, 1)")
+    low, high = (_finite("within", end) for end in within)
+    return low, high
+
+
+_SMALLER = "a setting smaller than the paper's"
+
+
+def upgraded(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record of a check in today's form: one that was recorded earlier has a tolerance and a flag."""
+    if "margin" in record:
+        return dict(record)
+    fresh = {k: v for k, v in record.items() if k not in ("tolerance", "reduced")}
+    return fresh | {
+        "margin": record["tolerance"],
+        "because": "",
+        "error": 0.0,
+        "repetitions": None,
+        "of": "repetitions",
+        "smaller": [_SMALLER] if record["reduced"] else [],
+        "unstated": "",
+    }
 
 
 def report(**values: Any) -> None:
@@ -203,43 +261,6 @@ def report(**values: Any) -> None:
     show_record({"kind": "report", "values": plain}, f'<ul class="pk-report">{items}</ul>', text)
 
 
-def verdict(record: Mapping[str, Any]) -> str:
-    """Return the verdict that one record of `check` amounts to."""
-    _judged(record, "measured", "expected", "tolerance", "relation", "corrected", "reduced")
-    if _passes(record, record["expected"]):
-        return REDUCED if record["reduced"] else REPRODUCED
-    if record["corrected"] is not None and _passes(record, record["corrected"]):
-        return ERRATUM
-    return DIFFERS
-
-
-def _judged(record: Any, *keys: str) -> None:
-    """Refuse what is no record of `check`."""
-    _checks.instance("record", record, Mapping, "a record of check")
-    missing = [key for key in keys if key not in record]
-    if missing:
-        raise ValueError(f"record lacks {missing[0]!r}: give a record of check")
-    for key in {"measured", "expected", "tolerance"} & set(keys):
-        _finite(f"{key} of record", record[key])
-    if "verdict" in keys:
-        _checks.choice("verdict of record", record["verdict"], VERDICTS)
-    _checks.choice("relation of record", record["relation"], tuple(RELATIONS))
-
-
-def _passes(record: Mapping[str, Any], expected: float) -> bool:
-    excess = record["measured"] - expected
-    tolerance = record["tolerance"]
-    return {"equal": abs(excess) <= tolerance, "at most": excess <= tolerance, "at least": -excess <= tolerance}[
-        record["relation"]
-    ]
-
-
-def worst(verdicts: Iterable[str]) -> str:
-    """Return the worst of some verdicts, *not attempted* if there is none."""
-    given = [_checks.choice("verdicts", v, VERDICTS) for v in _checks.listed("verdicts", verdicts, "verdicts")]
-    return max(given, key=VERDICTS.index, default=NOT_ATTEMPTED)
-
-
 def records(notebook: Any) -> list[dict[str, Any]]:
     """Return what the outputs of an executed notebook recorded, in order, each with the index of its cell."""
     found = []
@@ -255,26 +276,55 @@ def records(notebook: Any) -> list[dict[str, Any]]:
 
 def sentence(record: Mapping[str, Any]) -> str:
     """Say one record of `check` in a line of plain text."""
-    wanted = f"{RELATIONS[record['relation']]} {record['expected']:.4g}"
-    fixed = (
-        "" if record["corrected"] is None else f", corrected {RELATIONS[record['relation']]} {record['corrected']:.4g}"
-    )
-    return (
-        f"{record['claim']}: {record['verdict']}. {record['what']}: measured {record['measured']:.4g}, "
-        f"expected {wanted}{fixed} (tolerance {record['tolerance']:.2g}; "
-        f"{record['scale']} scale, {record['data']} data)"
-    )
+    half = verdicts.half_width(record)
+    value = f"{record['measured']:.4g}"
+    if half:
+        value += f" ± {half:.2g}" + (f" ({record['repetitions']:,} {record['of']})" if record["repetitions"] else "")
+    reason = f" ({record['because']})" if record["because"] else ""
+    text = f"{record['claim']}: {record['verdict']}. {record['what']}: {value}; the statement allows "
+    text += allowed(record, record["expected"]) + reason
+    if record["corrected"] is not None:
+        text += f", the corrected one {allowed(record, record['corrected'])}"
+    return "; ".join([text, *conditions(record)])
+
+
+def allowed(record: Mapping[str, Any], expected: float) -> str:
+    """Say which values a statement allows."""
+    margin = record["margin"]
+    if record["relation"] == "at most":
+        return f"at most {expected + margin:.4g}"
+    if record["relation"] == "at least":
+        return f"at least {expected - margin:.4g}"
+    return f"{expected - margin:.4g} to {expected + margin:.4g}" if margin else f"{expected:.4g} alone"
+
+
+def conditions(record: Mapping[str, Any]) -> list[str]:
+    """Say what a verdict hangs on: a smaller setting, what the paper leaves open, how many repetitions would decide."""
+    said = list(record["smaller"])
+    if record["verdict"].startswith(UNDECIDED):
+        more = verdicts.deciding(record)
+        if more is not None:
+            said.append(f"{more:,} {record['of']} would decide")
+    if record["unstated"]:
+        said.append(f"the paper does not state {record['unstated']}")
+    return said
+
+
+_LOOKS = {
+    REPRODUCED: ("good", "#0072b2"),
+    ERRATUM: ("note", "#b35900"),
+    UNDECIDED: ("open", "#57606a"),
+    DIFFERS: ("bad", "#a3195b"),
+}
 
 
 def badge(record: Mapping[str, Any]) -> str:
     """Return the HTML that shows a reader one record of `check`."""
-    slug = record["verdict"].split()[-1] if record["verdict"] == REDUCED else record["verdict"]
-    kind = {REPRODUCED: "good", REDUCED: "good", ERRATUM: "note", DIFFERS: "bad"}[record["verdict"]]
-    colour = {"good": "#0072b2", "note": "#b35900", "bad": "#a3195b"}[kind]
+    kind, colour = _LOOKS[record["verdict"].split()[0]]
     head, tail = sentence(record).split(". ", 1)
     claim = head.split(": ", 1)[0]
     return (
-        f'<div class="pk-claim pk-{kind}" data-verdict="{html.escape(slug)}" '
+        f'<div class="pk-claim pk-{kind}" data-verdict="{html.escape(record["verdict"].replace(" ", "-"))}" '
         f'style="border-left:.4em solid {colour};padding:.3em .8em;margin:.4em 0">'
         f'<strong class="pk-verdict">{html.escape(record["verdict"])}</strong> '
         f"<code>{html.escape(claim)}</code><br>{html.escape(tail)}</div>"

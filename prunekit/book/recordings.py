@@ -20,7 +20,7 @@ from typing import Any
 
 from prunekit import _checks
 from prunekit._system import files
-from prunekit.book import ledger, paths
+from prunekit.book import ledger, paths, verdicts
 
 RUN, RECORDS, SUMS = "run.json", "records.json", "SHA256SUMS"
 
@@ -117,8 +117,8 @@ class Recording:
     @property
     def checks(self) -> list[dict[str, Any]]:
         """The records of the run's checks, their verdicts computed now."""
-        kept = [r for r in self._records if r["kind"] == "claim"]
-        return [r | {"verdict": ledger.verdict(r), "recorded": self.run["key"]} for r in kept]
+        kept = [ledger.upgraded(r) for r in self._records if r["kind"] == "claim"]
+        return [r | {"verdict": verdicts.verdict(r), "recorded": self.run["key"]} for r in kept]
 
     def show_checks(self, *ids: str, mark: str = "") -> None:
         """Show the run's checks of some claims as `prunekit.check` would, each said to be recorded.

@@ -178,5 +178,6 @@ def refuse_the_certain(expected: float, margin: float, relation: str, within: tu
     most = math.inf if relation == "at least" else expected + margin
     if least <= low and high <= most:
         raise ValueError(
-            f"the statement allows every value from {low:g} to {high:g}: it cannot fail; show it and do not check it"
+            f"within is ({low:g}, {high:g}), all of which expected = {expected:g} and margin = {margin:g} allow: "
+            "the statement cannot fail; show it and do not check it"
         )

@@ -1,7 +1,7 @@
 """Convex cones: their statistical dimension, their Gaussian width, and whether a random subspace meets them.
 
 The pruning limit of geometric is such a question: does the subspace of the kept weights, seen from the pruned point,
-reach the ellipsoid where the loss is low? So there is
+reach the ellipsoid where the loss is low? This package has
 
 * `equivalents`: the cone of an ellipsoid in high dimension from spectra alone, as published and corrected, and the
   limit for subspaces orthogonal to the direction of pruning; they serve networks of any size;

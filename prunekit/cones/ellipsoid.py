@@ -23,14 +23,14 @@ def radii(eigenvalues: ArrayLike, epsilon: float) -> Floats:
     Raises
     ------
     ValueError
-        If an eigenvalue is not above 0, where the radius is infinite, or ε is not.
+        If an eigenvalue is not above 0, so that its radius is infinite, or if ε is not above 0.
     """
     h = _checks.vector("eigenvalues", eigenvalues)
     if h.min() <= 0:
         raise ValueError(f"eigenvalues reach down to {h.min():.3g}: give eigenvalues above 0, for finite radii")
     with np.errstate(over="ignore"):
-        found = np.sqrt(2 * _checks.scalar("epsilon", epsilon, positive=True) / h)
-    return _checks.finite("a radius", found, "eigenvalues or epsilon")
+        lengths = np.sqrt(2 * _checks.scalar("epsilon", epsilon, positive=True) / h)
+    return _checks.finite("a radius", lengths, "eigenvalues or epsilon")
 
 
 def ellipsoid_width_as_published(radii: ArrayLike) -> float:
@@ -47,11 +47,11 @@ def sampled_ellipsoid_width(radii: ArrayLike, draws: int, *, seed: Seed) -> Esti
     Parameters
     ----------
     radii : (D,) array
-        Each at least 0.
+        Radii r_i, each at least 0.
     draws : int
-        At least 1.
+        Number of draws, at least 1.
     seed : int, SeedSequence or Generator
-        Of the Gaussian vectors.
+        Where the Gaussian vectors come from.
     """
     longest, squares = _relative("radii", radii)
     draws, rng = _checks.draws("draws", draws, squares.size), _checks.generator(seed)
@@ -62,16 +62,16 @@ def sampled_ellipsoid_width(radii: ArrayLike, draws: int, *, seed: Seed) -> Esti
         np.sqrt(rng.standard_normal((min(size, draws - start), squares.size)) ** 2 @ squares)
         for start in bars.each("width", starts, len(starts), "batches")
     ]
-    found = statistics.mean(np.concatenate(parts))
-    value = _checks.finite("the width", longest * found.value, "radii")
-    return Estimate(value, longest * found.error if longest else 0.0)
+    mean = statistics.mean(np.concatenate(parts))
+    value = _checks.finite("the width", longest * mean.value, "radii")
+    return Estimate(value, longest * mean.error if longest else 0.0)
 
 
 def _relative(name: str, radii: ArrayLike) -> tuple[float, Floats]:
     """Return the longest radius, and the squares of all over its own, which neither overflow nor all underflow."""
-    found = _checks.nonnegative_vector(name, radii)
-    longest = float(found.max())
-    return longest, (found / longest if longest else found) ** 2
+    lengths = _checks.nonnegative_vector(name, radii)
+    longest = float(lengths.max())
+    return longest, (lengths / longest if longest else lengths) ** 2
 
 
 def ellipsoid_width(radii: ArrayLike) -> float:
@@ -83,7 +83,7 @@ def ellipsoid_width(radii: ArrayLike) -> float:
     Parameters
     ----------
     radii : (D,) array
-        Each at least 0.
+        Radii r_i, each at least 0.
     """
     longest, squares = _relative("radii", radii)
     total = float(squares.sum())
@@ -102,13 +102,14 @@ class EllipsoidCone:
 
     The origin stands for the pruned point and c = w* - w^k for the centre. If cᵀHc ≤ 2ε the origin lies inside and the
     cone is the whole space. Otherwise, with a = cᵀHc - 2ε, it is {y : yᵀHc ≥ √a·√(yᵀHy)}: one half of the quadratic
-    cone yᵀMy ≤ 0, M = aH - Hc(Hc)ᵀ, which has a single negative eigenvalue. M is diagonalized once, O(D³); to project
-    is to solve a scalar equation then, O(D). Directions with h = 0 are in both ways: it is the closure of the cone.
+    cone yᵀMy ≤ 0, M = aH - Hc(Hc)ᵀ, which has a single negative eigenvalue. M is diagonalized once, O(D³); after
+    that each projection solves a scalar equation, O(D). The cone is meant with its boundary, so a direction with h = 0
+    lies in it with either sign.
 
     Parameters
     ----------
     eigenvalues : (D,) array
-        h_i ≥ 0.
+        The eigenvalues h_i ≥ 0.
     coordinates : (D,) array
         c_i, the coordinates of c in the eigenbasis.
     epsilon : float
@@ -156,7 +157,7 @@ class EllipsoidCone:
 
     @property
     def whole(self) -> bool:
-        """Whether the cone is the whole space: the pruned point has the loss already."""
+        """Whether the cone is the whole space, because the pruned point already lies in the ellipsoid."""
         return self.energy <= 2 * self.epsilon
 
     def _standard_form(self) -> tuple[Floats, Floats]:
@@ -170,7 +171,7 @@ class EllipsoidCone:
                 "give a larger epsilon, smaller coordinates, or eigenvalues of less spread"
             )
         slopes = np.maximum(values, 0.0) / -values[0]
-        slopes[slopes < ROUNDING * slopes.max()] = 0  # directions that M sends to 0, which the cone holds both ways
+        slopes[slopes < ROUNDING * slopes.max()] = 0  # directions that M sends to 0; the cone has them with either sign
         axes[:, 0] *= np.sign(axes[:, 0] @ self.coordinates)
         return axes, slopes
 
@@ -190,7 +191,7 @@ class EllipsoidCone:
     def meets(self, basis: Floats) -> bool:
         """Return whether the span of `basis` (D, k) reaches the ellipsoid, in H's eigenbasis.
 
-        Exactly: the least of (y - c)ᵀH(y - c) over the subspace, linear least squares, is at most 2ε.
+        The test is exact: linear least squares finds whether (y - c)ᵀH(y - c) falls to 2ε in the subspace.
         """
         basis = as_basis(basis, self.ambient)
         if self.whole:
@@ -210,19 +211,19 @@ def _project(points: Floats, slopes: Floats) -> Floats:
     sloped = rho > 0
     inside = (first >= 0) & (points[:, 1:] ** 2 @ rho <= first**2)
     polar = ~inside & (first <= 0) & (points[:, 1:][:, sloped] ** 2 @ (1 / rho[sloped]) <= first**2)
-    found = np.where(inside[:, None], points, 0.0)
-    found[polar, 1:] = points[polar, 1:] * ~sloped
+    nearest = np.where(inside[:, None], points, 0.0)
+    nearest[polar, 1:] = points[polar, 1:] * ~sloped
     rest = np.flatnonzero(~inside & ~polar)
     if rest.size:
-        found[rest] = _boundary(points[rest], rho)
-    return found
+        nearest[rest] = _boundary(points[rest], rho)
+    return nearest
 
 
 def _boundary(points: Floats, rho: Floats) -> Floats:
     """Return the nearest points (n, D) for points whose nearest point is on the boundary and not 0.
 
-    It is y_i = g_i y/(y + (y - g_1)ρ_i) behind y_1 = y, with the y ≥ max(g_1, 0) for which Σ ρ_i y_i² = y²: Lagrange's
-    conditions, with the multiplier expressed by y.
+    It is y_1 = y and y_i = g_i y/(y + (y - g_1)ρ_i) for i > 1, with the y ≥ max(g_1, 0) for which Σ ρ_i y_i² = y².
+    These are Lagrange's conditions, with the multiplier expressed by y.
     """
     from scipy.optimize import elementwise
 
@@ -232,7 +233,7 @@ def _boundary(points: Floats, rho: Floats) -> Floats:
     low = np.maximum(first, 1e-14 * high)
 
     def excess(y: Floats, row: Floats) -> Floats:
-        """Fall in y through 0 where the point is on the boundary."""
+        """Return numbers that fall as y grows, and are 0 where the point is on the boundary."""
         index = row.astype(int)
         y = y[:, None]
         return np.asarray(np.sqrt((squares[index] * r / (y + (y - first[index, None]) * r) ** 2).sum(axis=1)) - 1)

@@ -8,7 +8,8 @@ which is right at h = 0 too, where r is infinite.
 
 Errors: ν depends on the measure of c alone, which has no probes. So each dimension and each share is linear in the
 counting measure and has the error of its integral, of probes and quadrature (`Spectrum.integrate`); the width, a square
-root, has it by the delta method. What the steps along c may be off by is not in it: `prunekit.limit.threshold` adds it.
+root, gets it by the delta method. The error does not include what the steps along c may be off by, which
+`prunekit.limit.threshold` adds.
 A spectrum with a single probe has the error infinity, an exact one 0.
 
 Source: geometric, Section 3, for what is called *as published*; the rest is derived for this book, and corrects it.
@@ -46,7 +47,7 @@ def dimension_as_published(spectrum: Spectrum | Measure, epsilon: float, distanc
     Returns
     -------
     Estimate
-        From 0 to D, with its standard error across probes.
+        The dimension, from 0 to D, with its standard error across probes.
 
     Raises
     ------
@@ -71,7 +72,7 @@ def width_as_published(spectrum: Spectrum | Measure, epsilon: float, distance: f
     Returns
     -------
     Estimate
-        The width; its error by the delta method, that of the square over twice the width.
+        The width. By the delta method its error is that of its square, divided by twice the width.
     """
     squared = dimension_as_published(spectrum, epsilon, distance)
     width = math.sqrt(squared.value)
@@ -96,7 +97,7 @@ def cone_dimension(spectrum: Spectrum | Measure, direction: Measure, epsilon: fl
     Returns
     -------
     Estimate
-        From 0 to D, with its standard error across probes.
+        The dimension, from 0 to D, with its standard error across probes.
 
     Raises
     ------
@@ -111,8 +112,8 @@ def cone_dimension(spectrum: Spectrum | Measure, direction: Measure, epsilon: fl
 def cone_root(direction: Measure, epsilon: float) -> float:
     """Return the ν ≥ 0 that replaces R² in the dimension of the cone, in units of a squared weight.
 
-    It solves Σ c_i²/(r_i² + ν) = 1, which is Σ c_i² h_i/(2ε + νh_i) = 1; 0 where cᵀHc ≤ 2ε. Never above R², since each
-    term with ν = R² is at most c_i²/R².
+    It solves Σ c_i²/(r_i² + ν) = 1, which is Σ c_i² h_i/(2ε + νh_i) = 1; 0 where cᵀHc ≤ 2ε. It is never above R², since
+    each term with ν = R² is at most c_i²/R².
 
     Parameters
     ----------
@@ -137,7 +138,7 @@ def orthogonal_limit(spectrum: Spectrum | Measure, direction: Measure, epsilon: 
 
     c lives on the pruned coordinates, so the kept ones are orthogonal to it, which a random subspace is not. T⊥ =
     (1/D) Σ ν/(r_i² + ν) with ν of `orthogonal_root`: 0 where cᵀHc ≤ 2ε, 1 where no vector orthogonal to c reaches the
-    ellipsoid. A limit for large D, derived for this book.
+    ellipsoid. It is a limit for large D, derived for this book.
 
     Parameters
     ----------
@@ -147,7 +148,7 @@ def orthogonal_limit(spectrum: Spectrum | Measure, direction: Measure, epsilon: 
     Returns
     -------
     Estimate
-        From 0 to 1, with its standard error across probes.
+        The share, from 0 to 1, with its standard error across probes.
 
     Raises
     ------
@@ -158,8 +159,8 @@ def orthogonal_limit(spectrum: Spectrum | Measure, direction: Measure, epsilon: 
     nu = orthogonal_root(direction, epsilon)
     if math.isinf(nu):
         return Estimate(1.0, 0.0)
-    found = spectrum.integrate(lambda h: nu * h / (twice + nu * h))
-    return found.linear(1 / spectrum.dimension)
+    integral = spectrum.integrate(lambda h: nu * h / (twice + nu * h))
+    return integral.linear(1 / spectrum.dimension)
 
 
 def orthogonal_root(direction: Measure, epsilon: float) -> float:
@@ -249,7 +250,7 @@ def nonnegative(name: str, measure: Measure) -> Measure:
 
 
 def _is_clipped(measure: Measure) -> bool:
-    """Tell whether a measure, and what is known of it from fewer steps, has no eigenvalue below 0: mostly so."""
+    """Tell whether a measure, and what is known of it from fewer steps, has no eigenvalue below 0, as most have."""
     return bool(measure.nodes[0] >= 0) and all(map(_is_clipped, measure.earlier))
 
 
@@ -264,5 +265,5 @@ def _tolerance(epsilon: float) -> float:
 
 def _square(name: str, value: float) -> float:
     """Return the square of a number of at least 0."""
-    found = _checks.scalar(name, value)
-    return _checks.finite(f"the square of {name}", found * found, name)
+    number = _checks.scalar(name, value)
+    return _checks.finite(f"the square of {name}", number * number, name)

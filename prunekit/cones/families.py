@@ -1,7 +1,7 @@
 """Cones with closed forms: subspaces, the orthant, circular cones, descent cones of the ℓ1 norm.
 
-Each has its projector, its statistical dimension, and an exact test whether a subspace meets it. A test is exact up to
-rounding: the cases that rounding could decide have probability 0 for a random subspace.
+Each has its projector, its statistical dimension, and an exact test of whether a subspace meets it. A test is exact up
+to rounding: the cases that rounding could decide have probability 0 for a random subspace.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Orthant:
     Parameters
     ----------
     ambient : int
-        D ≥ 1.
+        The dimension D ≥ 1 of the space.
 
     Examples
     --------
@@ -57,7 +57,7 @@ class Orthant:
     def meets(self, basis: Floats) -> bool:
         """Return whether the span of `basis` (D, k) holds a nonzero vector without a negative entry.
 
-        By nonnegative least squares: is there x ≥ 0 of sum 1 that the projector on the complement sends to 0?
+        Nonnegative least squares decides whether the projector on the complement sends some x ≥ 0 of sum 1 to 0.
         """
         from scipy.optimize import nnls
 
@@ -78,9 +78,9 @@ class CircularCone:
     Parameters
     ----------
     ambient : int
-        D ≥ 2.
+        The dimension D ≥ 2 of the space.
     angle : float
-        In radians, above 0 and below π/2.
+        The angle in radians, above 0 and below π/2.
 
     Examples
     --------
@@ -104,12 +104,12 @@ class CircularCone:
         inside = rest * cosine <= axis * sine
         along = np.maximum(axis * cosine + rest * sine, 0)  # length of the projection on the nearest ray
         share = np.divide(along * sine, rest, out=np.zeros_like(rest), where=rest > 0)
-        found = np.column_stack([along * cosine, points[:, 1:] * share[:, None]])
-        return _checks.finite("the projection", np.where(inside[:, None], points, found), "points")
+        nearest = np.column_stack([along * cosine, points[:, 1:] * share[:, None]])
+        return _checks.finite("the projection", np.where(inside[:, None], points, nearest), "points")
 
     @property
     def statistical_dimension(self) -> float:
-        """Exactly, Σ j v_j; close to D sin²(angle) + cos(2·angle)."""
+        """Σ j v_j, which is exact, and close to D sin²(angle) + cos(2·angle)."""
         return volumes.dimension(self.intrinsic_volumes)
 
     @property
@@ -141,10 +141,10 @@ class Subspace:
     basis: Floats
 
     def __post_init__(self) -> None:
-        found = _checks.array("basis", self.basis, ndim=2)
-        if np.linalg.matrix_rank(found) < found.shape[1]:
-            raise ValueError(f"basis has shape {found.shape} and a lower rank: give independent columns")
-        object.__setattr__(self, "basis", np.linalg.qr(found)[0])
+        basis = _checks.array("basis", self.basis, ndim=2)
+        if np.linalg.matrix_rank(basis) < basis.shape[1]:
+            raise ValueError(f"basis has shape {basis.shape} and a lower rank: give independent columns")
+        object.__setattr__(self, "basis", np.linalg.qr(basis)[0])
 
     @property
     def ambient(self) -> int:
@@ -154,8 +154,8 @@ class Subspace:
     def project(self, points: Floats) -> Floats:
         """Return the nearest points (n, D) of the subspace."""
         with np.errstate(over="ignore", invalid="ignore"):
-            found = as_points(points, self.ambient) @ self.basis @ self.basis.T
-        return _checks.finite("the projection", np.asarray(found), "points")
+            nearest = as_points(points, self.ambient) @ self.basis @ self.basis.T
+        return _checks.finite("the projection", np.asarray(nearest), "points")
 
     @property
     def statistical_dimension(self) -> float:
@@ -186,20 +186,20 @@ class DescentCone:
     Parameters
     ----------
     point : (D,) array
-        At least one entry is not 0.
+        The point, which has at least one entry that is not 0.
     """
 
     point: Floats
 
     def __post_init__(self) -> None:
-        found = _checks.vector("point", self.point)
-        if not found.any():
+        point = _checks.vector("point", self.point)
+        if not point.any():
             raise ValueError("point is 0, where the ℓ1 norm grows in every direction: give one with a nonzero entry")
-        object.__setattr__(self, "point", found)
+        object.__setattr__(self, "point", point)
 
     @classmethod
     def of_sparsity(cls, ambient: int, s: int) -> DescentCone:
-        """Return the cone at a point of R^D whose first s entries are 1, up to signs and order the only one."""
+        """Return the cone at a point of R^D whose first s entries are 1; up to signs and order there is no other."""
         ambient = _checks.count("ambient", ambient)
         s = _checks.count("s", s, 1, ambient, high_is="the dimension of the space, ambient")
         _checks.room("ambient", ambient, 16.0 * ambient)
@@ -257,8 +257,8 @@ class DescentCone:
     def meets(self, basis: Floats) -> bool:
         """Return whether the span of `basis` (D, k) holds a nonzero direction in which the ℓ1 norm does not grow.
 
-        By duality it does not exactly if a vector orthogonal to the subspace equals the signs on the support and is
-        below 1 in size off it. A linear program finds how far the signs can be scaled with entries in [-1, 1].
+        By duality it holds none if and only if a vector orthogonal to the subspace equals the signs on the support and
+        is below 1 in size off it. A linear program finds how far the signs can be scaled with entries in [-1, 1].
         """
         from scipy.optimize import linprog
 
@@ -267,17 +267,17 @@ class DescentCone:
             return basis.shape[1] > 0
         on = self.point != 0
         signs = basis[on].T @ np.sign(self.point[on])
-        found = linprog(
+        solution = linprog(
             np.append(np.zeros(np.count_nonzero(~on)), -1.0),
             A_eq=np.column_stack([basis[~on].T, signs]),
             b_eq=np.zeros(basis.shape[1]),
             bounds=[(-1, 1)] * int(np.count_nonzero(~on)) + [(0, 2)],
         )
-        if found.status != 0:
+        if solution.status != 0:
             raise FloatingPointError(
-                f"the linear program of the descent cone ended with: {found.message}; give basis orthonormal columns"
+                f"the linear program of the descent cone ended with: {solution.message}; give basis orthonormal columns"
             )
-        return bool(found.x[-1] <= 1 + TOUCHING)
+        return bool(solution.x[-1] <= 1 + TOUCHING)
 
 
 def _positive_part(tau: float) -> float:

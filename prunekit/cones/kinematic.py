@@ -17,13 +17,13 @@ from prunekit._system import bars
 from prunekit.cones.sampling import Cone, judged, random_subspace
 from prunekit.statistics import Estimate
 
-_PRICE = 1000  # of a decision whether a subspace meets a cone, a program of its own, in numbers drawn
+_PRICE = 1000  # what it costs to decide whether a subspace meets a cone, counted in numbers drawn
 
 
 def step(dimension: float, k: Floats | float, ambient: int) -> Floats:
-    """Return the chance that a random k-dimensional subspace meets the cone, as the kinematic formula has it: 0 or 1.
+    """Return the chance that a random k-dimensional subspace meets the cone, by the kinematic formula: 0 or 1.
 
-    1 where δ + k > D, 0 where it is below, ½ between. Source: geometric, Theorem 1, equation (7).
+    It is 1 where δ + k > D, 0 where δ + k < D, and ½ where they are equal. Source: geometric, Theorem 1, equation (7).
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def step(dimension: float, k: Floats | float, ambient: int) -> Floats:
     k : float or array
         Dimensions of the subspace.
     ambient : int
-        D.
+        The dimension D of the space.
     """
     return np.heaviside(_surplus(dimension, k, ambient), 0.5)
 
@@ -40,14 +40,14 @@ def step(dimension: float, k: Floats | float, ambient: int) -> Floats:
 def smooth_step(dimension: float, variance: float, k: Floats | float, ambient: int) -> Floats:
     """Return the chance to meet, with the intrinsic volumes taken for Gaussian: Φ((δ + k - D)/√variance).
 
-    Approximate, and good where the variance is large (Goldstein, Nourdin and Peccati 2017).
+    This is an approximation, which is good where the variance is large (Goldstein, Nourdin and Peccati 2017).
 
     Parameters
     ----------
     dimension, k, ambient
         As for `step`.
     variance : float
-        Of the intrinsic volumes, above 0: `volumes.variance`, or `intrinsic_variance` of draws.
+        Variance of the intrinsic volumes, above 0: `volumes.variance`, or `intrinsic_variance` of draws.
     """
     spread = math.sqrt(_checks.scalar("variance", variance, positive=True))
     return np.asarray(special.ndtr(_surplus(dimension, k, ambient) / spread))
@@ -91,11 +91,11 @@ def simulate(cone: Cone, k: int, draws: int, *, seed: Seed) -> Estimate:
     cone : Cone
         Anything with `ambient` and `meets`.
     k : int
-        From 0 to D.
+        Dimension of the subspaces, from 0 to D.
     draws : int
-        At least 1.
+        Number of draws, at least 1.
     seed : int, SeedSequence or Generator
-        Of the subspaces.
+        Where the subspaces come from.
     """
     judged(cone, "meets")
     k = _checks.count("k", k, 0, cone.ambient, high_is="the dimension of the space")
@@ -117,27 +117,27 @@ def first_meetings(cone: Cone, draws: int, *, seed: Seed) -> Integers:
     Parameters
     ----------
     cone : Cone
-        Anything with `ambient` and `meets`, and more than 0 in it.
+        Anything with `ambient` and `meets` that holds more than the point 0.
     draws : int
-        At least 1.
+        Number of draws, at least 1.
     seed : int, SeedSequence or Generator
-        Of the frames.
+        Where the frames come from.
 
     Returns
     -------
     (draws,) array
-        From 1 to D.
+        The least k of each frame, from 1 to D.
     """
     judged(cone, "meets")
     draws = _checks.draws("draws", draws, _PRICE * cone.ambient, each_is="a decision each counts as many")
     _checks.room("draws", draws, 8.0 * draws)
     rng = _checks.generator(seed)
-    found = np.empty(draws, dtype=np.intp)
+    least = np.empty(draws, dtype=np.intp)
     for i in bars.each("frames", range(draws), draws, "draws"):
         frame = random_subspace(cone.ambient, cone.ambient, seed=rng)
         low, high = 0, cone.ambient  # no subspace of dimension 0 meets it, the whole space does
         while high - low > 1:
             k = (low + high) // 2
             low, high = (low, k) if cone.meets(frame[:, :k]) else (k, high)
-        found[i] = high
-    return found
+        least[i] = high
+    return least

@@ -28,9 +28,9 @@ def kept_order(weights: ArrayLike) -> Integers:
 
 def removed(weights: ArrayLike, k: int) -> Floats:
     """Return c = w* - w^k (D,): the weights without their k largest, which are 0 in it."""
-    found = _checks.vector("weights", weights)
-    found[kept_order(found)[: _checks.count("k", k, 0, found.size, high_is="the number of weights")]] = 0
-    return found
+    small = _checks.vector("weights", weights)
+    small[kept_order(small)[: _checks.count("k", k, 0, small.size, high_is="the number of weights")]] = 0
+    return small
 
 
 def one_shot_losses(hessian: ArrayLike, weights: ArrayLike) -> Floats:
@@ -39,14 +39,14 @@ def one_shot_losses(hessian: ArrayLike, weights: ArrayLike) -> Floats:
     Parameters
     ----------
     hessian : (D, D) array
-        Symmetric.
+        The matrix H, symmetric.
     weights : (D,) array
-        w*.
+        The weights w*.
 
     Returns
     -------
     (D + 1,) array
-        In units of the loss, 0 at k = D.
+        The losses, which are 0 at k = D.
     """
     weights = _checks.vector("weights", weights)
     order = kept_order(weights)
@@ -67,14 +67,14 @@ def reoptimized_losses(hessian: ArrayLike, weights: ArrayLike) -> Floats:
     Parameters
     ----------
     hessian : (D, D) array
-        Symmetric, positive semidefinite up to rounding.
+        The matrix H, symmetric and positive semidefinite up to rounding.
     weights : (D,) array
-        w*.
+        The weights w*.
 
     Returns
     -------
     (D + 1,) array
-        In units of the loss; falls with k to 0 at k = D.
+        The losses, which fall with k to 0 at k = D.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def _scales(H: Floats) -> Floats:
 def _root(H: Floats, scales: Floats) -> tuple[Floats, float]:
     """Return A (r, D) with AᵀA = H / (scales scalesᵀ), which has 1 or 0 on its diagonal, and its eigenvalues' error.
 
-    Scaled so, the errors of the eigenvalues do not hang on the weights' units.
+    With this scaling, the errors of the eigenvalues do not depend on the units of the weights.
     """
     inverse = np.divide(1.0, scales, out=np.zeros_like(scales), where=scales > 0)
     scaled = inverse[:, None] * H * inverse
@@ -132,15 +132,15 @@ def _root(H: Floats, scales: Floats) -> tuple[Floats, float]:
 def _factor(S: Floats) -> tuple[Floats, float] | None:
     """Return a root of S (D, D) by Cholesky's method with pivots, in a tenth of the time that eigenvalues take.
 
-    It ends where no diagonal entry is left above the noise. None where what is left besides is more than that: then S
-    has a negative eigenvalue, or one that only the eigenvalues can tell from 0.
+    It ends where no diagonal entry is left above the noise. The result is None where any other entry that is left is
+    above it: then S has a negative eigenvalue, or one that only the eigenvalues can tell from 0.
     """
     from scipy.linalg.lapack import dpstrf
 
     noise = len(S) * _EPS * max(_largest(S), 1.0)
-    found, places, rank, _ = dpstrf(S, tol=noise)
+    factor, places, rank, _ = dpstrf(S, tol=noise)
     order = places - 1
-    A = np.triu(found)[:rank]
+    A = np.triu(factor)[:rank]
     left = S[np.ix_(order[rank:], order[rank:])] - A[:, rank:].T @ A[:, rank:]
     if left.size and np.abs(left).max() > noise:
         return None
@@ -173,11 +173,11 @@ def _refuse_negative(H: Floats) -> None:
 def _added(A: Floats, moves: Floats, noise: float) -> Floats:
     """Return (qᵀ Σ_j≥k A_j moves_j)² for each column k of A (r, D), q the unit vector that it adds to those before it.
 
-    Householder's reflections, whose vectors are orthogonal whatever the columns are, in blocks: of the triangle that
-    they leave, a row is what all columns have along one such q. A column whose squared distance from the span of those
-    before it is within `noise` adds none, and gets 0.
+    They come from Householder's reflections in blocks, whose vectors are orthogonal whatever the columns are: each row
+    of the triangle that they leave is what all columns have along one such q. A column whose squared distance from the
+    span of those before it is within `noise` adds none, and gets 0.
     """
-    A, found, row = A.copy(), np.zeros(A.shape[1]), 0
+    A, gains, row = A.copy(), np.zeros(A.shape[1]), 0
     for start in range(0, A.shape[1], _BLOCK):
         stop = min(start + _BLOCK, A.shape[1])
         block = np.asfortranarray(A[row:, start:stop])
@@ -185,15 +185,15 @@ def _added(A: Floats, moves: Floats, noise: float) -> Floats:
         rest = A[row:, stop:]
         rest -= V @ (T.T @ (V.T @ rest))
         for i, j in enumerate(pivots):
-            found[start + j] = (block[i, j:] @ moves[start + j : stop] + rest[i] @ moves[stop:]) ** 2
+            gains[start + j] = (block[i, j:] @ moves[start + j : stop] + rest[i] @ moves[stop:]) ** 2
         row += len(pivots)
         if row == len(A):
             break
-    return found
+    return gains
 
 
 def _reflected(block: Floats, noise: float) -> tuple[Floats, Floats, list[int]]:
-    """Make a block (m, w) triangular in place, but for columns that add nothing: the places of the q others are told.
+    """Make a block (m, w) triangular in place, skipping columns that add nothing; return V, T and the q places.
 
     The product of the reflections, the first on the left, is 1 - VTVᵀ with V (m, q) and T (q, q), upper triangular
     (Schreiber and Van Loan 1989).
@@ -203,7 +203,7 @@ def _reflected(block: Floats, noise: float) -> tuple[Floats, Floats, list[int]]:
         i = len(pivots)
         v = block[i:, j].copy()
         square = float(v @ v)
-        if square <= noise:  # which an empty column is, too
+        if square <= noise:  # an empty column ends here, too
             continue
         block[i, j] = -np.copysign(np.sqrt(square), v[0])
         v[0] -= block[i, j]
@@ -217,20 +217,20 @@ def _reflected(block: Floats, noise: float) -> tuple[Floats, Floats, list[int]]:
 
 
 def _matrix(hessian: ArrayLike, size: int) -> Floats:
-    found = _checks.array("hessian", hessian, ndim=2)
-    if found.shape != (size, size):
-        raise ValueError(f"hessian has shape {found.shape}, and there are {size} weights: give it as ({size}, {size})")
+    matrix = _checks.array("hessian", hessian, ndim=2)
+    if matrix.shape != (size, size):
+        raise ValueError(f"hessian has shape {matrix.shape}, and there are {size} weights: give it as ({size}, {size})")
     with np.errstate(over="ignore"):
-        asymmetry = np.abs(found - found.T).max()
-    if asymmetry > 1e-10 * np.abs(found).max():
+        asymmetry = np.abs(matrix - matrix.T).max()
+    if asymmetry > 1e-10 * np.abs(matrix).max():
         raise ValueError("hessian is not symmetric: give (H + H.T) / 2, if that is meant")
-    return found / 2 + found.T / 2  # halves, since a sum may leave the range
+    return matrix / 2 + matrix.T / 2  # halves, since a sum may leave the range
 
 
 def fewest_kept(losses: ArrayLike, epsilon: float) -> int:
     """Return the least k with losses[k] ≤ ε, of losses (D + 1,) by number of weights kept; the last entry is 0."""
-    found = _checks.vector("losses", losses)
-    within = np.flatnonzero(found <= _checks.scalar("epsilon", epsilon, positive=True))
+    checked = _checks.vector("losses", losses)
+    within = np.flatnonzero(checked <= _checks.scalar("epsilon", epsilon, positive=True))
     if not within.size:
         raise ValueError(f"losses are all above epsilon = {epsilon}: the last, with every weight kept, should be 0")
     return int(within[0])
@@ -239,14 +239,14 @@ def fewest_kept(losses: ArrayLike, epsilon: float) -> int:
 def self_consistent(share: Callable[[int], float], ambient: int) -> int:
     """Return the least k with k/D ≥ share(k): a threshold T that depends on the number of weights kept, solved for it.
 
-    By bisection: T must not rise with k. geometric's does not, since R shrinks as more weights are kept.
+    It is found by bisection, so T must not rise with k. geometric's does not, since R shrinks as more weights are kept.
 
     Parameters
     ----------
     share : callable
         T at k, from 0 to 1; 0 at k = D, where nothing is removed (it is not called there).
     ambient : int
-        D.
+        The dimension D of the space.
     """
     _checks.function("share", share)
     D = _checks.count("ambient", ambient)

@@ -51,9 +51,9 @@ def projected_norms(cone: Projector, draws: int, *, seed: Seed) -> Norms:
     cone : Projector
         Anything with `ambient` and `project`.
     draws : int
-        At least 1. Drawn in batches of bounded memory; the batches do not change the Gaussian vectors.
+        Number of draws, at least 1. They are made in batches of bounded memory, which do not change the vectors.
     seed : int, SeedSequence or Generator
-        Of the Gaussian vectors.
+        Where the Gaussian vectors come from.
 
     Raises
     ------
@@ -111,9 +111,9 @@ def dimension_of(norms: Norms, ambient: int) -> Estimate:
     Parameters
     ----------
     norms : Norms
-        From `projected_norms`.
+        The norms, as `projected_norms` returns them.
     ambient : int
-        D.
+        The dimension D of the space.
     """
     inner, outer = _both(norms)
     ambient = _checks.count("ambient", ambient)
@@ -153,8 +153,8 @@ def excess(norms: Norms) -> Estimate:
     ValueError
         If there are fewer than two draws.
     """
-    found, _ = _both(norms, 2)
-    return Estimate(float(found.var(ddof=1)), statistics.mean((found - found.mean()) ** 2).error)
+    inner, _ = _both(norms, 2)
+    return Estimate(float(inner.var(ddof=1)), statistics.mean((inner - inner.mean()) ** 2).error)
 
 
 def intrinsic_variance(norms: Norms) -> Estimate:
@@ -171,12 +171,12 @@ def intrinsic_variance(norms: Norms) -> Estimate:
     """
     inner, outer = (each**2 for each in _both(norms, 2))
     products = -(inner - inner.mean()) * (outer - outer.mean())
-    found = statistics.mean(products)
-    return Estimate(found.value * inner.size / (inner.size - 1), found.error)
+    mean = statistics.mean(products)
+    return Estimate(mean.value * inner.size / (inner.size - 1), mean.error)
 
 
 def _both(norms: Norms, least: int = 1) -> tuple[Floats, Floats]:
-    """Return the norms of both projections, of at least so many draws."""
+    """Return the norms of both projections, refusing fewer draws than `least`."""
     _checks.instance("norms", norms, Norms, "Norms, as projected_norms returns them")
     inner = _checks.nonnegative_vector("norms.cone", norms.cone)
     outer = _checks.nonnegative_vector("norms.polar", norms.polar, inner.size, like="norms.cone")
@@ -193,7 +193,7 @@ def random_subspace(ambient: int, k: int, *, seed: Seed) -> Floats:
     ambient, k : int
         D ≥ 1 and 0 ≤ k ≤ D.
     seed : int, SeedSequence or Generator
-        Of the Gaussian matrix whose columns are made orthonormal.
+        Where the Gaussian matrix comes from, whose columns are made orthonormal.
     """
     ambient = _checks.count("ambient", ambient)
     k = _checks.count("k", k, 0, ambient, high_is="the dimension of the space, ambient")
@@ -205,17 +205,17 @@ def random_subspace(ambient: int, k: int, *, seed: Seed) -> Floats:
 
 def as_basis(basis: Floats, ambient: int) -> Floats:
     """Return a basis (D, k) as it is, refusing one of another space or with entries that are not finite. k may be 0."""
-    found = _checks.real_numbers("basis", basis)
-    if found.ndim != 2 or found.shape[0] != ambient:
-        raise ValueError(f"basis has shape {found.shape}: give columns in R^{ambient}, shape ({ambient}, k)")
-    if not np.isfinite(found).all():
+    columns = _checks.real_numbers("basis", basis)
+    if columns.ndim != 2 or columns.shape[0] != ambient:
+        raise ValueError(f"basis has shape {columns.shape}: give columns in R^{ambient}, shape ({ambient}, k)")
+    if not np.isfinite(columns).all():
         raise ValueError("basis holds entries that are not finite: give finite numbers")
-    return found
+    return columns
 
 
 def as_points(points: Floats, ambient: int) -> Floats:
     """Return points (n, D), refusing those of another space."""
-    found = _checks.array("points", points, ndim=2)
-    if found.shape[1] != ambient:
-        raise ValueError(f"points has shape {found.shape}: give rows in R^{ambient}, shape (n, {ambient})")
-    return found
+    rows = _checks.array("points", points, ndim=2)
+    if rows.shape[1] != ambient:
+        raise ValueError(f"points has shape {rows.shape}: give rows in R^{ambient}, shape (n, {ambient})")
+    return rows

@@ -27,15 +27,16 @@ def orthant(ambient: int) -> Floats:
 def circular(ambient: int, angle: float) -> Floats:
     """Return v_0, …, v_D of the circular cone of that angle, (D + 1,).
 
-    Inside, v_j = ½ binomial((D-2)/2, (j-1)/2) sin^(j-1)(a) cos^(D-j-1)(a), binomial by the gamma function; v_D and v_0
-    are the shares of directions in the cone and in its polar, a circular cone of angle π/2 - a.
+    For 0 < j < D, v_j = ½ binomial((D-2)/2, (j-1)/2) sin^(j-1)(a) cos^(D-j-1)(a), where the gamma function gives
+    the binomial; v_D and v_0 are the shares of directions in the cone and in its polar, a circular cone of angle
+    π/2 - a.
 
     Parameters
     ----------
     ambient : int
-        D ≥ 2.
+        The dimension D ≥ 2 of the space.
     angle : float
-        In radians, above 0 and below π/2.
+        The angle in radians, above 0 and below π/2.
 
     Raises
     ------
@@ -53,10 +54,10 @@ def circular(ambient: int, angle: float) -> Floats:
 
 def acute(angle: float) -> float:
     """Return an angle in radians, refusing one that is not between 0 and π/2."""
-    found = _checks.scalar("angle", angle, positive=True)
-    if found >= math.pi / 2:
-        raise ValueError(f"angle is {found}: give one below π/2")
-    return found
+    radians = _checks.scalar("angle", angle, positive=True)
+    if radians >= math.pi / 2:
+        raise ValueError(f"angle is {radians}: give one below π/2")
+    return radians
 
 
 def _log_binomial(n: float, k: Floats) -> Floats:
@@ -86,14 +87,14 @@ def width(volumes: Floats) -> float:
 def meeting_probability(volumes: Floats, k: int) -> float:
     """Return the exact chance that a random k-dimensional subspace meets a cone that is no subspace.
 
-    Twice the half-tail, 2(v_(m+1) + v_(m+3) + …) with m = D - k: Crofton's formula in Amelunxen et al. (2014).
+    It is twice the half-tail, 2(v_(m+1) + v_(m+3) + …) with m = D - k: Crofton's formula in Amelunxen et al. (2014).
 
     Parameters
     ----------
     volumes : (D + 1,) array
         v_0, …, v_D.
     k : int
-        From 0 to D.
+        Dimension of the subspace, from 0 to D.
     """
     volumes = _distribution(volumes)
     D = volumes.size - 1
@@ -102,7 +103,7 @@ def meeting_probability(volumes: Floats, k: int) -> float:
 
 
 def _distribution(volumes: Floats) -> Floats:
-    found = _checks.nonnegative_vector("volumes", volumes)
-    if abs(found.sum() - 1) > 1e-8:
-        raise ValueError(f"volumes sum to {found.sum():.6g}: give the D + 1 volumes of a cone, which sum to 1")
-    return found
+    masses = _checks.nonnegative_vector("volumes", volumes)
+    if abs(masses.sum() - 1) > 1e-8:
+        raise ValueError(f"volumes sum to {masses.sum():.6g}: give the D + 1 volumes of a cone, which sum to 1")
+    return masses

@@ -1,4 +1,4 @@
-"""What tells one loss from another, so that a file of one matrix is not gone on with as if it were another's."""
+"""What tells one loss from another, so that the file of one matrix is not continued with another."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _PLAIN = (type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.
 def of_loss(loss: Any) -> str:
     """Return a loss's name and a checksum of what it computes with.
 
-    That is, of a module: its parameters, buffers and settings (class weights, ignored label, smoothing), and its
-    parts'; of a `partial`: its arguments; of a function: its code, defaults, and the tensors and numbers it reads from
-    around it. The code of torch's own functions is left out, so that another version of torch takes up a file.
+    For a module these are its parameters, buffers and settings (class weights, ignored label, smoothing), and those of
+    its parts; for a `partial` its arguments; for a function its code, defaults, and the tensors and numbers it reads
+    from around it. The code of torch's own functions is left out, so that another version of torch can take up a file.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def _name(value: Any) -> str:
 
 
 def _words(value: Any, seen: dict[int, Any]) -> Iterator[str]:
-    """Yield lines that are equal where values are; `seen` holds what was told, by its id, so that nothing is twice."""
+    """Yield lines that are equal where values are; `seen` holds what was told, by id, so that nothing is told twice."""
     if isinstance(value, _PLAIN):
         yield f"{type(value).__name__} {value!r}"
         return
@@ -102,12 +102,12 @@ def _parts_of_code(value: types.MethodType | types.FunctionType | types.CodeType
 def _around(function: types.FunctionType) -> dict[str, Any]:
     """Return what a function reads from the scopes around it: of globals, tensors, arrays and plain values only."""
     read = {name: function.__globals__.get(name) for name in function.__code__.co_names}
-    found: dict[str, Any] = {
+    around: dict[str, Any] = {
         name: x for name, x in read.items() if isinstance(x, Tensor | np.ndarray | int | float | str)
     }
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
-            found[name] = cell.cell_contents
+            around[name] = cell.cell_contents
         except ValueError:  # a name that has no value yet
-            found[name] = None
-    return found
+            around[name] = None
+    return around

@@ -1,4 +1,4 @@
-"""How a vector lies in the eigenbasis, under way: exact along known eigenvectors, by Lanczos in the rest."""
+"""How a vector lies in the eigenbasis, step by step: exact along known eigenvectors, by Lanczos in the rest."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from prunekit.spectrum import Measure
 
 
 class Direction:
-    """The measure of a vector, under way: exact along eigenvectors that are known, by Lanczos in what is left.
+    """The measure of a vector, step by step: exact along eigenvectors that are known, by Lanczos in what is left.
 
     Parameters
     ----------
     operator : Operator
-        Of dimension D.
+        The operator, of dimension D.
     c : (D,) array
-        Not 0.
+        The vector, which is not 0.
     steps : int
-        The most products.
+        The largest number of products.
     known : (q,) array, (D, q) tensor
         Eigenvalues and orthonormal eigenvectors.
     storage : str
@@ -67,7 +67,7 @@ class Direction:
             self._run.forget()
 
     def refine(self) -> None:
-        """Go on to the next number of steps; nothing comes of it after the last, or after `forget`."""
+        """Go on to the next number of steps; after the last, or after `forget`, this does nothing."""
         if self.forgotten:
             return
         if self._run is not None and not self.finished:
@@ -79,12 +79,12 @@ class Direction:
 
     @property
     def measure(self) -> Measure:
-        """What the steps so far give, of total |c|²."""
+        """The measure that the steps so far give, of total |c|²."""
         if self._run is None:
             return Measure(self._values, self._masses)
         return self._with(rule(self._run, self._rest))
 
     def _with(self, rest: Measure) -> Measure:
-        """Return a measure of what is left with what is known."""
+        """Add what is known to a measure of what is left."""
         nodes, weights = np.concatenate([self._values, rest.nodes]), np.concatenate([self._masses, rest.weights])
         return Measure(nodes, weights, tuple(map(self._with, rest.earlier)))

@@ -22,9 +22,9 @@ from prunekit.nets.losses import Mean
 from prunekit.statistics import Estimate
 
 _Method = Callable[["_Batch"], tuple[list[Tensor], list[Tensor]]]  # its diagonal and variance, layers last
-_PRICE = 10**5  # of a product with the Hessian, in numbers drawn
-_LARGEST_MATRIX = 10_000  # parameters; 800 MB in double precision
-_ENTRIES_IN_CACHE = 2**20  # of an intermediate tensor on a CPU: with more, each operation waits for memory
+_PRICE = 10**5  # what a product with the Hessian costs, counted in numbers drawn
+_LARGEST_MATRIX = 10_000  # rows of the largest matrix, of 800 MB in double precision
+_ENTRIES_IN_CACHE = 2**20  # in an intermediate tensor on a CPU: with more, each operation waits for memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +65,8 @@ def hessian_diagonal(
 ) -> Diagonal:
     """Return the diagonal of the Hessian of the mean loss over the data.
 
-    As accurate as the model's own type: give `model.double()`, and data to match, where single precision's 1e-6 of
-    the largest entry is not enough.
+    It is as accurate as the model's own type: give `model.double()`, and data to match, where single precision's 1e-6
+    of the largest entry is not enough.
 
     "exact" takes one backward pass a parameter and batch: for small networks. "gauss-newton" is the exact diagonal
     of the mean of Jᵀ H_ℓ J, without the network's own curvature; for a loss that is a mean over samples. "hutchinson"
@@ -80,21 +80,21 @@ def hessian_diagonal(
         (outputs, labels) -> mean over the samples, twice differentiable. The weighted mean of torch's cross-entropy
         (class weights, ignored labels) is understood: each batch counts by its labels' total weight.
     data : (inputs, labels) or an iterable of them
-        Passed over once.
+        The data, which are read once.
     method : str
         See above.
     parameters : names, optional
-        Whose diagonal; all by default.
+        The parameters whose diagonal is wanted; all by default.
     probes : int
         Random vectors a batch, at least 2, for "hutchinson".
     seed : int, SeedSequence or Generator
-        Of the random vectors.
+        Where the random vectors come from.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as described: a loss that is a sum, say. And if the products of two vectors with the
-        Hessian are not symmetric: then torch has false second derivatives for some layer.
+        If an argument is not as described, for example a loss that is a sum; and if the products of two vectors with
+        the Hessian are not symmetric, since then torch has false second derivatives for some layer.
     NotImplementedError
         If torch cannot differentiate some layer, or the loss, twice.
     FloatingPointError
@@ -103,9 +103,9 @@ def hessian_diagonal(
     Notes
     -----
     At a kink of ReLU the second derivative is taken as 0, as autograd does. The padding row of an embedding, which
-    torch does not train, counts as a constant: 0. "gauss-newton" takes samples one by one where torch cannot take them
-    together (PReLU, recurrent layers), and whole batches where the network mixes their samples. Source: li,
-    Definition 2.2; Hutchinson's estimator of a diagonal: Bekas, Kokiopoulou and Saad (2007).
+    torch does not train, counts as a constant, with 0 on the diagonal. "gauss-newton" takes samples one by one where
+    torch cannot take them together (PReLU, recurrent layers), and whole batches where the network mixes their samples.
+    Source: li, Definition 2.2; Hutchinson's estimator of a diagonal: Bekas, Kokiopoulou and Saad (2007).
 
     Examples
     --------
@@ -173,22 +173,22 @@ class _Batch(NamedTuple):
 
 def _with_layers(theta: Mapping[str, Tensor], diagonal: list[Tensor]) -> list[Tensor]:
     """Return a diagonal in double precision, and as one more entry Σ H_ii θ_i² of each layer, (layers,)."""
-    found = [d.double() for d in diagonal]
-    pairs = zip(found, theta.values(), strict=True)
-    return [*found, torch.stack([(d * p.double().square()).sum() for d, p in pairs])]
+    doubled = [d.double() for d in diagonal]
+    pairs = zip(doubled, theta.values(), strict=True)
+    return [*doubled, torch.stack([(d * p.double().square()).sum() for d, p in pairs])]
 
 
 def _gauss_newton(batch: _Batch) -> tuple[list[Tensor], list[Tensor]]:
     """Return one batch's diagonal of the mean of Jᵀ H_ℓ J."""
-    found = gauss_newton.diagonal(batch.outputs, batch.loss, batch.theta, batch.inputs, batch.labels)
+    diagonal = gauss_newton.diagonal(batch.outputs, batch.loss, batch.theta, batch.inputs, batch.labels)
     batch.tell(len(batch.labels))
-    return _exact_result(batch.theta, batch.free(found))
+    return _exact_result(batch.theta, batch.free(diagonal))
 
 
 def _exact_result(theta: Mapping[str, Tensor], diagonal: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
     """Return a diagonal with its layers, and zero variances."""
-    found = _with_layers(theta, diagonal)
-    return found, [torch.zeros_like(d) for d in found]
+    values = _with_layers(theta, diagonal)
+    return values, [torch.zeros_like(d) for d in values]
 
 
 class _Slope(NamedTuple):
@@ -228,10 +228,10 @@ def _derivatives(gradient: list[Tensor], points: list[Tensor], vectors: list[Ten
         return [p.new_zeros(*lead, *p.shape) for p in points]
     outputs, directions = zip(*alive, strict=True)
     # torch's own zeros for points without influence have the wrong shape where vectors are batched
-    found = torch.autograd.grad(
+    slopes = torch.autograd.grad(
         outputs, points, directions, retain_graph=True, allow_unused=True, is_grads_batched=batched
     )
-    return [p.new_zeros(*lead, *p.shape) if x is None else x for x, p in zip(found, points, strict=True)]
+    return [p.new_zeros(*lead, *p.shape) if x is None else x for x, p in zip(slopes, points, strict=True)]
 
 
 def _product(batch: _Batch, slope: _Slope, vectors: list[Tensor]) -> list[Tensor]:
@@ -269,18 +269,18 @@ def _exact(batch: _Batch) -> tuple[list[Tensor], list[Tensor]]:
     _check_symmetry(batch, slope)
     diagonal = []
     for g, p in zip(slope.gradient, slope.points, strict=True):
-        found = torch.empty(p.numel(), dtype=p.dtype, device=p.device)
+        entries = torch.empty(p.numel(), dtype=p.dtype, device=p.device)
         for start, units in _units(p.numel(), slope.largest, p.detach()):
             (rows,) = _derivatives([g], [p], [units.view(-1, *p.shape)], batched=True)
-            found[start : start + len(units)] = rows.reshape(len(units), -1)[:, start:].diagonal()
+            entries[start : start + len(units)] = rows.reshape(len(units), -1)[:, start:].diagonal()
             batch.tell(len(units))
-        diagonal.append(found.view(p.shape))
+        diagonal.append(entries.view(p.shape))
     return _exact_result(batch.theta, batch.free(diagonal))
 
 
 @dataclass
 class _Hutchinson:
-    """Hutchinson's estimator; symmetry is tried on the first batch that has a curvature, at two products' cost."""
+    """Hutchinson's estimator; symmetry is tried on the first batch with a curvature, at the cost of two products."""
 
     probes: int
     random: torch.Generator
@@ -313,25 +313,25 @@ class _Hutchinson:
 def hessian_matrix(model: nn.Module, loss: Loss, data: Data, *, parameters: Names | None = None) -> Tensor:
     """Return the whole Hessian of the mean loss over the data, as a tensor in double precision.
 
-    As accurate as the model's own type, in which the derivatives are taken: see `hessian_diagonal`.
+    It is as accurate as the model's own type, in which the derivatives are taken: see `hessian_diagonal`.
 
     Parameters
     ----------
     model, loss, data
         As for `hessian_diagonal`.
     parameters : names, optional
-        Whose rows and columns; all by default.
+        The parameters whose rows and columns are wanted; all by default.
 
     Returns
     -------
     (p, p) tensor
-        Symmetric; in the order of the parameters in the model, each flattened.
+        The Hessian, symmetric, in the order of the parameters in the model, each flattened.
 
     Raises
     ------
     ValueError
         If there are more than 10,000 parameters, or a layer with a weight norm over rows, whose second derivatives
-        torch gets wrong; and as for `hessian_diagonal`.
+        torch gets wrong; and in the same cases as `hessian_diagonal`.
     """
     theta = access.parameters(model, parameters)
     sizes = [p.numel() for p in theta.values()]

@@ -1,8 +1,8 @@
 """The diagonal of the Gauss-Newton matrix of one batch, from the network's Jacobian.
 
-Three ways to the Jacobian of the outputs f_n (K,) of a sample: many samples at once by torch.func; one at a time, where
-torch cannot vectorize a layer (PReLU, recurrent layers); and through the whole batch, where the network mixes its
-samples (batch normalization on batch statistics), so that f_n depends on the others.
+There are three ways to the Jacobian of the outputs f_n (K,) of a sample: many samples at once by torch.func; one at a
+time, where torch cannot vectorize a layer (PReLU, recurrent layers); and through the whole batch, where the network
+mixes its samples (batch normalization on batch statistics), so that f_n depends on the others.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.func import jacrev, vmap
 from prunekit.nets import access
 from prunekit.nets.losses import Mean
 
-ENTRIES_AT_ONCE = 2**24  # of the largest intermediate tensor: 128 MB in double precision
+ENTRIES_AT_ONCE = 2**24  # in the largest intermediate tensor: 128 MB in double precision
 _Outputs = Callable[[Mapping[str, Tensor], tuple[Any, ...]], Tensor]  # values of θ, inputs -> outputs
 
 
@@ -31,21 +31,21 @@ def diagonal(
     network : callable
         (values of θ, inputs) -> outputs, one row a sample.
     loss : Mean
-        Of the outputs and labels.
+        The loss, a function of the outputs and labels.
     theta : mapping from name to tensor
-        θ.
+        The parameters θ.
     inputs, labels
         The batch.
 
     Returns
     -------
     list of tensors of the parameters' shapes
-        In double precision.
+        The diagonal, in double precision.
 
     Raises
     ------
     ValueError
-        If the outputs have not one row a sample.
+        If the outputs do not have one row a sample.
     """
     n = len(labels)
     with torch.no_grad(), access.taking(inputs):
@@ -62,7 +62,7 @@ def diagonal(
         try:
             for part, jacobians in route(network, theta, inputs, outputs):
                 _accumulate(totals, A[part], jacobians)
-        except (RuntimeError, ValueError, _Mixed):  # torch's words for what vmap, or a batch of one, cannot do differ
+        except (RuntimeError, ValueError, _Mixed):  # torch has several errors for what vmap or one sample cannot do
             continue
         return [total / n for total in totals]
     totals = [torch.zeros_like(p, dtype=torch.float64) for p in theta.values()]
@@ -87,8 +87,8 @@ def _together(
     """Yield Jacobians of as many samples as fit, each sample by itself under vmap."""
 
     def output(values: Mapping[str, Tensor], *x: Tensor) -> tuple[Tensor, Tensor]:
-        found = network(values, tuple(part.unsqueeze(0) for part in x)).flatten()
-        return found, found
+        f = network(values, tuple(part.unsqueeze(0) for part in x)).flatten()
+        return f, f
 
     n = len(outputs)
     entries = outputs[0].numel() * sum(p.numel() for p in theta.values())
@@ -96,8 +96,8 @@ def _together(
     for start in range(0, n, size):
         part = slice(start, start + size)
         x = tuple(given[part] for given in inputs)
-        jacobians, found = vmap(jacrev(output, has_aux=True), (None, *[0] * len(x)))(dict(theta), *x)
-        _check_unmixed(found, outputs[part])
+        jacobians, alone = vmap(jacrev(output, has_aux=True), (None, *[0] * len(x)))(dict(theta), *x)
+        _check_unmixed(alone, outputs[part])
         yield part, list(jacobians.values())
 
 
@@ -107,18 +107,18 @@ def _one_by_one(
     """Yield the Jacobian of one sample after the other."""
     for i in range(len(outputs)):
         part = slice(i, i + 1)
-        leaves, found = _graph(network, theta, tuple(x[part] for x in inputs))
-        _check_unmixed(found.detach(), outputs[part])
-        yield part, _rows(found[0], leaves)
+        leaves, alone = _graph(network, theta, tuple(x[part] for x in inputs))
+        _check_unmixed(alone.detach(), outputs[part])
+        yield part, _rows(alone[0], leaves)
 
 
 def _through_the_batch(
     network: _Outputs, theta: Mapping[str, Tensor], inputs: tuple[Any, ...]
 ) -> Iterator[tuple[slice, list[Tensor]]]:
     """Yield the Jacobian of each sample's outputs as functions of θ in their whole batch."""
-    leaves, found = _graph(network, theta, inputs)
-    for i in range(len(found)):
-        yield slice(i, i + 1), _rows(found[i], leaves)
+    leaves, outputs = _graph(network, theta, inputs)
+    for i in range(len(outputs)):
+        yield slice(i, i + 1), _rows(outputs[i], leaves)
 
 
 def _graph(network: _Outputs, theta: Mapping[str, Tensor], inputs: tuple[Any, ...]) -> tuple[list[Tensor], Tensor]:
@@ -135,10 +135,10 @@ def _rows(f: Tensor, leaves: list[Tensor]) -> list[Tensor]:
     return [torch.stack(column)[None].detach() for column in zip(*rows, strict=True)]
 
 
-def _check_unmixed(found: Tensor, outputs: Tensor) -> None:
+def _check_unmixed(alone: Tensor, outputs: Tensor) -> None:
     """Raise _Mixed if samples by themselves have other outputs than in their batch, beyond rounding."""
     size = float(outputs.abs().max()) * access.rounding(outputs)
-    if not bool(((found.reshape(outputs.shape) - outputs).abs() <= size).all()):
+    if not bool(((alone.reshape(outputs.shape) - outputs).abs() <= size).all()):
         raise _Mixed
 
 

@@ -23,12 +23,12 @@ from prunekit import _checks
 from prunekit._checks import Floats
 from prunekit.curvature.matrix import Operator
 
-_LOST = 1e-13  # of the operator's size: a remainder this small is rounding, and that part of the space is complete
-_LEVELS = (16, 24, 32, 48, 64)  # steps after which an integral is looked at; half as many more beyond
-_ZERO = 1e-16  # of the largest Ritz value: where the node at 0 is put
-_CONVERGED = 1e-2  # of a Ritz value: a pair with a smaller residual is taken for an eigenpair
-_APART = 0.03  # of the gap to the next Ritz value: besides, the residual must be smaller than this
-_TOGETHER = 1e-8  # of the largest Ritz value: those nearer to each other may be one eigenvalue
+_LOST = 1e-13  # a remainder below this share of the operator's size is rounding: that part of the space is complete
+_LEVELS = (16, 24, 32, 48, 64)  # an integral is looked at after so many steps; beyond, after half as many more
+_ZERO = 1e-16  # the node at 0 is put at this share of the largest Ritz value
+_CONVERGED = 1e-2  # a pair whose residual is below this share of its value is taken for an eigenpair, if the residual
+_APART = 0.03  # is also below this share of the gap to the next Ritz value
+_TOGETHER = 1e-8  # Ritz values nearer to each other than this share of the largest may be one eigenvalue
 STORAGE = {"float64": torch.float64, "float32": torch.float32}
 
 
@@ -94,9 +94,9 @@ class Run:
     Parameters
     ----------
     starts : (D, b) tensor
-        None of them 0; on the device where the basis shall be.
+        Start vectors, none of them 0, on the device where the basis shall be.
     steps : int
-        The most blocks of the basis.
+        The largest number of blocks of the basis.
     storage : str
         "float64" or "float32", the type in which the basis is kept.
     outside : (D, q) tensor, optional
@@ -114,7 +114,7 @@ class Run:
     products : int
         Products taken so far.
     complete : bool
-        Whether nothing is left to do: the starts' invariant subspace is found.
+        Whether nothing is left to do, since the invariant subspace of the starts is complete.
     """
 
     starts: Tensor
@@ -175,7 +175,7 @@ class Run:
         A = (self.last.T @ W).cpu().numpy()
         self.diagonals.append((A + A.T) / 2)
         self.products += W.shape[1]
-        self._known.pop(self.done - 1, None)  # its vectors would stay, and its residuals are no longer the last
+        self._known.pop(self.done - 1, None)  # otherwise its vectors would be kept; its residuals are out of date
         self._size = max(self._size, size)
         block, coupling = self._orthonormal(W, self._size)
         self.couplings.append(coupling)
@@ -197,7 +197,7 @@ class Run:
         return self._known[m]
 
     def fixed(self, steps: int) -> Ritz | None:
-        """Return what the first steps give with a node at 0 as well, which costs no product; None if it is not to be.
+        """Return what the first steps give with a node at 0 as well, which costs no product; None if it cannot be.
 
         The block Gauss-Radau rule (Golub and Meurant 2010, section 6.2): T has one more block, whose diagonal makes T
         singular. Of all measures with the same moments it has the most at 0, as Chebyshev, Markov and Stieltjes have
@@ -210,11 +210,11 @@ class Run:
         return self._fixed[steps]
 
     def _with_zero(self, steps: int) -> Ritz | None:
-        found, B, A = self.ritz(steps), self.couplings[steps - 1], self.diagonals[steps - 1]
-        size = float(np.abs(found.values).max())
-        outer = B @ found.last
+        pairs, B, A = self.ritz(steps), self.couplings[steps - 1], self.diagonals[steps - 1]
+        size = float(np.abs(pairs.values).max())
+        outer = B @ pairs.last
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            corner = (outer / found.values) @ outer.T
+            corner = (outer / pairs.values) @ outer.T
         if not len(B) or not np.isfinite(corner).all():
             return None
         extent = float(np.linalg.norm(corner, 2))
@@ -233,19 +233,19 @@ class Run:
 
     def vectors(self, of: Floats) -> Tensor:
         """Return combinations (D, q) of the basis, made orthonormal, from their coordinates (n, q)."""
-        found = _combine(self.basis[: len(of)], torch.from_numpy(np.ascontiguousarray(of)).to(self.basis.device))
-        return torch.linalg.qr(found)[0] if of.shape[1] else found
+        combined = _combine(self.basis[: len(of)], torch.from_numpy(np.ascontiguousarray(of)).to(self.basis.device))
+        return torch.linalg.qr(combined)[0] if of.shape[1] else combined
 
     def state(self) -> dict[str, Tensor]:
-        """Return what is needed to go on, or, where nothing is left to do, to tell the measures: then no basis."""
+        """Return what is needed to go on; if nothing is left to do, what the measures need, without the basis."""
         flat = [np.concatenate([np.zeros(0), *map(np.ravel, part)]) for part in (self.diagonals, self.couplings)]
-        found = {
+        tensors = {
             "diagonals": torch.from_numpy(flat[0]),
             "couplings": torch.from_numpy(flat[1]),
             "widths": torch.tensor([*(len(A) for A in self.diagonals), self._width]),
             "size": torch.tensor([self._size]),
         }
-        return found if self.finished else {**found, "basis": self.basis[: self._filled].contiguous()}
+        return tensors if self.finished else {**tensors, "basis": self.basis[: self._filled].contiguous()}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Go back to a state."""
@@ -289,14 +289,14 @@ class Run:
         return block, second @ first
 
     def _beside(self, held: Tensor, W: Tensor) -> Tensor:
-        """Return W less what lies along the basis, and outside of where it shall be."""
+        """Return W without what lies along the basis and along the vectors of `outside`."""
         if self.outside is not None:
             W = W - self.outside @ (self.outside.T @ W)
         return W - _combine(held, _coordinates(held, W)) if len(held) else W
 
 
 def _gram_schmidt(W: Tensor, lost: float) -> tuple[Tensor, Floats]:
-    """Return orthonormal columns Q (D, v) and R (v, w) with W = QR, columns of a remainder up to `lost` left out."""
+    """Return orthonormal columns Q (D, v) and R (v, w) with W = QR, without columns of a remainder up to `lost`."""
     columns: list[Tensor] = []
     R = np.zeros((W.shape[1], W.shape[1]))
     for i in range(W.shape[1]):

@@ -26,12 +26,12 @@ class Operator(Protocol):
 
 
 class Matrix:
-    """A dense symmetric matrix as an operator: for tests, and for networks small enough.
+    """A dense symmetric matrix as an operator: for tests, and for small networks.
 
     Parameters
     ----------
     entries : (D, D) array or tensor
-        Symmetric to rounding; kept in double precision.
+        The matrix, symmetric up to rounding; it is kept in double precision.
 
     Raises
     ------
@@ -68,10 +68,10 @@ class Matrix:
     def product(self, v: Any) -> Any:
         """Return the product with v, (D,) or (D, k), in double precision; a tensor for a tensor."""
         given = vectors(v, self.dimension).to(self.device, torch.float64)
-        found = self.entries @ given
-        if not bool(torch.isfinite(found).all()):
+        result = self.entries @ given
+        if not bool(torch.isfinite(result).all()):
             raise FloatingPointError("the product leaves the range of double precision: rescale v or entries")
-        return like(v, found)
+        return like(v, result)
 
 
 def rows_of(operator: Any) -> int:
@@ -89,6 +89,6 @@ def vectors(v: Any, dimension: int, name: str = "v") -> Tensor:
     return given
 
 
-def like(v: Any, found: Tensor) -> Any:
-    """Return a result as what was given: a tensor on its device, or an array."""
-    return found.to(v.device) if isinstance(v, Tensor) else found.cpu().numpy()
+def like(v: Any, result: Tensor) -> Any:
+    """Return a result in the form of v: as a tensor on its device, or as an array."""
+    return result.to(v.device) if isinstance(v, Tensor) else result.cpu().numpy()

@@ -21,8 +21,8 @@ from prunekit.nets.convolutions import surviving
 from prunekit.nets.losses import NOTHING_COUNTS, Mean
 from prunekit.nets.splits import TrainingSplit
 
-_COLUMNS_AT_ONCE = 16  # of a matrix that is multiplied: so many times the memory of one product
-_DRIFT = 1e-5  # of the mean loss between two passes over data that do not change, relative; summation order is below
+_COLUMNS_AT_ONCE = 16  # of a matrix that is multiplied, which takes so many times the memory of one product
+_DRIFT = 1e-5  # relative change of the mean loss over the same data that is allowed; the order of sums changes it less
 
 
 class Curvature:
@@ -44,7 +44,7 @@ class Curvature:
     kind : str
         "hessian", or "gauss-newton" for the mean of Jᵀ H_ℓ J, which leaves out the network's own curvature.
     parameters : names, optional
-        Of parameters or modules: the block of the matrix that belongs to them; all parameters by default.
+        Names of parameters or modules: the block of the matrix that belongs to them; all parameters by default.
     batch_size : int
         Samples at a time: larger batches are cut, which bounds the memory and changes no result but in rounding.
     double : bool
@@ -65,8 +65,8 @@ class Curvature:
     TypeError, ValueError
         If an argument is not as described: the loss is no mean over the samples, the mean loss differs from one pass
         over the data to the next (augmentation, dropped batches, a loader that is exhausted), or batches that would
-        be cut are of a network that mixes their samples (batch normalization on batch statistics). And if the matrix
-        comes out asymmetric by every route: then torch has false derivatives for some layer.
+        be cut are of a network that mixes their samples (batch normalization on batch statistics); and if the matrix
+        comes out asymmetric by every route, since then torch has false derivatives for some layer.
     NotImplementedError
         If torch lacks a derivative that every route needs.
     RuntimeError
@@ -79,8 +79,8 @@ class Curvature:
     Products are those of curvlinops (forward over reverse differentiation) where they are symmetric: uᵀHv = vᵀHu is
     tried with one pair of vectors on the first batch, to 1e-9, or 1e-4 in single precision; on all the data where that
     batch has no curvature, or misses by less than 100 times. Where they are not, or torch cannot form them, the
-    gradient is differentiated in reverse mode again, and tried likewise. At a kink of ReLU the second derivative is 0,
-    as autograd has it.
+    gradient is differentiated in reverse mode again, and tried in the same way. At a kink of ReLU the second derivative
+    is 0, as it is in autograd.
 
     Examples
     --------
@@ -153,9 +153,9 @@ class Curvature:
         Parameters
         ----------
         model : Module
-            Takes images (b, c, h, w), as the networks of `prunekit.nets.models`.
+            A network that takes images (b, c, h, w), as those of `prunekit.nets.models` do.
         data : Dataset
-            On the model's device; normalized batch by batch, so that its bytes stay bytes.
+            The data set, on the model's device; it is normalized batch by batch, so that its bytes stay bytes.
         loss, batch_size
             As for `Curvature`.
         **options
@@ -215,7 +215,7 @@ class Curvature:
         Returns
         -------
         array or tensor of v's shape
-            In double precision, on v's device.
+            The product, in double precision, on v's device.
 
         Raises
         ------
@@ -229,15 +229,15 @@ class Curvature:
         if not bool(torch.isfinite(given).all()):
             raise FloatingPointError(f"v leaves the range of {self.dtype}, in which products are taken: rescale v")
         columns = given if given.ndim == 2 else given[:, None]
-        found = torch.cat([self._times(part) for part in columns.split(_COLUMNS_AT_ONCE, dim=1)], dim=1).double()
-        access.finite("a product of v with the curvature", [found])
-        return like(v, found.view(given.shape))
+        result = torch.cat([self._times(part) for part in columns.split(_COLUMNS_AT_ONCE, dim=1)], dim=1).double()
+        access.finite("a product of v with the curvature", [result])
+        return like(v, result.view(given.shape))
 
     def _times(self, V: Tensor, by: Product | None = None) -> Tensor:
         """Return the products with columns (D, k); constants have rows and columns of zeros."""
         with twice.differentiable(self._model):
-            found = (by or self._product)(V.clone() * self._free[:, None])
-        return found.detach() * self._free[:, None]
+            result = (by or self._product)(V.clone() * self._free[:, None])
+        return result.detach() * self._free[:, None]
 
     def _gap(self, by: Product) -> float:
         """Return by how much products are asymmetric."""
@@ -245,11 +245,13 @@ class Curvature:
 
     def _symmetric(self) -> tuple[Route, Product]:
         """Return the first route by which the matrix is symmetric."""
-        found: list[str] = []
+        gaps: list[str] = []
         failed: list[Exception] = []
-        with torch.inference_mode(False):  # or derivatives could not be taken by a copy of the batch
+        with torch.inference_mode(False):  # otherwise no derivatives could be taken with respect to a copy of the batch
             batch = next(self._batches())
-        tried = [batch]  # while it holds one, products are of that batch: torch's tying of shared layers bears no two
+        # While `tried` holds a batch, products are of that batch. One product serves for both, since torch's tying of
+        # shared layers does not allow two of them.
+        tried = [batch]
         problem = replace(self._problem, batches=lambda: iter(tried) if tried else self._batches())
         limit = twice.tolerance(self.dtype)
         routes: tuple[Route, ...] = ("forward", "reverse")
@@ -268,8 +270,8 @@ class Curvature:
                 continue
             if gap <= limit:
                 return route, by
-            found.append(f"{gap:.2g}")
-        if not found:
+            gaps.append(f"{gap:.2g}")
+        if not gaps:
             forward, last = failed
             if twice.is_lack(last):
                 raise NotImplementedError(f"model, or loss, has a layer that torch cannot differentiate twice: {last}")
@@ -277,16 +279,16 @@ class Curvature:
                 f"products with the {self.kind} matrix fail by both routes: in forward mode: {forward}; in reverse "
                 f"mode: {last}"
             ) from last
-        if self.dtype != torch.float64:  # where rounding is all that is amiss, double precision says so
+        if self.dtype != torch.float64:  # if rounding alone is wrong, double precision shows it
             exact = type(self)(
                 self._model, self._loss_function, self._data, kind=self.kind, parameters=self.names,
                 batch_size=self._batch_size, double=True,
             )  # fmt: skip
             return exact.route, products.product(self._problem, exact.route)
-        raise ValueError(f"model has a curvature that is asymmetric by {' and '.join(found)}: {twice.FALSE_HESSIAN}")
+        raise ValueError(f"model has a curvature that is asymmetric by {' and '.join(gaps)}: {twice.FALSE_HESSIAN}")
 
     def vector(self, values: Mapping[str, Any]) -> Tensor:
-        """Return a vector (D,), in double precision, from tensors by parameter name; whatever is not named is 0.
+        """Return a vector (D,), in double precision, from tensors by parameter name; what is not named is 0.
 
         Raises
         ------

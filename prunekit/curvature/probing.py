@@ -1,4 +1,4 @@
-"""A spectrum under way: start vectors, their bases, and steps taken as they are needed."""
+"""A spectrum in progress: start vectors, their bases, and steps taken as they are needed."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from prunekit.statistics import Estimate
 MAX_MEMORY = 4 * 2.0**30  # bytes for the basis unless told otherwise
 BUDGET = 512  # products
 ACCURACY = 0.03  # relative error at which an integral is good enough
-_SAVE_EVERY = 10  # steps between checkpoints of a probe that is under way
+_SAVE_EVERY = 10  # steps between checkpoints of a probe that is in progress
 
 
 class Probing:
-    """A spectrum under way: start vectors, their bases, and steps that are taken as they are needed.
+    """A spectrum in progress: start vectors, their bases, and steps that are taken as they are needed.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class Probing:
         self.close()
 
     def close(self) -> None:
-        """Let others have the file from now on; nothing more is kept in it."""
+        """Release the file; nothing more is written to it."""
         self._book.close()
 
     @property
@@ -99,7 +99,7 @@ class Probing:
 
     @property
     def spectrum(self) -> Spectrum:
-        """What the steps and probes so far give: those of the first level, if there are none."""
+        """What the steps and probes so far give; if there are none yet, those of the first level are taken."""
         return self._given(*self._at)
 
     @property
@@ -108,7 +108,7 @@ class Probing:
         return self._deeper() is None and self._wider() is None
 
     def refine(self, of: Callable[[Spectrum], Estimate] | None = None) -> bool:
-        """Go on to the next number of steps, or to more probes; answer whether there was any of that left.
+        """Go on to the next number of steps, or to more probes; return whether there was anything left to take.
 
         Parameters
         ----------
@@ -145,15 +145,15 @@ class Probing:
         if self.together < self.probes and not self._groups:
             while not self._good(of(self._first_group()), accuracy, scatter=False) and self.refine():
                 pass
-        found = of(self.spectrum)
-        while not self._good(found, accuracy) and self.refine(of):
-            found = of(self.spectrum)
-        return found
+        estimate = of(self.spectrum)
+        while not self._good(estimate, accuracy) and self.refine(of):
+            estimate = of(self.spectrum)
+        return estimate
 
     @staticmethod
-    def _good(found: Estimate, accuracy: float, *, scatter: bool = True) -> bool:
-        error = found.error if scatter else 2 * found.quadrature
-        return found.resolved and error <= accuracy * abs(found.value)
+    def _good(estimate: Estimate, accuracy: float, *, scatter: bool = True) -> bool:
+        error = estimate.error if scatter else 2 * estimate.quadrature
+        return estimate.resolved and error <= accuracy * abs(estimate.value)
 
     def _deeper(self) -> tuple[int, int] | None:
         """Return the next number of steps with as many probes, if the budget has any and something is left to find."""
@@ -252,9 +252,9 @@ class Probing:
         if not self.spectrum.products or self.together < self.probes or len(self._groups[0]) != 1:
             return np.zeros(0), torch.zeros(D, 0, dtype=torch.float64)
         run = self._groups[0][0]
-        found = run.ritz()
-        good = found.residuals <= accuracy * np.abs(found.values)
-        return found.values[good], run.vectors(found.vectors[:, good])
+        pairs = run.ritz()
+        good = pairs.residuals <= accuracy * np.abs(pairs.values)
+        return pairs.values[good], run.vectors(pairs.vectors[:, good])
 
 
 def advance_together(runs: Sequence[Run], operator: Operator) -> None:
@@ -281,7 +281,7 @@ def _starts(D: int, probes: int, seed: Seed, distribution: str, device: torch.de
     }
     draw = draws[_checks.choice("distribution", distribution, tuple(draws))]
     generator = _checks.generator(seed)
-    first = generator.spawn(probes)  # at once, since a generator may serve others too
+    first = generator.spawn(probes)  # all at once, since other code may use the generator too
     more = (generator.spawn(1)[0] for _ in itertools.count())
     return (torch.from_numpy(draw(rng)).to(device) for rng in itertools.chain(first, more))
 

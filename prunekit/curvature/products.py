@@ -1,8 +1,8 @@
 """Products of vectors with the Hessian and the Gauss-Newton matrix, by two routes of automatic differentiation.
 
 "forward" is curvlinops' (a derivative in forward mode of the gradient), mostly the faster. "reverse" differentiates
-the gradient in reverse mode again: for layers whose forward derivative torch lacks, or has wrong (torch 2.15: layer,
-instance and batch normalization with weights of their own). This is the one place where curvlinops is spoken to.
+the gradient in reverse mode again: for layers whose forward derivative torch lacks, or gets wrong (torch 2.15: layer,
+instance and batch normalization with weights of their own). This is the only module that calls curvlinops.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Problem:
     Attributes
     ----------
     model : Module
-        In evaluation mode; `parameters` are those of its own that require a gradient.
+        The network, in evaluation mode; `parameters` are those of its parameters that require a gradient.
     loss : Mean
-        Of the outputs and labels.
+        The loss, a function of the outputs and labels.
     parameters : list of Parameter
-        θ, of D numbers.
+        The parameters θ, of D numbers in all.
     batches : callable
         () -> the data as (inputs, labels, weight).
     total : float
@@ -59,8 +59,8 @@ class Problem:
     def outputs(self, inputs: tuple[Any, ...]) -> Tensor:
         """Return the network's outputs."""
         with surviving(self.model):
-            found: Tensor = self.model(*inputs)
-        return found
+            outputs: Tensor = self.model(*inputs)
+        return outputs
 
     def split(self, vector: Tensor) -> list[Tensor]:
         """Return the parts of a vector (D,) in the parameters' shapes."""
@@ -78,12 +78,12 @@ def _reverse(problem: Problem) -> Product:
     of_batch = {"hessian": _hessian, "gauss-newton": _gauss_newton}[problem.kind]
 
     def products(V: Tensor) -> Tensor:
-        found = torch.zeros_like(V)
+        total = torch.zeros_like(V)
         for inputs, labels, weight in problem.batches():
             parts = of_batch(problem, inputs, labels, [problem.split(v) for v in V.T])
             columns = [torch.cat([x.reshape(-1) for x in part]) for part in parts]
-            found += (weight / problem.total) * torch.stack(columns, dim=1)
-        return found
+            total += (weight / problem.total) * torch.stack(columns, dim=1)
+        return total
 
     return products
 
@@ -121,8 +121,10 @@ def derivative(
     if not alive:
         return [torch.zeros_like(x) for x in points]
     ys, ws = zip(*alive, strict=True)
-    found = torch.autograd.grad(ys, points, ws, retain_graph=True, create_graph=create_graph, materialize_grads=True)
-    return list(found)
+    derivatives = torch.autograd.grad(
+        ys, points, ws, retain_graph=True, create_graph=create_graph, materialize_grads=True
+    )
+    return list(derivatives)
 
 
 def _forward(problem: Problem) -> Product:
@@ -130,7 +132,7 @@ def _forward(problem: Problem) -> Product:
     with _importing_curvlinops():
         import curvlinops
 
-        import_module("torch._decomp.decompositions_for_jvp")  # as the first derivative in forward mode would
+        import_module("torch._decomp.decompositions_for_jvp")  # the first derivative in forward mode would do it
 
     operator = getattr(curvlinops, KINDS[problem.kind])(
         _Called(problem.model),
@@ -164,8 +166,8 @@ class _Called(nn.Module):
     def forward(self, inputs: tuple[Any, ...]) -> Tensor:
         """Return the network's outputs."""
         with surviving(self.model):
-            found: Tensor = self.model(*inputs[:-1])
-        return found
+            outputs: Tensor = self.model(*inputs[:-1])
+        return outputs
 
 
 class _Loss(nn.Module):

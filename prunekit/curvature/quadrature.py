@@ -11,13 +11,13 @@ from prunekit._checks import Floats
 from prunekit.curvature.lanczos import Ritz, Run, checkpoints
 from prunekit.spectrum import Gap, Measure, Spectrum
 
-_REACH = 1  # residuals: how far beyond the outermost node eigenvalues may lie
+_REACH = 1  # how far beyond the outermost node eigenvalues may lie, in residuals
 
 
 def assembled(D: int, runs: Sequence[Run], steps: int, normal: bool = False) -> Spectrum:
     """Return the spectrum that runs give after so many steps; those that ended before count as they are.
 
-    `normal` says that the start vectors' entries are: of what is left of them the scatter is known then.
+    `normal` says that the entries of the start vectors are normal; then the scatter of what is left of them is known.
     """
     parts = [_of_run(D, run, min(steps, run.done), normal) for run in runs]
     products = sum(sum(len(A) for A in run.diagonals[:steps]) for run in runs)
@@ -40,12 +40,12 @@ def together(parts: Sequence[Spectrum], products: int, converged: int) -> Spectr
 
 def _of_run(D: int, run: Run, m: int, normal: bool) -> Spectrum:
     """Return the spectrum of one run."""
-    found, starts = run.ritz(m), range(run.first.shape[1])
-    once = np.ones(D, dtype=bool) if found.values.size == D else found.converged
-    counted = [_once(found.values, column, once, D) for column in found.weights.T]
+    pairs, starts = run.ritz(m), range(run.first.shape[1])
+    once = np.ones(D, dtype=bool) if pairs.values.size == D else pairs.converged
+    counted = [_once(pairs.values, column, once, D) for column in pairs.weights.T]
     rests = [each for each in (_without(c, once) for c in counted) if normal and each is not None]
     free, fixed = sides(run, m)
-    gap = None if fixed or (run.complete and m == run.done) else _gap(found, once, D)
+    gap = None if fixed or (run.complete and m == run.done) else _gap(pairs, once, D)
     if fixed:
         counted = [_mixed([_once(r.values, r.weights[:, k], r.converged, D) for r in (*free, *fixed)]) for k in starts]
     return Spectrum(
@@ -62,28 +62,28 @@ def _of_run(D: int, run: Run, m: int, normal: bool) -> Spectrum:
 def sides(run: Run, m: int) -> tuple[list[Ritz], list[Ritz]]:
     """Return the quadratures after m steps whose mean a basis is read by: two with free nodes, two with one at 0.
 
-    Free nodes straddle 0, now closely and now widely as the steps go on, and for an integrand with a peak at 0, as
-    those of pruning limits have one, all of them err to one side: least so if two numbers of steps are averaged (as by
+    Free nodes straddle 0, now closely and now widely as the steps go on, and for an integrand with a peak at 0, such as
+    those of pruning limits, all of them err to one side, but least if two numbers of steps are averaged (as by
     Laurie's anti-Gaussian rules, 1996). A node at 0 errs to the other side, and by as much. For a positive spectrum
     and a completely monotone integrand, as the logarithm's derivative is, that is a theorem. Where 0 is far from all
-    eigenvalues the second list is empty, and the first is the Gauss quadrature: so it is for a single start, whose
-    quadrature is held to inequalities.
+    eigenvalues the second list is empty, and the first is the Gauss quadrature. It is so for a single start too, since
+    its quadrature has to satisfy inequalities.
     """
-    found = run.ritz(m)
+    pairs = run.ritz(m)
     fixed = None
-    if run.first.shape[1] > 1 and not (run.complete and m == run.done) and _reaches_zero(found):
+    if run.first.shape[1] > 1 and not (run.complete and m == run.done) and _reaches_zero(pairs):
         fixed = run.fixed(m) or (run.fixed(m - 1) if m > 1 else None)
     if fixed is None:
-        return [found], []
-    return [found, run.ritz(max(m - 1, 1))], [fixed, fixed]
+        return [pairs], []
+    return [pairs, run.ritz(max(m - 1, 1))], [fixed, fixed]
 
 
-def _reaches_zero(found: Ritz) -> bool:
+def _reaches_zero(pairs: Ritz) -> bool:
     """Tell whether eigenvalues lie on both sides of 0, or may lie near it beyond the outermost node."""
-    if found.values[0] < 0 < found.values[-1]:
+    if pairs.values[0] < 0 < pairs.values[-1]:
         return True
-    end = 0 if found.values[0] >= 0 else -1
-    return not found.converged[end] and abs(found.values[end]) <= _REACH * found.residuals[end]
+    end = 0 if pairs.values[0] >= 0 else -1
+    return not pairs.converged[end] and abs(pairs.values[end]) <= _REACH * pairs.residuals[end]
 
 
 def _mixed(measures: Sequence[Measure]) -> Measure:
@@ -110,11 +110,11 @@ def _rule(run: Run, m: int, total: float) -> Measure:
     return Measure(now.nodes, now.weights, tuple(earlier) or (Measure(np.zeros(1), np.full(1, total)),))
 
 
-def _gap(found: Ritz, once: Any, D: int) -> Gap | None:
+def _gap(pairs: Ritz, once: Any, D: int) -> Gap | None:
     """Return what the quadrature does not see next to 0; on one side of all nodes, as far as the last residual says."""
-    end = 0 if found.values[0] > 0 else -1
-    reach = 0.0 if once[end] else _REACH * float(found.residuals[end])
-    return Gap.of(Measure(found.values, D * found.weights.mean(1)), reach)
+    end = 0 if pairs.values[0] > 0 else -1
+    reach = 0.0 if once[end] else _REACH * float(pairs.residuals[end])
+    return Gap.of(Measure(pairs.values, D * pairs.weights.mean(1)), reach)
 
 
 def _once(nodes: Floats, weights: Floats, once: Any, D: int) -> Measure:

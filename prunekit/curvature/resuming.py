@@ -1,4 +1,4 @@
-"""The file in which a spectrum under way is kept, so that a run that was ended goes on where it was."""
+"""The file in which a spectrum in progress is kept, so that a run that was interrupted goes on where it was."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from prunekit.nets import checkpoint
 
 
 class Book:
-    """The file in which a spectrum's run is kept: T of every finished run, and the whole state of one under way."""
+    """The file in which a spectrum's run is kept: T of every finished run, and the whole state of one in progress."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Book:
             "shared": shared,
         }
         self.claim.enter_context(checkpoint.claimed(self.path, "probing"))
-        weakref.finalize(self, self.claim.close)  # whoever forgets to close
+        weakref.finalize(self, self.claim.close)  # in case nobody closes it
         try:
             self._read(self.path)
         except BaseException:

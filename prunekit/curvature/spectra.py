@@ -50,11 +50,12 @@ def spectrum(
 
     Parameters
     ----------
-    operator : Curvature, Matrix or alike
-        What has `dimension` and `product`.
+    operator : Curvature, Matrix or another operator
+        Anything with `dimension` and `product`.
     steps : int, optional
-        Products a probe, D of them at most. By default as many as the budget has, or fewer where an integrand is given
-        and has converged; and not more than fit into `max_memory` with all probes (at least 16, or what fits with one).
+        Products for each probe, at most D. The default is as many as the budget has, or fewer where an integrand is
+        given and has converged; and not more than fit into `max_memory` with all probes (at least 16, or what fits with
+        one).
     probes : int
         Start vectors. One gives no error bar, and counts no eigenvalue as converged (a single vector does not see
         whether there are several). Where an integrand is given, as many again follow, with bases of their own, as long
@@ -64,17 +65,17 @@ def spectrum(
     accuracy : float
         Relative error, above 0, which two parts make up: see `Spectrum.integrate`.
     budget : int
-        Products altogether, where `steps` is not given. Where it ends before the integrand is resolved, `integrate`
-        says so.
+        Number of products in all, where `steps` is not given. Where it ends before the integrand is resolved,
+        `integrate` says so.
     shared : bool
         False keeps the probes apart: each is then the Gauss quadrature of its own start vector, to which inequalities
         such as those of `counting` apply, and no eigenvalue is counted once. It needs several times as many products
         for the same errors.
     seed : int, SeedSequence or Generator
-        Of the start vectors. The first start vectors are the same whatever their number.
+        Where the start vectors come from. The first ones are the same whatever their number.
     distribution : str
-        Of a start vector's entries before it is normalized: "gaussian", or "rademacher" for random signs. Signs have
-        the smaller variance where the matrix is nearly diagonal, and none for the trace of a diagonal one.
+        Distribution of a start vector's entries before it is normalized: "gaussian", or "rademacher" for random signs.
+        Signs have the smaller variance where the matrix is nearly diagonal, and none for the trace of a diagonal one.
     storage : str
         Type in which the basis is kept. "float32" takes half the memory and gives nodes to about 1e-7 of the largest
         eigenvalue.
@@ -95,7 +96,7 @@ def spectrum(
         If an argument is not as described, the basis is larger than `max_memory` (the message says what would fit),
         or `resume` is given for an operator that has no `identity`.
     CheckpointError
-        If the file is damaged, of another run, or another run writes it just now.
+        If the file is damaged, belongs to another run, or is being written by another run.
 
     Notes
     -----
@@ -107,8 +108,8 @@ def spectrum(
     Examples
     --------
     >>> from prunekit.curvature import Matrix
-    >>> found = spectrum(Matrix(np.diag(np.arange(10.0))), seed=0)
-    >>> value, error = found.integrate(np.square)
+    >>> estimated = spectrum(Matrix(np.diag(np.arange(10.0))), seed=0)
+    >>> value, error = estimated.integrate(np.square)
     >>> abs(value - 285) <= 3 * error + 1e-9  # 1² + … + 9²
     True
     """
@@ -121,7 +122,7 @@ def spectrum(
         if not wanted:
             return probing.whole()
         for f in wanted:
-            probing.resolve(lambda found, f=f: found.integrate(f), tolerance)  # type: ignore[misc]
+            probing.resolve(lambda measured, f=f: measured.integrate(f), tolerance)  # type: ignore[misc]
         return probing.spectrum
 
 
@@ -144,24 +145,24 @@ def vector_measure(
 
     Parameters
     ----------
-    operator : Curvature, Matrix or alike
-        What has `dimension` and `product`.
+    operator : Curvature, Matrix or another operator
+        Anything with `dimension` and `product`.
     c : (D,) array or tensor
-        Not 0.
+        The vector, which is not 0.
     steps, storage, max_memory, progress
         As for `spectrum`.
 
     Returns
     -------
     Measure
-        Of total |c|²: at most `steps` nodes, whose integrals are exact for polynomials of degree up to 2 `steps` - 1,
-        and for every function if c's invariant subspace has no more dimensions than that. `earlier` has what fewer
-        steps gave, and `spread` what that says about an integral's error.
+        The measure, of total |c|²: at most `steps` nodes, whose integrals are exact for polynomials of degree up to 2
+        `steps` - 1, and for every function if c's invariant subspace has no more dimensions than that. `earlier` has
+        what fewer steps gave, and `spread` what that says about an integral's error.
 
     Raises
     ------
     ValueError
-        If c is 0 or has another length, and as for `spectrum`.
+        If c is 0 or has another length, and in the same cases as `spectrum`.
     """
     D = rows_of(operator)
     steps = min(_checks.count("steps", steps), D)

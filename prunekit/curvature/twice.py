@@ -3,7 +3,7 @@
 A few of torch's layers have second derivatives that are missing or false (torch 2.15). Attention has them by its
 plain formula only. A weight norm over rows has false ones (torch's own gradgradcheck fails there). An embedding's
 gradient may be another than the loss's: its padding row gets none, and it may be divided by the words' counts. A
-false second derivative shows in a matrix that is not symmetric, which no Hessian is: so that is tried.
+false second derivative shows in a matrix that is not symmetric, as every Hessian is; so symmetry is tried.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 _SEED = 20240607
-# Of the products' lengths. Rounding leaves about 1e-15 and 1e-6; a false derivative of one layer leaves 1e-2 and more.
+# Relative to the lengths of the products. Rounding leaves about 1e-15 and 1e-6; a false derivative of one layer leaves
+# 1e-2 and more.
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
-_COARSE = 1e-2  # of shorter types, whose rounding alone is 1e-3
+_COARSE = 1e-2  # for shorter types, whose rounding alone is 1e-3
 
 FALSE_HESSIAN = (
     "torch's second derivatives of some layer of it, or of the loss, are false (those of fused weight norms are). "
@@ -29,10 +30,10 @@ FALSE_HESSIAN = (
 
 @contextmanager
 def differentiable(model: nn.Module) -> Iterator[None]:
-    """Turn differentiation on, whatever is around, and fused routes that cannot be differentiated twice off.
+    """Turn differentiation on, and turn fused routes that cannot be differentiated twice off.
 
-    An embedding's `sparse` and `scale_grad_by_freq` are about how it is trained, not about what it computes: they are
-    off meanwhile.
+    An embedding's `sparse` and `scale_grad_by_freq` are about how it is trained, not about what it computes, so they
+    are turned off meanwhile.
     """
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -61,9 +62,9 @@ def refuse(model: nn.Module, names: Iterable[str], *, hessian: bool = True) -> N
     Parameters
     ----------
     model : Module
-        Its layers are looked at.
+        The network whose layers are looked at.
     names : iterable of str
-        Of the parameters that are differentiated by.
+        Names of the parameters with respect to which derivatives are taken.
     hessian : bool
         Whether second derivatives are wanted, not the Gauss-Newton matrix's first ones.
 
@@ -107,12 +108,12 @@ def duplicate(model: nn.Module) -> nn.Module:
         for value in part.__dict__.values():
             if isinstance(value, Tensor) and value.grad_fn is not None:
                 memo[id(value)] = value.detach().clone()
-    with torch.inference_mode(False):  # or the copy's parameters could never be differentiated by
+    with torch.inference_mode(False):  # otherwise no derivative could be taken with respect to the copy's parameters
         return copy.deepcopy(model, memo)
 
 
 def constants(model: nn.Module, theta: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return, by parameter name, which entries are no parameters in truth: the padding rows of embeddings (bool).
+    """Return, by parameter name, which entries are not really parameters: the padding rows of embeddings (bool).
 
     torch gives such a row no gradient, so that it stays what it is: it counts as a constant, with rows and columns
     of zeros.
@@ -123,8 +124,8 @@ def constants(model: nn.Module, theta: Mapping[str, Tensor]) -> dict[str, Tensor
         if isinstance(part, nn.Embedding | nn.EmbeddingBag) and part.padding_idx is not None:
             name = names.get(id(part.weight), "")
             if name in theta:
-                found = held.setdefault(name, torch.zeros_like(theta[name], dtype=torch.bool))
-                found[part.padding_idx] = True
+                entries = held.setdefault(name, torch.zeros_like(theta[name], dtype=torch.bool))
+                entries[part.padding_idx] = True
     return held
 
 
@@ -141,23 +142,23 @@ def asymmetry(product: Callable[[Tensor], Tensor], like: Tensor, dimension: int)
     """Return |uᵀHv - vᵀHu| over the length of (Hu, Hv), for two Gaussian vectors of a fixed seed.
 
     For a matrix of independent errors that is their size relative to the entries', whatever the dimension. It is 0
-    only if both products are, which tells nothing of a matrix.
+    only if both products are, which tells nothing about a matrix.
 
     Parameters
     ----------
     product : callable
         (D, 2) tensor -> the products of its columns.
     like : tensor
-        Of the vectors' type and device.
+        A tensor of the type and device that the vectors shall have.
     dimension : int
-        D.
+        Number of rows D.
     """
     draws = torch.randn(dimension, 2, generator=torch.Generator().manual_seed(_SEED), dtype=torch.float64)
     vectors = draws.to(like.device, like.dtype)
-    found = product(vectors).double()
+    products = product(vectors).double()
     vectors = vectors.double()
-    size = float(found.norm())
-    gap = abs(float(vectors[:, 0] @ found[:, 1] - vectors[:, 1] @ found[:, 0]))
+    size = float(products.norm())
+    gap = abs(float(vectors[:, 0] @ products[:, 1] - vectors[:, 1] @ products[:, 0]))
     return max(gap / size, torch.finfo(torch.float64).tiny) if size else 0.0
 
 
@@ -181,7 +182,7 @@ def is_lack(reason: Exception) -> bool:
 
 @contextmanager
 def lacking() -> Iterator[None]:
-    """Say in words of ours where torch has no second derivative of some layer: NotImplementedError."""
+    """Say in our own words where torch has no second derivative of some layer: NotImplementedError."""
     try:
         yield
     except (NotImplementedError, RuntimeError) as reason:

@@ -25,8 +25,8 @@ from prunekit.nets import access, checkpoint
 from prunekit.spectrum import Measure, Spectrum
 from prunekit.statistics import Estimate
 
-_BYTES = 2**28  # of unit vectors that are multiplied at once
-_SIGHTINGS = 2  # random vectors: one misses a row of a size below rounding in its own product
+_BYTES = 2**28  # size of the unit vectors that are multiplied at once
+_SIGHTINGS = 2  # random vectors; a single one misses a row whose size is below rounding in its product
 
 
 class Restricted:
@@ -35,7 +35,7 @@ class Restricted:
     Parameters
     ----------
     operator : Operator
-        Of dimension D.
+        The operator, of dimension D.
     kept : (D,) bool array
         Rows and columns to keep, at least one.
     """
@@ -67,8 +67,8 @@ class Restricted:
             raise ValueError(f"v has shape {tuple(given.shape)}: give ({self.dimension},) or ({self.dimension}, k)")
         whole = given.new_zeros(self.operator.dimension, *given.shape[1:], device=self.device)
         whole[self.places] = given.to(self.device)
-        found = self.operator.product(whole)[self.places]
-        return found.to(v.device) if isinstance(v, Tensor) else found.cpu().numpy()
+        result = self.operator.product(whole)[self.places]
+        return result.to(v.device) if isinstance(v, Tensor) else result.cpu().numpy()
 
 
 def row_norms(operator: Operator, rows: ArrayLike) -> Floats:
@@ -77,7 +77,7 @@ def row_norms(operator: Operator, rows: ArrayLike) -> Floats:
     Parameters
     ----------
     operator : Operator
-        Of dimension D.
+        The operator, of dimension D.
     rows : (n,) integers
         Distinct rows, from 0 to D - 1.
 
@@ -108,13 +108,13 @@ def zero_rows(operator: Operator, *, seed: Seed = 0) -> NDArray[np.bool_]:
     Parameters
     ----------
     operator : Operator
-        Of dimension D.
+        The operator, of dimension D.
     seed : int, SeedSequence or Generator
-        Of the two vectors.
+        Where the two vectors come from.
     """
     draws = _checks.generator(seed).standard_normal((rows_of(operator), _SIGHTINGS))
-    found = np.asarray(operator.product(draws))
-    return np.asarray((found == 0).all(1))
+    products = np.asarray(operator.product(draws))
+    return np.asarray((products == 0).all(1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +124,7 @@ class ZeroMass:
     Attributes
     ----------
     rows : int
-        Rows that are exactly 0: so many eigenvalues are.
+        Number of rows that are exactly 0, and as many eigenvalues are.
     near : Estimate
         `rows`, and the mass of the Lanczos nodes within the threshold; its error across probes alone, since what the
         quadrature may be off by is what lies between the bounds.
@@ -148,14 +148,14 @@ def zero_mass(operator: Operator, threshold: float, *, seed: Seed = 0, **options
     Parameters
     ----------
     operator : Operator
-        Of dimension D.
+        The operator, of dimension D.
     threshold : float
-        In units of the matrix, above 0. Below the products' own accuracy (1e-7 of the largest eigenvalue in single
-        precision) nothing can be told.
+        The largest modulus that counts, in units of the matrix, above 0. Below the products' own accuracy (1e-7 of the
+        largest eigenvalue in single precision) nothing can be told.
     seed : int, SeedSequence or Generator
-        Of the random vectors.
+        Where the random vectors come from.
     **options
-        As for `spectrum`, but for `shared`: each probe keeps the Gauss quadrature that the bounds need.
+        Options of `spectrum`, except `shared`: each probe keeps the Gauss quadrature that the bounds need.
     """
     t = _checks.scalar("threshold", threshold, positive=True)
     random = _checks.generator(seed)
@@ -184,7 +184,7 @@ def counting(measure: Measure, x: float) -> tuple[float, float]:
     measure : Measure
         One of a `Spectrum`'s probes, or a vector's.
     x : float
-        Where to look.
+        The number x.
     """
     _checks.instance("measure", measure, Measure, "a Measure")
     x = _checks.real("x", x)

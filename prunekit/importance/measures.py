@@ -33,7 +33,7 @@ def natural(
         (outputs, labels) -> mean over the samples; it need not be differentiable (the error rate will do). The
         weighted mean of torch's cross-entropy (class weights, ignored labels) is understood.
     data : (inputs, labels) or an iterable of them
-        Passed over once.
+        The data, which are read once.
     where : names, mapping, positions or None
         Δ: names of parameters or modules, bool tensors or flat positions by parameter name (a `Mask` marks what
         it keeps; what it removed is ~mask), flat positions in the vector of all parameters, None for all.
@@ -43,7 +43,7 @@ def natural(
     Returns
     -------
     float
-        In units of the loss; negative where the reference is better.
+        The change, in units of the loss; it is negative where the reference is better.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def natural(
     >>> import torch
     >>> layer = torch.nn.Linear(2, 1, bias=False)
     >>> layer.weight.data = torch.tensor([[3.0, 1.0]])
-    >>> data = torch.eye(2), torch.tensor([[3.0], [1.0]])  # which it fits exactly
+    >>> data = torch.eye(2), torch.tensor([[3.0], [1.0]])  # the layer fits them exactly
     >>> natural(layer, torch.nn.functional.mse_loss, data, {"weight": torch.tensor([[True, False]])})  # 3²/2
     4.5
     """
@@ -95,11 +95,11 @@ def _reference(reference: float | Mapping[str, Tensor], name: str, like: Tensor)
         return torch.full_like(like, value)
     if name not in reference:
         raise ValueError(f"reference lacks {name!r}: give a tensor for each parameter in where")
-    found = reference[name]
-    if not isinstance(found, Tensor) or found.shape != like.shape:
-        what = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+    given = reference[name]
+    if not isinstance(given, Tensor) or given.shape != like.shape:
+        what = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
         raise ValueError(f"reference[{name!r}] is {what}: give a tensor of shape {tuple(like.shape)}")
-    return access.tensor(f"reference[{name!r}]", found).detach().to(like)
+    return access.tensor(f"reference[{name!r}]", given).detach().to(like)
 
 
 def magnitude(model: nn.Module, where: Where = None) -> float:
@@ -133,8 +133,8 @@ def magnitude(model: nn.Module, where: Where = None) -> float:
     """
     theta = access.parameters(model)
     regions = access.regions(model, where)
-    found = sum(float(theta[name].double()[region].square().sum()) for name, region in regions.items())
-    return _finite("magnitude importance", found)
+    total = sum(float(theta[name].double()[region].square().sum()) for name, region in regions.items())
+    return _finite("magnitude importance", total)
 
 
 def hessian(model: nn.Module, diagonal: Diagonal | Mapping[str, Tensor], where: Where = None) -> float:
@@ -158,7 +158,7 @@ def hessian(model: nn.Module, diagonal: Diagonal | Mapping[str, Tensor], where: 
 
     Notes
     -----
-    Without the factor 1/2 of optimal brain damage. Source: li, Definition 2.2, equation (2.1).
+    It has no factor 1/2, unlike optimal brain damage. Source: li, Definition 2.2, equation (2.1).
 
     Examples
     --------
@@ -173,8 +173,8 @@ def hessian(model: nn.Module, diagonal: Diagonal | Mapping[str, Tensor], where: 
     missing = [name for name, region in regions.items() if name not in weighed and bool(region.any())]
     if missing:
         raise ValueError(f"diagonal lacks {missing[0]!r}: give it for each parameter in where")
-    found = sum(float(weighed[name][region].sum()) for name, region in regions.items() if name in weighed)
-    return _finite("Hessian importance", found)
+    total = sum(float(weighed[name][region].sum()) for name, region in regions.items() if name in weighed)
+    return _finite("Hessian importance", total)
 
 
 def _finite(name: str, value: float) -> float:
@@ -197,7 +197,7 @@ def saliencies(model: nn.Module, diagonal: Diagonal | Mapping[str, Tensor]) -> d
     Raises
     ------
     TypeError, ValueError
-        If the diagonal is none, or does not fit the model.
+        If `diagonal` is no diagonal, or does not fit the model.
 
     Examples
     --------
@@ -207,10 +207,10 @@ def saliencies(model: nn.Module, diagonal: Diagonal | Mapping[str, Tensor]) -> d
     >>> saliencies(layer, {"weight": torch.tensor([[2.0, 1.0]])})["weight"]
     tensor([[18., 16.]], dtype=torch.float64)
     """
-    found = _saliencies(model, diagonal)
-    if not all(bool(torch.isfinite(t).all()) for t in found.values()):
+    terms = _saliencies(model, diagonal)
+    if not all(bool(torch.isfinite(t).all()) for t in terms.values()):
         raise FloatingPointError("a saliency is not finite: give finite weights in model and a finite diagonal")
-    return found
+    return terms
 
 
 def _saliencies(model: nn.Module, diagonal: Diagonal | Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -219,8 +219,8 @@ def _saliencies(model: nn.Module, diagonal: Diagonal | Mapping[str, Tensor]) -> 
     if not isinstance(values, Mapping):
         raise TypeError(f"diagonal is a {type(diagonal).__name__}: give a Diagonal or tensors by parameter name")
     theta = access.parameters(model, list(values), called="diagonal")
-    for name, found in values.items():
-        if name not in theta or not isinstance(found, Tensor) or found.shape != theta[name].shape or found.is_complex():
+    for name, given in values.items():
+        if name not in theta or not isinstance(given, Tensor) or given.shape != theta[name].shape or given.is_complex():
             raise ValueError(f"diagonal[{name!r}] is none of a parameter: give tensors in the parameters' shapes")
-        access.tensor(f"diagonal[{name!r}]", found)
+        access.tensor(f"diagonal[{name!r}]", given)
     return {name: values[name].detach().to(p.device).double() * p.double().square() for name, p in theta.items()}

@@ -43,8 +43,8 @@ def two_layer_diagonal(W: Tensor, V: Tensor, X: Tensor, *, chunk: int = 1024) ->
 
     Notes
     -----
-    The Hessian's two diagonal blocks equal the Gauss-Newton ones wherever no z is 0. Computed in double precision
-    and without a difference of near numbers, since p_k (1 - p_k) is tiny once the data are interpolated.
+    The Hessian's two diagonal blocks equal the Gauss-Newton ones wherever no z is 0. They are computed in double
+    precision and without a difference of near numbers, since p_k (1 - p_k) is tiny once the data are interpolated.
     Source: li, Section 4, (C.12)-(C.15), with the loss's second derivative diag(p) - p pᵀ.
     """
     W, V, X = _two_layers(W, V, X)

@@ -1,8 +1,8 @@
 """The pruning limit of geometric: predicted from weights and curvature by several methods, and measured.
 
 `network_landscape` finds the spectrum of a network's Hessian once; `pruning_limit`, or `predict` on a landscape, solves
-for the share that must be kept; `measured_limit` prunes and looks. Cones are in `prunekit.cones`, Hessians of networks
-in `prunekit.curvature`. Importing this package imports torch.
+for the share that must be kept; `measured_limit` prunes a network and measures it. Cones are in `prunekit.cones`, and
+Hessians of networks in `prunekit.curvature`. Importing this package imports torch.
 """
 
 from prunekit.limit.authors import program_limit

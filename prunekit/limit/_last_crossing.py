@@ -3,8 +3,8 @@
 A one-shot cost ½ cᵀHc rises and falls as weights are kept one by one, mostly along a few directions of large curvature.
 What lies along eigenvectors that are known is known for every k at once; the rest, over R², drifts slowly in log R².
 Between the places where it was evaluated that drift is taken for a random walk tied down at both ends, whose size is
-told by how far each new evaluation was from what the others had led to expect: so there is a doubt at every k, and the
-next evaluation is where it matters most for the last crossing.
+estimated from how far each new evaluation was from what the others had led to expect. So there is a doubt at every k,
+and the next evaluation is made where it matters most for the last crossing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from prunekit._checks import Floats
 from prunekit.statistics import ProbedEstimate
 
-_LEAST, _MOST = 4, 32  # evaluations: before the size of the drift is believed, and altogether
+_LEAST, _MOST = 4, 32  # evaluations: so many before the size of the drift is believed, and so many in all
 
 
 class Curve:
@@ -29,12 +29,12 @@ class Curve:
     squares : (D + 1,) array
         R², the squared length of what is removed, falling to 0; where it is 0, so is the cost.
     cost : callable
-        k -> the cost, with the error of its quadrature, two of which hold it.
+        k -> the cost, with the error of its quadrature; two errors hold the truth.
 
     Attributes
     ----------
     seen : dict
-        From k to the cost there.
+        The cost at each k where it was evaluated.
     """
 
     def __init__(self, known: Floats, squares: Floats, cost: Callable[[int], ProbedEstimate]) -> None:
@@ -48,7 +48,7 @@ class Curve:
     def last(self, resolution: float) -> tuple[int, int, int]:
         """Return the least k from which on the cost is at most 1, and the least and the largest that it may be.
 
-        Evaluations end where both are no farther apart than `resolution` times it, or one, or after so many.
+        Evaluations end where the two are no farther apart than one, or `resolution` times the first, or after `_MOST`.
         """
         self._evaluate(0, self._known)
         while True:
@@ -63,22 +63,22 @@ class Curve:
     def _next(self, value: Floats, doubt: Floats, least: int) -> int:
         """Return a place that is not evaluated yet: where the doubt is largest beside the distance from the level."""
         worth = doubt - np.abs(value - 1)
-        worth[: max(least - 1, 0)] = -np.inf  # the last crossing is beyond
+        worth[: max(least - 1, 0)] = -np.inf  # the last crossing lies above these
         worth[self._some :] = -np.inf
         worth[list(self.seen)] = -np.inf
-        found = int(np.argmax(worth))
-        if np.isneginf(worth[found]):  # all of those that matter
+        place = int(np.argmax(worth))
+        if np.isneginf(worth[place]):  # all places that matter have been evaluated
             free = np.setdiff1d(np.arange(self._some), list(self.seen))
-            found = int(free[np.argmin(np.abs(free - least))])
-        return found
+            place = int(free[np.argmin(np.abs(free - least))])
+        return place
 
     def _evaluate(self, k: int, value: Floats) -> None:
-        """Evaluate the cost at k, and note how far it is from what was told, in steps of the walk."""
-        self.seen[k] = found = self._cost(k)
+        """Evaluate the cost at k, and note how far it is from what was expected, in steps of the walk."""
+        self.seen[k] = cost = self._cost(k)
         if len(self.seen) > 1:
             before = sorted(j for j in self.seen if j != k)
             length = float(_lengths(self._places[[k]], self._places[before])[0])
-            self._surprises.append(((found.value - value[k]) / self._squares[k]) ** 2 / max(length, 1e-12))
+            self._surprises.append(((cost.value - value[k]) / self._squares[k]) ** 2 / max(length, 1e-12))
 
     def _told(self) -> tuple[Floats, Floats]:
         """Return what the cost is taken to be at every k (D + 1,), and by how much it may differ."""
@@ -92,7 +92,7 @@ class Curve:
         return value, doubt
 
     def _blurred(self, value: Floats, doubt: Floats) -> tuple[int, int, int]:
-        """Return the crossing, and where it may be besides for what the quadratures may be off by."""
+        """Return the crossing, and where else it may be because of what the quadratures may be off by."""
         at, some = sorted(self.seen), slice(self._some)
         errors = [2 * self.seen[k].quadrature / self._squares[k] for k in at]
         blur = np.zeros_like(value)

@@ -1,7 +1,7 @@
-"""What the authors' program of geometric does otherwise than its text: tolerance, grid, look-up, zero rows.
+"""Where the program of geometric's authors differs from their text: tolerance, grid, look-up, zero rows.
 
-Read from the source published with the paper (github.com/QiaozheZhang/Global-One-shot-Pruning: utils.py,
-density_plot.py, cal_rate.py, gradient.py, gaussian_width.py), written anew here. Each is a function of its own, so
+This was read from the source published with the paper (github.com/QiaozheZhang/Global-One-shot-Pruning: utils.py,
+density_plot.py, cal_rate.py, gradient.py, gaussian_width.py) and is written anew here. Each is a function by itself, so
 that each difference can be switched on alone. `program_limit` puts them together as the program does: eigenvalues are
 Lanczos nodes from one start of random signs, smoothed to a density on a coarse grid; absolute values are taken; for
 convolutional networks a share of them is declared to be 0; R is rounded to an integer; and among the shares removed 0,
@@ -31,11 +31,11 @@ from prunekit.nets.access import Loss
 from prunekit.spectrum import Measure, Spectrum
 from prunekit.statistics import Estimate
 
-LANCZOS_STEPS = 128  # of the program, for FC5; 96 to 128 elsewhere
-BATCH = 128  # the program's batch size, its configuration files'
+LANCZOS_STEPS = 128  # what the program takes for FC5; for other networks it takes 96 to 128
+BATCH = 128  # the program's batch size, from its configuration files
 STEPS = 1000  # pruned shares that it tries, 0 to 0.999
-_BINS, _VARIANCE, _MARGIN = 100_000, 1e-10, 0.01  # of the smoothed density
-_UNDERFLOW = 39.0  # widths from its middle, beyond which a Gaussian is 0 in double precision
+_BINS, _VARIANCE, _MARGIN = 100_000, 1e-10, 0.01  # settings of the smoothed density
+_UNDERFLOW = 39.0  # a Gaussian is 0 in double precision farther from its middle than so many widths
 _ROWS, _ZERO = 100, 1e-7  # rows that are read, and the norm below which one counts as zero
 
 
@@ -44,7 +44,7 @@ def tolerance(
 ) -> float:
     """Return the program's ε: the standard deviation of the training losses of shuffled mini-batches.
 
-    Every batch counts alike, the last and smaller one too, and the deviation is that of the batches at hand (divisor
+    Every batch counts alike, the last and smaller one too, and the deviation is that of these batches (divisor
     n). The penalty that the program adds to each loss is the same for all and drops out.
 
     Parameters
@@ -58,7 +58,7 @@ def tolerance(
     batch_size : int
         Samples in a batch; there must be at least two batches.
     seed : int, SeedSequence or Generator
-        Of the order.
+        Where the order of the samples comes from.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def tolerance(
 
 
 def _pair(data: Any) -> tuple[Tensor, Tensor]:
-    """Return inputs and labels, a row a sample in each."""
+    """Return inputs and labels, which have one row for each sample."""
     if not isinstance(data, tuple | list) or len(data) != 2 or not all(isinstance(x, Tensor) for x in data):
         raise TypeError(f"data is {_checks.shown(data)}: give a pair (inputs, labels) of tensors")
     inputs, labels = (access.tensor("data", x) for x in data)
@@ -109,9 +109,9 @@ def smoothed(
     bins : int
         Grid points.
     variance : float
-        Of a bump, before it is multiplied by the extent.
+        Variance of a bump, before it is multiplied by the extent.
     margin : float
-        By which the grid reaches beyond the mean of the probes' outermost nodes.
+        How far the grid reaches beyond the mean of the probes' outermost nodes.
 
     Returns
     -------
@@ -149,13 +149,13 @@ def smoothed(
 
 @dataclass(frozen=True, eq=False)
 class ZeroRows:
-    """What the program reads off a hundred rows.
+    """What the program learns from a hundred rows.
 
     Attributes
     ----------
     share : Estimate
-        Of rows whose norm is below the threshold, with the standard error of a share so counted, at (hits + 1)/(n + 2):
-        no hit, and n of them, have one too.
+        The share of rows whose norm is below the threshold, with the standard error of a counted share, taken at
+        (hits + 1)/(n + 2) so that it is above 0 for no hits and for n hits too.
     norms : (n,) array
         ℓ1 norms of the rows read, from the smallest weight's to the largest's.
     """
@@ -176,13 +176,13 @@ def sampled_zero_rows(
     Parameters
     ----------
     operator : Operator
-        Of dimension D.
+        The Hessian, of dimension D.
     weights : (D,) array
         The network's weights, in the operator's order.
     rows : int
-        How many are read, at most D.
+        How many rows are read, at most D.
     threshold : float
-        In units of the matrix.
+        The norm below which a row counts as zero, in units of the matrix.
 
     Raises
     ------
@@ -190,11 +190,11 @@ def sampled_zero_rows(
         If `weights` has another length.
     """
     D = rows_of(operator)
-    found = _checks.vector("weights", weights, D, like=f"the operator has {D} rows")
-    count = _checks.count("rows", rows, 1, found.size, high_is="the rows there are")
+    magnitudes = _checks.vector("weights", weights, D, like=f"the operator has {D} rows")
+    count = _checks.count("rows", rows, 1, magnitudes.size, high_is="the rows there are")
     limit = _checks.scalar("threshold", threshold, positive=True)
-    order = np.argsort(np.abs(found), kind="stable")
-    places = [max(math.ceil(k * found.size / count), 1) - 1 for k in range(count)]
+    order = np.argsort(np.abs(magnitudes), kind="stable")
+    places = [max(math.ceil(k * magnitudes.size / count), 1) - 1 for k in range(count)]
     read, again = np.unique(places, return_inverse=True)
     norms = row_norms(operator, order[read])[again]
     hits = int(np.sum(norms < limit))
@@ -220,13 +220,13 @@ def pruned_share(
     Parameters
     ----------
     spectrum : Spectrum
-        Of D rows; `smoothed` to do as the program does.
+        The spectrum of a matrix with D rows; that of `smoothed`, to do as the program does.
     epsilon : float
         The loss tolerance, above 0, in the loss's units.
     distance : callable
-        From the share removed to R = ‖w* - wᵏ‖.
+        Takes the share removed, and returns R = ‖w* - wᵏ‖.
     zero_share : float
-        Share z of the eigenvalues that are counted as zero besides.
+        Share z of the eigenvalues that are counted as zero in addition.
     rounded : bool
         Whether R is rounded to an integer first, as the program does.
     steps : int
@@ -257,8 +257,8 @@ def pruned_share(
         distances = np.rint(distances)
     measure = spectrum.pooled
     different = np.unique(distances)
-    found = {R: _published(measure, twice, R) for R in bars.each("shares", different, different.size, "integrals")}
-    predicted = np.array([z + (1 - z) * found[R] for R in distances])
+    published = {R: _published(measure, twice, R) for R in bars.each("shares", different, different.size, "integrals")}
+    predicted = np.array([z + (1 - z) * published[R] for R in distances])
     return float(shares[np.argmin(np.abs(predicted - shares))])
 
 
@@ -283,12 +283,12 @@ def program_limit(
     steps : int
         Lanczos steps; at most D are taken.
     seed : int
-        Of the random start.
+        Where the random start comes from.
 
     Returns
     -------
     float
-        One less the share removed, a multiple of 0.001.
+        One minus the share removed, a multiple of 0.001.
 
     Raises
     ------
@@ -298,7 +298,8 @@ def program_limit(
     Notes
     -----
     See geometric/erratum-17d, 17f and 17g. The program ranks and prunes the smallest ⌈share · D⌉ weights, at least one.
-    Not followed: its Hessian has rows for biases too, which are never pruned; here rows are the landscape's weights.
+    One thing is not followed: the program's Hessian has rows for biases too, which are never pruned; here the rows are
+    the landscape's weights.
     """
     D = checked(landscape).dimension
 

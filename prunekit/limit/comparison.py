@@ -34,9 +34,9 @@ class LimitComparison:
     epsilon : Tolerance
         ε and its rule.
     predicted : mapping of str to PruningLimit
-        By method; "re-optimized" is missing where the Hessian is not known entry by entry.
+        The limit of each method; "re-optimized" is missing where the Hessian is not known entry by entry.
     measured : mapping of str to MeasuredLimit
-        By rule.
+        The limit of each rule.
     curve : PruningCurve
         Loss and accuracy against the share kept.
     gap : (float, float)
@@ -64,10 +64,10 @@ class LimitComparison:
             "gap_error": _known(self.gap[1]),
             "distance": self.predicted["published"].distance,
         }
-        for kind, found in (("predicted", self.predicted), ("measured", self.measured)):
-            for name, each in found.items():
+        for kind, limits in (("predicted", self.predicted), ("measured", self.measured)):
+            for name, each in limits.items():
                 row[f"{kind} {name}"], row[f"{kind} {name}, error"] = each.fraction, _known(each.error)
-        row |= {f"predicted {name}, resolved": int(found.resolved) for name, found in self.predicted.items()}
+        row |= {f"predicted {name}, resolved": int(limits.resolved) for name, limits in self.predicted.items()}
         return row
 
     def _negative_share(self) -> float:
@@ -103,7 +103,7 @@ def compare_limits(
     epsilon : float, Tolerance or "minibatch"
         As for `pruning_limit`; it serves the predictions and the measured rule "training loss".
     methods : sequence of str
-        Of `METHODS`, "published" among them; "re-optimized" is left out where the Hessian is not dense.
+        Some of `METHODS`, "published" among them; "re-optimized" is left out where the Hessian is not dense.
     shares, drop
         As for `pruning_curve` and `measured_limit`.
     curvature_data : (inputs, labels) or an iterable of them, optional
@@ -113,7 +113,7 @@ def compare_limits(
     zero_share : float, optional
         As for `pruning_limit`.
     seed : int
-        Of minibatches and bootstrap; and of Lanczos, where `lanczos` is not given.
+        Where minibatches and bootstrap come from, and the starts of Lanczos where `lanczos` is not given.
 
     Raises
     ------
@@ -138,13 +138,13 @@ def compare_limits(
         epsilon = minibatch_tolerance(model, pairs, loss, seed=seed)
     lanczos = Lanczos(seed=seed) if lanczos is None else lanczos
     curved = pairs if curvature_data is None else curvature_data
-    found = network_landscape(model, curved, loss, dense=dense, lanczos=lanczos, parameters=parameters)
+    landscape = network_landscape(model, curved, loss, dense=dense, lanczos=lanczos, parameters=parameters)
     if zero_share is None:
-        zero_share = program_zero_share(model, found) if "program" in methods else 0.0
+        zero_share = program_zero_share(model, landscape) if "program" in methods else 0.0
     tolerance = epsilon if isinstance(epsilon, Tolerance) else Tolerance(epsilon)
     predicted: dict[str, PruningLimit] = {
         method: predict(
-            found,
+            landscape,
             tolerance,
             method=method,
             resolution=resolution,
@@ -152,14 +152,14 @@ def compare_limits(
             program_steps=program_steps,
         )
         for method in methods
-        if method != "re-optimized" or found.hessian is not None
+        if method != "re-optimized" or landscape.hessian is not None
     }
-    gap = upper_gap(found, tolerance.value, predicted["published"].kept)
+    gap = upper_gap(landscape, tolerance.value, predicted["published"].kept)
     curve = pruning_curve(model, data, shares, loss=loss, parameters=parameters)
     measured: dict[str, MeasuredLimit] = {
         rule: curve.limit(rule, epsilon=tolerance, drop=drop, seed=seed) for rule in RULES
     }
-    return LimitComparison(found, tolerance, predicted, measured, curve, gap)
+    return LimitComparison(landscape, tolerance, predicted, measured, curve, gap)
 
 
 def _known(error: float) -> float | None:

@@ -1,4 +1,4 @@
-"""How a Hessian that is known by its products is looked at: one record for all that ask."""
+"""How a Hessian that is known by its products is examined: one record of settings for all functions that do so."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ class Lanczos:
     Parameters
     ----------
     steps : int, optional
-        Lanczos steps; by default as many as the integral at hand needs for its `accuracy`, within the budget.
+        Lanczos steps; by default as many as the integral needs for the `accuracy`, within the budget.
     probes : int
         Random starts; an error bar's scatter comes from the spread over them.
     accuracy : float
         Relative error of a predicted share at which no more steps are taken, where they are not fixed.
     budget : int
         Products for each spectrum, that of H or of a block, where steps are not fixed. Where it ends before the
-        integrand is resolved, the result says so and has no error bar. Directions are not counted in.
+        integrand is resolved, the result says so and has no error bar. Products along directions are not counted.
     direction_steps : int, optional
         The most steps from w* - w^k, for each of its measures; as many as a spectrum's by default.
     seed : int
-        Of the random starts.
+        Where the random starts come from.
     storage : str
         How vectors are kept: "float32" takes half the memory, steps × D × 4 bytes a probe.
 
@@ -46,7 +46,7 @@ class Lanczos:
     storage: Literal["float64", "float32"] = "float64"
 
     def __post_init__(self) -> None:
-        """Judge the fields."""
+        """Check the fields."""
         for name in ("steps", "probes", "direction_steps", "budget"):
             value = getattr(self, name)
             if value is not None or name in ("probes", "budget"):

@@ -33,7 +33,7 @@ class Landscape:
     Attributes
     ----------
     weights : (D,) array
-        w*.
+        The trained weights w*.
     order : (D,) array of int
         Positions in decreasing order of magnitude, ties in increasing order of position: w^k keeps the first k.
     """
@@ -65,15 +65,15 @@ class Landscape:
         >>> landscape.order  # by magnitude
         array([0, 2, 1])
         """
-        found = _checks.vector("weights", weights)
+        w = _checks.vector("weights", weights)
         matrix = _checks.array("hessian", hessian, ndim=2)
-        if matrix.shape != (found.size, found.size):
-            raise ValueError(f"hessian has shape {matrix.shape}: weights has {found.size}, give one row for each")
+        if matrix.shape != (w.size, w.size):
+            raise ValueError(f"hessian has shape {matrix.shape}: weights has {w.size}, give one row for each")
         with np.errstate(over="ignore"):
             asymmetry = float(np.abs(matrix - matrix.T).max())
         if asymmetry > 1e-8 * float(np.abs(matrix).max()):
             raise ValueError(f"hessian is asymmetric by {asymmetry:.3g}: give (H + H.T) / 2, if that is meant")
-        return cls(found, Dense(matrix / 2 + matrix.T / 2))  # halves, since a sum may leave the range
+        return cls(w, Dense(matrix / 2 + matrix.T / 2))  # halves, since a sum may leave the range
 
     @classmethod
     def of_operator(cls, weights: ArrayLike, operator: Any, lanczos: Lanczos | None = None) -> Landscape:
@@ -82,11 +82,11 @@ class Landscape:
         Parameters
         ----------
         weights : (D,) array
-            In the order of the operator's rows.
-        operator : Curvature, or whatever has `dimension` and `product`
+            The weights, in the order of the operator's rows.
+        operator : Curvature, or anything with `dimension` and `product`
             See `prunekit.curvature`.
         lanczos : Lanczos, optional
-            How it is looked at; steps by need by default.
+            How the Hessian is examined; by default as many steps are taken as are needed.
 
         Raises
         ------
@@ -147,8 +147,8 @@ class Landscape:
         """
         if self.hessian is None:
             raise ValueError(f"landscape is known by {self.method} only: give one of a dense Hessian, or dense=True")
-        found: tuple[Floats, Floats] = self._source.eigen  # type: ignore[attr-defined]
-        return found
+        pairs: tuple[Floats, Floats] = self._source.eigen  # type: ignore[attr-defined]
+        return pairs
 
     def without_negative(self, negative: Negative) -> Floats:
         """Return the Hessian (D, D) without negative eigenvalues: by absolute values, zeros, or a refusal.
@@ -175,19 +175,19 @@ class Landscape:
 
     @property
     def spectrum(self) -> Spectrum:
-        """Counting measure of H, negative eigenvalues included, as far as it is known: `read` makes it better."""
+        """Counting measure of H, negative eigenvalues included, as far as it is known; `read` makes that more."""
         if self.accuracy:  # Lanczos, whose run other landscapes of the same Hessian share and may have taken further
             return self._source.spectrum()
-        found: Spectrum = self.remembered("spectrum", self._source.spectrum)
-        return found
+        spectrum: Spectrum = self.remembered("spectrum", self._source.spectrum)
+        return spectrum
 
     def refine(self, of: Callable[[Spectrum], Estimate] | None = None) -> bool:
-        """Take more Lanczos steps for the spectrum, or more probes; answer whether the budget had any left.
+        """Take more Lanczos steps for the spectrum, or more probes; return whether the budget had any left.
 
         Parameters
         ----------
         of : callable, optional
-            What is read off the spectrum: whether its error is the steps' or the scatter of the probes decides.
+            What is read off the spectrum; whether its error comes from the steps or from the probes decides.
         """
         if of is not None:
             _checks.function("of", of)
@@ -196,13 +196,13 @@ class Landscape:
     def read(self, of: Callable[[Spectrum], Estimate]) -> Estimate:
         """Return what is read off the spectrum, after as many steps as its `accuracy` needs and the budget has."""
         _checks.function("of", of)
-        found = _estimate(of(self.spectrum))
-        while not self.good(found) and self.refine(of):
-            found = _estimate(of(self.spectrum))
-        return found
+        estimate = _estimate(of(self.spectrum))
+        while not self.good(estimate) and self.refine(of):
+            estimate = _estimate(of(self.spectrum))
+        return estimate
 
     def good(self, found: Estimate) -> bool:
-        """Whether a number is as accurate as it is wanted."""
+        """Whether a number is as accurate as is asked for."""
         _checks.instance("found", found, Estimate, "an Estimate")
         return found.resolved and found.error <= self.accuracy * abs(found.value)
 
@@ -232,11 +232,11 @@ class Landscape:
         return c
 
     def probed(self, steps: int, seed: Seed = 0) -> Spectrum:
-        """Return the counting measure by Lanczos from one start of random signs, whatever is known of H; kept."""
+        """Return the counting measure by Lanczos from one start of random signs, whatever is known of H; it is kept."""
         steps = _checks.count("steps", steps)
         _checks.generator(seed)
-        found: Spectrum = self.remembered(("probed", steps, str(seed)), lambda: self._source.probed(steps, seed))
-        return found
+        spectrum: Spectrum = self.remembered(("probed", steps, str(seed)), lambda: self._source.probed(steps, seed))
+        return spectrum
 
     def direction(self, k: int, enough: Callable[[Measure], bool] | None = None) -> Measure:
         """Return the measure of c = w* - w^k, total R²; kept for the next time.
@@ -244,9 +244,9 @@ class Landscape:
         Parameters
         ----------
         k : int
-            Weights kept.
+            Number of weights kept.
         enough : callable, optional
-            Whether a measure is good enough, where Lanczos' steps are not fixed: fewer are taken then.
+            Whether a measure is good enough; where Lanczos' steps are not fixed, fewer are taken then.
 
         Raises
         ------
@@ -259,8 +259,8 @@ class Landscape:
             raise ValueError(f"k is {k}, and what that removes is 0 already: give a smaller k")
         if self.accuracy:  # Lanczos, which keeps its runs itself and may have to go on
             return self._source.along(self.removed(k), k, enough)
-        found: Measure = self.remembered(("direction", k), lambda: self._source.along(self.removed(k), k))
-        return found
+        measure: Measure = self.remembered(("direction", k), lambda: self._source.along(self.removed(k), k))
+        return measure
 
     def along(self, c: Floats, k: int, enough: Callable[[Measure], bool] | None = None) -> Measure:
         """Return the measure of another c (D,), what other weights lose when k are kept, as `direction` does."""
@@ -281,22 +281,22 @@ class Landscape:
         Parameters
         ----------
         k : int
-            Weights kept.
+            Number of weights kept.
         of : callable, optional
-            What will be read off it, where Lanczos' steps are not fixed: as many are taken as its accuracy needs.
+            What will be read off it; where Lanczos' steps are not fixed, as many are taken as its accuracy needs.
         """
         gone = self.order[_checks.count("k", k, 0, self.dimension - 1) :]
         if of is not None:
             _checks.function("of", of)
         if self.accuracy:
             return self._source.block(gone, of)
-        found: Spectrum = self.remembered(("block", k), lambda: self._source.block(gone))
-        return found
+        spectrum: Spectrum = self.remembered(("block", k), lambda: self._source.block(gone))
+        return spectrum
 
     def with_weights(self, weights: ArrayLike) -> Landscape:
         """Return the landscape with the same Hessian and other weights (D,), whose order is their own."""
-        found = _checks.vector("weights", weights, self.dimension, like=f"the landscape has {self.dimension}")
-        return Landscape(found, self._source)
+        w = _checks.vector("weights", weights, self.dimension, like=f"the landscape has {self.dimension}")
+        return Landscape(w, self._source)
 
     def scaled(self, *, weights: float = 1.0, curvature: float = 1.0) -> Landscape:
         """Return the landscape with the weights, and the Hessian, multiplied by a number above 0 each.
@@ -309,14 +309,14 @@ class Landscape:
         return Landscape(a * self.weights, Scaled(self, a, b))
 
     def restricted(self, kept: ArrayLike) -> Landscape:
-        """Return the landscape of some of the weights, the others held where they are: that of what a mask leaves.
+        """Return the landscape of the weights that a mask leaves, with the others held where they are.
 
         Its Hessian is the block of the whole one.
 
         Parameters
         ----------
         kept : (D,) array of bool
-            Which weights.
+            Which weights the mask leaves.
 
         Raises
         ------
@@ -334,9 +334,9 @@ class Landscape:
         return Landscape(self.weights[mask], source.on(Restricted(source.operator, mask)))
 
 
-def _estimate(found: Any) -> Estimate:
+def _estimate(value: Any) -> Estimate:
     """Return what was read off a spectrum, if it is an estimate."""
-    return _checks.instance("what of returns", found, Estimate, "an Estimate")
+    return _checks.instance("what of returns", value, Estimate, "an Estimate")
 
 
 def checked(landscape: Any) -> Landscape:
@@ -362,8 +362,10 @@ class Scaled:
         return self.of.products
 
     def refine(self, of: Read | None = None) -> bool:
-        """Know more of the spectrum; answer whether there was more to know."""
-        return self.of.refine(None if of is None else lambda found: of(found.mapped(lambda h: self.curvature * h)))
+        """Find out more about the spectrum; return whether there was more to find out."""
+        return self.of.refine(
+            None if of is None else lambda spectrum: of(spectrum.mapped(lambda h: self.curvature * h))
+        )
 
     def known(self) -> tuple[Floats, Floats]:
         """Return the eigenpairs that are known so far."""
@@ -372,7 +374,7 @@ class Scaled:
 
     @property
     def operator(self) -> Any:
-        """There is none."""
+        """Refuse: a scaled landscape has no operator."""
         raise ValueError("a scaled landscape has no operator: ask the one that it was made from")
 
     @property
@@ -397,7 +399,7 @@ class Scaled:
     def along(self, c: Floats, k: int, enough: Enough | None = None) -> Measure:
         """Return the measure of c = w* - w^k."""
         judged = None if enough is None else lambda measure: enough(self._scaled(measure))
-        if np.array_equal(c, self.weights * self.of.removed(k)):  # kept there, and not computed again
+        if np.array_equal(c, self.weights * self.of.removed(k)):  # the other landscape has kept it
             return self._scaled(self.of.direction(k, judged))
         return self._scaled(self.of.along(c / self.weights, k, judged))
 
@@ -408,7 +410,7 @@ class Scaled:
     def block(self, removed: Integers, enough: Callable[[Spectrum], Estimate] | None = None) -> Spectrum:
         """Return the counting measure of the block of the removed weights."""
         k = self.of.dimension - removed.size
-        judged = None if enough is None else lambda found: enough(found.mapped(lambda h: self.curvature * h))
+        judged = None if enough is None else lambda block: enough(block.mapped(lambda h: self.curvature * h))
         its_own = np.array_equal(removed, self.of.order[k:])  # unless the scaled landscape was given other weights
-        found = self.of.block(k, judged) if its_own else self.of.block_of(removed, judged)
-        return found.mapped(lambda h: self.curvature * h)
+        block = self.of.block(k, judged) if its_own else self.of.block_of(removed, judged)
+        return block.mapped(lambda h: self.curvature * h)

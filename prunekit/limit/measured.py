@@ -1,4 +1,4 @@
-"""The measured pruning limit: loss and accuracy as the smallest weights go, and where that is too much."""
+"""The measured pruning limit: loss and accuracy as the smallest weights are removed, and where that costs too much."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from prunekit.nets.data import Dataset
 
 Rule = Literal["held-out", "program", "training loss"]
 RULES: tuple[Rule, ...] = get_args(Rule)
-_AT_ONCE = 2000  # images
+_AT_ONCE = 2000  # how many images are evaluated together
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,9 +34,9 @@ class PruningCurve:
     kept : (m,) array of int
         Weights kept, increasing; the last is all of them.
     dimension : int
-        D, all of them.
+        Number of all weights, D.
     train_loss, train_accuracy : (m,) array
-        On the training images.
+        Loss and accuracy on the training images.
     held_loss : (m,) array
         Mean loss on the held-out images.
     held_correct : (m, n) array of bool
@@ -66,7 +66,7 @@ class PruningCurve:
         Parameters
         ----------
         lost : float
-            From 0 to 1; at 0.5 half of what the network knows is gone just below that share.
+            The part of the way, from 0 to 1; at 0.5 half of what the network knows is gone just below that share.
         chance : float
             Accuracy of guessing.
         """
@@ -90,14 +90,14 @@ class PruningCurve:
         ----------
         rule : str
             "held-out": the smallest share such that there and at every larger one the held-out accuracy is at least the
-            dense network's less `drop`. "program": that of geometric's authors, the smallest share anywhere at which
+            dense network's minus `drop`. "program": that of geometric's authors, the smallest share anywhere at which
             the held-out accuracy *exceeds* the dense one; they take the test images (1 if there is none). "training
             loss": what the theory is about, the smallest share such that there and at every larger one the training
             loss is at most the dense network's plus `epsilon`.
         drop : float
-            In accuracy, from 0 to 1, for "held-out".
+            The loss of accuracy allowed, from 0 to 1, for "held-out".
         epsilon : float or Tolerance
-            For "training loss".
+            The rise of the loss allowed, for "training loss".
         repetitions, seed : int
             Bootstrap draws of the held-out images, at least 2, for the error.
 
@@ -144,9 +144,9 @@ class MeasuredLimit:
     fraction : float
         The share of weights kept.
     error : float
-        Its standard error over held-out images drawn again; 0 for the training loss, which is what it is.
+        Its standard error over held-out images drawn again; 0 for the training loss, which has no such error.
     resolution : float
-        From this share of the grid to the next smaller one.
+        Distance from this share of the grid to the next smaller one.
     rule : str
         The rule, in words, with its numbers.
     dense : float
@@ -182,10 +182,10 @@ def pruning_curve(
     model : Module
         The trained network; it is not changed.
     data : Dataset
-        On the model's device. What counts as held out is its test split; `halves` makes two of it.
+        The data, on the model's device. What counts as held out is its test split; `halves` makes two of it.
     shares : sequence of float, optional
-        In (0, 1]; each keeps ⌈share · D⌉ weights. By default 0.1%, 0.2%, …, 100%, the grid of geometric's authors. The
-        dense network is added.
+        The shares, in (0, 1]; each keeps ⌈share · D⌉ weights. The default is 0.1%, 0.2%, …, 100%, the grid of
+        geometric's authors. The dense network is added.
     loss : callable
         (outputs, labels) -> mean over the samples.
     parameters : names, optional
@@ -198,11 +198,11 @@ def pruning_curve(
     FloatingPointError
         If a loss is not finite.
     """
-    found = np.arange(1, 1001) / 1000 if shares is None else _checks.vector("shares", shares)
+    wanted = np.arange(1, 1001) / 1000 if shares is None else _checks.vector("shares", shares)
     _checks.instance("data", data, Dataset, "a prunekit.nets.Dataset")
     _checks.function("loss", loss, "a function (outputs, labels) -> mean over the samples")
     D = sum(p.numel() for p in prunable(model, parameters).values())
-    asked = np.unique(np.append(found, 1.0))
+    asked = np.unique(np.append(wanted, 1.0))
     twin = copy.deepcopy(model)
     train = (data.train_x, data.train_y)
     held = (data.test_x, data.test_y)
@@ -281,7 +281,7 @@ def measured_limit(
     Raises
     ------
     TypeError, ValueError
-        As `pruning_curve` and `PruningCurve.limit`.
+        In the same cases as `pruning_curve` and `PruningCurve.limit`.
     """
     _checks.choice("rule", rule, RULES)
     if rule == "training loss" and epsilon is None:
@@ -298,14 +298,14 @@ def gain_at_limit(curve: PruningCurve, seed: Seed = 0) -> tuple[float, float]:
     Parameters
     ----------
     curve : PruningCurve
-        At least two held-out images.
+        The curve of at least two held-out images.
     seed : int
-        Of the halving.
+        Where the random halves come from.
 
     Returns
     -------
     (float, float)
-        Accuracy at the limit less the dense network's, on the half that was looked at, and on the other.
+        Accuracy at the limit minus the dense network's, on the half that was looked at, and on the other.
     """
     _checks.instance("curve", curve, PruningCurve, "a PruningCurve")
     order = _checks.generator(seed).permutation(curve.held_correct.shape[1])

@@ -39,14 +39,14 @@ def treated(measure: Measure, negative: Negative) -> Measure:
 
 
 def treated_spectrum(spectrum: Spectrum, negative: Negative) -> Spectrum:
-    """Return a spectrum without negative eigenvalues, as `treated` has it; kept for the next share."""
+    """Return a spectrum without negative eigenvalues, as `treated` does a measure; it is kept for the next share."""
     _checks.choice("negative", negative, NEGATIVE)
     return _treated_spectrum(spectrum, negative)
 
 
 @lru_cache(maxsize=4)
 def _treated_spectrum(spectrum: Spectrum, negative: Negative) -> Spectrum:
-    """Do what `treated_spectrum` does; spectra do not change, and are told apart by which they are."""
+    """Do what `treated_spectrum` does; spectra do not change, and are told apart by identity."""
     if negative == "absolute":
         return spectrum.mapped(np.abs)
     for probe in spectrum.probes:

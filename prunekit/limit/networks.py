@@ -23,7 +23,7 @@ from prunekit.nets.access import Data, Loss, Names, prunable
 from prunekit.nets.data import Dataset
 from prunekit.nets.splits import TrainingSplit
 
-_DENSE = 3000  # parameters up to which the whole Hessian is taken: 72 MB, and seconds
+_DENSE = 3000  # up to so many parameters the whole Hessian is computed, which takes 72 MB and some seconds
 
 
 def network_landscape(
@@ -40,15 +40,15 @@ def network_landscape(
     Parameters
     ----------
     model : Module
-        At w*.
+        The network at w*.
     data : (inputs, labels), an iterable of them, or a Dataset
-        The training data; a Dataset's training split, normalized.
+        The training data; of a Dataset the training split is taken, normalized.
     loss : callable
         (outputs, labels) -> mean over the samples, twice differentiable.
     dense : bool, optional
         Whether the Hessian is computed entry by entry; by default for up to 3000 weights.
     lanczos : Lanczos, optional
-        How it is looked at by its products, where it is not.
+        How the Hessian is examined by its products, where it is not computed entry by entry.
     parameters : names, optional
         What can be pruned; by default the weights of linear and convolutional modules, without biases.
 
@@ -111,13 +111,13 @@ def pruning_limit(
         Tolerance on the training loss; "minibatch" is the rule of the authors' program, `minibatch_tolerance` with
         its batches of 128, shuffled by `seed`.
     seed : int
-        Of that shuffling; and of Lanczos, where `lanczos` is not given.
+        Where that shuffling comes from, and the starts of Lanczos where `lanczos` is not given.
     method, negative, resolution
         As for `predict`.
     zero_share : float, optional
-        For "program": by default as the program has it, `program_zero_share`.
+        For "program", the share of eigenvalues taken for 0; by default that of `program_zero_share`, as in the program.
     landscape : Landscape, optional
-        One that was found before, for this network and these data: several methods share it.
+        A landscape found before for this network and these data, so that several methods can share it.
 
     Raises
     ------
@@ -139,9 +139,9 @@ def pruning_limit(
     if landscape is None:
         lanczos = Lanczos(seed=seed) if lanczos is None else lanczos
         landscape = network_landscape(model, data, loss, dense=dense, lanczos=lanczos, parameters=parameters)
-    found = sum(p.numel() for p in prunable(model, parameters).values())
-    if landscape.dimension != found:
-        raise ValueError(f"landscape has {landscape.dimension} weights: the network has {found} to prune")
+    weights = sum(p.numel() for p in prunable(model, parameters).values())
+    if landscape.dimension != weights:
+        raise ValueError(f"landscape has {landscape.dimension} weights: the network has {weights} to prune")
     if zero_share is None:
         zero_share = program_zero_share(model, landscape) if method == "program" else 0.0
     return predict(landscape, epsilon, method=method, negative=negative, resolution=resolution, zero_share=zero_share)

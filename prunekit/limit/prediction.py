@@ -35,16 +35,16 @@ class PruningLimit:
     fraction : float
         The share of weights that must be kept, from 0 to 1.
     error : float
-        Its standard error, of `scatter` and `quadrature` together: 0 for a dense Hessian. The quadratic methods need no
+        Its standard error, `scatter` and `quadrature` together: 0 for a dense Hessian. The quadratic methods need no
         probes: by Lanczos, "one-shot" has the error of where its cost is above ε for the last time. Infinite for a
         single probe and where the budget ended before the integral was resolved. The authors' program, which has one
         probe, has no error bar: infinite.
     method : str
-        Which of `METHODS`.
+        One of `METHODS`.
     epsilon : Tolerance
         ε and its rule.
     kept, dimension : int
-        The least k; D.
+        The least k, and D.
     distance : float
         R = |w* - w^k| at that k, in units of a weight.
     negative : str
@@ -55,8 +55,8 @@ class PruningLimit:
         Where T was evaluated on the way: share kept and T, in increasing order of the share; empty for the methods
         that have no T.
     scatter, quadrature : float
-        The error's parts: between the probes of the spectrum, and of the quadratures of the spectrum and of w* - w^k
-        and the search for k, such that two errors hold what they may be off by.
+        The two parts of the error: the scatter between the probes of the spectrum; and what the quadratures of the
+        spectrum and of w* - w^k and the search for k add, such that two errors hold what they may be off by.
     resolved : bool
         Whether the quadratures see the integrand; if not, the error is infinite.
     products : int
@@ -96,18 +96,18 @@ def threshold(
     epsilon : float
         Tolerance on the loss, above 0.
     k : int
-        From 0 to D.
+        Number of weights kept, from 0 to D.
     method : str
         "published": 1 - (1/D) Σ r_i²/(R² + r_i²). "cone": the same with the dimension of the exact cone. "orthogonal":
         for a subspace that is random among those orthogonal to w* - w^k, as the kept coordinates are.
     negative : str
-        "absolute", as the authors' program has it, "zero", or "refuse".
+        "absolute", as in the authors' program, "zero", or "refuse".
 
     Returns
     -------
     Estimate
-        From 0 to 1, with its standard error, of probes and quadrature, as accurate as the landscape is asked to be;
-        0 where nothing is removed.
+        The share, from 0 to 1, with its standard error from probes and quadrature, as accurate as the landscape is
+        asked to be; 0 where nothing is removed.
 
     Raises
     ------
@@ -132,8 +132,8 @@ def threshold(
     if landscape.distance(k) == 0:
         return Estimate(0.0, 0.0)
     root, change = _root(landscape, epsilon, k, method, negative)
-    found = landscape.read(partial(_treated_share, nu=root, epsilon=epsilon, negative=negative))
-    return _blurred(found, change)
+    share = landscape.read(partial(_treated_share, nu=root, epsilon=epsilon, negative=negative))
+    return _blurred(share, change)
 
 
 def _share(spectrum: Spectrum, nu: float, epsilon: float) -> Estimate:
@@ -170,12 +170,12 @@ def _root(landscape: Landscape, epsilon: float, k: int, method: str, negative: N
     return solve(direction, epsilon), direction.spread(share)
 
 
-def _blurred(found: Estimate, change: float) -> Estimate:
-    """Return an estimate with what the steps along c may still change besides, unresolved if that is too much of it."""
+def _blurred(estimate: Estimate, change: float) -> Estimate:
+    """Add to an estimate what the steps along c may still change; it is unresolved if that is too much of it."""
     if change == 0:
-        return found
-    resolved = found.resolved and change <= UNSETTLED * abs(found.value)
-    return ProbedEstimate(found.value, found.scatter, math.hypot(found.quadrature, change / 2), resolved)
+        return estimate
+    resolved = estimate.resolved and change <= UNSETTLED * abs(estimate.value)
+    return ProbedEstimate(estimate.value, estimate.scatter, math.hypot(estimate.quadrature, change / 2), resolved)
 
 
 def predict(
@@ -203,31 +203,31 @@ def predict(
     negative : str
         "absolute", as in the authors' program, "zero", or "refuse".
     resolution : float
-        Relative: the limit is found to within so many times itself, or to one weight; where Lanczos estimates the
-        spectrum, to within a fifth of the landscape's `accuracy`, if that is more, which is in the error. Dense
-        quadratic methods look at every k.
+        How accurately the limit is found, relative to itself, but no finer than one weight. Where Lanczos estimates the
+        spectrum, a fifth of the landscape's `accuracy` is taken if that is more, and is in the error. Dense quadratic
+        methods look at every k.
     zero_share : float
-        For "program": the share of eigenvalues that it takes for 0, besides those in the spectrum.
+        For "program": the share of eigenvalues that it takes for 0, in addition to those in the spectrum.
     program_steps : int
         For "program": the steps of its own Lanczos run.
 
     Returns
     -------
     PruningLimit
-        T decreases in k for "published". For "cone" and "orthogonal" the crossing that a search from 0 to D finds is
-        given. The quadratic methods give the last crossing: the cost is at most ε at that k and all larger ones.
+        The limit. T decreases in k for "published"; for "cone" and "orthogonal" it is the crossing that a search finds.
+        The quadratic methods give the last crossing: the cost is at most ε at that k and all larger ones.
 
     Raises
     ------
     ValueError, TypeError
-        For an argument out of its range, or a method that the landscape is not enough for.
+        For an argument out of its range, or a method that needs to know more than the landscape does.
 
     Examples
     --------
     >>> from prunekit.limit import Landscape
     >>> landscape = Landscape.of_matrix([2.0, 1.0, 0.1, 0.1], np.eye(4))
-    >>> found = predict(landscape, 0.05, method="one-shot")
-    >>> found.kept, found.fraction  # without the last two the loss grows by ½ (0.1² + 0.1²)
+    >>> limit = predict(landscape, 0.05, method="one-shot")
+    >>> limit.kept, limit.fraction  # without the last two the loss grows by ½ (0.1² + 0.1²)
     (2, 0.5)
     """
     epsilon = epsilon if isinstance(epsilon, Tolerance) else Tolerance(epsilon)
@@ -238,18 +238,18 @@ def predict(
     zero_share, program_steps = _checks.share("zero_share", zero_share), _checks.count("program_steps", program_steps)
     curve: tuple[tuple[float, float], ...] = ()
     error, fraction = 0.0, None
-    found = Estimate(0.0, 0.0)
+    share = Estimate(0.0, 0.0)
     if method == "program":
         if negative != "absolute":
             raise ValueError(f"negative is {negative!r}, and the program takes absolute values: give 'absolute'")
         fraction = program_limit(landscape, epsilon.value, zero_share=zero_share, steps=program_steps)
         kept, error = math.floor(fraction * landscape.dimension + 1e-9), math.inf
     elif method in ("one-shot", "re-optimized"):
-        kept, found = _quadratic(landscape, epsilon.value, method, negative, resolution)
-        error = found.error
+        kept, share = _quadratic(landscape, epsilon.value, method, negative, resolution)
+        error = share.error
     else:
-        kept, found, curve = _self_consistent(landscape, epsilon.value, method, negative, resolution)
-        error = found.error
+        kept, share, curve = _self_consistent(landscape, epsilon.value, method, negative, resolution)
+        error = share.error
     return PruningLimit(
         fraction=kept / landscape.dimension if fraction is None else fraction,
         error=error,
@@ -261,9 +261,9 @@ def predict(
         negative=negative,
         spectrum=landscape.method,
         curve=curve,
-        scatter=found.scatter,
-        quadrature=found.quadrature,
-        resolved=found.resolved,
+        scatter=share.scatter,
+        quadrature=share.quadrature,
+        resolved=share.resolved,
         products=landscape.products,
     )
 
@@ -278,9 +278,9 @@ def _quadratic(
         return kept, Estimate(kept / landscape.dimension, 0.0)
     curve = _one_shot_curve(landscape, epsilon, negative)
     kept, least, most = curve.last(max(resolution, landscape.accuracy / 5))
-    near = [found for k, found in curve.seen.items() if least - 1 <= k <= most] or curve.seen.values()
+    near = [cost for k, cost in curve.seen.items() if least - 1 <= k <= most] or curve.seen.values()
     width = max(1, kept - least, most - kept)  # two errors hold it
-    resolved = all(found.resolved for found in near)
+    resolved = all(cost.resolved for cost in near)
     return kept, ProbedEstimate(kept / landscape.dimension, 0.0, width / (2 * landscape.dimension), resolved)
 
 
@@ -337,12 +337,14 @@ def _self_consistent(
         if not landscape.refine(partial(_treated_share, nu=root, epsilon=epsilon, negative=negative)):
             break
         seen.clear()
-    worst = max((seen[k] for k in (kept, below) if k >= 0), key=lambda found: found.error)
-    found = worst.linear(1 / (1 - _slope(seen, kept, D)))
-    width = 0.0 if landscape.hessian is not None else (kept - below) / D  # found to within this, two errors of which
+    worst = max((seen[k] for k in (kept, below) if k >= 0), key=lambda estimate: estimate.error)
+    estimate = worst.linear(1 / (1 - _slope(seen, kept, D)))
+    width = 0.0 if landscape.hessian is not None else (kept - below) / D  # two errors hold this
     if width and below >= 0:
-        found = ProbedEstimate(kept / D, found.scatter, math.hypot(found.quadrature, width / 2), found.resolved)
-    return kept, found, tuple((k / D, seen[k].value) for k in sorted(seen))
+        estimate = ProbedEstimate(
+            kept / D, estimate.scatter, math.hypot(estimate.quadrature, width / 2), estimate.resolved
+        )
+    return kept, estimate, tuple((k / D, seen[k].value) for k in sorted(seen))
 
 
 def _slope(seen: Mapping[int, Estimate], kept: int, D: int) -> float:
@@ -357,9 +359,9 @@ def _slope(seen: Mapping[int, Estimate], kept: int, D: int) -> float:
 def crossing(excess: Callable[[int], float], D: int, resolution: float, guess: int | None = None) -> tuple[int, int]:
     """Return k with excess(k) ≥ 0 and a smaller one with less (-1: k is 0), nearer than resolution times the first.
 
-    As `bisect`, with fewer evaluations of a function that is smooth: false position on the logarithm of k, moved a
-    little towards the middle so that the root is enclosed from both sides, and bisection wherever that is slow. The
-    excess of k = D is taken to be positive, 1. A guess is tried first.
+    It does what `bisect` does, with fewer evaluations of a function that is smooth: it uses false position on the
+    logarithm of k, moved a little towards the middle so that the root is enclosed from both sides, and bisection
+    wherever that is slow. The excess of k = D is taken to be positive, 1. A guess is tried first.
     """
     at_below = excess(0)
     if at_below >= 0:
@@ -390,8 +392,8 @@ def crossing(excess: Callable[[int], float], D: int, resolution: float, guess: i
 def bisect(allowed: Callable[[int], bool], D: int, resolution: float) -> tuple[int, int]:
     """Return k that is allowed and a smaller one that is not (-1: below all), nearer than resolution times the first.
 
-    k = D is taken to be allowed. Where the allowed ones are not all above the others, one crossing is found. Halved is
-    the ratio, since limits may lie anywhere between one weight and all.
+    k = D is taken to be allowed. Where the allowed ones are not all above the others, one crossing is found. The
+    search halves the ratio of the two, since limits may lie anywhere between one weight and all.
     """
     if allowed(0):
         return 0, -1

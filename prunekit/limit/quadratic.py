@@ -1,6 +1,6 @@
 """What the quadratic model itself says about a pruned network, for every k at once: no cone, no random subspace.
 
-The matrices' mathematics is in `prunekit.cones.quadratic`; here a landscape's Hessian is freed of its negative
+The mathematics of the matrices is in `prunekit.cones.quadratic`; here a landscape's Hessian is freed of its negative
 eigenvalues first, since with one of them the quadratic model has no least loss.
 """
 
@@ -26,14 +26,14 @@ def one_shot_costs(landscape: Landscape, *, negative: Negative = "absolute") -> 
     Parameters
     ----------
     landscape : Landscape
-        Of a dense Hessian.
+        The landscape of a dense Hessian.
     negative : str
         What becomes of negative eigenvalues: "absolute", "zero" or "refuse".
 
     Returns
     -------
     (D + 1,) array
-        In units of the loss; 0 at k = D.
+        The rise, in units of the loss; it is 0 at k = D.
 
     Raises
     ------
@@ -46,8 +46,8 @@ def one_shot_costs(landscape: Landscape, *, negative: Negative = "absolute") -> 
 def reoptimized_costs(landscape: Landscape, *, negative: Negative = "absolute") -> Floats:
     """Return ½ cᵀ[(H⁻¹)_PP]⁻¹c for k = 0 … D: the rise when the kept weights are set to their best values.
 
-    The optimal brain surgeon's criterion for the whole set P of removed weights (Hassibi and Stork 1993), as a Schur
-    complement, which a singular Hessian has too.
+    This is the optimal brain surgeon's criterion for the whole set P of removed weights (Hassibi and Stork 1993), as a
+    Schur complement, which a singular Hessian has too.
 
     Parameters
     ----------
@@ -57,12 +57,12 @@ def reoptimized_costs(landscape: Landscape, *, negative: Negative = "absolute") 
     Returns
     -------
     (D + 1,) array
-        In units of the loss, falling to 0.
+        The rise, in units of the loss, falling to 0.
 
     Raises
     ------
     ValueError
-        As `one_shot_costs`.
+        In the same cases as `one_shot_costs`.
     """
     return _costs(landscape, "re-optimized", negative)
 
@@ -73,14 +73,14 @@ def known_energies(landscape: Landscape, negative: Negative) -> Floats:
     Parameters
     ----------
     landscape : Landscape
-        However its Hessian is known.
+        The landscape, however its Hessian is known.
     negative : str
         What becomes of negative eigenvalues: "absolute", "zero" or "refuse".
 
     Returns
     -------
     (D + 1,) array
-        Twice what they add to the loss; falling to 0 at k = D, though not steadily.
+        Twice what these eigenpairs add to the loss; it falls to 0 at k = D, though not steadily.
 
     Raises
     ------
@@ -88,25 +88,25 @@ def known_energies(landscape: Landscape, negative: Negative) -> Floats:
         If an energy leaves the range of double precision.
     """
     values, vectors = landscape.known()
-    found = np.zeros(landscape.dimension + 1)
+    energies = np.zeros(landscape.dimension + 1)
     if not values.size:
-        return found
+        return energies
     treated(Measure.of_eigenvalues(values), negative)  # refuses what is to be refused
     better = np.abs(values) if negative == "absolute" else np.maximum(values, 0.0)
     backwards = landscape.order[::-1]
     with np.errstate(over="ignore", invalid="ignore"):
         for h, v in zip(better, vectors.T, strict=True):
-            found[:-1] += h * np.cumsum((landscape.weights * v)[backwards])[::-1] ** 2
-    return _checks.finite("an energy", found, "weights or the Hessian")
+            energies[:-1] += h * np.cumsum((landscape.weights * v)[backwards])[::-1] ** 2
+    return _checks.finite("an energy", energies, "weights or the Hessian")
 
 
 def _costs(landscape: Landscape, kind: str, negative: Negative) -> Floats:
     checked(landscape)
     _checks.choice("negative", negative, NEGATIVE)
-    found: Floats = landscape.remembered(
+    costs: Floats = landscape.remembered(
         (kind, negative), lambda: _COSTS[kind](landscape.without_negative(negative), landscape.weights)
     )
-    return found
+    return costs
 
 
 def within_from(costs: ArrayLike, epsilon: Any) -> int:
@@ -119,8 +119,8 @@ def within_from(costs: ArrayLike, epsilon: Any) -> int:
     ValueError
         If the last cost, of removing nothing, is above ε.
     """
-    found = _checks.vector("costs", costs)
-    above = np.flatnonzero(found > _checks.scalar("epsilon", epsilon))
-    if above.size and above[-1] == len(found) - 1:
-        raise ValueError(f"costs end with {found[-1]:.3g}, above epsilon: removing nothing should cost nothing")
+    cost = _checks.vector("costs", costs)
+    above = np.flatnonzero(cost > _checks.scalar("epsilon", epsilon))
+    if above.size and above[-1] == len(cost) - 1:
+        raise ValueError(f"costs end with {cost[-1]:.3g}, above epsilon: removing nothing should cost nothing")
     return int(above[-1]) + 1 if above.size else 0

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 Enough = Callable[[Measure], bool]
 Read = Callable[[Spectrum], Estimate]
-_HELD = 2  # directions whose bases stay: a search goes on between two of them
-_EIGEN = 1e-3  # of an eigenvalue: the residual of an eigenvector that is split off a direction
+_HELD = 2  # the bases of so many directions are kept, since a search goes on between two of them
+_EIGEN = 1e-3  # largest residual, relative to its eigenvalue, of an eigenvector split off a direction
 
 
 class Source(Protocol):
@@ -44,7 +44,7 @@ class Source(Protocol):
         """Return the counting measure of H, as far as it is known."""
 
     def refine(self, of: Read | None = None) -> bool:
-        """Know more of the spectrum, for what is read off it; answer whether there was more to know."""
+        """Find out more about the spectrum, for what is read off it; return whether there was more to find out."""
 
     def known(self) -> tuple[Floats, Floats]:
         """Return eigenvalues (q,) and orthonormal eigenvectors (D, q), in columns, those that are known so far."""
@@ -87,7 +87,7 @@ class Dense:
         return Spectrum.of_eigenvalues(self.eigen[0])
 
     def refine(self, of: Read | None = None) -> bool:
-        """There is nothing more to know."""
+        """Return False, since there is nothing more to find out."""
         return False
 
     def known(self) -> tuple[Floats, Floats]:
@@ -111,14 +111,14 @@ class Dense:
 
 
 class Products:
-    """H by its products: bases that are extended as an integral at hand needs it.
+    """H by its products: bases that are extended as far as an integral needs.
 
     Parameters
     ----------
-    operator : Curvature or alike
-        What has `dimension` and `product`.
+    operator : Curvature or another operator
+        Anything with `dimension` and `product`.
     lanczos : Lanczos
-        How it is looked at.
+        How the Hessian is examined.
     """
 
     def __init__(self, operator: Any, lanczos: Lanczos) -> None:
@@ -131,7 +131,7 @@ class Products:
         self._blocks: dict[bytes, Probing] = {}
         self._directions: dict[bytes, Direction] = {}
         self._eigen: tuple[int, Any] = (0, None)
-        self._spent = 0  # on runs that are not kept
+        self._spent = 0  # products of runs that are not kept
 
     def on(self, operator: Any) -> Products:
         """Return the same for another operator."""
@@ -149,7 +149,7 @@ class Products:
 
     @cached_property
     def probing(self) -> Probing:
-        """The counting measure of H, under way."""
+        """The run by probes that estimates the counting measure of H."""
         return self._probing(self.operator)
 
     def spectrum(self) -> Spectrum:
@@ -157,7 +157,7 @@ class Products:
         return self.probing.spectrum
 
     def refine(self, of: Read | None = None) -> bool:
-        """Take more steps, or more probes where what is read is mostly scatter; answer whether there were any left."""
+        """Take more steps, or more probes where what is read is mostly scatter; return whether there were any left."""
         return self.probing.refine(of)
 
     def known(self) -> tuple[Floats, Floats]:
@@ -169,33 +169,33 @@ class Products:
         """Return the counting measure of H by Lanczos from one start of random signs."""
         from prunekit.curvature import spectrum
 
-        found = spectrum(
+        measured = spectrum(
             self.operator, steps=steps, probes=1, seed=seed, distribution="rademacher",
             storage=self.lanczos.storage,
         )  # fmt: skip
-        self._spent += found.products
-        return found
+        self._spent += measured.products
+        return measured
 
     def along(self, c: Floats, k: int, enough: Enough | None = None) -> Measure:
         """Return the measure of c = w* - w^k, from as many steps as it takes until `enough` says so, all by default.
 
         The eigenvectors that the spectrum's own run has found are split off first: what lies along them is exact, and
-        the steps are for the rest. The bases of the last two directions stay; of others their measures do.
+        the steps are for the rest. The bases of the last two directions are kept; of the others, the measures.
         """
         key = c.tobytes()
-        found = self._directions.pop(key, None) or self._direction(c)
-        self._directions[key] = found  # the last, since it was asked for last
+        direction = self._directions.pop(key, None) or self._direction(c)
+        self._directions[key] = direction  # the last, since it was asked for last
         for old in list(self._directions.values())[:-_HELD]:
             old.forget()
         while True:
-            measure = found.measure
-            if found.finished or (not self._fixed and enough is not None and enough(measure)):
+            measure = direction.measure
+            if direction.finished or (not self._fixed and enough is not None and enough(measure)):
                 return measure
-            if found.forgotten:  # which can go no further: once more, and its products count again
-                self._spent += found.products
-                found = self._directions[key] = self._direction(c)
+            if direction.forgotten:  # it can go no further and is run again, and its products count again
+                self._spent += direction.products
+                direction = self._directions[key] = self._direction(c)
             else:
-                found.refine()
+                direction.refine()
 
     def _direction(self, c: Floats) -> Direction:
         from prunekit.curvature.direction import Direction
@@ -211,11 +211,11 @@ class Products:
         key = inside.tobytes()
         if key not in self._blocks:
             self._blocks[key] = self._probing(Restricted(self.operator, inside))
-        found = self._blocks[key]
+        probing = self._blocks[key]
         if enough is None:
-            return found.whole()
-        found.resolve(enough, self.accuracy)
-        return found.spectrum
+            return probing.whole()
+        probing.resolve(enough, self.accuracy)
+        return probing.spectrum
 
     def _known(self) -> Any:
         """Return the eigenpairs that the spectrum's run has found so far."""

@@ -1,4 +1,4 @@
-"""The networks of geometric's eight tasks (Tables 1 and 2), and how its authors train them."""
+"""The networks of geometric's eight tasks (Tables 1 and 2), how its authors train them, and three small ones."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PaperNetwork:
     warmup : int
         Epochs of warm-up.
     schedule : str
-        Of the learning rate.
+        How the learning rate changes.
     """
 
     build: Callable[[Dataset, int], nn.Module]
@@ -53,13 +53,13 @@ class PaperNetwork:
         Parameters
         ----------
         epochs : int
-            200 in the paper.
+            Number of epochs; 200 in the paper.
         l1, lr : float, optional
-            In place of the paper's.
+            Values to take in place of the paper's.
         augment : bool
             Whether images are cropped, from a frame of 4 pixels, and mirrored at random, as the program does.
         seed : int
-            Of batches and augmentation.
+            Where batches and augmentation come from.
         device : str
             "cpu" or "cuda".
 
@@ -69,7 +69,7 @@ class PaperNetwork:
         configs). Warm-up and cosine go by epochs here, and a training that is too short for the warm-up has a shorter
         one. The program steps its cosine once a batch, so that the rate falls for 200 batches and rises for the next
         200, and AlexNet's milestones, 60, 120 and 160 steps, pass unseen during the warm-up. There is no file for
-        TinyImageNet: what is there for CIFAR-100 is taken for it.
+        TinyImageNet, so that of CIFAR-100 is taken for it.
         """
         epochs, augment = _checks.count("epochs", epochs), _checks.flag("augment", augment)
         return Config(
@@ -104,19 +104,30 @@ PAPER: Mapping[str, PaperNetwork] = {
     "resnet50-tiny-imagenet": _resnet("tiny-imagenet", 0.1, 2e-5, models.resnet50),
 }
 
+# ReLU networks without biases on 8 x 8 digits, so small that each Hessian is computed entry by entry; ℓ1 as in FC5.
+SMALL: Mapping[str, PaperNetwork] = {
+    "MLP": PaperNetwork(lambda d, seed: models.fcn(d.inputs, [16], d.classes, seed=seed), "digits", 0.05, 5e-5),
+    "deep MLP": PaperNetwork(
+        lambda d, seed: models.fcn(d.inputs, [16, 12, 10], d.classes, seed=seed), "digits", 0.05, 5e-5
+    ),
+    "CNN": PaperNetwork(
+        lambda d, seed: models.cnn(d.shape, [4, "M", 6, "M"], d.classes, seed=seed), "digits", 0.05, 5e-5
+    ),
+}
+
 
 def l1_path(config: Config, images: int) -> float:
     """Return how far the ℓ1 penalty alone would move a weight in a training: λ times the sum of all steps' lengths.
 
     A step's length counts as learning rate over 1 - momentum. For the paper's FC5 on CIFAR-10 it is 0.39. Shorter
-    trainings with the same path give the penalty the same reach; for a constant learning rate.
+    trainings with the same path give the penalty the same reach, if the learning rate is constant.
 
     Parameters
     ----------
     config : Config
-        With a constant schedule.
+        A training with a constant schedule.
     images : int
-        Training images.
+        Number of training images.
 
     Raises
     ------

@@ -38,7 +38,7 @@ class Tolerance:
     loss: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a tolerance that is none."""
+        """Check the fields."""
         object.__setattr__(self, "value", _checks.scalar("epsilon", self.value, positive=True))
         _checks.text("rule", self.rule)
         if self.loss is not None:
@@ -61,9 +61,10 @@ def minibatch_tolerance(
     batch_size : int
         Samples a minibatch; the last one may be smaller and counts like the others, as in the program.
     shuffles : int
-        The program has one. With few minibatches its ε is a matter of luck; the mean over several is less so.
+        Number of shuffles; the program has one. With few minibatches its ε is a matter of luck; the mean over several
+        is less so.
     seed : int
-        Of the shuffling.
+        Where the shuffling comes from.
 
     Raises
     ------
@@ -72,8 +73,8 @@ def minibatch_tolerance(
 
     Notes
     -----
-    The deviation is over the number of minibatches, not that less one, as numpy's. An ℓ1 penalty adds the same to
-    all of them. Source: read from the program; geometric's equations (1) and (3) leave ε open.
+    The divisor of the deviation is the number of minibatches, not that minus one, as in numpy. An ℓ1 penalty adds the
+    same to all of them. Source: read from the program; geometric's equations (1) and (3) leave ε open.
     """
     _checks.function("loss", loss, "a function (outputs, labels) -> mean over the samples")
     outputs, labels = _outputs(model, data)
@@ -97,7 +98,7 @@ def relative_tolerance(model: nn.Module, data: Data, loss: Loss, share: float) -
     model, data, loss
         As for `minibatch_tolerance`.
     share : float
-        Above 0; 0.1 lets the loss rise by a tenth.
+        The share, above 0; 0.1 lets the loss rise by a tenth.
     """
     share = _checks.scalar("share", share, positive=True)
     _checks.function("loss", loss, "a function (outputs, labels) -> mean over the samples")
@@ -113,8 +114,8 @@ def _outputs(model: nn.Module, data: Data) -> tuple[Tensor, Tensor]:
     theta = access.parameters(model)
     outputs, labels = [], []
     with access.evaluating(model):
-        for inputs, found, _ in access.batches(data, access.device(theta)):
+        for inputs, targets, _ in access.batches(data, access.device(theta)):
             with access.taking(inputs):
                 outputs.append(model(*inputs))
-            labels.append(found)
+            labels.append(targets)
     return torch.cat(outputs), torch.cat(labels)

@@ -12,7 +12,7 @@ from prunekit.statistics import Estimate
 def upper_map(landscape: Landscape, epsilon: float, k: int, *, negative: Negative = "absolute") -> Estimate:
     """Return U(p) at p = m/D, m = k: 1 - (1/D) Σ r_i²/(R_m² + r_i²) over the D - m eigenvalues of the removed block.
 
-    As printed in geometric, equation (19). See `upper_gap` for what its fixed points are.
+    This is geometric, equation (19), as printed. See `upper_gap` for what its fixed points are.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def upper_map(landscape: Landscape, epsilon: float, k: int, *, negative: Negativ
     Returns
     -------
     Estimate
-        From k/D to 1, with its standard error across probes.
+        U(p), from k/D to 1, with its standard error across probes.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def upper_gap(landscape: Landscape, epsilon: float, k: int, *, negative: Negativ
     Returns
     -------
     Estimate
-        From 0 to 1 - k/D, with its standard error across probes.
+        The gap, from 0 to 1 - k/D, with its standard error across probes.
     """
     checked(landscape)
     _checks.choice("negative", negative, NEGATIVE)
@@ -63,7 +63,7 @@ def upper_gap(landscape: Landscape, epsilon: float, k: int, *, negative: Negativ
         return Estimate(0.0, 0.0)
 
     def gap(block: Spectrum) -> Estimate:
-        found = treated_spectrum(block, negative).integrate(lambda h: squared * h / (twice + squared * h))
-        return found.linear(1 / landscape.dimension)
+        integral = treated_spectrum(block, negative).integrate(lambda h: squared * h / (twice + squared * h))
+        return integral.linear(1 / landscape.dimension)
 
     return landscape.read_block(k, gap)

@@ -23,7 +23,7 @@ from prunekit.linear.least_squares import min_norm
 from prunekit.linear.problem import LinearGaussian
 from prunekit.linear.strategies import Magnitude
 
-COPIES = 600  # of every pair, in the problem that stands for the limit
+COPIES = 600  # how often each pair occurs in the problem that stands for the limit
 DIRECTIONS = 24
 GRID = 400  # points at which a distribution function is compared
 
@@ -87,7 +87,7 @@ class AsymptoticLaw:
         try:
             with _checks.in_range("the law", given):
                 scales = float(np.sum(self.scales**2))
-        except FloatingPointError:  # which names the large problem's fields, that nobody gave
+        except FloatingPointError:  # it names fields of the large problem, which the caller never gave
             scales = np.nan
         _checks.finite("the law", scales, given)
 
@@ -112,8 +112,8 @@ class AsymptoticLaw:
     @cached_property
     def scales(self) -> Floats:
         """Standard deviations of X, B and Λ, (3,); 1 for what does not vary."""
-        found = [np.mean(self.spreads) + np.var(self.means), np.var(self.coefficients), np.var(self.variances)]
-        scales = np.sqrt(found)
+        squares = [np.mean(self.spreads) + np.var(self.means), np.var(self.coefficients), np.var(self.variances)]
+        scales = np.sqrt(squares)
         return np.where(scales > 0, scales, 1.0)
 
     def draw_fit(self, p: int, seed: Seed) -> Fit:
@@ -155,7 +155,7 @@ class AsymptoticLaw:
         Returns
         -------
         (p, 3) array
-            X, B and Λ.
+            The columns X, B and Λ.
         """
         p = _checks.draws("p", p, 3)
         _checks.room("p", p, 48.0 * p)
@@ -166,7 +166,7 @@ class AsymptoticLaw:
 
     @cached_property
     def _projected(self) -> list[tuple[Floats, Floats, Floats]]:
-        """For each of 24 fixed directions: itself, a grid, and the law's distribution function there."""
+        """The 24 fixed directions, each with a grid and the law's distribution function there."""
         directions = np.random.default_rng(0).standard_normal((DIRECTIONS, 3))
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
         out = []
@@ -180,17 +180,18 @@ class AsymptoticLaw:
     def energy_distance(self, rows: ArrayLike) -> float:
         """Return the energy distance between a list and the law.
 
-        The root of the mean, over 24 directions in the space of (X, B, Λ) in units of `scales`, of ∫ (F_rows - F_law)²
-        along the direction. It is 0 in the limit if the histograms agree, and falls as p^(-1/2) for independent draws.
+        It is the root of the mean, over 24 directions in the space of (X, B, Λ) in units of `scales`, of
+        ∫ (F_rows - F_law)² along the direction. It is 0 in the limit if the histograms agree, and falls as p^(-1/2) for
+        independent draws.
 
         Parameters
         ----------
         rows : (p, 3) array
             A list such as `draw_fit` and `draw` return.
         """
-        found, squares = self._list(rows), []
+        table, squares = self._list(rows), []
         for u, grid, predicted in self._projected:
-            share = np.searchsorted(np.sort(found @ u), grid, side="right") / len(found)
+            share = np.searchsorted(np.sort(table @ u), grid, side="right") / len(table)
             squares.append(np.sum((share - predicted) ** 2) * (grid[1] - grid[0]))
         return float(np.sqrt(np.mean(squares)))
 
@@ -239,8 +240,8 @@ class AsymptoticLaw:
         return float(self.large.risk(Magnitude(s)) if s else self.large.problem.sigma**2 + self.large.problem.signal)
 
     def _list(self, rows: ArrayLike) -> Floats:
-        """Return a list that was checked."""
-        found = _checks.array("rows", rows, ndim=2)
-        if found.shape[1] != 3:
-            raise ValueError(f"rows has shape {found.shape}: give (p, 3), the columns √p β̂, √p β and the variances")
-        return found
+        """Check a list of rows (X, B, Λ), and return it as an array (p, 3)."""
+        table = _checks.array("rows", rows, ndim=2)
+        if table.shape[1] != 3:
+            raise ValueError(f"rows has shape {table.shape}: give (p, 3), the columns √p β̂, √p β and the variances")
+        return table

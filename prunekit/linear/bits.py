@@ -29,7 +29,7 @@ from prunekit.linear.strategies import Magnitude, SoftThreshold, TwoOfFour, Unif
 Action = Magnitude | SoftThreshold | TwoOfFour | UniformQuantizer | tuple[Magnitude, UniformQuantizer]
 LABELS = ("quantize", "quantize, ideal code", "prune", "soft threshold", "prune, then quantize", "two of four")
 _CODED = np.linspace(0.2, 1.8, 9)  # ranges of quantizers with an ideal code, in units of the best one
-_PRUNED_DEPTHS = 5  # of the depths, those that are tried for what pruning leaves
+_PRUNED_DEPTHS = 5  # how many of the depths are tried for what pruning leaves
 
 
 class Choice(NamedTuple):
@@ -47,18 +47,18 @@ def entropy(shares: ArrayLike) -> float:
     Parameters
     ----------
     shares : (m,) array
-        Probabilities.
+        The probabilities.
 
     Raises
     ------
     ValueError
         If one is negative, or they do not sum to 1.
     """
-    found = _checks.nonnegative_vector("shares", shares)
-    if abs(found.sum() - 1) > 1e-9:
-        raise ValueError(f"shares sum to {found.sum():g}: give probabilities, which sum to 1")
-    found = found[found > 0]
-    return float(-np.sum(found * np.log2(found)))
+    probabilities = _checks.nonnegative_vector("shares", shares)
+    if abs(probabilities.sum() - 1) > 1e-9:
+        raise ValueError(f"shares sum to {probabilities.sum():g}: give probabilities, which sum to 1")
+    probabilities = probabilities[probabilities > 0]
+    return float(-np.sum(probabilities * np.log2(probabilities)))
 
 
 def scaled(law: MinNormLaw) -> MinNormLaw:
@@ -102,7 +102,7 @@ def choices(
     Parameters
     ----------
     law : MinNormLaw
-        Of a problem with uncorrelated features, none of which has a coefficient that is certain.
+        The law of a problem with uncorrelated features, none of which has a coefficient that is certain.
     kept : sequence of int
         Numbers of coefficients that pruning and soft thresholding may keep, from 1 to p - 1.
     depths : sequence of int
@@ -113,7 +113,7 @@ def choices(
     Returns
     -------
     list of Choice
-        In the order of `LABELS`' two groups: quantizers, then what sets coefficients to 0.
+        The choices, in the order of the two groups of `LABELS`: quantizers, then what sets coefficients to 0.
 
     Raises
     ------
@@ -133,12 +133,12 @@ def choices(
 
 
 def _best_range(risk_at: Callable[[UniformQuantizer], float], bits: int, size: float) -> UniformQuantizer:
-    """Return the quantizer of a number of bits whose range has the least risk; `size` is that of a coefficient."""
-    found = minimize_scalar(
+    """Return the quantizer of that many bits whose range has the least risk; `size` is the size of a coefficient."""
+    optimum = minimize_scalar(
         lambda x: risk_at(UniformQuantizer(bits, size * np.exp(x))),
         bounds=(-3, 3.5), method="bounded", options={"xatol": 1e-2},
     )  # fmt: skip
-    return UniformQuantizer(bits, float(size * np.exp(found.x)))
+    return UniformQuantizer(bits, float(size * np.exp(optimum.x)))
 
 
 def _quantizers(law: MinNormLaw, size: float, depths: Sequence[int]) -> Iterator[Choice]:
@@ -198,7 +198,7 @@ def measure(problem: LinearGaussian, n: int, actions: Sequence[Action], *, repet
     n : int
         Number of samples.
     actions : sequence
-        What to apply, as the `Choice`s say.
+        What is applied to a fit: the `action` of each `Choice`.
     repetitions : int
         Number of data sets.
     seed : int or sequence of int

@@ -45,7 +45,7 @@ def cut(mean: Floats, sd: Floats, s: int) -> tuple[float, Mask, Floats]:
     Returns
     -------
     threshold : float
-        t.
+        The threshold t.
     atoms : (p,) boolean array
         The coordinates that do not vary.
     share : (number of atoms,) array
@@ -78,7 +78,7 @@ def cut(mean: Floats, sd: Floats, s: int) -> tuple[float, Mask, Floats]:
 
 
 def _smooth_cut(mean: Floats, sd: Floats, target: float) -> float:
-    """Return t with Σ P(|X_i| > t) = target, for coordinates that vary; solved in log t."""
+    """Return t with Σ P(|X_i| > t) = target, for coordinates that vary; the equation is solved in log t."""
     p = mean.size
     if target >= p:
         return 0.0
@@ -95,14 +95,14 @@ def _smooth_cut(mean: Floats, sd: Floats, target: float) -> float:
         reach = t / sd
         low, high = -reach - centre, reach - centre
         if few:
-            found = np.sum(ndtr(low) + ndtr(-high))
+            number = np.sum(ndtr(low) + ndtr(-high))
         else:  # Φ(high) - Φ(low), in the nearer tail
             upper = low > 0
-            found = np.sum(ndtr(np.where(upper, -low, high)) - ndtr(np.where(upper, -high, low)))
+            number = np.sum(ndtr(np.where(upper, -low, high)) - ndtr(np.where(upper, -high, low)))
         slope = t * np.sum((density(low) + density(high)) / sd)
-        found = max(found, _TINY)
+        number = max(number, _TINY)
         sign = -1.0 if few else 1.0
-        return np.array([sign * np.log(found / goal)]), np.array([slope / found])
+        return np.array([sign * np.log(number / goal)]), np.array([slope / number])
 
     with np.errstate(over="ignore"):  # coordinates that hardly vary lie immeasurably many sd from t
         return float(unit * np.exp(increasing_root(excess, np.zeros(1))[0]))

@@ -17,7 +17,7 @@ _TINY = float(np.finfo(np.float64).tiny)
 
 
 def refuse_infinite(n: int, rank: float, what: str, cure: str) -> None:
-    """Raise if the expected risk of least squares with `rank` features is infinite; tell what it is and a way out."""
+    """Raise if the expected risk of least squares with `rank` features is infinite; the message names a way out."""
     if n - 1 - 1e-9 * n < rank < n + 1e-9 * n:
         raise ValueError(
             f"n is {n} and {what}, where the expected risk is infinite: "
@@ -30,7 +30,7 @@ class Effective(NamedTuple):
 
     xi: Floats  # ξ, (m,)
     kept: Floats  # 1 - ζ = ξλ/(1+ξλ), (m, p), to full relative precision
-    lost: Floats  # ζ = 1/(1+ξλ), (m, p), likewise
+    lost: Floats  # ζ = 1/(1+ξλ), (m, p), to full relative precision too
     signal: Floats  # Σ λζ²β̄², (m,)
     freedom: Floats  # n - Σ (1-ζ)² = Σ ζ(1-ζ) + μξ, (m,)
 
@@ -58,7 +58,7 @@ def effective(eigenvalues: Floats, beta: Floats, n: int, ridge: float, weights: 
     weights = np.asarray(weights, dtype=np.float64)
     alive = np.where(eigenvalues > 0, weights, 0.0)
     rank = alive.sum(axis=1)
-    unit = np.array([np.median(row[row > 0]) for row in eigenvalues])  # of λ, so that log ξ is not large
+    unit = np.array([np.median(row[row > 0]) for row in eigenvalues])  # a typical λ, so that log ξ is not large
     with np.errstate(divide="ignore"):
         logs = np.log(eigenvalues / unit[:, None])
     penalty = ridge / unit
@@ -106,8 +106,8 @@ def _dense_risk(eigenvalues: Floats, beta: Floats, noise: Floats, n: int, weight
         shape = (over.size, weights.shape[1])
         spectra = np.broadcast_to(eigenvalues if len(eigenvalues) == 1 else eigenvalues[over], shape)
         latent = np.broadcast_to(beta if len(beta) == 1 else beta[over], shape)
-        found = effective(spectra, latent, n, 0.0, weights[over])
-        risk[over] = n * (noise[over] + found.signal) / found.freedom
+        solution = effective(spectra, latent, n, 0.0, weights[over])
+        risk[over] = n * (noise[over] + solution.signal) / solution.freedom
     return risk
 
 

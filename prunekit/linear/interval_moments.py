@@ -17,9 +17,9 @@ _SQRT_2PI = float(np.sqrt(2 * np.pi))
 def interval_moments(mean: Any, sd: Any, low: Any, high: Any, about: Any = 0.0) -> tuple[Floats, Floats, Floats]:
     """Return E[(X - about)^j 1(low < X <= high)] for X ~ N(mean, sd²) and j = 0, 1, 2.
 
-    With a = (low-mean)/sd, b = (high-mean)/sd and d = mean - about: P = Φ(b) - Φ(a), computed in the nearer
-    tail; d P + sd (φ(a) - φ(b)); d² P + 2 d sd (φ(a) - φ(b)) + sd² (P + aφ(a) - bφ(b)). In narrow intervals, where
-    these terms cancel, by Gauss-Legendre quadrature of the density instead.
+    With a = (low-mean)/sd, b = (high-mean)/sd and d = mean - about they are P = Φ(b) - Φ(a), computed in the nearer
+    tail; d P + sd (φ(a) - φ(b)); and d² P + 2 d sd (φ(a) - φ(b)) + sd² (P + aφ(a) - bφ(b)). In narrow intervals these
+    terms cancel, and Gauss-Legendre quadrature of the density is used instead.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def interval_moments(mean: Any, sd: Any, low: Any, high: Any, about: Any = 0.0) 
     Returns
     -------
     tuple of three arrays
-        The moments of order 0, 1 and 2, of the arguments' common shape; numbers for numbers.
+        The moments of order 0, 1 and 2, of the arguments' common shape; they are numbers if all arguments are.
 
     Raises
     ------
@@ -53,17 +53,17 @@ def interval_moments(mean: Any, sd: Any, low: Any, high: Any, about: Any = 0.0) 
         width = (high - low) / sd
         steepness = np.maximum(np.abs(low - mean), np.abs(high - mean)) / sd * width
     narrow = (sd > 0) & (width <= 1) & (steepness <= 20)
-    found = [np.array(np.broadcast_to(moment, narrow.shape)) for moment in moments]
+    corrected = [np.array(np.broadcast_to(moment, narrow.shape)) for moment in moments]
     places = np.flatnonzero(narrow)
     chosen = [np.ravel(x)[places] for x in (mean, sd, low, high, about)]
     size = _CHUNK // 400  # 40 nodes of each interval, in several arrays
     for first in range(0, places.size, size):
         part = slice(first, first + size)
-        for moment, values in zip(found, _moments_by_quadrature(*(x[part] for x in chosen)), strict=True):
+        for moment, values in zip(corrected, _moments_by_quadrature(*(x[part] for x in chosen)), strict=True):
             moment.flat[places[part]] = values
-    for order, moment in enumerate(found):
+    for order, moment in enumerate(corrected):
         _checks.finite(f"the moment of order {order}", moment, "mean, sd, low, high and about")
-    return found[0][()], found[1][()], found[2][()]
+    return corrected[0][()], corrected[1][()], corrected[2][()]
 
 
 def _moments_by_quadrature(

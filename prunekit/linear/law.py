@@ -78,7 +78,7 @@ class MinNormLaw:
     eigen_variance: Floats
 
     def __post_init__(self) -> None:
-        """Freeze the arrays: they are shared with whoever asks for the mean or the variance."""
+        """Freeze the arrays, since all who read the mean or the variance share them."""
         self.eigen_mean.flags.writeable = self.eigen_variance.flags.writeable = False
 
     def __repr__(self) -> str:
@@ -164,7 +164,7 @@ class MinNormLaw:
         Parameters
         ----------
         strategy : Strategy
-            Any that prunes; `TwoOfFour` and `OptimalBrainSurgeon` for a diagonal covariance only.
+            One that prunes; `TwoOfFour` and `OptimalBrainSurgeon` for a diagonal covariance only.
 
         Returns
         -------
@@ -211,7 +211,7 @@ class MinNormLaw:
         draws : int, optional
             Number of draws from the law, at least 2.
         seed : int, SeedSequence or Generator, optional
-            Needed with `draws`.
+            Where the randomness comes from; needed with `draws`.
 
         Returns
         -------
@@ -245,12 +245,12 @@ class MinNormLaw:
     ) -> float | Estimate:
         """Return the expected risk after pruning and refitting the survivors to n fresh samples.
 
-        With `draws`: each draw from the law is pruned to a support I, and the dense risk of the problem
+        With `draws`, each draw from the law is pruned to a support I, and the dense risk of the problem
         restricted to I is taken from the law again, over- or underparameterized, whichever s calls for; for s
         < n - 1 that is σ_I² (1 + s/(n-s-1)). Definition 5 writes only the overparameterized law, though its
-        own figures have s < n. Without `draws`, for diagonal covariance: the same in the limit, from the
-        probabilities of inclusion. Retraining on the samples used before pruning differs, most near p = n. No
-        penalty is used in retraining.
+        own figures have s < n. Without `draws`, the same is computed in the limit from the probabilities of
+        inclusion, for a diagonal covariance only. Retraining on the samples used before pruning gives other
+        risks, most of all near p = n. No penalty is used in retraining.
         Source: chang, Definition 5.
 
         Parameters
@@ -263,12 +263,12 @@ class MinNormLaw:
         Returns
         -------
         float or Estimate
-            As of `risk`.
+            What `risk` returns.
 
         Raises
         ------
         ValueError
-            As for `risk`; and if s is n or n - 1, where the risk is infinite.
+            In the same cases as `risk`, and if s is n or n - 1, where the risk is infinite.
         """
         if isinstance(strategy, HardThreshold | UniformQuantizer):
             raise ValueError(f"strategy is {strategy}, which keeps no fixed number: give one like Magnitude(s)")
@@ -337,7 +337,7 @@ class MinNormLaw:
         else:
             weights = self._weights(strategy)
             threshold, atoms, share = cut(weights * mean, weights * sd, strategy.s)
-            with np.errstate(divide="ignore", invalid="ignore"):  # weight 0 makes an atom, set below
+            with np.errstate(divide="ignore", invalid="ignore"):  # a weight of 0 makes an atom, which is set below
                 limit = threshold / np.asarray(weights)
             error = compressed_error(mean, sd, beta, hard(limit))
             error[atoms] = share * (mean[atoms] - beta[atoms]) ** 2 + (1 - share) * beta[atoms] ** 2
@@ -403,16 +403,16 @@ def characterize(problem: LinearGaussian, n: int, ridge: float = 0.0) -> MinNorm
             variance = np.where(alive, noise / eigenvalues, 0.0) if noise > 0 else np.zeros(problem.p)
         xi, gamma, mean = None, noise * (n - 1), np.where(alive, beta, 0.0)
     else:
-        found = effective(eigenvalues[None], beta[None], n, ridge, alive[None])
+        solution = effective(eigenvalues[None], beta[None], n, ridge, alive[None])
         # freedom = n - Σ(1-ζ)², so this is Definition 4's quotient without its cancelling difference.
-        gamma = float(n * (problem.sigma**2 + found.signal[0]) / found.freedom[0])
-        xi, kept, lost = float(found.xi[0]), found.kept[0], found.lost[0]
+        gamma = float(n * (problem.sigma**2 + solution.signal[0]) / solution.freedom[0])
+        xi, kept, lost = float(solution.xi[0]), solution.kept[0], solution.lost[0]
         mean, variance = kept * beta, gamma * xi * kept * lost / n  # (1-ζ)²/λ = ξζ(1-ζ), also where λ = 0
     _checks.finite("the law", (np.sum(mean), np.sum(variance), gamma), "covariance, beta or sigma of the problem")
     return MinNormLaw(problem, n, ridge, xi, gamma, mean, variance)
 
 
 def _chunks(draws: int, width: int) -> Iterator[int]:
-    """Cut a number of draws into sizes of which each fills a bounded array."""
+    """Cut a number of draws into chunks, each of which fits in an array of bounded size."""
     size = max(1, _CHUNK // width)
     yield from (min(size, draws - done) for done in range(0, draws, size))

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from prunekit import _checks
 from prunekit._checks import Floats, Integers
 
-_FIRM = 1e-4  # of the mean squared singular value: a penalty from which on none is lost in rounding
+_FIRM = 1e-4  # a penalty above this share of the mean squared singular value loses none of them in rounding
 _EPS = float(np.finfo(np.float64).eps)
 _BLOCK = 32  # widths that share one factorization in a sweep: a balance of n³/block against block products
 _NEAR = 8  # widths up to n + _NEAR have a nearly singular Gram matrix and are solved one by one
@@ -68,7 +68,7 @@ def ridge(X: ArrayLike, y: ArrayLike, penalty: float) -> Floats:
 
     The penalty stands against the *sum* of squares: against their mean it would be `penalty / n`.
     Penalty 0 gives the minimum-norm solution, which is the limit: singular values within max(n, p) ε of the largest are
-    rounding errors, and count as 0 here as there.
+    rounding errors, and count as 0 here as in `min_norm`.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def ridge(X: ArrayLike, y: ArrayLike, penalty: float) -> Floats:
     y : (n,) array
         Labels.
     penalty : float
-        At least 0, in units of x².
+        Penalty of at least 0, in units of x².
 
     Returns
     -------
@@ -113,15 +113,15 @@ def _ridge(X: Floats, y: Floats, penalty: float) -> Floats:
 
 
 def _augmented(X: Floats, y: Floats, root: float) -> Floats:
-    """Return b of the least |Xb - y|² + |root b|²; for n < p as part of the shortest (b, z) with Xb + root z = y."""
+    """Return the b of least |Xb - y|² + |root b|², for n < p as part of the shortest (b, z) with Xb + root z = y."""
     from scipy.linalg.lapack import dgels
 
     n, p = X.shape
     wide = int(n < p)
-    _, found, _ = dgels(
+    _, solution, _ = dgels(
         np.concatenate([X, root * np.eye(min(n, p))], axis=wide), np.append(y, np.zeros(p)), overwrite_a=1
     )
-    return np.asarray(found[:p])
+    return np.asarray(solution[:p])
 
 
 def retrain(X: ArrayLike, y: ArrayLike, support: ArrayLike) -> Floats:
@@ -212,12 +212,12 @@ def _sweep(X: Floats, y: Floats, ordered: Integers) -> Floats:
 
 def _widths(widths: ArrayLike, p: int) -> Integers:
     """Return the widths as integers from 0 to p."""
-    found = _checks.integers("widths", widths)
-    if found.ndim != 1 or found.size == 0:
-        raise ValueError(f"widths has shape {found.shape}: give a vector of at least one width")
-    if found.min() < 0 or found.max() > p:
-        raise ValueError(f"widths reaches from {found.min()} to {found.max()}: give widths from 0 to {p}")
-    return found.astype(np.intp)
+    asked = _checks.integers("widths", widths)
+    if asked.ndim != 1 or asked.size == 0:
+        raise ValueError(f"widths has shape {asked.shape}: give a vector of at least one width")
+    if asked.min() < 0 or asked.max() > p:
+        raise ValueError(f"widths reaches from {asked.min()} to {asked.max()}: give widths from 0 to {p}")
+    return asked.astype(np.intp)
 
 
 def _sweep_below(X: Floats, y: Floats, widths: Integers) -> Floats:

@@ -66,10 +66,10 @@ def auxiliary_norm(
         worst = theta_h[beyond].flat[0]
         raise ValueError(f"overlap holds {worst:g}: give θ̄ᵀh, at most √(theta_square · h_square) in size")
     with np.errstate(all="ignore"):
-        found = _least(theta2, theta_h, h2, np.sqrt(g2), noise2, free)
-    if np.isnan(found).any():
+        norms = _least(theta2, theta_h, h2, np.sqrt(g2), noise2, free)
+    if np.isnan(norms).any():
         raise FloatingPointError("the norm leaves the range of double precision: rescale theta_square and noise")
-    return found
+    return norms
 
 
 def _least(theta2: Floats, theta_h: Floats, h2: Floats, c: Floats, noise2: Floats, offset: Floats) -> Floats:
@@ -105,15 +105,15 @@ def _bisect(violated: Callable[[Floats], Mask], low: Floats, high: Floats) -> Fl
 
 def _finite(name: str, value: ArrayLike) -> Floats:
     """Return finite real numbers of any shape."""
-    found = _checks.numbers(name, value)
-    if not np.isfinite(found).all():
+    numbers = _checks.numbers(name, value)
+    if not np.isfinite(numbers).all():
         raise ValueError(f"{name} holds infinity: give finite numbers")
-    return found
+    return numbers
 
 
 def _square(name: str, value: ArrayLike) -> Floats:
     """Return finite numbers of at least 0."""
-    found = _finite(name, value)
-    if (found < 0).any():
-        raise ValueError(f"{name} holds {found.min():g}: give squares, which are not negative")
-    return found
+    square = _finite(name, value)
+    if (square < 0).any():
+        raise ValueError(f"{name} holds {square.min():g}: give squares, which are not negative")
+    return square

@@ -71,7 +71,7 @@ class Penalties:
         Raises
         ------
         ValueError
-            For a penalty below 0, and as `characterize`.
+            For a penalty below 0, and in the same cases as `characterize`.
         """
         penalty = _checks.scalar("penalty", penalty)
         if penalty not in self._laws:
@@ -94,13 +94,13 @@ class Penalties:
         risks = [self.risk(x, strategy) for x in self.grid]
         i = int(np.argmin(risks))
         ends = np.log(self.grid[[max(i - 1, 0), min(i + 1, self.grid.size - 1)]])
-        found = minimize_scalar(
+        optimum = minimize_scalar(
             lambda x: self.risk(float(np.exp(x)), strategy),
             bounds=tuple(ends),
             method="bounded",
             options={"xatol": 1e-2},
         )
-        inside = Best(float(np.exp(found.x)), float(found.fun))
+        inside = Best(float(np.exp(optimum.x)), float(optimum.fun))
         if abs(self.problem.p - self.n) <= 1:  # without a penalty the risk is infinite
             return inside
         return min(Best(0.0, self.risk(0.0, strategy)), inside, key=lambda option: option.risk)
@@ -143,13 +143,13 @@ class Penalties:
 
 
 def _pairs(wanted: Any) -> list[tuple[ArrayLike, Strategy | None]]:
-    """Return pairs that were checked to be pairs."""
-    found = [
+    """Check that `wanted` is a list of pairs, and return them."""
+    pairs = [
         tuple(_checks.listed("a pair of wanted", each, "two")) for each in _checks.listed("wanted", wanted, "pairs")
     ]
-    if not found or any(len(each) != 2 for each in found):
+    if not pairs or any(len(each) != 2 for each in pairs):
         raise ValueError("wanted has to be a list of pairs: give (penalty, strategy or None)")
-    return found
+    return pairs
 
 
 def reweighted(problem: LinearGaussian, power: float) -> LinearGaussian:
@@ -161,7 +161,7 @@ def reweighted(problem: LinearGaussian, power: float) -> LinearGaussian:
     Parameters
     ----------
     problem : LinearGaussian
-        With uncorrelated features of positive variances λ.
+        A problem with uncorrelated features of positive variances λ.
     power : float
         The exponent a.
 

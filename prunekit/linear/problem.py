@@ -95,7 +95,7 @@ class LinearGaussian:
         """Eigenvalues λ (p,) and eigenvectors U (p, p) of Σ = U diag(λ) Uᵀ; U is None (the identity) if diagonal.
 
         Eigenvalues of a matrix below p ε times the largest are rounding errors, and are 0 here. The largest entry of
-        an eigenvector is positive, so that a seed's draws do not hang on which sign a linear algebra library returns.
+        an eigenvector is positive, so that a seed's draws do not depend on which sign a linear algebra library returns.
         """
         if self.is_diagonal:
             return self.covariance, None
@@ -160,16 +160,16 @@ class LinearGaussian:
         float or (m,) array
             The risks, in units of y².
         """
-        found = _checks.array("coefficients", coefficients, ndim=(1, 2))
-        if found.shape[-1] != self.p:
+        b = _checks.array("coefficients", coefficients, ndim=(1, 2))
+        if b.shape[-1] != self.p:
             raise ValueError(
-                f"coefficients has shape {found.shape}, but the problem has {self.p} features: "
+                f"coefficients has shape {b.shape}, but the problem has {self.p} features: "
                 f"give shape ({self.p},) or (m, {self.p})"
             )
         with np.errstate(over="ignore", invalid="ignore"):
-            error = found - self.beta
+            error = b - self.beta
             risks = self.sigma**2 + np.einsum("...i,...i->...", error, self._apply(error))
-        return _checks.finite("risk", float(risks) if found.ndim == 1 else risks, "coefficients, covariance or beta")
+        return _checks.finite("risk", float(risks) if b.ndim == 1 else risks, "coefficients, covariance or beta")
 
     def restrict(self, index: ArrayLike) -> LinearGaussian:
         """Return the problem seen by someone who has only the features in `index`.

@@ -22,7 +22,7 @@ from prunekit._system import bars
 from prunekit.linear import LinearGaussian
 
 _EPS = float(np.finfo(np.float64).eps)
-_BATCHES = 20  # of draws, left out in turn for the standard errors
+_BATCHES = 20  # the number of batches of draws, each left out in turn for the standard errors
 _CHUNK = 2_000_000  # numbers held at once
 
 
@@ -68,8 +68,8 @@ def equivalent_problem(R: ArrayLike, beta1: ArrayLike, beta2: ArrayLike) -> Line
     R, beta1, beta2 = _layer(R, beta1, beta2)
     with _checks.in_range("the equivalent problem", "R, beta1 or beta2"):
         covariance, beta, noise = _equivalent(R, beta1, beta2)
-        for found in (covariance, beta, noise):
-            _checks.finite("the equivalent problem", found, "R, beta1 or beta2")
+        for part in (covariance, beta, noise):
+            _checks.finite("the equivalent problem", part, "R, beta1 or beta2")
     return LinearGaussian(covariance, beta, float(np.sqrt(max(noise, 0.0))))
 
 
@@ -101,8 +101,8 @@ def draw_layer(p: int, d: int, seed: Seed, *, cosine: float | None = None) -> tu
     seed : int, SeedSequence or Generator
         Where the randomness comes from; what is drawn does not depend on `cosine`.
     cosine : float, optional
-        Cosine of the angle between the two directions, from -1 to 1; by default it comes out as it may. It takes two
-        inputs or more.
+        Cosine of the angle between the two directions, from -1 to 1; by default it is left to chance. It needs at
+        least two inputs.
 
     Returns
     -------
@@ -221,7 +221,7 @@ def _layer(R: ArrayLike, beta1: ArrayLike, beta2: ArrayLike) -> tuple[Floats, Fl
 def _regress(covariance: Floats, cross: Floats) -> tuple[Floats, float]:
     """Return β = Σ⁺E[yx] and the explained E[yx]ᵀΣ⁺E[yx], in the eigenbasis of the features of variance 1.
 
-    So what counts as a rounding error, and what is explained, do not hang on the features' units.
+    So neither what counts as a rounding error nor what is explained depends on the features' units.
     """
     scale = np.sqrt(np.diagonal(covariance))
     scale = np.where(scale > 0, scale, 1.0)

@@ -1,8 +1,8 @@
 """A dense fit as a search for features: its largest coefficients are kept, in several numbers, and fitted again.
 
-`predicted_refits` says what Definitions 4 and 5 of chang make of a problem, `measured_refits` what one fit comes to.
-Both answer by curve, as Figures 2 and 4 of chang draw them, so that a page compares them entry by entry. Covariances
-may be general; where they are diagonal, and one number is kept, `prunekit.linear.risks` has closed forms.
+`predicted_refits` predicts the risks by Definitions 4 and 5 of chang, `measured_refits` measures those of one fit.
+Both return a risk for each curve of Figures 2 and 4 of chang, so that a page compares them entry by entry. Covariances
+may be general; where they are diagonal, and one number is kept, `prunekit.linear.risk_curves` has closed forms.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def predicted_refits(
     Raises
     ------
     ValueError
-        If `kept` is empty or has a label of `OWN`; or as `LinearGaussian.characterize` and
+        If `kept` is empty or has a label of `OWN`, and in the same cases as `LinearGaussian.characterize` and
         `MinNormLaw.retrained_risk`.
     """
     rules = _rules(problem, kept)
@@ -73,7 +73,7 @@ def measured_refits(
     Parameters
     ----------
     problem : LinearGaussian
-        Whose risk counts; only second moments of features and label matter for it.
+        The problem whose risk counts; only second moments of features and label matter for it.
     fit : (p,) array
         Coefficients of the dense fit.
     kept : mapping of str to int
@@ -91,8 +91,8 @@ def measured_refits(
     Raises
     ------
     ValueError
-        As `predicted_refits`; if samples have fewer features than the problem, or too few rows for the largest number
-        kept, n < s + 2.
+        In the same cases as `predicted_refits`, and if samples have fewer features than the problem, or too few rows
+        for the largest number kept, n < s + 2.
     """
     rules = _rules(problem, kept)
     fit = _checks.vector("fit", fit, problem.p, like=f"the problem has {problem.p} features")

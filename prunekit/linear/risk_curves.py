@@ -1,6 +1,6 @@
 """Train, prune and retrain on linear Gaussian problems: risks against the width, predicted and measured.
 
-The two functions take the same problem, sample size, widths and rules, and answer in the same shape, so that a page
+The two functions take the same problem, sample size, widths and rules, and return the same shape, so that a page
 compares them entry by entry. A rule is a pruning strategy's class, such as `prunekit.Magnitude`; at width k it keeps
 min(s, k) coefficients. The label ``dense`` stands for no pruning.
 """
@@ -43,7 +43,7 @@ def predicted_risks(
     widths : sequence of int
         The widths k, without n and n + 1, where the expected risk is infinite.
     rules : mapping of str to strategy class
-        By label.
+        The strategy of each label.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def predicted_risks(
     Raises
     ------
     ValueError
-        As `LinearGaussian.restrict` and `LinearGaussian.characterize`.
+        In the same cases as `LinearGaussian.restrict` and `LinearGaussian.characterize`.
     """
     n, s, ks = _asked(problem, n, s, widths, rules)
     out: dict[str, list[float]] = {label: [] for label in (DENSE, *rules)}
@@ -102,7 +102,7 @@ def measured_risks(
     Raises
     ------
     ValueError
-        If `repetitions` is not positive, or as `width_sweep` and `prune`.
+        If `repetitions` is not positive, and in the same cases as `width_sweep` and `prune`.
     """
     n, s, ks = _asked(problem, n, s, widths, rules)
     fresh = _checks.flag("fresh", fresh)
@@ -128,7 +128,7 @@ def measured_risks(
 def _asked(
     problem: LinearGaussian, n: int, s: int, widths: Sequence[int] | Integers, rules: Rules
 ) -> tuple[int, int, list[int]]:
-    """Return n, s and the widths as plain integers, having judged all that both functions take."""
+    """Check the arguments that both functions take, and return n, s and the widths as plain integers."""
     _checks.instance("problem", problem, LinearGaussian, "a LinearGaussian")
     _checks.instance("rules", rules, Mapping, "a mapping from labels to classes such as prunekit.Magnitude")
     for label, rule in rules.items():

@@ -24,7 +24,7 @@ from prunekit.linear.strategies import Hessian, Oracle, prune
 KINDS = ("dense, k < s", "dense, k = s", "dense, k > s", "pruned", "retrained")
 BUDGETS = MappingProxyType({"all rivals": KINDS, "rivals with at most s coefficients": (*KINDS[:2], *KINDS[3:])})
 RULES = ("Hessian", "oracle")
-_WIDTHS = 8  # of pruned small models
+_WIDTHS = 8  # the number of widths at which small models are pruned
 
 
 class Rival(NamedTuple):
@@ -38,12 +38,12 @@ class Rival(NamedTuple):
 def dense_risks(problem: LinearGaussian, n: int) -> Floats:
     """Return the expected risk of least squares on the first k features, for k = 1, …, n - 2 (or p, if that is less).
 
-    The classical (σ² + Σ_{i>k} λ_i β_i²) (1 + k/(n-k-1)), exact at every size.
+    It is the classical (σ² + Σ_{i>k} λ_i β_i²) (1 + k/(n-k-1)), exact at every size.
 
     Parameters
     ----------
     problem : LinearGaussian
-        With uncorrelated features of positive variances.
+        A problem with uncorrelated features of positive variances.
     n : int
         Number of samples, at least 3.
 
@@ -140,7 +140,7 @@ def contest(problem: LinearGaussian, n: int, s: int) -> Contest:
     Parameters
     ----------
     problem : LinearGaussian
-        With uncorrelated features of positive variances, the most salient first.
+        A problem with uncorrelated features of positive variances, the most salient first.
     n : int
         Number of samples, from 3 to p - 2.
     s : int
@@ -177,7 +177,7 @@ def probes(quotient: ArrayLike) -> list[int]:
     Parameters
     ----------
     quotient : (m,) array
-        Above 0.
+        Quotients above 0.
 
     Returns
     -------

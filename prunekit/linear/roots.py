@@ -30,7 +30,7 @@ def increasing_root(function: Callable[[Floats], tuple[Floats, Floats]], start: 
             stray = (x + step <= low) | (x + step >= high) | (np.abs(step) > last / 2)
         new = np.where(value == 0, x, np.where(bracketed & stray, middle, x + step))
         moved, x = np.abs(new - x), new
-        # Newton's steps shrink quadratically: from the last two, the next one is foreseen, and if tiny not taken.
+        # Newton's steps shrink quadratically: the last two foretell the next one, which is not taken if it is tiny.
         with np.errstate(invalid="ignore"):
             sure = np.isfinite(last) & (moved < 0.1 * last) & ~(bracketed & stray)
             foreseen = np.where(sure, moved * (moved / last) ** 2, moved)

@@ -86,8 +86,8 @@ class OptimalBrainSurgeon(_Count):
     """Remove coefficients one at a time, re-optimizing the others in the quadratic model each time.
 
     The next to go has the least saliency b_q² / (2 [Σ⁻¹]_qq); the others move by -b_q [Σ⁻¹]_:q / [Σ⁻¹]_qq,
-    with Σ⁻¹ that of the features still alive. Needs a positive definite covariance; for a diagonal one it is
-    `Hessian`.
+    where Σ⁻¹ is that of the features still alive. It needs a positive definite covariance; for a diagonal one it is
+    the same as `Hessian`.
     Source: Hassibi and Stork (1993), named in chang, Section 2.
 
     Examples
@@ -142,7 +142,7 @@ class UniformQuantizer:
     limit: float
 
     def __post_init__(self) -> None:
-        """Refuse no bits, more levels than anyone sums over, and an empty range."""
+        """Refuse a quantizer without bits, with more than 2^16 levels, or with an empty range."""
         object.__setattr__(self, "bits", _checks.count("bits", self.bits, 1, 16, high_is="65536 levels"))
         object.__setattr__(self, "limit", _checks.scalar("limit", self.limit, positive=True))
 
@@ -187,7 +187,7 @@ def prune(
     Returns
     -------
     array of the shape of `coefficients`
-        With s nonzeros a row at most, and s positions kept exactly, where the strategy has an s.
+        The copy. Where the strategy has an s, each row keeps exactly s positions and has at most s nonzeros.
 
     Raises
     ------
@@ -205,8 +205,8 @@ def prune(
     >>> prune(b, TwoOfFour())
     array([ 3. , -2.5,  0. ,  0. ])
     """
-    found = _coefficients(coefficients)
-    rows = np.atleast_2d(found)
+    b = _coefficients(coefficients)
+    rows = np.atleast_2d(b)
     needs = _Needs(rows.shape[1], variances, problem, covariance)
     check_fit(strategy, needs.p)
     if isinstance(strategy, OptimalBrainSurgeon):
@@ -218,7 +218,7 @@ def prune(
         pruned = np.sign(rows) * np.maximum(np.abs(rows) - strategy.t, 0.0)
     else:
         pruned = np.where(_kept(rows, strategy, needs), rows, 0.0)
-    return pruned.reshape(found.shape)
+    return pruned.reshape(b.shape)
 
 
 def support(
@@ -245,7 +245,7 @@ def support(
     Raises
     ------
     ValueError
-        As for `prune`; and for a quantizer, which keeps no position and drops none.
+        In the same cases as `prune`, and for a quantizer, which keeps no position and drops none.
 
     Examples
     --------
@@ -253,19 +253,19 @@ def support(
     >>> support([3.0, -1.0, 2.0], Magnitude(2))
     array([0, 2])
     """
-    found = _coefficients(coefficients)
-    rows = np.atleast_2d(found)
+    b = _coefficients(coefficients)
+    rows = np.atleast_2d(b)
     needs = _Needs(rows.shape[1], variances, problem, covariance)
     check_fit(strategy, needs.p)
     if isinstance(strategy, UniformQuantizer):
         raise ValueError(f"strategy is {strategy}, which has no support: give one that prunes")
-    if isinstance(strategy, HardThreshold) and found.ndim == 2:
+    if isinstance(strategy, HardThreshold) and b.ndim == 2:
         raise ValueError(f"strategy is {strategy}, whose count varies: give coefficients of shape (p,)")
     if isinstance(strategy, OptimalBrainSurgeon):
         kept = _surgeon_alive(rows, strategy.s, needs.matrix())[0]
     else:
         kept = _kept(rows, strategy, needs)
-    return np.nonzero(kept)[1].reshape(*found.shape[:-1], -1)
+    return np.nonzero(kept)[1].reshape(*b.shape[:-1], -1)
 
 
 def _coefficients(coefficients: ArrayLike) -> Floats:
@@ -294,7 +294,7 @@ def check_fit(strategy: Strategy, p: int) -> None:
 
 @dataclass(frozen=True)
 class _Needs:
-    """What a strategy may ask for besides the coefficients, each from the first source that has it."""
+    """What a strategy may need in addition to the coefficients, each from the first source that has it."""
 
     p: int
     given_variances: ArrayLike | None
@@ -329,10 +329,10 @@ class _Needs:
     @cached_property
     def _covariance(self) -> Floats:
         """The covariance that was given."""
-        found = _checks.covariance("covariance", self.given_covariance)  # type: ignore[arg-type]
-        if found.shape[0] != self.p:
-            raise ValueError(f"covariance has shape {found.shape}: coefficients has {self.p} features")
-        return found
+        covariance = _checks.covariance("covariance", self.given_covariance)  # type: ignore[arg-type]
+        if covariance.shape[0] != self.p:
+            raise ValueError(f"covariance has shape {covariance.shape}: coefficients has {self.p} features")
+        return covariance
 
     def matrix(self) -> Floats:
         """Return the covariance, (p,) or (p, p)."""
@@ -347,8 +347,8 @@ class _Needs:
         if self.problem is None:
             raise ValueError("problem is None, but the oracle knows its beta: give problem")
         with np.errstate(over="ignore", invalid="ignore"):
-            found = self.problem.variances * self.problem.beta**2
-        return _checks.finite("a latent saliency", found, "the beta of problem")
+            saliencies = self.problem.variances * self.problem.beta**2
+        return _checks.finite("a latent saliency", saliencies, "the beta of problem")
 
 
 def _kept(rows: Floats, strategy: Strategy, needs: _Needs) -> Mask:
@@ -362,7 +362,7 @@ def _kept(rows: Floats, strategy: Strategy, needs: _Needs) -> Mask:
         return np.broadcast_to(_largest(needs.latent()[None, :], strategy.s), rows.shape)
     if isinstance(strategy, Hessian):
         weights = np.sqrt(needs.variances())
-        size = (size / _unit(size)) * (weights / _unit(weights))  # which only the order counts of, and no overflow
+        size = (size / _unit(size)) * (weights / _unit(weights))  # only the order counts, and this cannot overflow
     return _largest(size, strategy.s)  # type: ignore[union-attr]
 
 
@@ -372,21 +372,21 @@ def largest(saliency: Floats, s: int) -> Mask:
     Parameters
     ----------
     saliency : (m, p) array
-        Finite numbers.
+        Finite saliencies.
     s : int
-        From 1 to p.
+        Number of entries kept in each row, from 1 to p.
 
     Returns
     -------
     (m, p) boolean array
-        With s true entries in each row.
+        The mask, with s true entries in each row.
     """
     table = _checks.array("saliency", saliency, ndim=2)
     return _largest(table, _checks.count("s", s, 1, table.shape[1], high_is="the number of columns"))
 
 
 def _largest(saliency: Floats, s: int) -> Mask:
-    """Return the mask of `largest`, for numbers that have been judged."""
+    """Return the mask of `largest`, for numbers that have been checked."""
     p = saliency.shape[1]
     if s == p:
         return np.ones(saliency.shape, dtype=bool)
@@ -421,8 +421,8 @@ def _surgeon_alive(rows: Floats, s: int, covariance: Floats) -> tuple[Mask, Floa
     alive, values = np.ones(rows.shape, dtype=bool), rows.copy()
     for row in range(len(rows)):
         unit = _unit(rows[row])
-        alive[row], found = _operate(rows[row] / unit, s, inverse)
-        values[row] = found * unit
+        alive[row], remaining = _operate(rows[row] / unit, s, inverse)
+        values[row] = remaining * unit
     return alive, _checks.finite("a coefficient", values, "coefficients or covariance")
 
 

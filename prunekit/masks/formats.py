@@ -112,12 +112,12 @@ def _from_json(name: str, content: bytes) -> dict[str, Tensor]:
         document = json.loads(content)
     except (ValueError, RecursionError) as reason:
         raise ValueError(f"{name} is no whole JSON file ({reason}): give one that Mask.save wrote") from None
-    found = document if isinstance(document, dict) else {}
-    _refuse_foreign(name, found.get("format"), found.get("version"), _VERSION)
+    record = document if isinstance(document, dict) else {}
+    _refuse_foreign(name, record.get("format"), record.get("version"), _VERSION)
     try:
-        if found["sha256"] != _digest(found["parameters"]) or content != _spell(found):
+        if record["sha256"] != _digest(record["parameters"]) or content != _spell(record):
             raise ValueError("its checksum does not match")
-        entries = [(e["name"], tuple(e["shape"]), e["kept"]) for e in found["parameters"]]
+        entries = [(e["name"], tuple(e["shape"]), e["kept"]) for e in record["parameters"]]
         if len({entry[0] for entry in entries}) != len(entries):
             raise ValueError("a parameter is named twice")
         return {_text(key): _from_positions(shape, kept) for key, shape, kept in entries}
@@ -145,9 +145,9 @@ def _from_positions(shape: tuple[Any, ...], kept: Any) -> Tensor:
     return flat.view(shape)
 
 
-def _refuse_foreign(name: str, found: Any, version: Any, known: Any) -> None:
+def _refuse_foreign(name: str, kind: Any, version: Any, known: Any) -> None:
     """Refuse a file of another kind or a later version."""
-    if found != _FORMAT:
-        raise ValueError(f"{name} is no mask of prunekit (format {found!r}): give a file that Mask.save wrote")
+    if kind != _FORMAT:
+        raise ValueError(f"{name} is no mask of prunekit (format {kind!r}): give a file that Mask.save wrote")
     if version != known:
         raise ValueError(f"{name} has version {version!r}: this prunekit reads version {known}")

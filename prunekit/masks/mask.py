@@ -193,7 +193,7 @@ class Mask(Mapping[str, Tensor]):
         Raises
         ------
         TypeError, ValueError
-            As for `apply_`; and if a parameter is shared by two modules or parametrized already.
+            In the same cases as `apply_`, and if a parameter is shared by two modules or parametrized already.
         """
         places = {name: _owner(model, name) for name in self.covered(model)}
         orders = {owner: _own_names(owner) for owner, _ in places.values()}
@@ -225,14 +225,14 @@ class Mask(Mapping[str, Tensor]):
 
     def covered(self, model: nn.Module) -> dict[str, Tensor]:
         """Return the parameters the mask covers, refusing a model it does not fit."""
-        found = {}
+        fitting = {}
         for name, kept in self.tensors.items():
             members = access.parameters(model, name, called="the mask")
             if name not in members:
                 raise ValueError(f"{name!r} is a module of the model: give masks of parameters, {', '.join(members)}")
             _same_shape(f"the mask of {name!r}", kept, members[name])
-            found[name] = members[name]
-        return found
+            fitting[name] = members[name]
+        return fitting
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the mask, all at once or not at all.
@@ -240,8 +240,8 @@ class Mask(Mapping[str, Tensor]):
         Parameters
         ----------
         path : path
-            Ends in .safetensors (bool tensors; the order of the parameters in the metadata) or in .json (shapes and
-            flat positions of what is kept, to be read without any library).
+            A path that ends in .safetensors (bool tensors; the order of the parameters in the metadata) or in .json
+            (shapes and flat positions of what is kept, to be read without any library).
 
         Raises
         ------
@@ -293,10 +293,10 @@ def count_kept(name: str, keep: Any, total: int) -> int:
         return _checks.count(name, keep, 1, total, high_is="the number of weights")
     if not 0 < keep <= 1:
         raise ValueError(f"{name} is {keep}: give a fraction above 0 and of at most 1, or a count")
-    found = round(float(keep) * total)
-    if found == 0:
+    count = round(float(keep) * total)
+    if count == 0:
         raise ValueError(f"{name} is {keep}, which keeps none of {total} weights: give at least {1 / total:.3g}")
-    return found
+    return count
 
 
 def _counts(keep: Any, flat: Mapping[str, Tensor]) -> dict[str, int]:
@@ -308,10 +308,10 @@ def _counts(keep: Any, flat: Mapping[str, Tensor]) -> dict[str, int]:
     return {name: count_kept(f"keep[{name!r}]", keep[name], part.numel()) for name, part in flat.items()}
 
 
-def _same_shape(name: str, found: Tensor, like: Tensor) -> None:
+def _same_shape(name: str, kept: Tensor, like: Tensor) -> None:
     """Refuse a mask of another shape."""
-    if found.shape != like.shape:
-        raise ValueError(f"{name} has shape {tuple(found.shape)}: give one of shape {tuple(like.shape)}")
+    if kept.shape != like.shape:
+        raise ValueError(f"{name} has shape {tuple(kept.shape)}: give one of shape {tuple(like.shape)}")
 
 
 class _Held(nn.Module):

@@ -30,9 +30,9 @@ class Retrained:
     rewind : str
         Where retraining began from.
     initial, trained : mapping from name to tensor
-        Before and after the first training.
+        The state before and after the first training.
     start, retrained : mapping from name to tensor
-        Before and after retraining, both with zeros where removed.
+        The state before and after retraining, both with zeros where weights were removed.
     """
 
     mask: Mask
@@ -59,7 +59,7 @@ def train_prune_retrain(
     Parameters
     ----------
     model : Module
-        At its initialization; changed in place.
+        The network at its initialization; it is changed in place.
     train : callable
         (model, mask) -> None trains in place; first with None, then with the mask attached to the model.
     score : callable
@@ -122,9 +122,9 @@ def train_prune_retrain(
     return Retrained(mask, rewind, initial, trained, start, access.state(model))
 
 
-def _scored(found: Any) -> Scores:
-    """Return what score answered, if it is scores."""
-    return _checks.instance("what score returns", found, Mapping, "tensors by parameter name")
+def _scored(answer: Any) -> Scores:
+    """Return what `score` returned, refusing what is no mapping of scores."""
+    return _checks.instance("what score returns", answer, Mapping, "tensors by parameter name")
 
 
 def _reset(model: nn.Module) -> None:

@@ -30,7 +30,7 @@ def magnitude(model: nn.Module, *, parameters: Names | None = None) -> dict[str,
     Raises
     ------
     TypeError, ValueError
-        As for `prunable`; and if a weight is not finite.
+        In the same cases as `prunable`, and if a weight is not finite.
 
     Notes
     -----
@@ -44,11 +44,11 @@ def magnitude(model: nn.Module, *, parameters: Names | None = None) -> dict[str,
     >>> magnitude(layer)
     {'weight': tensor([[3., 4.]])}
     """
-    found = {name: p.abs() for name, p in prunable(model, parameters).items()}
-    for name, p in found.items():
+    sizes = {name: p.abs() for name, p in prunable(model, parameters).items()}
+    for name, p in sizes.items():
         if not bool(torch.isfinite(p).all()):
             raise ValueError(f"model has a weight in {name!r} that is not finite: give finite weights")
-    return found
+    return sizes
 
 
 def hessian(
@@ -96,9 +96,9 @@ def random(model: nn.Module, seed: Seed, *, parameters: Names | None = None) -> 
     Parameters
     ----------
     model : Module
-        Of which only the shapes matter.
+        The network, of which only the shapes matter.
     seed : int, SeedSequence or Generator
-        The same numbers on every device.
+        Where the numbers come from; they are the same on every device.
     parameters : names, optional
         As for `prunable`.
 
@@ -110,5 +110,5 @@ def random(model: nn.Module, seed: Seed, *, parameters: Names | None = None) -> 
     (torch.Size([1, 2]), True)
     """
     drawn = access.generator(seed)
-    found = prunable(model, parameters)
-    return {name: torch.rand(p.shape, generator=drawn, dtype=torch.float64) for name, p in found.items()}
+    weights = prunable(model, parameters)
+    return {name: torch.rand(p.shape, generator=drawn, dtype=torch.float64) for name, p in weights.items()}

@@ -22,7 +22,7 @@ class Surgery:
     Attributes
     ----------
     weights : mapping from name to tensor
-        Zeros where removed; the kept ones re-optimized in the quadratic model.
+        Zeros where weights were removed; the kept ones are re-optimized in the quadratic model.
     mask : Mask
         What is kept.
     cost : float
@@ -52,19 +52,19 @@ def optimal_brain_surgeon(
 
     The next to go has the least saliency w_q² / (2 [H⁻¹]_qq); the others move by -w_q [H⁻¹]_:q / [H⁻¹]_qq, and H⁻¹
     becomes the inverse for the weights still there. The loss is taken to be stationary at the model's weights, and
-    parameters that are not covered stay as they are. Takes (p - kept) p² steps: for small networks.
+    parameters that are not covered stay as they are. It takes (p - kept) p² steps, which suits small networks.
 
     Parameters
     ----------
     model : Module
         The trained network; it is not changed (see `Surgery.apply_`).
     hessian : (p, p) tensor
-        Symmetric; in the order of the covered parameters, each flattened, as `importance.hessian_matrix` gives it
-        for the same `parameters`.
+        The Hessian, symmetric, in the order of the covered parameters, each flattened, as `importance.hessian_matrix`
+        gives it for the same `parameters`.
     keep : int or float
         Count or fraction of the covered weights, as for `Mask.from_scores`.
     damping : float
-        Added to the Hessian's diagonal, so that it is positive definite.
+        What is added to the Hessian's diagonal, so that it is positive definite.
     parameters : names, optional
         What is covered; by default as for `scores.prunable`.
 
@@ -98,7 +98,7 @@ def optimal_brain_surgeon(
         w -= w[q] * column
         inverse.addr_(column, inverse[q].clone(), alpha=-1.0)
         alive[q], w[q] = False, 0.0
-        inverse[q], inverse[:, q] = 0.0, 0.0  # exactly, not but for rounding
+        inverse[q], inverse[:, q] = 0.0, 0.0  # exactly 0, and not only up to rounding
     sizes = [p.numel() for p in theta.values()]
     pieces = zip(theta.items(), torch.where(alive, w, 0.0).split(sizes), alive.split(sizes), strict=True)
     shaped = {name: (part.view(p.shape).to(p), kept.view(p.shape)) for (name, p), part, kept in pieces}

@@ -33,7 +33,7 @@ At = Callable[[float], dict[str, Tensor]]  # share kept -> centred weights, prun
 def pruned_weights(
     model: nn.Module, shares: Sequence[float], method: Method, *, fill: Fill = "median", parameters: Names | None = None
 ) -> Iterator[dict[str, Tensor]]:
-    """Yield the weights of a network pruned to each share, which it is not itself.
+    """Yield the weights that a network would have if it were pruned to each share.
 
     Parameters
     ----------
@@ -50,13 +50,13 @@ def pruned_weights(
         "median": each layer's median is subtracted before the ranking and is the value of what is pruned; "zero":
         nothing is subtracted and pruned weights are 0.
     parameters : names, optional
-        Of parameters or modules; by default every linear and convolutional weight.
+        Names of parameters or modules; by default every linear and convolutional weight.
 
     Yields
     ------
     dict of tensors
-        By parameter name, in the shapes and types of the model, on the CPU. At share 1 the model's own values, for
-        singular values up to rounding.
+        The weights by parameter name, in the shapes and types of the model, on the CPU. At share 1 they are the model's
+        own values, for singular values up to rounding.
 
     Raises
     ------
@@ -83,8 +83,8 @@ def pruned_weights(
     centred = {name: p - middles[name] for name, p in weights.items()}
     at = _low_rank(centred) if method == "singular values" else _largest_groups(weights, centred, middles, method)
     for share in listed:
-        found = at(float(share))
-        yield {name: p + middles[name] for name, p in found.items()} if method == "singular values" else found
+        pruned = at(float(share))
+        yield {name: p + middles[name] for name, p in pruned.items()} if method == "singular values" else pruned
 
 
 def pruned_accuracy(
@@ -103,24 +103,24 @@ def pruned_accuracy(
     model : Module
         The trained network; it is not changed.
     data : Dataset
-        On whose test split it is evaluated.
+        The data set on whose test split the network is evaluated.
     shares, method, fill, parameters
         As for `pruned_weights`.
 
     Raises
     ------
     TypeError, ValueError
-        As `pruned_weights`.
+        In the same cases as `pruned_weights`.
     """
     _checks.instance("data", data, Dataset, "a prunekit.nets.Dataset")
     twin = copy.deepcopy(access.module(model))
-    found = []
+    accuracies = []
     for weights in pruned_weights(model, shares, method, fill=fill, parameters=parameters):
         with torch.no_grad():
             for name, w in weights.items():
                 twin.get_parameter(name).copy_(w)
-        found.append(evaluate(twin, data)[1])
-    return np.array(found)
+        accuracies.append(evaluate(twin, data)[1])
+    return np.array(accuracies)
 
 
 def _low_rank(centred: Mapping[str, Tensor]) -> At:

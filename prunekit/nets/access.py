@@ -43,29 +43,29 @@ def parameters(model: nn.Module, names: Names | None = None, *, called: str = "p
     ValueError
         If the model has no parameters, or a name is none of it.
     """
-    found = {name: p.detach() for name, p in module(model).named_parameters()}
-    if not found:
+    named = {name: p.detach() for name, p in module(model).named_parameters()}
+    if not named:
         raise ValueError("model has no parameters: give a module that has")
     if names is None:
-        return found
+        return named
     wanted = [names] if isinstance(names, str) else _checks.listed(called, names, "names of parameters or modules")
     if not all(isinstance(name, str) for name in wanted):
         raise TypeError(f"{called} holds {_checks.shown(wanted)}: give names of parameters or modules")
-    chosen = {member for name in wanted for member in _members(model, name, found, called)}
+    chosen = {member for name in wanted for member in _members(model, name, named, called)}
     if not chosen:
         raise ValueError(f"{called} is empty: give at least one parameter's or module's name")
-    return {name: p for name, p in found.items() if name in chosen}
+    return {name: p for name, p in named.items() if name in chosen}
 
 
-def _members(model: nn.Module, name: str, found: Mapping[str, Tensor], called: str) -> list[str]:
+def _members(model: nn.Module, name: str, named: Mapping[str, Tensor], called: str) -> list[str]:
     """Return the parameters a name stands for: itself, or those of the module so called."""
-    if name in found:
+    if name in named:
         return [name]
-    members = [other for other in found if other.startswith(f"{name}.")]
+    members = [other for other in named if other.startswith(f"{name}.")]
     if members and ".parametrizations" not in members[0].removeprefix(name):
         return members
     masked = any(parametrize.is_parametrized(part) for part in model.modules())
-    hint = "bake its mask first, if it carries one" if masked else f"give one of {', '.join(found)}"
+    hint = "bake its mask first, if it carries one" if masked else f"give one of {', '.join(named)}"
     raise ValueError(f"{called} holds {name!r}, which is no parameter of the model: {hint}")
 
 
@@ -80,7 +80,7 @@ def prunable(model: nn.Module, parameters: Names | None = None) -> dict[str, Ten
     model : Module
         Any torch module; one that carries a mask must be baked first.
     parameters : names, optional
-        Of parameters or modules; by default the weights of linear and convolutional modules.
+        Names of parameters or modules; by default the weights of linear and convolutional modules.
 
     Raises
     ------
@@ -104,10 +104,10 @@ def prunable(model: nn.Module, parameters: Names | None = None) -> dict[str, Ten
     for name, part in of_modules.items():
         if "weight" not in dict(part.named_parameters(recurse=False)):
             raise ValueError(f"model has {name!r} parametrized: bake its mask first, or name the parameters to prune")
-    found = {name: p for name, p in own.items() if name in of_modules}
-    if not found:
+    weights = {name: p for name, p in own.items() if name in of_modules}
+    if not weights:
         raise ValueError(f"model has no linear or convolutional weight: name parameters, of {', '.join(own)}")
-    return found
+    return weights
 
 
 def module(model: Any) -> nn.Module:
@@ -136,8 +136,8 @@ def taking(inputs: Any) -> Iterator[None]:
 
 def state(model: nn.Module) -> dict[str, Tensor]:
     """Return copies of all parameters and buffers, by name."""
-    found = {**dict(module(model).named_parameters()), **dict(model.named_buffers())}
-    return {name: t.detach().clone() for name, t in found.items()}
+    tensors = {**dict(module(model).named_parameters()), **dict(model.named_buffers())}
+    return {name: t.detach().clone() for name, t in tensors.items()}
 
 
 @torch.no_grad()
@@ -148,13 +148,13 @@ def restore(model: nn.Module, before: State) -> None:
 
 
 def places(model: nn.Module) -> dict[str, list[tuple[str, nn.Module, str]]]:
-    """Return where each parameter sits: (path, module, name in it), once a module; more than one where it is shared."""
+    """Return where each parameter sits: (path, module, name in it), several times where it is shared."""
     first_names = {id(p): name for name, p in model.named_parameters()}
-    found: dict[str, list[tuple[str, nn.Module, str]]] = {name: [] for name in first_names.values()}
+    sites: dict[str, list[tuple[str, nn.Module, str]]] = {name: [] for name in first_names.values()}
     for path, part in model.named_modules():
         for own_name, p in part.named_parameters(recurse=False, remove_duplicate=False):
-            found[first_names[id(p)]].append((path, part, own_name))
-    return found
+            sites[first_names[id(p)]].append((path, part, own_name))
+    return sites
 
 
 def call(model: nn.Module, values: Mapping[str, Tensor], inputs: tuple[Any, ...]) -> Tensor:
@@ -206,19 +206,19 @@ def regions(model: nn.Module, where: Where) -> dict[str, Tensor]:
 def _region(name: str, value: Any, like: Tensor) -> Tensor:
     """Return one parameter's part: a bool tensor of its shape, from one or from flat positions."""
     if isinstance(value, Tensor | np.ndarray) and value.dtype in (torch.bool, np.bool_):
-        found = tensor(name, torch.as_tensor(value))
-        if found.shape != like.shape:
-            raise ValueError(f"{name} has shape {tuple(found.shape)}: give one of shape {tuple(like.shape)}")
-        return found.to(like.device)
+        region = tensor(name, torch.as_tensor(value))
+        if region.shape != like.shape:
+            raise ValueError(f"{name} has shape {tuple(region.shape)}: give one of shape {tuple(like.shape)}")
+        return region.to(like.device)
     return _positions(name, value, like.numel()).view(like.shape).to(like.device)
 
 
 def _positions(name: str, value: Any, total: int) -> Tensor:
     """Return flat positions as a bool vector (total,)."""
     raw = tensor(name, value).detach().cpu().numpy() if isinstance(value, Tensor) else value
-    found = torch.zeros(total, dtype=torch.bool)
-    found[torch.from_numpy(_checks.indices(name, raw, total).astype(np.int64))] = True
-    return found
+    marked = torch.zeros(total, dtype=torch.bool)
+    marked[torch.from_numpy(_checks.indices(name, raw, total).astype(np.int64))] = True
+    return marked
 
 
 def batches(data: Data, device: torch.device) -> Iterator[tuple[tuple[Any, ...], Tensor, int]]:
@@ -279,7 +279,7 @@ def tensor(name: str, value: Any) -> Tensor:
 
 
 def reals(name: str, value: Any) -> Tensor:
-    """Return finite real numbers (D,) or (D, k) as a tensor: one as it is, but for its gradient."""
+    """Return finite real numbers (D,) or (D, k) as a tensor; a tensor stays as it is, without its gradient."""
     if not isinstance(value, Tensor):
         return torch.from_numpy(_checks.array(name, value, ndim=(1, 2)))
     tensor(name, value)
@@ -300,21 +300,21 @@ def _unlike(outputs: Any, labels: Tensor) -> bool:
 def mean_loss(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
     """Return the loss of a batch, refusing what is no finite number."""
     try:
-        found = loss(outputs, labels)
+        value = loss(outputs, labels)
     except (RuntimeError, ValueError, IndexError) as reason:
         if not _unlike(outputs, labels) or isinstance(reason, torch.OutOfMemoryError):
-            raise  # whatever a loss of somebody's own raises
+            raise  # what a user's own loss raises
         raise ValueError(
             f"loss fails on labels of shape {tuple(labels.shape)}, for which model gives {tuple(outputs.shape)} "
             f"({reason}): give data and a model that go together"
         ) from reason
-    if not isinstance(found, Tensor) or found.numel() != 1:
-        raise ValueError(f"loss returns {getattr(found, 'shape', found)!r}: give one that returns a batch's mean")
-    if not bool(torch.isfinite(found.detach()).all()):
+    if not isinstance(value, Tensor) or value.numel() != 1:
+        raise ValueError(f"loss returns {getattr(value, 'shape', value)!r}: give one that returns a batch's mean")
+    if not bool(torch.isfinite(value.detach()).all()):
         raise FloatingPointError(
-            f"loss is {found.item()} on a batch of {len(labels)}: give a model of finite weights, and finite data"
+            f"loss is {value.item()} on a batch of {len(labels)}: give a model of finite weights, and finite data"
         )
-    return found.reshape(())
+    return value.reshape(())
 
 
 def rounding(outputs: Tensor, *, multiplied: bool = True) -> float:
@@ -323,7 +323,7 @@ def rounding(outputs: Tensor, *, multiplied: bool = True) -> float:
     Parameters
     ----------
     outputs : tensor
-        Of their type and device.
+        Outputs, of which only type and device matter.
     multiplied : bool
         Whether matrices were multiplied on the way: on a GPU that may be in TF32, whose 10 bits leave 1e-3.
     """
@@ -342,7 +342,7 @@ def _tensor_cores() -> bool:
 def mixes(model: nn.Module, inputs: tuple[Any, ...]) -> bool:
     """Tell whether a sample's outputs depend on the others of its batch, by halves of a batch of at least two.
 
-    A network that fails on a half mixes them, too: batch normalization on batch statistics, of a single sample.
+    A network that fails on a half mixes them too, such as batch normalization on the statistics of a single sample.
     """
     n = len(inputs[0])
     with torch.no_grad():
@@ -358,9 +358,9 @@ def mixes(model: nn.Module, inputs: tuple[Any, ...]) -> bool:
     return apart.shape != whole.shape or bool((apart - whole).abs().max() > size)
 
 
-def finite(name: str, found: Iterable[Tensor]) -> None:
+def finite(name: str, results: Iterable[Tensor]) -> None:
     """Refuse results that are not finite: FloatingPointError, rather than let NaN out."""
-    if not all(bool(torch.isfinite(t).all()) for t in found):
+    if not all(bool(torch.isfinite(t).all()) for t in results):
         raise FloatingPointError(
             f"{name} is not finite: give a model of finite weights, finite data, and a loss smooth at them"
         )

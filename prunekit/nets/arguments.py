@@ -1,4 +1,4 @@
-"""What `fit` and `fit_many` are given, judged before the first step: kinds, numbers, shapes, masks."""
+"""What `fit` and `fit_many` are given, checked before the first step: kinds, numbers, shapes, masks."""
 
 from __future__ import annotations
 
@@ -83,10 +83,10 @@ def check_scores(model: nn.Module, data: Dataset) -> Tensor:
             raise ValueError(
                 f"model fails on images of shape {tuple(few.shape)} ({reason}): give one that takes them"
             ) from reason
-    found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-    if found != (len(few), data.classes):
+    shape = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+    if shape != (len(few), data.classes):
         raise ValueError(
-            f"model gives {found} for {len(few)} images: give one score for each of {data.classes} classes"
+            f"model gives {shape} for {len(few)} images: give one score for each of {data.classes} classes"
         )
     return few
 

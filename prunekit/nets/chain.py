@@ -71,18 +71,18 @@ class Chain:
         g = logs.exp()
         g.scatter_add_(1, index, g.new_full((), -1.0).expand(index.shape))
         g.div_(y.shape[-1])
-        found: Named = {}
-        self.layers.backward(state, kept, g, found, further=False)
+        gradients: Named = {}
+        self.layers.backward(state, kept, g, gradients, further=False)
         last = self.layers.layers[-1]
         stacked = isinstance(last, Linear) and state[last.weight].ndim == 3
-        return Slope(losses, scores.mT, found) if stacked else Slope(losses[0], scores[0].T, found)
+        return Slope(losses, scores.mT, gradients) if stacked else Slope(losses[0], scores[0].T, gradients)
 
 
 def chain(model: nn.Module) -> Chain | None:
     """Return a network's `Chain`, or None where it has layers, hooks or parameters that a chain does not know.
 
-    Frozen and shared parameters, parametrizations, other types than single precision and devices than the CPU, and
-    layers of a derived class are such.
+    It knows no frozen or shared parameters, no parametrizations, no type but single precision, no device but the CPU,
+    and no layers of a derived class.
     """
     own = list(model.parameters())
     modules = list(model.named_modules(remove_duplicate=False))
@@ -112,8 +112,8 @@ def _row(path: str, module: nn.Module) -> Row | None:
     """Return the layers of an `nn.Sequential`, None where it is none or holds what is not known."""
     if type(module) is not nn.Sequential:
         return None
-    found = [_layer(f"{path}{name}", part) for name, part in module._modules.items() if part is not None]
-    known = [layer for layer in found if layer is not None]
+    layers = [_layer(f"{path}{name}", part) for name, part in module._modules.items() if part is not None]
+    known = [layer for layer in layers if layer is not None]
     return Row(tuple(known)) if len(known) == len(module._modules) else None
 
 
@@ -127,8 +127,8 @@ def _layer(path: str, part: nn.Module) -> Layer | None:
         nn.Flatten: lambda _, part: Flatten() if (part.start_dim, part.end_dim) == (1, -1) else None,
         nn.AdaptiveAvgPool2d: lambda _, part: Mean() if part.output_size == 1 else None,
     }  # fmt: skip
-    found: Layer | None = known.get(type(part), lambda *_: None)(path, part)
-    return found
+    layer: Layer | None = known.get(type(part), lambda *_: None)(path, part)
+    return layer
 
 
 def _bias(path: str, part: nn.Module) -> str | None:
@@ -144,7 +144,7 @@ def _convolution(path: str, part: nn.Conv2d) -> Convolution | None:
     if any(isinstance(pair, str) or pair[0] != pair[1] for pair in pairs):
         return None
     kernel, stride, padding = (int(pair[0]) for pair in pairs)
-    if padding >= kernel or (kernel == 1 and stride > 1):  # the latter goes its own way: `prunekit.nets.convolutions`
+    if padding >= kernel or (kernel == 1 and stride > 1):  # for the latter see `prunekit.nets.convolutions`
         return None
     return Convolution(f"{path}.weight", _bias(path, part), part.out_channels, kernel, stride, padding)
 
@@ -167,9 +167,9 @@ def _pool(path: str, part: nn.MaxPool2d) -> MaxPool | None:
 def _block(path: str, part: Block) -> Residual | None:
     """Return a block of `resnet20`."""
     names = ("conv1", "norm1", "conv2", "norm2")
-    found = [_layer(f"{path}.{name}", getattr(part, name)) for name in names]
+    layers = [_layer(f"{path}.{name}", getattr(part, name)) for name in names]
     carry = None if part.carry is None else _row(f"{path}.carry.", part.carry)
-    known = [layer for layer in found if layer is not None]
+    known = [layer for layer in layers if layer is not None]
     if len(known) < len(names) or (part.carry is not None and carry is None):
         return None
     return Residual(Row((*known[:2], Relu(), *known[2:])), carry, part.stride, part.more)

@@ -1,6 +1,6 @@
 """Checkpoints: tensors and a JSON record in one safetensors file, never a pickle.
 
-The record travels in the file's own header, so that one atomic rename publishes both: whoever reads sees the old
+The record travels in the file's own header, so that one atomic rename publishes both: a reader sees the old
 checkpoint or the new one, at whatever moment the writer was killed. A file that is truncated, damaged, written by
 something else, or for another training is refused with the reason, and so is a second training at the same time.
 """
@@ -38,7 +38,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) 
     tensors : mapping
         Names to tensors, on any device.
     record : mapping
-        Whatever JSON can hold.
+        Anything that JSON can hold.
     """
     from safetensors.torch import save
 
@@ -116,15 +116,15 @@ def _seal(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> str:
 
 def digest(tensors: Mapping[str, Tensor]) -> str:
     """Return the SHA-256 of named tensors: names, types, shapes and values."""
-    found = hashlib.sha256()
+    checksum = hashlib.sha256()
     for name in sorted(tensors):
         t = tensors[name].detach().cpu().contiguous()
-        found.update(f"{name} {t.dtype} {tuple(t.shape)} ".encode())
-        found.update(t.reshape(-1).view(torch.uint8).numpy().data)
-    return found.hexdigest()
+        checksum.update(f"{name} {t.dtype} {tuple(t.shape)} ".encode())
+        checksum.update(t.reshape(-1).view(torch.uint8).numpy().data)
+    return checksum.hexdigest()
 
 
-def match(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+def match(path: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """Compare what a checkpoint was for with what is trained now, down to single fields.
 
     Raises
@@ -132,16 +132,16 @@ def match(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> No
     CheckpointError
         If anything differs; the message lists it.
     """
-    differences = list(_differences(found, json.loads(json.dumps(wanted))))
+    differences = list(_differences(stored, json.loads(json.dumps(wanted))))
     if differences:
         raise CheckpointError(f"{path} belongs to another training: {'; '.join(differences)}. Else {_REMEDY}")
 
 
-def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str = "") -> list[str]:
+def _differences(stored: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str = "") -> list[str]:
     """List the fields that differ."""
     listed: list[str] = []
-    for name in sorted(found.keys() | wanted.keys()):
-        there, here = found.get(name), wanted.get(name)
+    for name in sorted(stored.keys() | wanted.keys()):
+        there, here = stored.get(name), wanted.get(name)
         if isinstance(there, dict) and isinstance(here, dict):
             listed += _differences(there, here, f"{prefix}{name}.")
         elif there != here:

@@ -1,4 +1,4 @@
-"""How a network is trained: one frozen record, judged when it is made."""
+"""How a network is trained: one frozen record, checked when it is made."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ class Config:
     lr : float
         Learning rate, above 0; the schedule's highest.
     momentum : float
-        Of SGD, from 0 to below 1.
+        Momentum of SGD, from 0 to below 1.
     betas, eps : (float, float), float
-        Of Adam.
+        Settings of Adam.
     schedule : str
         'constant', 'cosine' (to 0 after the last epoch), 'multistep' (times `gamma` at each of `milestones`) or
         'exponential' (times `gamma` each epoch). The rate changes between epochs only.
     warmup : int
         Epochs of a linear climb, epoch e at (e + 1) / (warmup + 1) of `lr`; the schedule starts after them.
     milestones, gamma : tuple of int, float
-        For 'multistep' and 'exponential'; milestones count from the end of the climb.
+        Settings of 'multistep' and 'exponential'; milestones count from the end of the climb.
     l1, l2 : float
         Penalties l1 |w|₁ + l2 |w|² / 2 added to the mean loss (l2 is SGD's weight decay).
     penalize : str
@@ -51,7 +51,8 @@ class Config:
         Augmentation: mirror half of the images.
     interpolation : float, optional
         Stop as soon as all training examples are classified rightly and the mean training loss is below this
-        (`math.inf`: accuracy alone decides). Judged after an epoch, without augmentation, when it is evaluated.
+        (`math.inf`: accuracy alone decides). This is checked after an epoch, without augmentation, when it is
+        evaluated.
     evaluate_every : int
         Evaluate both splits after every so many epochs, and after the last.
     average : int
@@ -110,7 +111,7 @@ class Config:
     checkpoint_every: int = 1
 
     def __post_init__(self) -> None:
-        """Judge every field."""
+        """Check every field."""
         for name, low in (("epochs", 1), ("batch_size", 1), ("evaluate_every", 1), ("checkpoint_every", 1)):
             self._set(name, _checks.count(name, getattr(self, name), low))
         for name in ("warmup", "crop", "average"):
@@ -135,7 +136,7 @@ class Config:
         object.__setattr__(self, name, value)
 
     def _judge_rates(self) -> None:
-        """Judge what lies between 0 and 1, and the loss bound."""
+        """Check what lies between 0 and 1, and the loss bound."""
         for name in ("betas", "milestones"):
             if not isinstance(getattr(self, name), tuple | list):
                 raise TypeError(f"{name} is {getattr(self, name)!r}: give a tuple")
@@ -153,7 +154,7 @@ class Config:
             self._set("interpolation", _checks.scalar("interpolation", self.interpolation, positive=True))
 
     def _judge_schedule(self) -> None:
-        """Judge the schedule's own numbers."""
+        """Check the schedule's own numbers."""
         self._set("milestones", tuple(_checks.count("milestones", k) for k in self.milestones))
         if list(self.milestones) != sorted(set(self.milestones)):
             raise ValueError(f"milestones is {self.milestones}: give epochs in increasing order")

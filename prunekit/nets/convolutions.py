@@ -28,7 +28,7 @@ _WORD = (
 
 
 def surviving(model: nn.Module) -> contextlib.AbstractContextManager[Any]:
-    """Return a context for the model's forward passes in which no convolution is one that oneDNN may die of.
+    """Return a context for the model's forward passes in which no convolution can crash oneDNN.
 
     The model itself is not changed, and neither is the function that it computes. A model without weights of such a
     shape gets a context that does nothing.
@@ -70,7 +70,7 @@ def _conv2d(
     if input.device.type != "cpu" or groups != 1 or (down, right) == (1, 1) or not _narrow(weight):
         return torch.conv2d(input, weight, bias, stride, padding, dilation, groups)
     warnings.warn(_WORD, stacklevel=2)
-    above, beside = (0, 0) if isinstance(padding, str) else _pair(padding)  # of words, a stride allows 'valid' alone
+    above, beside = (0, 0) if isinstance(padding, str) else _pair(padding)  # a stride allows no word but 'valid'
     if above or beside:
         input = nn.functional.pad(input, (beside, beside, above, above))
     return torch.conv2d(input[..., ::down, ::right], weight, bias)

@@ -312,10 +312,10 @@ def _subset(
 
 def _digits(rng: np.random.Generator) -> tuple[Split, Split]:
     """Return scikit-learn's embedded digits, split at random."""
-    found = importlib.import_module("sklearn.datasets").load_digits()
-    order = rng.permutation(len(found.target))
-    x = found.images.astype(np.uint8)[order, None]
-    y = found.target.astype(np.int64)[order]
+    digits = importlib.import_module("sklearn.datasets").load_digits()
+    order = rng.permutation(len(digits.target))
+    x = digits.images.astype(np.uint8)[order, None]
+    y = digits.target.astype(np.int64)[order]
     return (x[_DIGITS_TEST:], y[_DIGITS_TEST:]), (x[:_DIGITS_TEST], y[:_DIGITS_TEST])
 
 
@@ -329,7 +329,7 @@ class _Source:
     classes: int
     shape: tuple[int, int, int]
     sizes: tuple[int, int]  # training and test images
-    torchvision: str = ""  # its class there; without one nothing can be downloaded
+    torchvision: str = ""  # its class in torchvision; without one nothing can be downloaded
 
 
 def _source(name: str) -> _Source:
@@ -350,7 +350,7 @@ def _root(name: str, root: str | os.PathLike[str] | None) -> Path:
 
 
 def _read(source: _Source, root: Path, download: bool) -> tuple[Split, Split]:
-    """Read both splits, and turn whatever goes wrong into an error that says what to do."""
+    """Read both splits, and turn everything that goes wrong into an error that says what to do."""
     folder = root / source.folder
     remedy = (
         f"load({source.name!r}, root, download=True) fetches them"
@@ -371,7 +371,7 @@ def _read(source: _Source, root: Path, download: bool) -> tuple[Split, Split]:
                 f"{source.name} could not be downloaded ({reason}): try again where there is a connection, or put the "
                 f"files into {folder}"
             ) from reason
-        except Exception as reason:  # torchvision raises whatever it meets: AssertionError, RuntimeError, EOFError …
+        except Exception as reason:  # torchvision lets many errors out: AssertionError, RuntimeError, EOFError …
             raise CorruptData(
                 f"{source.name}: the {part} files in {folder} cannot be read ({type(reason).__name__}: {reason}). "
                 f"Remove the folder if they are damaged; {remedy}"
@@ -389,16 +389,16 @@ def _torchvision(source: _Source, root: Path, training: bool, download: bool) ->
     """Read one split through torchvision."""
     kind = getattr(importlib.import_module("torchvision.datasets"), source.torchvision)
     try:
-        found = kind(str(root), train=training, download=download)
+        split = kind(str(root), train=training, download=download)
     except RuntimeError as reason:
         if "not found" in str(reason):  # its one message for missing files and wrong checksums
             raise MissingData(f"files in {root / source.folder} are missing, or their checksums are wrong") from reason
         if "Error downloading" in str(reason):  # what MNIST says when none of its mirrors answers
             raise URLError(str(reason)) from reason
         raise
-    x = np.asarray(found.data)
+    x = np.asarray(split.data)
     x = x[:, None] if x.ndim == 3 else x.transpose(0, 3, 1, 2)
-    return np.ascontiguousarray(x), np.asarray(found.targets, dtype=np.int64)
+    return np.ascontiguousarray(x), np.asarray(split.targets, dtype=np.int64)
 
 
 def _tiny_imagenet(source: _Source, root: Path, training: bool, download: bool) -> Split:

@@ -73,8 +73,8 @@ class Learner:
 
     def gradients(self, loss: Tensor) -> Named:
         """Return the gradients of a loss, by name."""
-        found = torch.autograd.grad(loss, self._parameters, allow_unused=True, materialize_grads=True)
-        return dict(zip(self.weights, found, strict=True))
+        gradients = torch.autograd.grad(loss, self._parameters, allow_unused=True, materialize_grads=True)
+        return dict(zip(self.weights, gradients, strict=True))
 
 
 class Stack(Learner):
@@ -110,9 +110,9 @@ class Stack(Learner):
             return functional_call(self.model, named, (x,), tie_weights=False)
 
         with self._surviving:
-            found = torch.func.vmap(one, in_dims=(0, 0, 0 if own else None))(self._leaves, self.rest, x)
-        assert isinstance(found, Tensor)
-        return found
+            scores = torch.func.vmap(one, in_dims=(0, 0, 0 if own else None))(self._leaves, self.rest, x)
+        assert isinstance(scores, Tensor)
+        return scores
 
     def laid_out(self, stacked: Tensor) -> Tensor:
         """Return matrices of a stack with the memory layout of their gradients; `vmap`'s come out transposed.
@@ -123,16 +123,16 @@ class Stack(Learner):
 
     def gradients(self, loss: Tensor) -> Named:
         """Return the gradients of the sum of all networks' losses, by name."""
-        found = torch.autograd.grad(loss, list(self._leaves.values()), allow_unused=True, materialize_grads=True)
-        return dict(zip(self.weights, found, strict=True))
+        gradients = torch.autograd.grad(loss, list(self._leaves.values()), allow_unused=True, materialize_grads=True)
+        return dict(zip(self.weights, gradients, strict=True))
 
 
 def suiting_chain(model: nn.Module, config: Config, shape: Sequence[int]) -> Chain | None:
     """Return the `Chain` of a network where it is the faster way to train on images (c, h, w), else None."""
     if config.compile or config.precision != "float32":
         return None
-    found = chain(model)
-    return found if found and found.suits(tuple(shape), config.batch_size) else None
+    layers = chain(model)
+    return layers if layers and layers.suits(tuple(shape), config.batch_size) else None
 
 
 def _spots(model: nn.Module) -> dict[str, str]:
@@ -150,7 +150,7 @@ def _spots(model: nn.Module) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Draw:
-    """The chance of one epoch: order of the examples (…, n) and how each batch position is augmented."""
+    """The random choices of one epoch: order of the examples (…, n) and how each batch position is augmented."""
 
     order: Tensor
     corners: Tensor | None = None
@@ -242,7 +242,7 @@ def _listed(values: Tensor) -> list[float]:
 
 
 class Engine:
-    """A learner on its way: the epochs done, the optimizer's memory, the chance to come, and the history so far.
+    """A learner in training: the epochs done, the optimizer's memory, the generators, and the history so far.
 
     Parameters
     ----------
@@ -251,7 +251,7 @@ class Engine:
     data : Dataset
         What it is trained on.
     configs : sequence of Config
-        One for each network; in a stack they differ in `lr`, `l1`, `l2` and `seed` only.
+        One configuration for each network; in a stack they differ in `lr`, `l1`, `l2` and `seed` only.
     masks : mapping
         Parameter names to boolean tensors on the device, True where a weight lives.
     """
@@ -384,7 +384,7 @@ class Engine:
 
     @contextlib.contextmanager
     def _own_chance(self) -> Iterator[None]:
-        """Make dropout and the like depend on seed and step alone, and leave the global generators alone."""
+        """Make random layers such as dropout depend on seed and step alone, and leave the global generators alone."""
         devices = [self.data.device] if self.data.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             seed = self.config.seed * 2**31 + self.taken
@@ -395,9 +395,9 @@ class Engine:
             yield
 
     def _judge(self, rows: Sequence[Row], *, judged: bool) -> list[bool]:
-        """Add both splits' losses and accuracies to the rows, None where there are none; return who has diverged.
+        """Add both splits' losses and accuracies to the rows, None where there are none; return which diverged.
 
-        A network has if a weight, a statistic or a loss is no longer finite.
+        A network has diverged if a weight, a statistic or a loss is no longer finite.
         """
         splits = ("train", "test") if judged else ()
         scores = {s: score(self.learner, self.data, self.config, train=s == "train") for s in splits}
@@ -437,7 +437,7 @@ class Engine:
         """Tell of each network whether all its numbers among these are finite."""
         finite = torch.ones(len(self.rows), dtype=torch.bool, device=self.data.device)
         numbers = [t for t in named.values() if t.is_floating_point()]
-        if bool(torch.isfinite(torch.stack(torch._foreach_norm(numbers, math.inf))).all()):  # mostly: all in one call
+        if bool(torch.isfinite(torch.stack(torch._foreach_norm(numbers, math.inf))).all()):  # one call mostly suffices
             return finite
         for t in numbers:
             finite = finite & torch.isfinite(t).reshape(len(self.rows), -1).all(1)

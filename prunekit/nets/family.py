@@ -41,8 +41,8 @@ def fit_many(
 ) -> list[Fitted]:
     """Train several networks of one shape at once; the results are those of `fit`, one by one, up to rounding.
 
-    A single model, configuration or mapping of masks serves all networks; of a single model copies are trained,
-    from its weights. Networks that are done leave the family and no longer cost anything. A network that diverges
+    A single model, configuration or mapping of masks serves all networks; of a single model, copies are trained from
+    its weights. Networks that are done leave the family and no longer cost anything. A network that diverges
     does not stop the others: its result says 'diverged'.
 
     Parameters
@@ -62,7 +62,7 @@ def fit_many(
     Returns
     -------
     list of Fitted
-        In the order given.
+        The results, in the order given.
 
     Raises
     ------
@@ -93,8 +93,8 @@ def fit_many(
     by_place: dict[int, Fitted] = {}
     for stack in stacks:
         small, left = map(list, zip(*(each.part() for each in stack.values()), strict=True))
-        found = _train(_engine(small, on, [settings[k] for k in stack], left), small, progress)
-        by_place |= {k: stack[k].put_back(each) for k, each in zip(stack, found, strict=True)}
+        results = _train(_engine(small, on, [settings[k] for k in stack], left), small, progress)
+        by_place |= {k: stack[k].put_back(each) for k, each in zip(stack, results, strict=True)}
     return [by_place[k] for k in range(size)]
 
 
@@ -149,8 +149,8 @@ def _averages(engine: Engine, ended: Sequence[int], reasons: Sequence[str | None
     if not engine.config.average or not sound:
         return [None for _ in ended]
     part = engine.select(sound) if engine.learner.stacked else engine
-    found = dict(zip(sound, part.tail(), strict=True))
-    return [found.get(k) for k in ended]
+    means = dict(zip(sound, part.tail(), strict=True))
+    return [means.get(k) for k in ended]
 
 
 @torch.no_grad()

@@ -22,7 +22,7 @@ from prunekit.nets.perceptron import Perceptron, perceptron
 from prunekit.nets.steps import Named
 from prunekit.nets.training import Fitted
 
-_WORTH = 0.8  # of the weights, above which all units stay
+_WORTH = 0.8  # share of the weights; where more than this would be left, all units stay
 _CALLS = 20_000  # weights whose training costs as much as the calls of a stack's step
 
 
@@ -65,26 +65,26 @@ class Trimmed:
                     masks[own] = self.masks[own][at]
         return small, masks
 
-    def put_back(self, found: Fitted) -> Fitted:
+    def put_back(self, fitted: Fitted) -> Fitted:
         """Write what was trained into the whole network, and return it as trained."""
         own = dict(self.whole.named_parameters())
         with torch.no_grad():
             for name, mask in self.masks.items():
                 own[name].masked_fill_(~mask, 0.0)
-        self._write(own, dict(found.model.named_parameters()))
+        self._write(own, dict(fitted.model.named_parameters()))
         averaged = None
-        if found.averaged is not None:
+        if fitted.averaged is not None:
             averaged = {name: p.detach().clone() for name, p in own.items()}
-            self._write(averaged, found.averaged)
-        return replace(found, model=self.whole.eval(), averaged=averaged)
+            self._write(averaged, fitted.averaged)
+        return replace(fitted, model=self.whole.eval(), averaged=averaged)
 
     @torch.no_grad()
-    def _write(self, into: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    def _write(self, into: Mapping[str, Tensor], small: Mapping[str, Tensor]) -> None:
         """Write tensors of the smaller network to their places in those of the whole one."""
         for (weight, bias), index in self._places():
-            into[weight][index] = found[weight].detach()
+            into[weight][index] = small[weight].detach()
             if bias:
-                into[bias][index[0].squeeze(1)] = found[bias].detach()
+                into[bias][index[0].squeeze(1)] = small[bias].detach()
 
     def _places(self) -> Iterator[tuple[tuple[str, str | None], tuple[Tensor, Tensor]]]:
         """Yield the names of each layer with the rows (u, 1) and columns (1, v) of the weight that stay."""

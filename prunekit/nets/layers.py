@@ -27,14 +27,14 @@ class Layer(Protocol):
         """Return the outputs, and what the way back needs of this call."""
         ...
 
-    def backward(self, state: State, kept: Any, g: Tensor, found: Named, further: bool) -> Tensor | None:
-        """Put the gradients of the parameters among those found; return that of the inputs where it goes further."""
+    def backward(self, state: State, kept: Any, g: Tensor, gradients: Named, further: bool) -> Tensor | None:
+        """Add the gradients of the parameters to `gradients`; return that of the inputs where it goes further."""
         ...
 
     def after(self, shape: Shape, further: bool) -> tuple[Shape, int]:
         """Return the shape of the outputs, and how many numbers an image has under the largest kernel on the way.
 
-        What has no gradient to return needs none back.
+        A layer that has no gradient to return needs no kernel on the way back.
         """
         ...
 
@@ -82,16 +82,16 @@ class Convolution:
         h, w = ((size + 2 * p - k) // self.stride + 1 for size in (height, width))
         return y.view(m, out, h, w, b), (columns, height, width)
 
-    def backward(self, state: State, kept: Any, g: Tensor, found: Named, further: bool) -> Tensor | None:
+    def backward(self, state: State, kept: Any, g: Tensor, gradients: Named, further: bool) -> Tensor | None:
         """Return the gradient of the padded images' inner part."""
         weight, (columns, height, width) = state[self.weight], kept
         m, out, h, w, b = g.shape
         flat = g.reshape(m, out, -1)
         turned = columns.mT if len(columns) == m else columns[0].T
         product = flat @ turned if len(columns) == m else flat.flatten(0, 1) @ turned
-        found[self.weight] = product.view_as(weight)
+        gradients[self.weight] = product.view_as(weight)
         if self.bias:
-            found[self.bias] = flat.sum(-1).view_as(state[self.bias])
+            gradients[self.bias] = flat.sum(-1).view_as(state[self.bias])
         if not further:
             return None
         k, s, before = self.kernel, self.stride, self.kernel - 1 - self.padding
@@ -129,7 +129,7 @@ class Norm:
         y, *moments = _aten.native_batch_norm(flat, weight, bias, mean, variance, True, self.momentum, self.eps)
         return y.view_as(x), (flat, *moments)
 
-    def backward(self, state: State, kept: Any, g: Tensor, found: Named, further: bool) -> Tensor | None:
+    def backward(self, state: State, kept: Any, g: Tensor, gradients: Named, further: bool) -> Tensor | None:
         """Ask torch for all three gradients."""
         flat, average, scale = kept
         weight, _, mean, variance = self._named(state)
@@ -137,7 +137,7 @@ class Norm:
             g.reshape_as(flat), flat, weight, mean, variance, average, scale, True, self.eps, (further, True, True)
         )
         for name, t in (("weight", of_weight), ("bias", of_bias)):
-            found[f"{self.path}.{name}"] = t.view_as(state[f"{self.path}.{name}"])
+            gradients[f"{self.path}.{name}"] = t.view_as(state[f"{self.path}.{name}"])
         return back.view_as(g) if further else None
 
     def after(self, shape: Shape, further: bool) -> tuple[Shape, int]:
@@ -146,18 +146,18 @@ class Norm:
 
     def _named(self, state: State) -> list[Tensor]:
         """Return weight, bias and running moments of all networks' channels."""
-        found = [state[f"{self.path}.{name}"] for name in ("weight", "bias", "running_mean", "running_var")]
-        return found if found[0].ndim == 1 else [t.view(-1) for t in found]
+        tensors = [state[f"{self.path}.{name}"] for name in ("weight", "bias", "running_mean", "running_var")]
+        return tensors if tensors[0].ndim == 1 else [t.view(-1) for t in tensors]
 
 
 class Relu:
     """max(x, 0), in place; the derivative at 0 is 0."""
 
     def forward(self, state: State, x: Tensor) -> tuple[Tensor, Any]:
-        """Return it; the way back needs the outputs."""
+        """Return the outputs, which the way back needs."""
         return x.relu_(), x
 
-    def backward(self, state: State, kept: Any, g: Tensor, found: Named, further: bool) -> Tensor | None:
+    def backward(self, state: State, kept: Any, g: Tensor, gradients: Named, further: bool) -> Tensor | None:
         """Stop the gradient where the outputs are 0."""
         return _threshold(g, kept) if further else None
 
@@ -186,7 +186,7 @@ class MaxPool:
         m, c, h, w, b = x.shape
         return y.permute(0, 2, 3, 1).reshape(m, c, h // self.size, w // self.size, b), (images, places)
 
-    def backward(self, state: State, kept: Any, g: Tensor, found: Named, further: bool) -> Tensor | None:
+    def backward(self, state: State, kept: Any, g: Tensor, gradients: Named, further: bool) -> Tensor | None:
         """Lead the gradient to the maxima."""
         if not further:
             return None
@@ -213,7 +213,7 @@ class Mean:
         """Return (m, c, 1, 1, b); the way back needs the shape."""
         return x.mean((2, 3), keepdim=True), x.shape
 
-    def backward(self, state: State, kept: Any, g: Tensor, found: Named, further: bool) -> Tensor | None:
+    def backward(self, state: State, kept: Any, g: Tensor, gradients: Named, further: bool) -> Tensor | None:
         """Give each pixel its part."""
         return (g / (kept[2] * kept[3])).expand(kept) if further else None
 
@@ -229,7 +229,7 @@ class Flatten:
         """Return a view; the way back needs the shape."""
         return x.flatten(1, -2), x.shape
 
-    def backward(self, state: State, kept: Any, g: Tensor, found: Named, further: bool) -> Tensor | None:
+    def backward(self, state: State, kept: Any, g: Tensor, gradients: Named, further: bool) -> Tensor | None:
         """Put the axes back."""
         return g.reshape(kept) if further else None
 
@@ -246,23 +246,23 @@ class Linear:
     bias: str | None
 
     def forward(self, state: State, x: Tensor) -> tuple[Tensor, Any]:
-        """Return it; the way back needs the inputs."""
+        """Return the outputs; the way back needs the inputs."""
         weight = state[self.weight]
         y = torch.bmm(weight.view(-1, *weight.shape[-2:]), x)
         if self.bias:
             y += state[self.bias].view(*y.shape[:2], 1)
         return y, x
 
-    def backward(self, state: State, kept: Any, g: Tensor, found: Named, further: bool) -> Tensor | None:
+    def backward(self, state: State, kept: Any, g: Tensor, gradients: Named, further: bool) -> Tensor | None:
         """Return Wᵀ δ; the gradients are δ hᵀ and Σ δ."""
         weight = state[self.weight]
-        found[self.weight] = torch.bmm(g, kept.mT).view_as(weight)
+        gradients[self.weight] = torch.bmm(g, kept.mT).view_as(weight)
         if self.bias:
-            found[self.bias] = g.sum(-1).view_as(state[self.bias])
+            gradients[self.bias] = g.sum(-1).view_as(state[self.bias])
         return torch.bmm(weight.view(-1, *weight.shape[-2:]).mT, g) if further else None
 
     def after(self, shape: Shape, further: bool) -> tuple[Shape, int]:
-        """Leave it to be the last: what follows is of one axis, too."""
+        """Leave the shape; what follows a linear layer has one axis too."""
         return shape, 0
 
 
@@ -280,12 +280,12 @@ class Row:
             kept.append(own)
         return x, kept
 
-    def backward(self, state: State, kept: Any, g: Tensor, found: Named, further: bool) -> Tensor | None:
+    def backward(self, state: State, kept: Any, g: Tensor, gradients: Named, further: bool) -> Tensor | None:
         """Go back through all of them."""
         back: Tensor | None = g
         for k in reversed(range(len(self.layers))):
             assert back is not None
-            back = self.layers[k].backward(state, kept[k], back, found, further or k > 0)
+            back = self.layers[k].backward(state, kept[k], back, gradients, further or k > 0)
         return back
 
     def after(self, shape: Shape, further: bool) -> tuple[Shape, int]:
@@ -312,15 +312,15 @@ class Residual:
         carried, own = x[:, :, :: self.stride, :: self.stride] if self.more else x, None
         if self.carry:
             carried, own = self.carry.forward(state, carried)
-        y[:, : carried.shape[1]] += carried  # without a carry new channels have nothing to add
+        y[:, : carried.shape[1]] += carried  # without a carry there is nothing to add to the new channels
         return y.relu_(), (inner, own, y)
 
-    def backward(self, state: State, kept: Any, g: Tensor, found: Named, further: bool) -> Tensor | None:
+    def backward(self, state: State, kept: Any, g: Tensor, gradients: Named, further: bool) -> Tensor | None:
         """Add up the gradients of both ways."""
         inner, own, y = kept
         g = _threshold(g, y)
-        back = self.inner.backward(state, inner, g, found, further)
-        carried = self.carry.backward(state, own, g, found, further) if self.carry else g
+        back = self.inner.backward(state, inner, g, gradients, further)
+        carried = self.carry.backward(state, own, g, gradients, further) if self.carry else g
         if back is None or carried is None:
             return None
         step = self.stride if self.more else 1

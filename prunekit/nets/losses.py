@@ -34,7 +34,7 @@ class Mean:
         (outputs, labels) -> mean over the samples. Its tensors (class weights), in a module or in a `partial`, are
         copied to the outputs' type and device.
     like : tensor
-        Of the outputs' type and device.
+        A tensor of the outputs' type and device.
 
     Raises
     ------
@@ -80,7 +80,7 @@ class Mean:
         return float(classes.double()[counted].sum()) / max(places, 1)
 
     def batches(self, data: Data, device: torch.device) -> Iterator[tuple[tuple[Any, ...], Tensor, float]]:
-        """Yield (inputs, labels, weight) of each batch, on `device`; without those of no weight (their mean is nan).
+        """Yield (inputs, labels, weight) of each batch, on `device`, except those of no weight (their mean is nan).
 
         Raises
         ------
@@ -120,11 +120,11 @@ class Mean:
         if not isinstance(outputs, Tensor) or outputs.ndim == 0 or len(outputs) != n or n < 2:
             return ""
         whole, parts = float(self.loss(outputs, labels)), []
-        for part in (slice(0, (n + 1) // 2), slice((n + 1) // 2, n)):  # of unlike sizes, if n is odd
+        for part in (slice(0, (n + 1) // 2), slice((n + 1) // 2, n)):  # two parts, of different sizes if n is odd
             weight = self.weight(labels[part])
             try:
                 value = float(self.loss(outputs[part], labels[part])) if weight else 0.0
-            except Exception as reason:  # whatever a loss of somebody's own raises on data of another length
+            except Exception as reason:  # a user's own loss may raise anything on data of another length
                 return f"it fails on a part of a batch ({type(reason).__name__}: {reason})"
             parts.append((weight, value))
         total = sum(weight for weight, _ in parts)
@@ -162,8 +162,8 @@ def _placed(loss: Loss, like: Tensor) -> Loss:
 def _settings(loss: Loss) -> dict[str, Any]:
     """Return what a loss says of itself: reduction, class weights, ignored label; and whether it weighs labels."""
     if isinstance(loss, nn.Module):
-        found = {name: getattr(loss, name) for name in ("reduction", "weight", "ignore_index") if hasattr(loss, name)}
-        return {**found, "weighted": type(loss) in _WEIGHTED}
+        fields = {name: getattr(loss, name) for name in ("reduction", "weight", "ignore_index") if hasattr(loss, name)}
+        return {**fields, "weighted": type(loss) in _WEIGHTED}
     if isinstance(loss, functools.partial):
         return {**_settings(loss.func), **loss.keywords}
     return {"weighted": loss in _ENTROPIES}

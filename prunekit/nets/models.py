@@ -24,7 +24,7 @@ _VGG11 = (64, "M", 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M")
 
 
 def count(model: nn.Module, *, buffers: bool = False) -> int:
-    """Return the number of trainable parameters, with `buffers` that of batch norms' running statistics too."""
+    """Return the number of trainable parameters, with `buffers` also of batch norms' running statistics."""
     total = sum(p.numel() for p in access.module(model).parameters() if p.requires_grad)
     if _checks.flag("buffers", buffers):
         total += sum(b.numel() for b in model.buffers() if b.is_floating_point())
@@ -221,7 +221,7 @@ def resnet20(
     """Return ResNet-20 with `width`, 2 `width` and 4 `width` filters, for small images.
 
     Chang, Section 6, gives about 28,000, 70,000 and 109,000 parameters at widths 5, 8 and 10. All three are met by
-    projections (1×1 convolution and batch norm), convolutions with biases and running statistics counted along:
+    projections (1×1 convolution and batch norm), if convolutions have biases and running statistics are counted too:
     27,920, 69,962 and 108,530. The trainable parameters are 27,185, 68,786 and 107,060 without those biases (they do
     nothing before a batch norm, and are off here), 27,430, 69,178 and 107,550 with them, and 26,875, 68,050 and
     105,940 with parameter-free shortcuts.
@@ -261,9 +261,9 @@ def resnet20(
 
 def _classes(classes: Any) -> int:
     """Return a number of classes for which there is room behind up to 4096 features."""
-    found = _checks.count("classes", classes, 2)
-    _checks.room("classes", found, 4.0 * 4096 * found)
-    return found
+    number = _checks.count("classes", classes, 2)
+    _checks.room("classes", number, 4.0 * 4096 * number)
+    return number
 
 
 def _torchvision(name: str, **options: Any) -> Any:

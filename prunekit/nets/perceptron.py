@@ -3,7 +3,7 @@
 Networks as small as this book's spend most of a training in the calls of automatic differentiation, which these lines
 do without. They are the textbook's: with h₀ the flattened images, zₗ = Wₗ hₗ₋₁ + bₗ, hₗ = max(zₗ, 0) and the last z
 the scores, the gradient of the mean cross-entropy is δ = (softmax(z) - e_y) / b at the scores, ∂/∂Wₗ = δₗ hₗ₋₁ᵀ,
-∂/∂bₗ = Σ δₗ, and δₗ₋₁ = Wₗᵀ δₗ where hₗ₋₁ > 0, else 0 (0 at the kink, as autograd has it).
+∂/∂bₗ = Σ δₗ, and δₗ₋₁ = Wₗᵀ δₗ where hₗ₋₁ > 0, else 0 (0 at the kink, as in autograd).
 Weights of a stack are (m, out, in), and images that all networks share are multiplied with all of them at once: the
 images are the last axis of everything, so that the units of all networks are the rows of one matrix.
 """
@@ -106,7 +106,7 @@ class Perceptron:
     def _back(
         self, weights: Mapping[str, Tensor], delta: Tensor, inner: list[Tensor], shared: bool
     ) -> Iterator[tuple[str, str | None, Tensor, Tensor]]:
-        """Yield each layer's names, δ and inputs, the last layer first; its weights have had their use then."""
+        """Yield each layer's names, δ and inputs, the last layer first; its weights are no longer needed then."""
         for k in reversed(range(len(self.layers))):
             weight, bias = self.layers[k]
             below = delta
@@ -114,25 +114,25 @@ class Perceptron:
                 below = torch.bmm(weights[weight].mT, delta) if shared else delta @ weights[weight]
             yield weight, bias, delta, inner[k]
             if k:
-                # in the place of hₗ₋₁, which has had its use: nothing is allocated, and δ lies as z does
+                # in the place of hₗ₋₁, which is no longer needed: nothing is allocated, and δ lies as z does
                 delta = _aten.threshold_backward.grad_input(below, inner[k], 0, grad_input=inner[k])
 
     def _forward(self, weights: Mapping[str, Tensor], x: Tensor, shared: bool) -> list[Tensor]:
         """Return h of every layer, from the flattened images to the scores.
 
-        (…, b, units), or where images are shared (in, b) and then (m, units, b): the units of all networks are the rows
-        of one matrix. With batches of their own BLAS would be slow at so few columns.
+        They are (…, b, units), or where images are shared (in, b) and then (m, units, b): the units of all networks are
+        the rows of one matrix. If each had a batch of its own, BLAS would be slow at so few columns.
         """
-        found = [x.flatten(1).T if shared else x.flatten(2 if x.ndim == 5 else 1)]
+        outputs = [x.flatten(1).T if shared else x.flatten(2 if x.ndim == 5 else 1)]
         for k, (weight, bias) in enumerate(self.layers):
             if k:
-                found[-1] = found[-1].relu_()
-            z = _product(weights[weight], found[-1], shared)
+                outputs[-1] = outputs[-1].relu_()
+            z = _product(weights[weight], outputs[-1], shared)
             if bias:
                 own = weights[bias]
                 z += own.unsqueeze(-1 if shared else -2) if own.ndim == 2 else own
-            found.append(z)
-        return found
+            outputs.append(z)
+        return outputs
 
 
 def _product(weight: Tensor, h: Tensor, shared: bool) -> Tensor:
@@ -186,6 +186,6 @@ def perceptron(model: nn.Module) -> Perceptron | None:
 
 
 def hooked(module: nn.Module) -> bool:
-    """Tell whether something is called besides a module's own forward pass."""
+    """Tell whether anything is called in addition to a module's own forward pass."""
     kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     return any(getattr(module, kind) for kind in kinds) or "forward" in vars(module)

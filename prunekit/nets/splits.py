@@ -8,7 +8,7 @@ from torch import Tensor
 
 from prunekit.nets.data import Dataset
 
-_NUMBERS = 2**24  # of the images of one batch: 64 MB of floats
+_NUMBERS = 2**24  # in the images of one batch: 64 MB of floats
 
 
 class TrainingSplit:
@@ -17,7 +17,7 @@ class TrainingSplit:
     Parameters
     ----------
     data : Dataset
-        Whose images stay bytes; a batch of them is normalized at a time.
+        The data set, whose images stay bytes; a batch of them is normalized at a time.
     size : int, optional
         Images in a batch; by default as many as 64 MB hold, at least one.
     """

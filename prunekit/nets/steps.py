@@ -60,7 +60,7 @@ def add_penalties(gradients: list[Tensor], weights: list[Tensor], rates: Rates) 
 
 @torch.no_grad()
 def clear(tensors: Mapping[str, Tensor], bits: Mapping[str, Tensor]) -> None:
-    """Set to 0 what is pruned, whatever it is now: `bits` as of `bits_of`."""
+    """Set to 0 what is pruned, whatever it is now; `bits` is what `bits_of` returns."""
     for name, alive in bits.items():
         tensors[name].view(torch.int32).bitwise_and_(alive)
 

@@ -1,8 +1,8 @@
 """Training one network: `fit`, what it returns, and how it survives being killed.
 
-Randomness is the seed's alone: batch order and augmentation come from a generator of their own, on the CPU whatever
-the device, whose state is in the checkpoint. On the CPU, with one thread, one seed gives one network, bit for bit,
-killed and resumed or not.
+Randomness comes from the seed alone: batch order and augmentation come from a generator of their own, on the CPU
+whatever the device, whose state is in the checkpoint. On the CPU, with one thread, one seed gives one network, bit for
+bit, killed and resumed or not.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class History:
         return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
 
     def without(self, *columns: str) -> tuple[Row, ...]:
-        """Return the rows less some columns; without 'seconds' they depend on the seed alone."""
+        """Return the rows without some columns; without 'seconds' they depend on the seed alone."""
         return tuple({k: v for k, v in row.items() if k not in columns} for row in self.rows)
 
 
@@ -115,14 +115,15 @@ def fit(
     Parameters
     ----------
     model : nn.Module
-        Takes images (b, c, h, w), gives scores (b, classes). It is moved to the configuration's device.
+        The network, which takes images (b, c, h, w) and gives scores (b, classes). It is moved to the configuration's
+        device.
     data : Dataset
-        Moved there too, whole.
+        The data set, which is moved there too, as a whole.
     config : Config
-        How.
+        How it is trained.
     masks : mapping, optional
         Names of parameters to boolean tensors of their shapes. Where one is False the weight is exactly 0 from the
-        start to the end, and the optimizer never hears of it.
+        start to the end, and the optimizer never sees it.
     resume : path, optional
         A checkpoint. If the file is there, training goes on from it, and must be the training it was written for
         (configuration, data, masks and initial weights); if not, it starts. Checkpoints are written there after
@@ -272,12 +273,12 @@ class _Run:
             self._save()
 
     def average(self) -> Named | None:
-        """Return the mean of the last iterates, found now or before a kill; None where they diverge."""
+        """Return the mean of the last iterates, computed now or before a kill; None where they diverge."""
         if self.averaged is None:
-            (found,) = self.engine.tail()
-            if found is None:
+            (mean,) = self.engine.tail()
+            if mean is None:
                 return None
-            self.averaged = {name: t.contiguous() for name, t in found.items()}
+            self.averaged = {name: t.contiguous() for name, t in mean.items()}
             self._save()
         return self.averaged
 
@@ -310,8 +311,8 @@ class _Run:
         for group, named in self._groups().items():
             for name, t in named.items():
                 t.copy_(tensors[f"{group}/{name}"])
-        found = {name.split("/", 1)[1]: t for name, t in tensors.items() if name.startswith("averaged/")}
-        self.averaged = {name: t.to(self.engine.data.device) for name, t in found.items()} or None
+        means = {name.split("/", 1)[1]: t for name, t in tensors.items() if name.startswith("averaged/")}
+        self.averaged = {name: t.to(self.engine.data.device) for name, t in means.items()} or None
         self.engine.generators[0].set_state(tensors["generator"])
         self.engine.epoch, self.engine.taken = record["epoch"], record["taken"]
         self.engine.rows = [record["history"]]
@@ -319,7 +320,7 @@ class _Run:
 
 
 def _identity(learner: Learner, data: Dataset, config: Config, masks: Named) -> dict[str, Any]:
-    """Return what makes a training the one it is; taken before the first step."""
+    """Return what tells a training from others; it is taken before the first step."""
     named = learner.weights | learner.rest
     return {
         "config": asdict(config),

@@ -1,7 +1,7 @@
 """Overparameterized matrix sensing: recover U⋆U⋆ᵀ by a factor with too many columns, prune it, fine-tune it.
 
 The paper (sensing) is known to this book by its abstract. The problem is its own; the form of the smoothed penalty
-and the cut-off are stated where they are defined and are marked there as not taken from the text at hand.
+and the cut-off are stated where they are defined and are marked there as not taken from that abstract.
 
 * `problem`: ground truths, Gaussian measurements, the measured and the population loss;
 * `penalty`: the smoothed group lasso, the penalized objective, the cut;

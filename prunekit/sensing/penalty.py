@@ -2,7 +2,7 @@
 
 With s the squared norm of a column the penalty is R_β(U) = Σ s/√(s + β): the norm of long columns, quadratic for
 columns shorter than √β. The abstract of the paper (sensing) says that the penalty is a smoothed sum of column norms
-and that the cut is at an explicit norm. This form, and the cut at 2√β, are not in the text at hand; they are how the
+and that the cut is at an explicit norm. This form, and the cut at 2√β, are not in that abstract; they are how the
 authors of this book remember the full paper.
 """
 
@@ -40,16 +40,16 @@ def shrinkage(s: ArrayLike, smoothing: float) -> Floats:
     """
     squares, smoothing = _squares("s", s), _checks.scalar("smoothing", smoothing, positive=True)
     with np.errstate(all="ignore"):
-        found = _shrinkage(squares, smoothing)
-    return _checks.finite("the shrinkage", found, "s or smoothing")
+        factor = _shrinkage(squares, smoothing)
+    return _checks.finite("the shrinkage", factor, "s or smoothing")
 
 
 def _squares(name: str, value: ArrayLike) -> Floats:
     """Return squared norms of any shape, finite and at least 0."""
-    found = _checks.numbers(name, value)
-    if found.size == 0 or not np.isfinite(found).all() or found.min() < 0:
+    squares = _checks.numbers(name, value)
+    if squares.size == 0 or not np.isfinite(squares).all() or squares.min() < 0:
         raise ValueError(f"{name} holds what is no squared norm: give finite numbers of at least 0")
-    return found
+    return squares
 
 
 def _shrinkage(s: Floats, smoothing: float) -> Floats:
@@ -60,8 +60,8 @@ def shrinkage_slope(s: ArrayLike, smoothing: float) -> Floats:
     """Return the derivative of `shrinkage` in s, -(s + 4β)/(2(s + β)^(5/2)); β above 0."""
     squares, smoothing = _squares("s", s), _checks.scalar("smoothing", smoothing, positive=True)
     with np.errstate(all="ignore"):
-        found = _slope(squares, smoothing)
-    return _checks.finite("the slope", found, "s or smoothing")
+        slope = _slope(squares, smoothing)
+    return _checks.finite("the slope", slope, "s or smoothing")
 
 
 def _slope(s: Floats, smoothing: float) -> Floats:
@@ -76,7 +76,7 @@ def group_penalty(U: Floats, smoothing: float) -> float:
     U : (d, k) array
         The model.
     smoothing : float
-        β > 0, in units of U².
+        Smoothing β > 0, in units of U².
 
     Raises
     ------
@@ -85,8 +85,8 @@ def group_penalty(U: Floats, smoothing: float) -> float:
     """
     U, smoothing = _checks.array("U", U, ndim=2), _checks.scalar("smoothing", smoothing, positive=True)
     with np.errstate(over="ignore", invalid="ignore"):
-        found = _penalty(np.sum(U * U, axis=0), smoothing)
-    return _checks.finite("the penalty", found, "U or smoothing")
+        penalty = _penalty(np.sum(U * U, axis=0), smoothing)
+    return _checks.finite("the penalty", penalty, "U or smoothing")
 
 
 def _penalty(s: Floats, smoothing: float) -> float:
@@ -102,9 +102,9 @@ class Penalized:
     problem : MatrixSensing
         Where the loss comes from.
     strength : float
-        λ, at least 0; with 0 it is the plain loss.
+        Strength λ of the penalty, at least 0; with 0 it is the plain loss.
     smoothing : float
-        β, above 0.
+        Smoothing β, above 0.
 
     Raises
     ------
@@ -129,7 +129,7 @@ class Penalized:
         return _checks.finite("the objective", value, "U"), _checks.finite("the gradient", gradient, "U")
 
     def _value_and_gradient(self, U: Floats) -> tuple[float, Floats]:
-        """Return what `value_and_gradient` does, at a model that has been judged."""
+        """Return what `value_and_gradient` does, at a model that has been checked."""
         E, loss = self.problem._residual(U)
         gradient = -4 * (E @ U)
         if self.strength == 0:
@@ -139,18 +139,18 @@ class Penalized:
         return value, gradient + self.strength * _shrinkage(s, self.smoothing) * U
 
     def hessian_product(self, U: Floats, Z: Floats, E: Floats | None = None) -> Floats:
-        """Return the second derivative at U applied to a direction Z (d, k); E saves the residual if it is at hand."""
+        """Return the second derivative at U applied to a direction Z (d, k); E is the residual, if it is known."""
         U, Z = self.problem._model("U", U), self.problem._model("Z", Z)
         if U.shape != Z.shape:
             raise ValueError(f"Z has shape {Z.shape}, but U {U.shape}: give Z of the shape of U")
         if E is not None:
             E = _checks.symmetric("E", E, self.problem.d, f"U has {self.problem.d} rows")
         with np.errstate(over="ignore", invalid="ignore"):
-            found = self._hessian_product(U, Z, E)
-        return _checks.finite("the product", found, "U, Z or E")
+            product = self._hessian_product(U, Z, E)
+        return _checks.finite("the product", product, "U, Z or E")
 
     def _hessian_product(self, U: Floats, Z: Floats, E: Floats | None = None) -> Floats:
-        """Return what `hessian_product` does, of arrays that have been judged."""
+        """Return what `hessian_product` does, with arrays that have been checked."""
         if E is None:
             E, _ = self.problem._residual(U)
         mixed = U @ Z.T
@@ -171,8 +171,8 @@ class Penalized:
         E, _ = self.problem.residual(U)
         basis = np.eye(size).reshape(size, *U.shape)
         with np.errstate(over="ignore", invalid="ignore"):
-            found = np.array([self._hessian_product(U, Z, E).ravel() for Z in basis])
-        return _checks.finite("the Hessian", found, "U")
+            matrix = np.array([self._hessian_product(U, Z, E).ravel() for Z in basis])
+        return _checks.finite("the Hessian", matrix, "U")
 
 
 def cut_off(smoothing: float) -> float:
@@ -188,7 +188,7 @@ def greedy_prune(U: ArrayLike, threshold: float) -> Floats:
     U : (d, k) array
         The model.
     threshold : float
-        In units of U, at least 0; see `cut_off`.
+        The norm up to which a column is dropped, in units of U, at least 0; see `cut_off`.
 
     Returns
     -------

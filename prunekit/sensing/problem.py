@@ -97,8 +97,8 @@ class MatrixSensing:
     remainder: float = 0.0
 
     def __post_init__(self) -> None:
-        """Judge the fields; a design is kept without a copy."""
-        found: dict[str, Any] = {
+        """Check the fields; a design is kept without a copy."""
+        fields: dict[str, Any] = {
             "truth": _checks.array("truth", self.truth, ndim=2),
             "sigma": _checks.scalar("sigma", self.sigma),
             "remainder": _checks.scalar("remainder", self.remainder),
@@ -106,13 +106,13 @@ class MatrixSensing:
         if len({each is None for each in (self.n, self.design, self.values)}) > 1:
             raise ValueError("n, design and values go together: give all of them, or none for the population")
         if self.n is not None:
-            d = found["truth"].shape[0]
+            d = fields["truth"].shape[0]
             size = d * (d + 1) // 2
-            n = found["n"] = _checks.count("n", self.n)
+            n = fields["n"] = _checks.count("n", self.n)
             like = f"truth has {d} rows and n is {n}"
-            found["design"] = _checks.held("design", self.design, (min(n, size), size), like)  # type: ignore[arg-type]
-            found["values"] = _checks.held("values", self.values, (min(n, size),), like)  # type: ignore[arg-type]
-        for name, value in found.items():
+            fields["design"] = _checks.held("design", self.design, (min(n, size), size), like)  # type: ignore[arg-type]
+            fields["values"] = _checks.held("values", self.values, (min(n, size),), like)  # type: ignore[arg-type]
+        for name, value in fields.items():
             object.__setattr__(self, name, value)
 
     @classmethod
@@ -170,7 +170,7 @@ class MatrixSensing:
                 f"{max_memory / 1e9:.3g} GB: give fewer measurements, more memory, or use MatrixSensing.population"
             )
         rng = _checks.generator(seed)
-        design = rng.standard_normal((n, size))  # in orthonormal coordinates the scaling above is this
+        design = rng.standard_normal((n, size))  # in orthonormal coordinates the variances above are all 1
         with np.errstate(over="ignore", invalid="ignore"):
             values = design @ coordinates(truth @ truth.T) + sigma * rng.standard_normal(n)
         _checks.finite("a measurement", values @ values, "truth or sigma")
@@ -210,7 +210,7 @@ class MatrixSensing:
         Returns
         -------
         E : (d, d) array
-            Symmetric, in the units of U⋆U⋆ᵀ.
+            The residual matrix, symmetric, in the units of U⋆U⋆ᵀ.
         loss : float
             Mean squared error, in units of y².
         """
@@ -223,7 +223,7 @@ class MatrixSensing:
         return _checks.matrix(name, U, self.d, like=f"truth has {self.d} rows")
 
     def _residual(self, U: Floats) -> tuple[Floats, float]:
-        """Return what `residual` does, of a model that has been judged."""
+        """Return what `residual` does, for a model that has been checked."""
         if self.n is None or self.design is None or self.values is None:
             E = self.target - U @ U.T
             return E, float(np.sum(E * E)) + self.sigma**2
@@ -234,11 +234,11 @@ class MatrixSensing:
         """Return the mean of <Aᵢ, X>Aᵢ for a symmetric (d, d) matrix X; for the population, X itself."""
         X = _checks.symmetric("X", X, self.d, f"truth has {self.d} rows")
         with np.errstate(over="ignore", invalid="ignore"):
-            found = self._apply(X)
-        return _checks.finite("the mean", found, "X")
+            mean = self._apply(X)
+        return _checks.finite("the mean", mean, "X")
 
     def _apply(self, X: Floats) -> Floats:
-        """Return what `apply` does, of a matrix that has been judged."""
+        """Return what `apply` does, for a matrix that has been checked."""
         if self.n is None or self.design is None:
             return X
         return symmetric((self.design @ coordinates(X)) @ self.design, self.d) / self.n
@@ -248,11 +248,11 @@ class MatrixSensing:
         return self.residual(U)[1]
 
     def error(self, U: Floats) -> float:
-        """Return the distance of UUᵀ from U⋆U⋆ᵀ, relative to the size of the latter (Frobenius norms)."""
+        """Return the distance of UUᵀ from U⋆U⋆ᵀ, relative to the size of U⋆U⋆ᵀ (Frobenius norms)."""
         U = self._model("U", U)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            found = float(np.linalg.norm(U @ U.T - self.target) / np.linalg.norm(self.target))
-        return _checks.finite("the error", found, "U or truth")
+            distance = float(np.linalg.norm(U @ U.T - self.target) / np.linalg.norm(self.target))
+        return _checks.finite("the error", distance, "U or truth")
 
 
 def coordinates(X: Floats) -> Floats:

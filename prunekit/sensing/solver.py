@@ -20,7 +20,7 @@ from prunekit._checks import Floats, Seed
 from prunekit._system import bars
 from prunekit.sensing.penalty import Penalized
 
-_POLISH = 8  # Newton's steps after a quasi-Newton search: each squares the error where it is small
+_POLISH = 8  # how many of Newton's steps follow a quasi-Newton search; each squares an error that is small
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ class Descent:
     value, gradient_norm : (records,) arrays
         Objective and Frobenius norm of its gradient there.
     measured : (records,) array
-        What `measure` gave there; NaN-free, zeros if it was not given.
+        What `measure` returned there, without NaN; zeros if there was no `measure`.
     """
 
     U: Floats
@@ -86,11 +86,11 @@ def random_start(d: int, k: int, size: float = 1.0, *, seed: Seed) -> Floats:
     Parameters
     ----------
     d, k : int
-        Shape.
+        Shape of the start.
     size : float
         Entries have the standard deviation size/(√d + √k), above 0.
     seed : int, SeedSequence or Generator
-        Where it comes from.
+        Where the start comes from.
 
     Raises
     ------
@@ -129,12 +129,12 @@ def approximate_minimum(
     max_iterations, max_escapes : int
         Limits over the whole search.
     seed : int, SeedSequence or Generator
-        For the starts of Lanczos.
+        Where the starts of Lanczos come from.
 
     Returns
     -------
     Stationary
-        The point with what was reached. Its `converged` is False where a limit or rounding came first.
+        The point, with what was reached there. Its `converged` is False where a limit or rounding came first.
 
     Raises
     ------
@@ -145,8 +145,8 @@ def approximate_minimum(
     --------
     >>> from prunekit.sensing import MatrixSensing, Penalized, ground_truth, random_start
     >>> problem = MatrixSensing.population(ground_truth(5, 1, seed=0))
-    >>> found = approximate_minimum(Penalized(problem, strength=0.01, smoothing=0.01), random_start(5, 3, seed=0))
-    >>> found.converged
+    >>> point = approximate_minimum(Penalized(problem, strength=0.01, smoothing=0.01), random_start(5, 3, seed=0))
+    >>> point.converged
     True
     """
     U = _start(objective, start)
@@ -223,11 +223,11 @@ def _quasi_newton(
     x, used = U.ravel(), 0
     for _ in range(3):
         options = {"maxiter": limit - used, "maxfun": 3 * limit, "ftol": 0.0, "gtol": 0.0, "maxcor": 20}
-        found = minimize(remembered, x, jac=True, method="L-BFGS-B", callback=stop, options=options)
-        x, used = found.x, used + int(found.nit)
+        search = minimize(remembered, x, jac=True, method="L-BFGS-B", callback=stop, options=options)
+        x, used = search.x, used + int(search.nit)
         value, gradient = both(x)
         norm = float(np.linalg.norm(gradient))
-        if norm <= tolerance or used >= limit or found.nit == 0:
+        if norm <= tolerance or used >= limit or search.nit == 0:
             break
     _checks.finite("the objective", value, "start")
     return _polished(objective, x.reshape(U.shape), tolerance, min(_POLISH, limit - used), used)
@@ -281,7 +281,7 @@ def least_curvature(
     Parameters
     ----------
     product : callable
-        Takes an array of the given shape to the operator's value there, of the same shape.
+        A function that takes an array of the given shape and returns its product with the operator, of the same shape.
     shape : tuple of int
         Shape of the arrays.
     tolerance : float
@@ -289,7 +289,7 @@ def least_curvature(
     max_steps : int
         Largest number of products.
     seed : int, SeedSequence or Generator
-        For the random start.
+        Where the random start comes from.
 
     Returns
     -------
@@ -314,7 +314,7 @@ def least_curvature(
         basis[j] = vector
         w = _answer(product(vector.reshape(shape)), shape).ravel()
         diagonal[j] = w @ vector
-        for _ in range(2):  # once more, for orthogonality to rounding
+        for _ in range(2):  # the second time makes it orthogonal up to rounding
             w = w - basis[: j + 1].T @ (basis[: j + 1] @ w)
         off[j] = np.linalg.norm(w)
         last = j == limit - 1 or off[j] < 1e-12 * np.abs(diagonal[: j + 1]).max(initial=1e-300)
@@ -336,9 +336,9 @@ def _shape(shape: Any) -> tuple[int, ...]:
     return sizes
 
 
-def _answer(found: Any, shape: tuple[int, ...]) -> Floats:
-    """Return what a product answers: finite numbers in the shape asked for."""
-    values = _checks.real_numbers("what product returns", found)
+def _answer(answer: Any, shape: tuple[int, ...]) -> Floats:
+    """Return what a product returned: finite numbers in the shape asked for."""
+    values = _checks.real_numbers("what product returns", answer)
     if values.shape != shape:
         raise ValueError(f"product returns shape {values.shape} for {shape}: give one of that shape")
     return _checks.finite("what product returns", values, "product")
@@ -367,7 +367,7 @@ def gradient_descent(
     steps : int
         Largest number of iterations.
     every : int
-        Record the first iterate and every so many after it, and the last.
+        After how many iterations one is recorded; the first and the last always are.
     stop_at : float
         Stop where the Frobenius norm of the gradient is at most this.
     measure : callable, optional
@@ -415,7 +415,7 @@ def descent_limit(objective: Penalized, start: Floats, *, step: float, steps: in
     step : float
         Length by which the gradient is multiplied, above 0.
     steps : int
-        Largest number of iterations; descent stops before at a gradient of norm 1e-6.
+        Largest number of iterations; descent stops earlier at a gradient of norm 1e-6.
 
     Returns
     -------
@@ -431,10 +431,10 @@ def descent_limit(objective: Penalized, start: Floats, *, step: float, steps: in
 
     Examples
     --------
-    >>> from prunekit.sensing import MatrixSensing, ground_truth
+    >>> from prunekit.sensing import MatrixSensing, Penalized, ground_truth
     >>> truth = ground_truth(5, 2, seed=0)
-    >>> found = descent_limit(Penalized(MatrixSensing.population(truth)), 0.5 * truth, step=0.05)
-    >>> bool(np.allclose(found, truth, atol=1e-12))
+    >>> limit = descent_limit(Penalized(MatrixSensing.population(truth)), 0.5 * truth, step=0.05)
+    >>> bool(np.allclose(limit, truth, atol=1e-12))
     True
     """
     _checks.instance("objective", objective, Penalized, "a Penalized")

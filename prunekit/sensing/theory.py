@@ -68,8 +68,8 @@ def surviving_mass(mu: float, strength: float, smoothing: float) -> float:
     from scipy.optimize import brentq
 
     def excess(w: float) -> float:
-        found = w + strength * shrinkage(w, smoothing) / 4 - mu
-        return float(_checks.finite("the equation", found, "mu, strength or smoothing"))
+        difference = w + strength * shrinkage(w, smoothing) / 4 - mu
+        return float(_checks.finite("the equation", difference, "mu, strength or smoothing"))
 
     with _checks.in_range("the root", "mu, strength or smoothing"):
         bottom = _turning_point(strength, smoothing)
@@ -112,7 +112,7 @@ def largest_strength(mu: float, smoothing: float, above: float = 0.0) -> float:
     Returns
     -------
     float
-        In units of U³; 0 if `above` is at least μ.
+        The largest λ, in units of U³; 0 if `above` is at least μ.
     """
     from scipy.optimize import minimize_scalar
 
@@ -124,10 +124,10 @@ def largest_strength(mu: float, smoothing: float, above: float = 0.0) -> float:
     def asked(w: float) -> float:
         return float(_checks.finite("the strength", 4 * (mu - w) / shrinkage(w, smoothing), "mu or smoothing"))
 
-    found = minimize_scalar(
+    optimum = minimize_scalar(
         lambda w: -asked(w), bounds=(above, mu), method="bounded", options={"xatol": 1e-10 * mu}
     )  # it has one maximum, perhaps at the lower end, which the search does not try
-    return max(-float(found.fun), asked(above))
+    return max(-float(optimum.fun), asked(above))
 
 
 def strength_range(mu: float, smoothing: float, above: float = 0.0) -> tuple[float, float]:
@@ -156,10 +156,10 @@ def noise_level(d: int, n: int, sigma: float) -> float:
     d, n : int
         Size of the matrices and number of measurements.
     sigma : float
-        Standard deviation of the noise, or of whatever acts like it.
+        Standard deviation of the noise, or of anything else that acts like it.
     """
-    found = float(np.sqrt(2 * _checks.count("d", d) / _checks.count("n", n))) * _checks.scalar("sigma", sigma)
-    return _checks.finite("the level", found, "sigma")
+    level = float(np.sqrt(2 * _checks.count("d", d) / _checks.count("n", n))) * _checks.scalar("sigma", sigma)
+    return _checks.finite("the level", level, "sigma")
 
 
 def suggested_penalty(least: float) -> tuple[float, float]:
@@ -209,12 +209,13 @@ def contraction(objective: Penalized, limit: ArrayLike, step: float) -> float:
     limit : (d, k) array
         A minimum, of k ≤ d independent columns.
     step : float
-        η, above 0.
+        Length η of a step, above 0.
 
     Returns
     -------
     float
-        With h the least curvature apart from the k(k - 1)/2 zeros of rotations; below 1 where h is above 0.
+        The ratio, with h the least curvature apart from the k(k - 1)/2 zeros of rotations; it is below 1 if h is above
+        0.
 
     Raises
     ------
@@ -233,7 +234,7 @@ def contraction(objective: Penalized, limit: ArrayLike, step: float) -> float:
 def linearized_distance(
     objective: Penalized, limit: ArrayLike, start: ArrayLike, *, step: float, times: ArrayLike
 ) -> Floats:
-    """Return how far the linearized descent is from its limit: a sum of geometric sequences, one a curvature.
+    """Return how far the linearized descent is from its limit: a sum of geometric sequences, one for each curvature.
 
     Parameters
     ----------
@@ -242,7 +243,7 @@ def linearized_distance(
     limit, start : (d, k) arrays
         A minimum, and a point near it, where the descent is at time 0.
     step : float
-        η, above 0.
+        Length η of a step, above 0.
     times : (m,) array
         Numbers of steps, at least 0.
 
@@ -269,8 +270,8 @@ def linearized_distance(
         later = (1 - step * values[:, None]) ** counts * parts[:, None]
         moves = (vectors @ later).T.reshape(-1, *U.shape)
         product = moves @ U.T
-        found = np.linalg.norm(product + product.swapaxes(1, 2), axis=(1, 2))
-    return _checks.finite("the distance", found, "start, step or times")
+        distances = np.linalg.norm(product + product.swapaxes(1, 2), axis=(1, 2))
+    return _checks.finite("the distance", distances, "start, step or times")
 
 
 def _penalty(strength: float, smoothing: float) -> tuple[float, float]:

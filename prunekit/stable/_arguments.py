@@ -14,10 +14,10 @@ PIECE = 1 << 16  # numbers looked at together: they fit in a core's cache
 
 def index(name: str, value: Any) -> float:
     """Return a tail index, in (0, 2]."""
-    found = _checks.scalar(name, value, positive=True)
-    if found > 2:
-        raise ValueError(f"{name} is {found}: give a tail index above 0 and of at most 2")
-    return found
+    alpha = _checks.scalar(name, value, positive=True)
+    if alpha > 2:
+        raise ValueError(f"{name} is {alpha}: give a tail index above 0 and of at most 2")
+    return alpha
 
 
 def order(name: str, value: Any) -> float:
@@ -27,20 +27,20 @@ def order(name: str, value: Any) -> float:
 
 def weights(name: str, value: ArrayLike, ndim: int | tuple[int, ...]) -> NDArray[np.floating[Any]]:
     """Return finite real numbers with an allowed number of axes: floating arrays as they are, others as float64."""
-    found = _checks.plain(name, value)
-    if found.dtype not in (np.float32, np.float64):
-        return _checks.array(name, found, ndim=ndim)
+    values = _checks.plain(name, value)
+    if values.dtype not in (np.float32, np.float64):
+        return _checks.array(name, values, ndim=ndim)
     allowed = (ndim,) if isinstance(ndim, int) else ndim
-    if found.ndim not in allowed or found.size == 0:
+    if values.ndim not in allowed or values.size == 0:
         wanted = " or ".join(map(str, allowed))
-        raise ValueError(f"{name} has shape {found.shape}: give at least one number, in an array with {wanted} axes")
-    for start in range(0, len(found), rows_at_once(found)):
-        piece = found[start : start + rows_at_once(found)]
+        raise ValueError(f"{name} has shape {values.shape}: give at least one number, in an array with {wanted} axes")
+    for start in range(0, len(values), rows_at_once(values)):
+        piece = values[start : start + rows_at_once(values)]
         if not np.isfinite(piece).all():
             where = np.argwhere(~np.isfinite(piece))[0]
             at = (start + int(where[0]), *(int(k) for k in where[1:]))
-            raise ValueError(f"{name} holds {found[at]} at index {at}: give finite numbers")
-    return found
+            raise ValueError(f"{name} holds {values[at]} at index {at}: give finite numbers")
+    return values
 
 
 def rows_at_once(values: NDArray[Any]) -> int:

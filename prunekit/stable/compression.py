@@ -36,7 +36,7 @@ def compression_error(values: ArrayLike, kept: int | float | ArrayLike, p: float
     Returns
     -------
     float, (m,) array or (k,) array
-        From 0 (all kept) to 1 (none).
+        The error, from 0 (all weights are kept) to 1 (none is).
 
     Raises
     ------
@@ -71,8 +71,8 @@ def _compression_error(what: str, x: Any, kept: int | float | ArrayLike, p: floa
         magnitude = np.abs(x)
         if 0 < removed < x.size:
             magnitude.partition(removed)
-        found = [_error(magnitude[:removed], magnitude[removed:], order) for order in orders]
-        return found[0] if several is None or several.ndim == 0 else np.array(found)
+        errors = [_error(magnitude[:removed], magnitude[removed:], order) for order in orders]
+        return errors[0] if several is None or several.ndim == 0 else np.array(errors)
     if several is not None and several.ndim:
         raise ValueError(f"p is {_checks.shown(p)} and kept several numbers, too: give one of them as a single number")
     p = _arguments.order("p", p)
@@ -105,7 +105,7 @@ def smallest_kept(values: ArrayLike, error: float, p: float = 2.0) -> int:
     values : (d,) array
         Weights; the norms of columns (`column_norms`, same p) or singular values (p = 2) for the structured versions.
     error : float
-        In [0, 1].
+        Largest error allowed, in [0, 1].
     p : float
         Order of the norm, above 0.
 
@@ -125,7 +125,7 @@ def smallest_kept(values: ArrayLike, error: float, p: float = 2.0) -> int:
         raise ValueError(f"error is {error}: give a relative error from 0 to 1")
     below = _below(x, p)
     allowed = error**p * below[-1] * (1 + 1e-12)  # rounding of the sums must not cost a weight
-    if allowed <= _SMALL:  # of a large order: by logarithms
+    if allowed <= _SMALL:  # the order is large, so logarithms are compared
         magnitude = np.sort(np.abs(x).astype(float))
         with np.errstate(divide="ignore"):
             below = np.append(-np.inf, np.logaddexp.accumulate(p * np.log(magnitude / magnitude[-1])))
@@ -175,7 +175,7 @@ def column_error(matrix: ArrayLike, kept: int | float | ArrayLike, p: float = 2.
     Raises
     ------
     TypeError, ValueError
-        As `compression_error`.
+        In the same cases as `compression_error`.
 
     Examples
     --------
@@ -201,8 +201,8 @@ def singular_values(matrix: ArrayLike) -> Floats:
     """
     x = _arguments.weights("matrix", matrix, 2).astype(float)
     with _checks.in_range("a singular value", "matrix"):
-        found = _checks.finite("a singular value", np.linalg.svd(x, compute_uv=False), "matrix")
-    return np.concatenate([found, np.zeros(x.shape[1] - found.size)])
+        values = _checks.finite("a singular value", np.linalg.svd(x, compute_uv=False), "matrix")
+    return np.concatenate([values, np.zeros(x.shape[1] - values.size)])
 
 
 def singular_value_error(matrix: ArrayLike, kept: int | float | ArrayLike, p: float | None = None) -> Any:
@@ -221,14 +221,14 @@ def singular_value_error(matrix: ArrayLike, kept: int | float | ArrayLike, p: fl
     Raises
     ------
     TypeError, ValueError
-        As `compression_error`.
+        In the same cases as `compression_error`.
     """
-    found, what = singular_values(matrix), "singular values of matrix"
+    values, what = singular_values(matrix), "singular values of matrix"
     # The error of squares at order p is the square of the error at order 2p.
     if p is None:
-        return _compression_error(what, found, kept, 2.0)
+        return _compression_error(what, values, kept, 2.0)
     twice = _checks.finite("2p", 2 * _arguments.order("p", p), "p")
-    return _compression_error(what, found, kept, twice) ** 2
+    return _compression_error(what, values, kept, twice) ** 2
 
 
 def _error(removed: Any, rest: Any, p: float) -> float:
@@ -263,7 +263,7 @@ def _power_sum(magnitude: Any, top: float, p: float) -> float:
 
 
 def _sum_of_powers(x: Floats, p: float) -> float:
-    """Return Σ x^p of numbers from 0 to 1; without general powers, ten times as slow, where p is one of the usual."""
+    """Return Σ x^p of numbers from 0 to 1; for the usual p it avoids general powers, which are ten times as slow."""
     if p == 1:
         return float(x.sum())
     if p == 1.5:
@@ -276,13 +276,13 @@ def _sum_of_powers(x: Floats, p: float) -> float:
 
 def _below(x: Any, p: float) -> Floats:
     """Return the sums (d + 1,) of the 0, 1, …, d smallest (|x|/max)^p."""
-    found = np.empty(x.size + 1)
-    found[0] = 0
-    np.abs(x, out=found[1:])
-    found[1:].sort()
-    found[1:] /= _largest(found[1:])
+    sums = np.empty(x.size + 1)
+    sums[0] = 0
+    np.abs(x, out=sums[1:])
+    sums[1:].sort()
+    sums[1:] /= _largest(sums[1:])
     if p == 2:
-        np.square(found, out=found)
+        np.square(sums, out=sums)
     else:
-        np.power(found, p, out=found)
-    return np.cumsum(found, out=found)
+        np.power(sums, p, out=sums)
+    return np.cumsum(sums, out=sums)

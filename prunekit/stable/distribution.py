@@ -20,7 +20,7 @@ from prunekit._checks import Floats
 from prunekit.stable import _arguments
 
 _LEAST = 1e-300  # a probability, or a tail index, below which 1/x leaves the range of double precision
-_NEAR_CAUCHY = 0.35  # of α from 1: closer, the integrand over V is too steep
+_NEAR_CAUCHY = 0.35  # if α is nearer to 1 than this, the integrand over V is too steep
 
 
 def tail_probability(alpha: float, x: ArrayLike) -> Any:
@@ -31,7 +31,7 @@ def tail_probability(alpha: float, x: ArrayLike) -> Any:
     alpha : float
         Tail index, in [0.1, 2].
     x : float or array
-        At least 0, in units of the scale.
+        Sizes x of at least 0, in units of the scale.
 
     Raises
     ------
@@ -44,19 +44,19 @@ def tail_probability(alpha: float, x: ArrayLike) -> Any:
     0.5
     """
     alpha = _resolved(alpha)
-    found = _checks.numbers("x", x)
-    if (found < 0).any():
-        raise ValueError(f"x holds {found.min()}: give numbers of at least 0")
+    points = _checks.numbers("x", x)
+    if (points < 0).any():
+        raise ValueError(f"x holds {points.min()}: give numbers of at least 0")
     if alpha == 1:
-        result = 2 / math.pi * np.arctan2(1.0, found)
+        result = 2 / math.pi * np.arctan2(1.0, points)
     elif alpha == 2:
         from scipy.special import erfc
 
-        result = erfc(found / 2)
+        result = erfc(points / 2)
     else:
         one = _along_a_ray if abs(alpha - 1) < _NEAR_CAUCHY else _integral
         with np.errstate(divide="ignore"):
-            result = np.vectorize(functools.partial(one, alpha), otypes=[float])(np.log(found))
+            result = np.vectorize(functools.partial(one, alpha), otypes=[float])(np.log(points))
     return float(result) if np.ndim(x) == 0 else result
 
 
@@ -68,7 +68,7 @@ def magnitude_quantile(alpha: float, above: float) -> float:
     alpha : float
         Tail index, as for `tail_probability`.
     above : float
-        In (0, 1): for pruning, the share kept.
+        The probability, in (0, 1); for pruning, the share kept.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def truncated_moment(alpha: float, p: float, bound: float) -> float:
     p : float
         Order, above 0; the moment without the bound is infinite for p ≥ α < 2.
     bound : float
-        Above 0, in units of the scale.
+        Bound on |X|, above 0, in units of the scale.
 
     Raises
     ------
@@ -122,8 +122,8 @@ def truncated_moment(alpha: float, p: float, bound: float) -> float:
     x = bound * t**3  # dense near 0, where the density of a small α is steep
     mass = tail_probability(alpha, x) - tail_probability(alpha, bound)
     with np.errstate(over="ignore", invalid="ignore"):
-        found = float(np.sum(weight * 3 * t**2 * bound * p * x ** (p - 1) * mass))
-    return _checks.finite("the moment", found, "p or bound")
+        moment = float(np.sum(weight * 3 * t**2 * bound * p * x ** (p - 1) * mass))
+    return _checks.finite("the moment", moment, "p or bound")
 
 
 def tail_constant(alpha: float) -> float:
@@ -155,10 +155,10 @@ def tail_constant(alpha: float) -> float:
 
 def _resolved(alpha: float) -> float:
     """Return a tail index for which the integral is accurate."""
-    found = _arguments.index("alpha", alpha)
-    if found < 0.1:
-        raise ValueError(f"alpha is {found}: give a tail index from 0.1 to 2")
-    return found
+    index = _arguments.index("alpha", alpha)
+    if index < 0.1:
+        raise ValueError(f"alpha is {index}: give a tail index from 0.1 to 2")
+    return index
 
 
 @functools.cache
@@ -205,14 +205,14 @@ def _integral(alpha: float, log_x: float) -> float:
 def _along_a_ray(alpha: float, log_x: float) -> float:
     """Return P(|X| > x) for α near 1: (2/π) Im of ∫ exp(iωx) (1 - exp(-ω^α)) dω/ω along ω = s·exp(iθ).
 
-    The characteristic function inverted, with the path turned by θ: by a right angle far out, where the integrand is
-    positive and the result as small as its parts; by half of it near 0, where both factors must decay. In log s the
-    integrand is analytic in a strip and falls off on both sides: the plain sum converges exponentially.
+    The characteristic function is inverted along a path turned by θ: by a right angle for large x, where the integrand
+    is positive and the result as small as its parts; by half of it for small x, where both factors must decay. In log s
+    the integrand is analytic in a strip and falls off on both sides, so the plain sum converges exponentially.
     """
     if log_x in (-math.inf, math.inf):
         return 1.0 if log_x < 0 else 0.0
     theta = math.pi / 2 * min(1.0, 1 / alpha) if log_x > 0 else math.pi / 4
-    log_sx = np.arange(min(log_x, 0.0) - 42 / alpha, 4.6, 0.04)  # at the lower end s^α is below rounding, whatever x
+    log_sx = np.arange(min(log_x, 0.0) - 42 / alpha, 4.6, 0.04)  # at the lower end s^α is below rounding for every x
     log_s = log_sx - log_x
     s_x, power = np.exp(log_sx), np.exp(np.minimum(alpha * log_s, 700.0) + 1j * alpha * theta)
     terms = np.exp(1j * s_x * np.exp(1j * theta)) * -np.expm1(-power)

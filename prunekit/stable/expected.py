@@ -18,7 +18,7 @@ from prunekit.stable import _arguments
 
 Characteristic = Callable[[Floats], Floats]
 
-_LEAST, _MOST, _NODES = 1e-7, 1e5, 6001  # frequencies of the integral, even in their logarithm
+_LEAST, _MOST, _NODES = 1e-7, 1e5, 6001  # frequencies of the integral, evenly spaced in their logarithm
 _RESOLVED = 1e-3  # how far from 1, and from 0, characteristic functions may be at the ends
 
 

@@ -41,12 +41,12 @@ def limit_error(alpha: float, d: float, kept: float, p: float = 2.0, quantile: f
     p : float
         Order of the norm, above α; at α = 2 any, and then the error depends neither on d nor on `quantile`.
     quantile : float
-        In (0, 1); 0.5 for the median.
+        Which quantile, in (0, 1); 0.5 for the median.
 
     Returns
     -------
     float
-        Above 1 where d is too small for the approximation.
+        The error; it is above 1 where d is too small for the approximation.
 
     Raises
     ------
@@ -63,8 +63,8 @@ def limit_error(alpha: float, d: float, kept: float, p: float = 2.0, quantile: f
     with _checks.in_range("the error", "alpha, d, kept or p"):
         if alpha == 2:
             return _gaussian_error(kept, p)
-        found = _of_one(_error_of_one, alpha, kept, p, quantile) * d ** (1 / p - 1 / alpha)
-        return _checks.finite("the error", found, "alpha, d, kept or p")
+        error = _of_one(_error_of_one, alpha, kept, p, quantile) * d ** (1 / p - 1 / alpha)
+        return _checks.finite("the error", error, "alpha, d, kept or p")
 
 
 def _of_one(
@@ -75,7 +75,7 @@ def _of_one(
     quantile: float,
     called: str = "quantile",
 ) -> float:
-    """Return an error at d = 1; where the laws' own functions give up, say so in the caller's words."""
+    """Return an error at d = 1; where the functions of the laws give up, say so in terms of the caller's arguments."""
     least = 1e-15
     for name, value in (("kept", kept), (called, quantile)):
         if not least < value < 1 - least:
@@ -90,10 +90,10 @@ def _of_one(
 
 def _index(alpha: Any) -> float:
     """Return a tail index for which the approximation is worked out."""
-    found = _arguments.index("alpha", alpha)
-    if found < 0.1:
-        raise ValueError(f"alpha is {found}: give a tail index from 0.1 to 2")
-    return found
+    index = _arguments.index("alpha", alpha)
+    if index < 0.1:
+        raise ValueError(f"alpha is {index}: give a tail index from 0.1 to 2")
+    return index
 
 
 def dimension_needed(alpha: float, kept: float, error: float, p: float = 2.0, probability: float = 0.5) -> float:
@@ -104,14 +104,15 @@ def dimension_needed(alpha: float, kept: float, error: float, p: float = 2.0, pr
     alpha, kept, p
         As for `limit_error`, α below 2.
     error : float
-        Above 0.
+        Relative error wanted, above 0.
     probability : float
-        In (0, 1).
+        The probability, in (0, 1).
 
     Returns
     -------
     float
-        Infinite beyond double precision, about 1e308. Below a hundred the approximation does not hold.
+        The number of weights; infinite beyond double precision, about 1e308. Below a hundred the approximation does
+        not hold.
 
     Raises
     ------
@@ -138,12 +139,12 @@ def share_needed(alpha: float, d: float, error: float, p: float = 2.0) -> float:
     alpha, d, p
         As for `limit_error`.
     error : float
-        Above 0; 0 and what 0 is near to would need every weight.
+        The error, above 0; an error of 0, or one very close to it, would need every weight.
 
     Returns
     -------
     float
-        From 1e-6 (or less) to 1.
+        The share, from 1e-6 (or less) to 1.
 
     Raises
     ------
@@ -201,8 +202,8 @@ def limit_column_error(alpha: float, columns: float, kept: float, p: float = 2.0
     kept, quantile = _checks.probability("kept", kept), _checks.probability("quantile", quantile)
     alpha = _arguments.index("alpha", alpha)
     with _checks.in_range("the error", "alpha, columns, kept or p"):
-        found = _of_one(_error_of_one_column, alpha, kept, p, quantile) * columns ** (1 / p - 1 / alpha)
-        return _checks.finite("the error", found, "alpha, columns, kept or p")
+        error = _of_one(_error_of_one_column, alpha, kept, p, quantile) * columns ** (1 / p - 1 / alpha)
+        return _checks.finite("the error", error, "alpha, columns, kept or p")
 
 
 @functools.lru_cache(maxsize=1024)
@@ -225,9 +226,9 @@ def positive_cdf(a: float, x: float) -> float:
     Parameters
     ----------
     a : float
-        In (0, 1).
+        Index of the law, in (0, 1).
     x : float
-        Above 0.
+        Where it is evaluated, above 0.
 
     Raises
     ------

@@ -14,12 +14,12 @@ from prunekit.statistics import Estimate, mean_and_error
 def log_log_slope(x: ArrayLike, samples: Sequence[ArrayLike]) -> Estimate:
     """Return the slope of log samples against log x.
 
-    Every repetition counts alike: weights by the spread at each x would lean to where that happened to be small.
+    Every repetition counts alike: weights by the spread at each x would favour an x where it happened to be small.
 
     Parameters
     ----------
     x : (m,) array
-        Above 0, at least two different values.
+        Sizes above 0, with at least two different values.
     samples : sequence of m arrays
         Independent repetitions at each x, above 0.
 

@@ -16,9 +16,9 @@ from prunekit import _checks
 from prunekit._checks import Floats
 
 MOST = 12.0  # larger indices are called infinite
-_LEAST = 0.02  # smaller ones 0
+_LEAST = 0.02  # smaller indices are called 0
 _LARGEST_STEP, _LARGEST_ORDER = 4.0, 50.0
-_MOST_FREEDOM = 300  # of a chi-square: beyond, the weights of the rule leave double precision
+_MOST_FREEDOM = 300  # a chi-square has at most so many; above, the weights of the rule leave double precision
 
 
 def growth(order: float, step: float, batch: int, features: int) -> float:
@@ -27,11 +27,11 @@ def growth(order: float, step: float, batch: int, features: int) -> float:
     Parameters
     ----------
     order : float
-        s, above 0 and at most 50.
+        Order s of the moment, above 0 and at most 50.
     step : float
-        η, above 0 and at most 100.
+        Length η of a step, above 0 and at most 100.
     batch : int
-        b, from 1 to 300.
+        Rows b of a batch, from 1 to 300.
     features : int
         Dimension of the regression, from 2 to 300.
 
@@ -43,7 +43,7 @@ def growth(order: float, step: float, batch: int, features: int) -> float:
     Notes
     -----
     With independent chi-squares Q of b and R of features - 1 degrees of freedom the norm's square is
-    (1 - ηQ/b)² + (η/b)² QR; Gauss and Laguerre's rule in both.
+    (1 - ηQ/b)² + (η/b)² QR. Both are integrated by Gauss and Laguerre's rule.
 
     Examples
     --------
@@ -56,10 +56,10 @@ def growth(order: float, step: float, batch: int, features: int) -> float:
 
 def _upto(name: str, value: float, most: float) -> float:
     """Return a number above 0 of which powers stay in double precision."""
-    found = _checks.scalar(name, value, positive=True)
-    if found > most:
-        raise ValueError(f"{name} is {found:g}: give at most {most:g}")
-    return found
+    number = _checks.scalar(name, value, positive=True)
+    if number > most:
+        raise ValueError(f"{name} is {number:g}: give at most {most:g}")
+    return number
 
 
 def _sizes(batch: int, features: int) -> tuple[int, int]:
@@ -80,8 +80,8 @@ def _rule(freedom: int) -> tuple[Floats, Floats]:
     """Return nodes and weights for half a chi-square variable."""
     from scipy.special import roots_genlaguerre
 
-    found: Any = roots_genlaguerre(60, freedom / 2 - 1)
-    return found
+    rule: Any = roots_genlaguerre(60, freedom / 2 - 1)
+    return rule
 
 
 def critical_step(alpha: float, batch: int, features: int) -> float:
@@ -120,7 +120,8 @@ def stationary_index(step: float, batch: int, features: int) -> float:
     Returns
     -------
     float
-        Infinite where it is above 12; 0 where it is below 0.02, or the error grows and there is no stationary law.
+        The index: infinite where it is above 12, 0 where it is below 0.02 or where the error grows without a stationary
+        law.
 
     Raises
     ------

@@ -26,12 +26,12 @@ def sample(alpha: float, size: int | tuple[int, ...], *, scale: float = 1.0, see
     scale : float
         σ > 0 of the characteristic function exp(-|σω|^α): at α = 2 the variance is 2σ², at α = 1 the quartiles are ±σ.
     seed : int, SeedSequence or Generator
-        Same seed, same draws.
+        Where the randomness comes from; the same seed gives the same draws.
 
     Returns
     -------
     (size) array
-        In the units of `scale`.
+        The draws, in the units of `scale`.
 
     Raises
     ------
@@ -55,13 +55,13 @@ def sample(alpha: float, size: int | tuple[int, ...], *, scale: float = 1.0, see
     """
     alpha, scale = _arguments.index("alpha", alpha), _checks.scalar("scale", scale, positive=True)
     shape = _shape(size)
-    rng, found = _checks.generator(seed), np.empty(shape)
-    flat = found.reshape(-1)
+    rng, draws = _checks.generator(seed), np.empty(shape)
+    flat = draws.reshape(-1)
     starts = range(0, flat.size, PIECE)
     for start in bars.each("stable draws", starts, len(starts), "batches"):
         _fill(flat[start : start + PIECE], alpha, rng)
     flat *= scale
-    return _finite(found)
+    return _finite(draws)
 
 
 def _fill(out: Floats, alpha: float, rng: np.random.Generator) -> None:
@@ -100,7 +100,7 @@ def sample_elliptical(alpha: float, n: int, dispersion: int | ArrayLike, *, seed
         Σ of the characteristic function exp(-(uᵀΣu)^(α/2)): a positive semidefinite matrix or its diagonal; an integer
         d stands for the identity. Entry i is SαS(√Σᵢᵢ); at α = 2 the vectors are N(0, 2Σ).
     seed : int, SeedSequence or Generator
-        Same seed, same draws.
+        Where the randomness comes from; the same seed gives the same draws.
 
     Returns
     -------
@@ -122,19 +122,19 @@ def sample_elliptical(alpha: float, n: int, dispersion: int | ArrayLike, *, seed
     if not isinstance(dispersion, list | tuple | np.ndarray) and not hasattr(dispersion, "__array__"):
         d = _checks.count("dispersion", dispersion)
         _checks.room("n, or dispersion,", n, 24.0 * n * d)
-        found = rng.standard_normal((n, d))
+        vectors = rng.standard_normal((n, d))
     else:
         matrix = _checks.covariance("dispersion", dispersion)
         _checks.room("n", n, 24.0 * n * len(matrix))
-        found = rng.standard_normal((n, len(matrix)))
+        vectors = rng.standard_normal((n, len(matrix)))
         if matrix.ndim == 1:
-            found *= np.sqrt(matrix)
+            vectors *= np.sqrt(matrix)
         else:
             variances, axes = np.linalg.eigh(matrix)
-            found = (found * np.sqrt(np.maximum(variances, 0))) @ axes.T
+            vectors = (vectors * np.sqrt(np.maximum(variances, 0))) @ axes.T
     factor = sample_positive(alpha / 2, n, seed=rng) if alpha < 2 else np.ones(n)
-    found *= np.sqrt(2 * factor)[:, None]
-    return _finite(found)
+    vectors *= np.sqrt(2 * factor)[:, None]
+    return _finite(vectors)
 
 
 def sample_positive(a: float, n: int, *, seed: Seed) -> Floats:
@@ -143,11 +143,11 @@ def sample_positive(a: float, n: int, *, seed: Seed) -> Floats:
     Parameters
     ----------
     a : float
-        In (0, 1).
+        Index of the law, in (0, 1).
     n : int
         Number of draws.
     seed : int, SeedSequence or Generator
-        Same seed, same draws.
+        Where the randomness comes from; the same seed gives the same draws.
 
     Raises
     ------
@@ -163,8 +163,8 @@ def sample_positive(a: float, n: int, *, seed: Seed) -> Floats:
     u = math.pi * (1 - rng.random(n))  # never 0
     w = rng.standard_exponential(n)
     with np.errstate(divide="ignore", over="ignore"):
-        found = np.exp(log_kanter(a, u) * (1 - a) / a) / w ** ((1 - a) / a)
-    return _finite(found)
+        draws = np.exp(log_kanter(a, u) * (1 - a) / a) / w ** ((1 - a) / a)
+    return _finite(draws)
 
 
 def log_kanter(a: float, u: Floats) -> Floats:
@@ -183,10 +183,10 @@ def _shape(size: int | tuple[int, ...]) -> tuple[int, ...]:
     return shape
 
 
-def _finite(found: Floats) -> Floats:
+def _finite(draws: Floats) -> Floats:
     """Refuse draws beyond double precision."""
-    flat = found.reshape(-1)
+    flat = draws.reshape(-1)
     for start in range(0, flat.size, PIECE):
         if not np.isfinite(flat[start : start + PIECE]).all():
             raise FloatingPointError("a draw exceeds double precision: give a larger alpha or a smaller scale")
-    return found
+    return draws

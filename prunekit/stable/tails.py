@@ -2,7 +2,7 @@
 
 A sum of K₁ independent α-stable variables has the law of one of them times K₁^(1/α). Cut K₁K₂ values into K₂ blocks of
 K₁ with the sums Y; then 1/α̂ = (mean log|Y| - mean log|X|) / log K₁. For vectors, norms take the place of absolute
-values. Nothing in it looks at tails: it measures how sums grow, and that is α for stable laws only.
+values. It never looks at the tails: it measures how sums grow, and that is α for stable laws only.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def tail_index(
     Parameters
     ----------
     values : (n,) or (n, d) array
-        Independent draws of a law symmetric about its location; one vector a row. n ≥ 4, any number (primes too).
+        Independent draws of a law symmetric about its location, one vector a row; n may be any number from 4 on.
     blocks : int or ints, optional
         Block sizes K₁, from 2 to n/2. With several, the median of the estimates. Default: one, ⌊√n⌋. The last
         rows, that fill no block, are left out of the sums and the mean of logarithms; they count for the median only.
@@ -80,7 +80,7 @@ def tail_index(
     clip : float, optional
         Largest value returned. Default: none. Stable laws have α ≤ 2, but at α = 2 half the estimates are above 2.
     seed : int, SeedSequence or Generator, optional
-        Of the shuffles; needed if there are any.
+        Where the order of the shuffles comes from; needed if there are any.
 
     Raises
     ------
@@ -96,8 +96,8 @@ def tail_index(
     Examples
     --------
     >>> from prunekit.stable import sample
-    >>> found = tail_index(sample(1.5, 10**5, seed=0))
-    >>> round(found.alpha, 2), abs(found.alpha - 1.5) < 3 * found.error
+    >>> estimate = tail_index(sample(1.5, 10**5, seed=0))
+    >>> round(estimate.alpha, 2), abs(estimate.alpha - 1.5) < 3 * estimate.error
     (1.46, True)
     """
     return _tail_index("values", _arguments.weights("values", values, (1, 2)), blocks, shuffles, center, clip, seed)
@@ -127,8 +127,8 @@ def _tail_index(
     rng = _checks.generator(seed) if shuffles else None
     orders = (rng.permutation(rows) for _ in range(shuffles)) if rng else (None,)
     turns = bars.each("tail index", orders, max(shuffles, 1), "shuffles")
-    found = [_by_block_size(table, middle, logs, sizes, order) for order in turns]
-    return _summary(np.array(found), sizes, top, table.shape)
+    estimates = [_by_block_size(table, middle, logs, sizes, order) for order in turns]
+    return _summary(np.array(estimates), sizes, top, table.shape)
 
 
 def layer_tail_index(
@@ -155,18 +155,18 @@ def layer_tail_index(
     clip : float, optional
         Default 2, applied in each shuffle after the median over block sizes.
     seed : int, SeedSequence or Generator
-        Of the shuffles.
+        Where the order of the shuffles comes from.
 
     Raises
     ------
     TypeError, ValueError
-        As `tail_index`.
+        In the same cases as `tail_index`.
 
     Examples
     --------
     >>> from prunekit.stable import sample_elliptical
-    >>> found = layer_tail_index(sample_elliptical(1.5, 2048, 16, seed=0), seed=0)
-    >>> found.blocks, round(found.alpha, 1)
+    >>> estimate = layer_tail_index(sample_elliptical(1.5, 2048, 16, seed=0), seed=0)
+    >>> estimate.blocks, round(estimate.alpha, 1)
     ((2, 4, 8, 16, 32, 64, 256, 512), 1.5)
     """
     table = _arguments.weights("matrix", matrix, 2)
@@ -214,7 +214,7 @@ def _middle(table: Values, center: Center) -> Floats:
     if center == "none":
         return np.zeros(table.shape[1])
     step = _arguments.rows_at_once(table.T)
-    columns = range(0, table.shape[1], step)  # in pieces: the median sorts a copy
+    columns = range(0, table.shape[1], step)  # a few columns at a time, since the median sorts a copy
     return np.concatenate([np.median(table[:, k : k + step].T, axis=1) for k in columns]).astype(float)
 
 
@@ -230,11 +230,11 @@ def _log_norms(rows: Floats, name: str = "values") -> Floats:
     with np.errstate(divide="ignore"):
         if rows.shape[1] == 1:
             return np.asarray(np.log(np.abs(rows[:, 0])))
-        found = np.einsum("ij,ij->i", rows, rows)
-    if not np.isfinite(found).all():
+        squares = np.einsum("ij,ij->i", rows, rows)
+    if not np.isfinite(squares).all():
         raise FloatingPointError(f"{name} has rows whose squares exceed double precision: divide them by their scale")
     with np.errstate(divide="ignore"):
-        return np.asarray(0.5 * np.log(found))
+        return np.asarray(0.5 * np.log(squares))
 
 
 def _without_zeros(logs: Floats, what: str, name: str = "values") -> Floats:
@@ -264,11 +264,11 @@ def _by_block_size(
 ) -> list[tuple[float, float]]:
     """Return 1/α̂ and its standard error for each block size, for one order of the rows.
 
-    The sums of a size are taken of those of its largest divisor in the list, where there is one.
+    The sums for a size are made from those for its largest divisor in the list, where there is one.
     """
     parent = {k: max((m for m in sizes if m < k and k % m == 0), default=1) for k in sizes}
     sums: dict[int, Floats] = {}
-    found = []
+    estimates = []
     for k in sizes:
         blocks = len(table) // k
         total = np.empty((blocks, table.shape[1])) if k in parent.values() else None
@@ -288,13 +288,13 @@ def _by_block_size(
         if total is not None:
             sums[k] = total
         error = excess.std(ddof=1) / math.sqrt(blocks)
-        found.append((excess.mean() / math.log(k), error / math.log(k)))
-    return found
+        estimates.append((excess.mean() / math.log(k), error / math.log(k)))
+    return estimates
 
 
-def _summary(found: Floats, sizes: tuple[int, ...], top: float, shape: tuple[int, ...]) -> TailIndex:
-    """Return the median over block sizes and shuffles of what `_by_block_size` found, (shuffles, sizes, 2)."""
-    inverse, inverse_error = found[..., 0], found[..., 1]
+def _summary(estimates: Floats, sizes: tuple[int, ...], top: float, shape: tuple[int, ...]) -> TailIndex:
+    """Return the median over block sizes and shuffles of what `_by_block_size` returns, (shuffles, sizes, 2)."""
+    inverse, inverse_error = estimates[..., 0], estimates[..., 1]
     with np.errstate(divide="ignore"):
         alphas = np.where(inverse > 0, 1 / inverse, math.inf)
     each = np.minimum(np.median(alphas, axis=1), top)

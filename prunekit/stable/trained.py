@@ -28,7 +28,7 @@ class Trained:
     fitted : Fitted
         The network with its last iterate, and its history.
     averaged, last : TailReport or None
-        Of the averaged iterates, and of the last one; None if the training did not end by interpolation.
+        Tail indices of the averaged iterates, and of the last one; None if the training did not end by interpolation.
     """
 
     config: Config
@@ -61,24 +61,24 @@ def train_and_read(
     Parameters
     ----------
     models : sequence of Module
-        At their initial weights; trained in place.
+        The networks at their initial weights; they are trained in place.
     data : Dataset
         What all are trained on.
     configs : sequence of Config
         One for each network, as `prunekit.nets.fit_many` takes them; each says when to stop (`interpolation`) and how
         many iterates beyond are averaged (`average`).
     seed : int
-        Of the estimator's shuffles; the same for each network.
+        Where the estimator's shuffles come from; they are the same for each network.
 
     Returns
     -------
     list of Trained
-        In the order given; those that diverged or ran out of epochs have no tail indices.
+        The networks in the order given; those that diverged or ran out of epochs have no tail indices.
 
     Raises
     ------
     TypeError, ValueError
-        As `fit_many`, or if a configuration does not say when to stop or averages nothing.
+        In the same cases as `fit_many`, and if a configuration does not say when to stop or averages nothing.
 
     Notes
     -----
@@ -91,8 +91,8 @@ def train_and_read(
     for config in configs:
         if getattr(config, "interpolation", None) is None or not getattr(config, "average", 0):
             raise ValueError(f"configs holds {config!r}: give each an interpolation bound and iterates to average")
-    found = fit_many(list(models), data, list(configs), progress=False)
-    return [_read(config, fitted, seed) for config, fitted in zip(configs, found, strict=True)]
+    fits = fit_many(list(models), data, list(configs), progress=False)
+    return [_read(config, fitted, seed) for config, fitted in zip(configs, fits, strict=True)]
 
 
 def _read(config: Config, fitted: Fitted, seed: Seed) -> Trained:

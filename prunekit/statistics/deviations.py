@@ -50,7 +50,7 @@ def mean_and_error(samples: ArrayLike) -> tuple[Floats, Floats]:
     Returns
     -------
     mean, error : (…) arrays
-        In the units of the samples.
+        The mean and its error, in the units of the samples.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def largest_deviation(samples: ArrayLike, expected: ArrayLike) -> float:
     Raises
     ------
     ValueError
-        As `mean_and_error`, or if a point that differs from `expected` does not vary at all.
+        In the same cases as `mean_and_error`, and if a point that differs from `expected` does not vary at all.
 
     Examples
     --------
@@ -117,8 +117,8 @@ def largest_deviation(samples: ArrayLike, expected: ArrayLike) -> float:
 def _largest_ratio(gap: Floats, error: Floats) -> float:
     """Return the largest gap over its error."""
     with np.errstate(over="ignore"):
-        found = np.max(np.divide(gap, error, out=np.zeros_like(gap), where=error > 0))
-    return float(_checks.finite("the largest deviation", found, "samples and expected"))
+        ratio = np.max(np.divide(gap, error, out=np.zeros_like(gap), where=error > 0))
+    return float(_checks.finite("the largest deviation", ratio, "samples and expected"))
 
 
 def leads(differences: ArrayLike, *, least_error: float = 0.0) -> Floats:
@@ -134,12 +134,13 @@ def leads(differences: ArrayLike, *, least_error: float = 0.0) -> Floats:
     Returns
     -------
     (…) array
-        0 where all differences are 0.
+        The ratios, 0 where all differences are 0.
 
     Raises
     ------
     ValueError
-        As `mean_and_error`, or if differences that are not 0 do not vary at all and `least_error` is 0.
+        In the same cases as `mean_and_error`, and if differences that are not 0 do not vary at all and `least_error` is
+        0.
 
     Examples
     --------
@@ -151,8 +152,8 @@ def leads(differences: ArrayLike, *, least_error: float = 0.0) -> Floats:
     if np.any((error == 0) & (mean != 0)):
         raise ValueError("differences do not vary where they are not 0: give least_error, or say so without a ratio")
     with np.errstate(over="ignore"):
-        found = np.divide(mean, error, out=np.zeros_like(mean), where=error > 0)
-    return _checks.finite("the ratio", found, "differences, or give a larger least_error")
+        ratios = np.divide(mean, error, out=np.zeros_like(mean), where=error > 0)
+    return _checks.finite("the ratio", ratios, "differences, or give a larger least_error")
 
 
 def deviation_bound(points: int, repetitions: int, level: float = 0.01) -> float:
@@ -181,9 +182,9 @@ def deviation_bound(points: int, repetitions: int, level: float = 0.01) -> float
     level = _checks.probability("level", level)
     from scipy.special import stdtrit
 
-    # From the other end: one minus a small probability would be rounded.
-    found = -float(stdtrit(repetitions - 1, level / (2 * points)))
-    return _checks.finite("the bound", found, "level or points: the probability of a single point is too small")
+    # The quantile is taken from the other end, since one minus a small probability would be rounded.
+    bound = -float(stdtrit(repetitions - 1, level / (2 * points)))
+    return _checks.finite("the bound", bound, "level or points: the probability of a single point is too small")
 
 
 def rank_correlation(
@@ -197,7 +198,7 @@ def rank_correlation(
         n independent objects with one pair of values each, or k pairs, such as the layers of n networks: all n·k pairs
         are ranked together, and whole objects are drawn again. Ties get their mean rank.
     seed : int, SeedSequence or Generator
-        Of the bootstrap.
+        Where the draws of the bootstrap come from.
     level : float
         Probability outside the interval, half on each side.
     resamples : int
@@ -232,9 +233,9 @@ def rank_correlation(
     rows = np.concatenate([np.arange(n)[None], drawn])
     parts = np.array_split(rows, max(1, rows.size * (a.size // n) // _AT_ONCE))
     turns = bars.each("bootstrap", parts, len(parts), "batches")
-    found = np.concatenate([_rank_correlations(a, b, part) for part in turns])
-    low, high = np.quantile(found[1:], [level / 2, 1 - level / 2])
-    return float(found[0]), float(low), float(high)
+    correlations = np.concatenate([_rank_correlations(a, b, part) for part in turns])
+    low, high = np.quantile(correlations[1:], [level / 2, 1 - level / 2])
+    return float(correlations[0]), float(low), float(high)
 
 
 def _rank_correlations(a: Floats, b: Floats, rows: Integers) -> Floats:
@@ -263,7 +264,7 @@ def binomial_interval(hits: int, trials: int, level: float = 0.05) -> tuple[floa
     Returns
     -------
     low, high : float
-        From 0, where there is no hit, to 1, where there is nothing else.
+        Ends of the interval: 0 for low where there is no hit, 1 for high where every draw is a hit.
 
     Raises
     ------

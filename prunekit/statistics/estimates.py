@@ -64,9 +64,9 @@ class ProbedEstimate(Estimate):
 
     def __new__(cls, value: float, scatter: float, quadrature: float, resolved: bool = True) -> ProbedEstimate:
         """Put the parts together."""
-        found = super().__new__(cls, value, math.hypot(scatter, quadrature) if resolved else math.inf)
-        found._scatter, found._quadrature, found._resolved = scatter, quadrature, resolved
-        return found
+        estimate = super().__new__(cls, value, math.hypot(scatter, quadrature) if resolved else math.inf)
+        estimate._scatter, estimate._quadrature, estimate._resolved = scatter, quadrature, resolved
+        return estimate
 
     @classmethod
     def _make(cls, iterable: Iterable[Any]) -> Estimate:  # type: ignore[override]
@@ -121,11 +121,11 @@ def mean(draws: ArrayLike) -> Estimate:
     ValueError
         If there is no draw, or one is not finite.
     """
-    found = _checks.vector("draws", draws)
-    if found.size == 1:
-        return Estimate(float(found[0]), math.inf)
+    sample = _checks.vector("draws", draws)
+    if sample.size == 1:
+        return Estimate(float(sample[0]), math.inf)
     with np.errstate(over="ignore", invalid="ignore"):
-        value, error = float(found.mean()), float(found.std(ddof=1)) / math.sqrt(found.size)
+        value, error = float(sample.mean()), float(sample.std(ddof=1)) / math.sqrt(sample.size)
     _checks.finite("the mean of the draws, or its error,", (value, error), "draws")
     return Estimate(value, error)
 
@@ -134,22 +134,22 @@ def few(draws: ArrayLike) -> Estimate:
     """Return the mean of a few independent draws (n,), with an error two of which cover as two standard errors do.
 
     The standard error is known badly from few draws; Student's quantile over the normal one makes up for it: times 7.0
-    for two draws, 1.66 for four, 1.21 for eight. Right for normal draws.
+    for two draws, 1.66 for four, 1.21 for eight. This is right for normal draws.
 
     Raises
     ------
     ValueError
-        As `mean`.
+        In the same cases as `mean`.
     """
-    found = _checks.vector("draws", draws)
-    value, error = mean(found)
-    return Estimate(value, error * student(found.size - 1) if found.size > 1 else error)
+    sample = _checks.vector("draws", draws)
+    value, error = mean(sample)
+    return Estimate(value, error * student(sample.size - 1) if sample.size > 1 else error)
 
 
 def student(freedom: float) -> float:
     """Return Student's quantile over the normal one, for two errors, at so many degrees of freedom."""
-    found = stdtrit(_checks.scalar("freedom", freedom, positive=True), ndtr(2.0)) / 2
-    return float(_checks.finite("Student's quantile", found, "freedom, which is too small,"))
+    ratio = stdtrit(_checks.scalar("freedom", freedom, positive=True), ndtr(2.0)) / 2
+    return float(_checks.finite("Student's quantile", ratio, "freedom, which is too small,"))
 
 
 def chance_of_two(draws: int) -> float:

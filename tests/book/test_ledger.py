@@ -6,28 +6,15 @@ import re
 import nbformat
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from nbclient import NotebookClient
+from scipy import stats
 
-from prunekit.book import paths
-from prunekit.book.ledger import (
-    DIFFERS,
-    ERRATUM,
-    NOT_ATTEMPTED,
-    REDUCED,
-    RELATIONS,
-    REPRODUCED,
-    VERDICTS,
-    check,
-    ledger,
-    records,
-    report,
-    verdict,
-    worst,
-)
+from prunekit.book import paths, verdicts
+from prunekit.book.ledger import check, ledger, records, report, upgraded
 from prunekit.book.runs.notebooks import read
+from prunekit.book.settings import PaperSetting
 from prunekit.book.site.evidence import chapters
+from prunekit.book.verdicts import DIFFERS, NOT_ATTEMPTED, REDUCED, REPRODUCED, UNDECIDED, VERDICTS
 
 # Every figure, table and statement that the book undertakes to test, in the order of the scorecard.
 CLAIMS = """
@@ -45,82 +32,8 @@ sensing/exact-columns sensing/linear-rate sensing/unregularized sensing/figure s
 """.split()  # noqa: SIM905 (a list of 63 literals is no easier to read)
 
 
-def record(measured=1.0, expected=1.0, tolerance=0.0, relation="equal", corrected=None, reduced=False):
-    return locals()
-
-
-# measured, expected, corrected, relation, reduced, and what follows at a tolerance of 0.5
-TRUTH = [
-    (1.0, 1.0, None, "equal", False, REPRODUCED),
-    (1.5, 1.0, None, "equal", False, REPRODUCED),
-    (0.5, 1.0, None, "equal", False, REPRODUCED),
-    (1.5, 1.0, None, "equal", True, REDUCED),
-    (1.51, 1.0, None, "equal", False, DIFFERS),
-    (0.49, 1.0, None, "equal", False, DIFFERS),
-    (0.49, 1.0, None, "equal", True, DIFFERS),
-    (-9.0, 1.0, None, "at most", False, REPRODUCED),
-    (1.5, 1.0, None, "at most", False, REPRODUCED),
-    (1.5, 1.0, None, "at most", True, REDUCED),
-    (1.51, 1.0, None, "at most", False, DIFFERS),
-    (9.0, 1.0, None, "at least", False, REPRODUCED),
-    (0.5, 1.0, None, "at least", False, REPRODUCED),
-    (0.5, 1.0, None, "at least", True, REDUCED),
-    (0.49, 1.0, None, "at least", False, DIFFERS),
-    (3.0, 1.0, 3.0, "equal", False, ERRATUM),
-    (3.5, 1.0, 3.0, "equal", True, ERRATUM),
-    (3.51, 1.0, 3.0, "equal", False, DIFFERS),
-    (1.5, 1.0, 3.0, "equal", False, REPRODUCED),  # the printed statement holds, so it is no erratum
-    (1.5, 1.0, 1.2, "equal", True, REDUCED),
-    (3.0, 1.0, 3.0, "at most", False, ERRATUM),
-    (4.0, 1.0, 3.0, "at most", False, DIFFERS),
-    (0.0, 1.0, -1.0, "at least", False, ERRATUM),
-    (-2.0, 1.0, -1.0, "at least", False, DIFFERS),
-    (2.0, 1.0, 0.0, "equal", False, DIFFERS),
-    (0.0, 1.0, 0.0, "equal", False, ERRATUM),  # corrected to zero is corrected
-]
-
-
-@pytest.mark.parametrize(("measured", "expected", "corrected", "relation", "reduced", "verdict_"), TRUTH)
-def test_a_verdict_follows_from_the_numbers(measured, expected, corrected, relation, reduced, verdict_):
-    assert verdict(record(measured, expected, 0.5, relation, corrected, reduced)) == verdict_
-
-
-numbers = st.floats(-1e6, 1e6)
-sizes = st.floats(0, 1e6)
-some_records = st.builds(
-    record, numbers, numbers, sizes, st.sampled_from(list(RELATIONS)), st.none() | numbers, st.booleans()
-)
-
-
-@given(some_records, sizes)
-def test_a_wider_tolerance_never_makes_a_verdict_worse(one, more):
-    wider = one | {"tolerance": one["tolerance"] + more}
-    if verdict(one) != DIFFERS:
-        assert verdict(wider) != DIFFERS
-    if verdict(one) in {REPRODUCED, REDUCED}:
-        assert verdict(wider) == verdict(one)
-
-
-@given(some_records)
-def test_equal_is_at_most_and_at_least_at_once(one):
-    passes = {relation: verdict(one | {"relation": relation, "corrected": None}) != DIFFERS for relation in RELATIONS}
-    assert passes["equal"] == (passes["at most"] and passes["at least"])
-    assert passes["at most"] or passes["at least"]
-
-
-@given(st.lists(st.sampled_from(VERDICTS), min_size=1), st.lists(st.sampled_from(VERDICTS)))
-def test_the_worst_of_verdicts_is_their_maximum(some, more):
-    assert worst(some) in some
-    assert all(VERDICTS.index(v) <= VERDICTS.index(worst(some)) for v in some)
-    assert worst(some + more) == worst([worst(some), *more]) == worst(more + some)
-
-
-def test_verdicts_from_best_to_worst():
-    assert VERDICTS == (REPRODUCED, REDUCED, ERRATUM, DIFFERS)
-    assert worst([]) == NOT_ATTEMPTED
-
-
-GOOD = {"what": "a number", "measured": 1.0, "expected": 1.0, "tolerance": 0.1, "scale": "smoke"}
+WHY = "a tenth is what the figure resolves"
+GOOD = {"what": "a number", "measured": 1.0, "expected": 1.0, "margin": 0.1, "because": WHY, "scale": "smoke"}
 
 
 def test_an_unknown_claim_is_refused_and_near_ones_are_named():
@@ -130,7 +43,7 @@ def test_an_unknown_claim_is_refused_and_near_ones_are_named():
         check("", **GOOD)
 
 
-@pytest.mark.parametrize("name", ["measured", "expected", "tolerance", "corrected"])
+@pytest.mark.parametrize("name", ["measured", "expected", "margin", "error", "corrected"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), np.float64("nan"), "1", True, 1j, [1.0]])
 def test_check_refuses_what_is_no_finite_number(name, value):
     with pytest.raises(ValueError, match=f"{name} is"):
@@ -140,7 +53,14 @@ def test_check_refuses_what_is_no_finite_number(name, value):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"tolerance": -1e-9}, "tolerance is -1e-09"),
+        ({"margin": -1e-9}, "margin is -1e-09"),
+        ({"error": -1e-9}, "error is -1e-09"),
+        ({"margin": None}, "margin is missing"),
+        ({"tolerance": 0.1}, "tolerance is given beside margin"),
+        ({"because": " "}, "because is empty"),
+        ({"repetitions": 1}, "repetitions is 1"),
+        ({"relation": "at most", "within": (0, 1)}, "cannot fail"),
+        ({"within": (1, 1)}, "nothing can vary"),
         ({"relation": "about"}, "'equal', 'at most' or 'at least'"),
         ({"scale": "huge"}, "'smoke', 'laptop', 'paper'"),
         ({"measured": None}, "measured is None"),
@@ -151,11 +71,45 @@ def test_check_refuses_what_it_cannot_judge(change, words):
         check("chang/fig-3a", **(GOOD | change))
 
 
+def said(capsys, claim="chang/fig-3a", **change):
+    check(claim, **(GOOD | change))
+    return capsys.readouterr().out.removesuffix("\n")
+
+
 def test_outside_a_notebook_check_prints_its_sentence(capsys):
-    check("chang/fig-3a", **(GOOD | {"measured": np.float32(1.05), "data": "digits"}))
-    assert capsys.readouterr().out == (
-        "chang/fig-3a: reproduced. a number: measured 1.05, expected = 1 (tolerance 0.1; smoke scale, digits data)\n"
+    assert said(capsys, measured=np.float32(1.05)) == (
+        f"chang/fig-3a: reproduced. a number: 1.05; the statement allows 0.9 to 1.1 ({WHY})"
     )
+    half = stats.t.ppf(1 - 0.01 / 64 / 2, 39) * 0.01
+    assert said(capsys, error=0.01, repetitions=40, of="draws", relation="at most") == (
+        f"chang/fig-3a: reproduced. a number: 1 ± {half:.2g} (40 draws); the statement allows at most 1.1 ({WHY})"
+    )
+    assert said(capsys, margin=0.0, because="exact", measured=2.0, corrected=2.0) == (
+        "chang/fig-3a: erratum. a number: 2; the statement allows 1 alone (exact), the corrected one 2 alone"
+    )
+
+
+def test_what_a_verdict_hangs_on_is_said(capsys):
+    setting = PaperSetting(images=60_000, seeds=10).here(images=1_500, seeds=12)
+    text = said(capsys, error=0.05, repetitions=40, of="draws", setting=setting)
+    assert text.startswith("chang/fig-3a: undecided in reduced form. ")
+    head, smaller, needed = text.split("; ")[1:]
+    assert head.startswith("the statement allows 0.9 to 1.1") and smaller == "1,500 of 60,000 images"
+    assert re.fullmatch(r"\d+ draws would decide", needed) and int(needed.split()[0]) > 40
+    text = said(capsys, measured=9.0, unstated="the learning rate")
+    assert text.startswith("chang/fig-3a: undecided. ") and text.endswith(
+        "; the paper does not state the learning rate"
+    )
+
+
+def test_a_record_of_earlier_is_judged_by_todays_rule():
+    old = {"kind": "claim", "claim": "chang/fig-1", "what": "gap", "measured": 1.0, "expected": 0.0, "tolerance": 0.5}
+    old |= {"relation": "equal", "corrected": None, "scale": "paper", "data": "CIFAR-10"}
+    assert verdicts.verdict(upgraded(old | {"reduced": False})) == DIFFERS
+    assert verdicts.verdict(upgraded(old | {"reduced": True})) == f"{DIFFERS} in reduced form"
+    assert verdicts.verdict(upgraded(old | {"reduced": True, "tolerance": 1.0})) == REDUCED
+    new = upgraded(old | {"reduced": True})
+    assert upgraded(new) == new and not {"tolerance", "reduced"} & set(new)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), np.float64("nan"), np.array(np.nan)])
@@ -182,10 +136,10 @@ def test_records_come_back_from_an_executed_notebook():
         "import numpy as np\nfrom prunekit.book.ledger import check, report\n1 + 1",
         "for i in range(2):\n"
         "    check('chang/fig-3a', what='gap < 1 & more', measured=np.float64(i), expected=0,\n"
-        "          tolerance=.5, scale='smoke')",
+        "          margin=.5, because='half', scale='smoke')",
         "report(risk=np.float32(.5), count=np.int64(3), won=np.bool_(True), rule='a<b')\n"
-        "check('li/erratum-1', what='it', measured=2, expected=1, tolerance=0, corrected=2, relation='at least',\n"
-        "      reduced=True, scale='laptop', data='digits')",
+        "check('li/erratum-1', what='it', measured=2, expected=3, margin=0, because='exact', corrected=2, error=.01,\n"
+        "      repetitions=9, of='seeds', relation='at least', unstated='a rate', scale='laptop', data='digits')",
     )
     first = {
         "kind": "claim",
@@ -193,10 +147,15 @@ def test_records_come_back_from_an_executed_notebook():
         "what": "gap < 1 & more",
         "measured": 0.0,
         "expected": 0.0,
-        "tolerance": 0.5,
+        "margin": 0.5,
+        "because": "half",
+        "error": 0.0,
+        "repetitions": None,
+        "of": "repetitions",
+        "smaller": [],
+        "unstated": "",
         "relation": "equal",
         "corrected": None,
-        "reduced": False,
         "scale": "smoke",
         "data": "synthetic",
         "verdict": REPRODUCED,
@@ -212,21 +171,25 @@ def test_records_come_back_from_an_executed_notebook():
         "claim": "li/erratum-1",
         "what": "",
         "measured": 2.0,
-        "expected": 1.0,
-        "tolerance": 0.0,
+        "expected": 3.0,
+        "margin": 0.0,
+        "because": "exact",
+        "error": 0.01,
+        "repetitions": 9,
+        "of": "seeds",
+        "unstated": "a rate",
         "relation": "at least",
         "corrected": 2.0,
-        "reduced": True,
         "scale": "laptop",
         "data": "digits",
-        "verdict": REDUCED,
+        "verdict": UNDECIDED,
         "cell": 0,
     }
     assert len(records(found)) == 4
     shown = found.cells[1].outputs[1].data
     assert "gap &lt; 1 &amp; more" in shown["text/html"]
     assert f">{DIFFERS}<" in shown["text/html"]
-    assert shown["text/plain"].startswith("chang/fig-3a: differs. gap < 1 & more: measured 1,")
+    assert shown["text/plain"].startswith("chang/fig-3a: differs. gap < 1 & more: 1;")
 
 
 def test_the_ledger_lists_what_the_book_undertakes_to_test():

@@ -14,15 +14,17 @@ from nbclient import NotebookClient
 
 import prunekit as library
 from prunekit.book import paths, recordings
-from prunekit.book.ledger import DIFFERS, REDUCED, records
+from prunekit.book.ledger import records
 from prunekit.book.runs import record as recorder
 from prunekit.book.runs.keys import recorded_checksums
 from prunekit.book.runs.notebooks import Refused, read
 from prunekit.book.runs.store import Run, Store
 from prunekit.book.site.evidence import chapters
+from prunekit.book.verdicts import DIFFERS, REDUCED
 from prunekit.cli import main
 from tests.book.runs.helpers import prunekit, write_notebook
 
+FAILED = f"{DIFFERS} in reduced form"
 CELLS = (
     """
     from prunekit import check, report
@@ -80,7 +82,7 @@ def test_a_recording_returns_what_the_run_found(run: Run, package: Path) -> None
     }
     assert [type(v) for v in numbers["width"]] == [int] * 3
     assert found.reports == {"images": 10, "net": "small"}
-    assert [c["verdict"] for c in found.checks] == [REDUCED, DIFFERS, "reproduced"]
+    assert [c["verdict"] for c in found.checks] == [REDUCED, FAILED, "reproduced"]
     assert f"in {run.record['wall_time_s'] / 60:.0f} min on cpu" in found.provenance
 
 
@@ -158,9 +160,9 @@ def test_recorded_checks_are_shown_as_recorded(run: Run, package: Path) -> None:
     shown = records(notebook)
     assert [(r["claim"], r["what"], r["verdict"]) for r in shown] == [
         ("chang/fig-1", "recorded run: gap", REDUCED),
-        ("chang/fig-1", "recorded run: lead", DIFFERS),
+        ("chang/fig-1", "recorded run: lead", FAILED),
         ("chang/fig-1", "recorded run (not resolved): gap", REDUCED),
-        ("chang/fig-1", "recorded run (not resolved): lead", DIFFERS),
+        ("chang/fig-1", "recorded run (not resolved): lead", FAILED),
     ]
     assert {r["recorded"] for r in shown} == {run.key}
     assert "recorded run: gap" in notebook.cells[0].outputs[0].data["text/html"]

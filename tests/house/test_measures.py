@@ -21,9 +21,6 @@ from tests.house.imports import Arrow
 LONG_FILES: tuple[str, ...] = ()
 PAGES = {
     "hessian-bias/initialization": "length cell figure hidden",
-    "pruning-limit/algorithms": "length cell figure hidden",
-    "pruning-limit/hessian-spectra": "length cell figure hidden",
-    "pruning-limit/how-sparse": "length cell figure hidden",
 }
 MOST_MODULES = 6
 

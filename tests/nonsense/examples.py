@@ -11,6 +11,7 @@ import numpy as np
 
 from prunekit import cones, curvature, linear, sensing, spectrum, statistics
 from prunekit.book import recordings
+from prunekit.book.settings import PaperSetting
 from prunekit.linear import rivals, strategies
 from prunekit.linear.asymptotic import AsymptoticLaw
 from prunekit.linear.penalties import Penalties
@@ -113,8 +114,9 @@ def rules() -> dict[str, Any]:
 
 def checked() -> dict[str, Any]:
     return {
-        "claim": "chang/theorem-1", "what": "a number", "measured": 1.0, "expected": 1.0, "tolerance": 0.1,
-        "relation": "equal", "reduced": False, "scale": "smoke", "data": "synthetic",
+        "claim": "chang/theorem-1", "what": "a number", "measured": 1.0, "expected": 1.0, "margin": 0.1,
+        "because": "a tenth", "error": 0.01, "repetitions": 9, "of": "seeds", "corrected": 2.0, "unstated": "nothing",
+        "within": (0.0, 9.0), "relation": "equal", "scale": "smoke", "data": "synthetic",
     }  # fmt: skip
 
 
@@ -566,7 +568,9 @@ NUMBERS: dict[str, Example] = {
         lambda: {"values": WIDE.ravel(), "blocks": 10, "shuffles": 2, "center": "median", "clip": 2.0, "seed": 0}
     ),
     # the book's words and files
-    "book.ledger.check": Example(checked, allows={"what": WORDS, "data": WORDS}),
+    "book.ledger.check": Example(checked, allows={n: WORDS for n in ("what", "data", "because", "of", "unstated")}),
+    "book.settings.PaperSetting": Example(lambda: {"images": 1.0}),
+    "book.settings.PaperSetting.here": Example(lambda: {"self": PaperSetting(images=2.0), "images": 1.0}),
     "book.ledger.report": Example(lambda: {"a": 1.0}),
     "book.recordings.has": Example(
         lambda: {"page": "initialization/a", "label": "b"}, allows={"page": WORDS, "label": WORDS}
@@ -611,6 +615,7 @@ EXEMPT = {
     "statistics.estimates.Estimate": RECORD,
     "statistics.estimates.ProbedEstimate": RECORD,
     "book.plotting.Palette": RECORD,
+    "book.settings.Setting": RECORD,
     "linear.strategies.TwoOfFour": "takes no argument",
     "linear.random_features.MomentEstimate": RECORD,
     "book.recordings.Recording": RECORD,

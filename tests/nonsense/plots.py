@@ -36,14 +36,15 @@ def measured() -> dict[str, Any]:
 def record() -> dict[str, Any]:
     return {
         "kind": "claim", "claim": "chang/theorem-1", "what": "a number", "measured": 1.0, "expected": 1.0,
-        "tolerance": 0.1, "relation": "equal", "corrected": None, "reduced": False, "scale": "smoke",
-        "data": "synthetic", "verdict": "reproduced",
+        "margin": 0.1, "because": "a tenth", "error": 0.01, "repetitions": 9, "of": "seeds", "relation": "equal",
+        "corrected": None, "smaller": [], "unstated": "", "scale": "smoke", "data": "synthetic",
+        "verdict": "reproduced",
     }  # fmt: skip
 
 
 PLOTS: dict[str, Example] = {
     "book.ledger.records": Example(lambda: {"notebook": _notebook()}),
-    "book.ledger.verdict": Example(
+    "book.verdicts.verdict": Example(
         lambda: {"record": record()},
         allows={
             "record": {
@@ -55,7 +56,19 @@ PLOTS: dict[str, Example] = {
             }
         },
     ),
-    "book.ledger.worst": Example(lambda: {"verdicts": ["reproduced", "differs"]}),
+    "book.verdicts.deciding": Example(
+        lambda: {"record": record()},
+        allows={
+            "record": {
+                "only its numbers and its relation are read": (
+                    "mapping of None",
+                    "mapping of text",
+                    "mapping by number",
+                )
+            }
+        },
+    ),
+    "book.verdicts.worst": Example(lambda: {"verdicts": ["reproduced", "differs"]}),
     "book.plotting.columns": Example(
         lambda: {"x_name": "x", "y_name": "y", "predicted": predicted(), "measured": measured()},
         allows={"x_name": TEXTS, "y_name": TEXTS},

@@ -1,39 +1,212 @@
-"""The figures of the page on how sparse a network can be; each takes columns, as `LimitComparison.row` names them."""
+"""The figures of the page on how sparse a network can be: curves of pruned networks, limits predicted and measured."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from prunekit.book.plotting import DASHES, MARKERS, Palette
+from prunekit._checks import Floats
+from prunekit.book.plotting import DASHES, MARKERS, Drawing, Palette
+from prunekit.limit.measured import PruningCurve
 from prunekit.limit.prediction import METHODS
+from prunekit.statistics import mean_and_error
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+Row = Mapping[str, Any]
 Columns = Mapping[str, Sequence[Any]]
 UNKNOWN = "error not known"
+SHARP = 2.0  # a fall from a tenth to a half of the accuracy lost within this factor of the share kept
 
 
-def curves(palette: Palette, found: Columns, limits: Columns) -> Figure:
-    """Draw held-out accuracy and training loss against the share kept, with predicted limits as lines.
+@dataclass(frozen=True)
+class Networks:
+    """Trained networks with their limits, predicted and measured.
+
+    Attributes
+    ----------
+    rows : sequence of mappings
+        One a network, as `LimitComparison.row` names the numbers, with network, reach and seed.
+    curves : sequence of PruningCurve
+        Loss and accuracy against the share kept.
+    chance : float
+        Accuracy of guessing.
+    """
+
+    rows: Sequence[Row]
+    curves: Sequence[PruningCurve]
+    chance: float
+
+    def column(self, key: str) -> Floats:
+        """Return one number of every network."""
+        return np.array([row[key] for row in self.rows], dtype=float)
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods by which there are predictions."""
+        return [m for m in METHODS if f"predicted {m}" in self.rows[0]]
+
+    @property
+    def measured(self) -> Floats:
+        """The shares at which the training loss has risen by ε."""
+        return self.column("measured training loss")
+
+    @property
+    def published(self) -> Floats:
+        """The published threshold T."""
+        return self.column("predicted published")
+
+    def off(self, method: str) -> Floats:
+        """Return the distance of a prediction from the limit by the training loss, in points."""
+        return 100 * np.abs(self.column(f"predicted {method}") - self.measured)
+
+    @property
+    def best(self) -> str:
+        """The method that is nearest on average."""
+        return min(self.methods, key=lambda m: float(self.off(m).mean()))
+
+    @cached_property
+    def lost(self) -> tuple[Floats, Floats]:
+        """The shares at which a tenth and a half of the way from the dense accuracy to chance is lost."""
+        tenth, half = (
+            np.array([curve.share_where_lost(part, self.chance) for curve in self.curves]) for part in (0.1, 0.5)
+        )
+        return tenth, half
+
+    @property
+    def fall(self) -> float:
+        """The median ratio of these shares."""
+        tenth, half = self.lost
+        return float(np.median(tenth / half))
+
+    @property
+    def apart(self) -> Floats:
+        """The factors between T and the interval of these shares, 1 inside."""
+        tenth, half = self.lost
+        return np.maximum(np.maximum(self.published / tenth, half / self.published), 1.0)
+
+    @property
+    def blurred(self) -> str:
+        """What has to be said where a prediction is not resolved."""
+        lost = sum(not row["predicted published, resolved"] for row in self.rows)
+        return f" (predictions not resolved in {lost} of {len(self.rows)} networks)" if lost else ""
+
+    def retrained(self, method: str) -> Floats:
+        """Return the distance of a prediction from the re-optimized limit of the quadratic model, in points."""
+        return 100 * np.abs(self.column(f"predicted {method}") - self.column("predicted re-optimized"))
+
+
+def summary(values: Any) -> tuple[float, float]:
+    """Return mean and standard error, 0 for a single value."""
+    found = np.asarray(values, dtype=float)
+    if len(found) < 2:
+        return float(found.mean()), 0.0
+    mean, error = mean_and_error(found)
+    return float(mean), float(error)
+
+
+def mark(limits: Columns) -> str:
+    """Return what has to be said of a recorded run whose predictions have no error of the quadrature, or nothing."""
+    return "" if "predicted published, resolved" in limits else "predictions not resolved"
+
+
+def columns_of(rows: Sequence[Row]) -> dict[str, list[Any]]:
+    """Return rows as columns, named by the first row; None where a later one lacks the name."""
+    return {key: [row.get(key) for row in rows] for key in rows[0]}
+
+
+def rows_of(table: Columns, *, unknown: bool = False) -> list[dict[str, Any]]:
+    """Return the rows of a recorded table.
 
     Parameters
     ----------
-    palette : Palette
-        Colours of the background.
+    table : mapping of columns
+        Of a recorded run.
+    unknown : bool
+        Whether errors of predictions become None where they lack the quadrature's: the scatter alone is no error.
+    """
+    found = [dict(zip(table, values, strict=True)) for values in zip(*table.values(), strict=True)]
+    if unknown and mark(table):
+        for row in found:
+            row |= {f"predicted {m}, error": None for m in METHODS if f"predicted {m}" in table}
+    return found
+
+
+def curves(found: Networks) -> Drawing:
+    """Return the curves of the first network of each architecture, with its limits.
+
+    Parameters
+    ----------
+    found : Networks
+        The first seed and reach of each architecture are drawn.
+    """
+    first = {row["network"]: k for k, row in reversed([*enumerate(found.rows)])}
+    shown = sorted(first.values())
+    points = [
+        {"network": found.rows[k]["network"], "share": s, "held_accuracy": a, "train_loss": loss}
+        for k in shown
+        for s, a, loss in zip(
+            found.curves[k].shares, found.curves[k].held_accuracy, found.curves[k].train_loss, strict=True
+        )
+    ]
+    sharp = "sharply" if found.fall <= SHARP else "gradually"
+    caption = (
+        f"The accuracy falls {sharp}: over all {len(found.rows)} networks, a tenth of what is above chance is lost "
+        f"at {found.fall:.2f} times the share at which half is lost (median). The published threshold is within a "
+        f"factor {np.median(found.apart):.2f} of that interval (median; largest {found.apart.max():.2f}). Shown are "
+        f"the first seeds at reach {found.rows[shown[0]]['reach']:g}."
+    )
+    alt = (
+        "For each architecture one network's held-out accuracy, above, and training loss, below, against the share of "
+        "weights kept, with vertical lines at two predicted limits."
+    )
+    numbers = columns_of(points)
+    limits = columns_of([found.rows[k] for k in shown])
+    return Drawing(lambda palette: _curves(palette, numbers, limits), numbers, "curves", alt, caption)
+
+
+def recorded_curves(found: Columns, limits: Columns, unresolved: Mapping[str, bool]) -> Drawing:
+    """Return the curves of recorded networks.
+
+    Parameters
+    ----------
     found : mapping of columns
         network, share, held_accuracy, train_loss.
     limits : mapping of columns
-        One row a network, of which the first is drawn.
+        One row a network.
+    unresolved : mapping of str to bool
+        Whether a network's predictions are not resolved.
     """
+    lines = []
+    for k, name in enumerate(limits["network"]):
+        share, loss = _of(found, "share", network=name), _of(found, "train_loss", network=name)
+        at = int(np.argmin(loss))
+        lines.append(
+            f"{name}: T {limits['predicted published'][k]:.2%}, one-shot {limits['predicted one-shot'][k]:.2%}"
+            f"{' (neither is resolved)' * unresolved[name]}, by the training loss "
+            f"{limits['measured training loss'][k]:.2%}, which is least, {loss[at]:.2f} against {loss[-1]:.2f}, at "
+            f"{share[at]:.2%}"
+        )
+    alt = (
+        "For each recorded network held-out accuracy, above, and training loss, below, against the share of weights "
+        "kept, with vertical lines at two predicted limits."
+    )
+    caption = "Recorded on CIFAR-10, shares predicted and measured. " + "; ".join(lines) + "."
+    return Drawing(lambda palette: _curves(palette, found, limits), found, "curves-cifar10", alt, caption)
+
+
+def _curves(palette: Palette, found: Columns, limits: Columns) -> Figure:
+    """Draw held-out accuracy and training loss against the share kept, with predicted limits as lines."""
     import matplotlib.pyplot as plt
 
     names = list(dict.fromkeys(found["network"]))
-    size = (max(2.9 * len(names), 4.5), 5.2)
-    figure, grid = plt.subplots(2, len(names), figsize=size, sharex="col", squeeze=False)
+    size = (max(2.9 * len(names), 5.0), 5.4)
+    figure, grid = plt.subplots(2, len(names), figsize=size, sharex="col", sharey="row", squeeze=False)
     for (top, bottom), name in zip(grid.T, names, strict=True):
         row = list(limits["network"]).index(name)
         share, *both = (_of(found, key, network=name) for key in ("share", "held_accuracy", "train_loss"))
@@ -48,19 +221,39 @@ def curves(palette: Palette, found: Columns, limits: Columns) -> Figure:
         top.set_title(name)
     grid[0, 0].set(ylabel="held-out accuracy")
     grid[1, 0].set(ylabel="training loss")
-    grid[1, 0].legend(fontsize=8)
+    figure.legend(*grid[1, 0].get_legend_handles_labels(), fontsize=9, ncols=3, loc="outside upper center")
     return figure
 
 
-def scatter(palette: Palette, limits: Columns) -> Figure:
-    """Draw predicted limits against the one measured by the training loss, a panel for each method.
+def limits(found: Networks, recorded: Sequence[Row] = ()) -> Drawing:
+    """Return a figure of predicted limits against the one measured by the training loss, a panel for each method.
 
     Parameters
     ----------
-    palette, limits
-        As for `curves`; every row is drawn. The panel of a method without a column stays empty. A prediction whose
-        error is not known (None, or not finite: the integral is not resolved, or there is one probe only) has a dotted
-        line from the bottom to the top of its panel in place of a bar.
+    found : Networks
+        Live networks.
+    recorded : sequence of mappings
+        Rows of recorded networks, drawn beside them.
+    """
+    drawn = columns_of([*found.rows, *recorded])
+    below = int(np.sum(found.published < found.measured))
+    caption = (
+        f"The nearest method is {found.best}, {found.off(found.best).mean():.1f} percentage points off on average; "
+        f"the published threshold is {found.off('published').mean():.1f} points off, and below the measured limit "
+        f"in {below} of {len(found.rows)} networks."
+    )
+    alt = (
+        "Six panels, one for each method: predicted share kept against the measured one for every network, on "
+        "logarithmic axes with the diagonal; a dotted vertical line runs through a point whose error is not known."
+    )
+    return Drawing(lambda palette: _scatter(palette, drawn), columns_of(found.rows), "limits", alt, caption)
+
+
+def _scatter(palette: Palette, limits: Columns) -> Figure:
+    """Draw every row; a prediction whose error is not known has a dotted line through its panel in place of a bar.
+
+    An error is not known where it is None or not finite: the integral is not resolved, or there is one probe only. The
+    panel of a method without a column stays empty.
     """
     import matplotlib.pyplot as plt
     from matplotlib.lines import Line2D
@@ -99,57 +292,34 @@ def scatter(palette: Palette, limits: Columns) -> Figure:
     return figure
 
 
-def upper(palette: Palette, found: Columns) -> Figure:
-    """Draw R_m² and U(p) - p against p.
+def findings(found: Networks, printed: float) -> list[str]:
+    """Return what the page found, in two or three sentences.
 
     Parameters
     ----------
-    palette : Palette
-        Colours of the background.
-    found : mapping of columns
-        network, p, gap, R_squared, T.
+    found : Networks
+        Live networks; the third sentence is of their re-optimized limits, where these are known.
+    printed : float
+        The largest distance of prediction and measurement that the paper states, in points.
     """
-    import matplotlib.pyplot as plt
-
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.4))
-    for k, name in enumerate(dict.fromkeys(found["network"])):
-        p, gap, squared, T = (_of(found, key, network=name) for key in ("p", "gap", "R_squared", "T"))
-        style = {"color": palette.series[k], "marker": MARKERS[k], "markerfacecolor": "none"}
-        left.plot(p, squared, label=name, **style)
-        right.plot(p, 100 * gap, **style)
-        for axes in (left, right):
-            axes.axvline(T[0], color=palette.series[k], linestyle=":", linewidth=1)
-    right.axhline(0, color=palette.muted, linewidth=1)
-    left.set(xlabel="p, share kept", ylabel="R², squared weights", xscale="log", yscale="log")
-    right.set(xlabel="p, share kept", ylabel="U(p) − p, percentage points", xscale="log")
-    left.legend(fontsize=8)
-    return figure
-
-
-def separation(palette: Palette, found: Columns) -> Figure:
-    """Draw T for four combinations of two networks' weights and Hessians, a line for each pair.
-
-    Parameters
-    ----------
-    palette : Palette
-        Colours of the background.
-    found : mapping of columns
-        network, neither, weights, Hessian, both.
-    """
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(5.6, 3.6))
-    places = ("neither", "weights", "Hessian", "both")
-    for k, name in enumerate(dict.fromkeys(found["network"])):
-        values = np.array([_of(found, key, network=name) for key in places], dtype=float)
-        lines = axes.plot(
-            values, MARKERS[k], color=palette.series[k], markerfacecolor="none", linestyle=":", linewidth=0.8
+    mean, error = summary(100 * (found.published - found.measured))
+    side = "below" if mean < 0 else "above"
+    sharp = "sharp" if found.fall <= SHARP else "not sharp"
+    said = [
+        f"The fall of the accuracy is {sharp} by the stated rule: from a tenth to a half of it takes a factor "
+        f"{found.fall:.2f} in the share kept.",
+        f"The published threshold is {abs(mean):.1f} ± {error:.1f} points {side} the share at which the training loss "
+        f"has risen by ε, where the paper reports at most {printed:g}; the nearest prediction is {found.best}, "
+        f"{found.off(found.best).mean():.1f} points off.",
+    ]
+    if "re-optimized" in found.methods:
+        gap, off = found.retrained("published").mean(), found.off("published").mean()
+        nearer = "of retrained networks in the quadratic model" if gap < off else "of networks as they are pruned"
+        said.append(
+            f"The threshold is nearer to the limit {nearer}: it is {gap:.1f} points from the re-optimized limit and "
+            f"{off:.1f} from the measured one."
         )
-        lines[0].set_label(name)
-    axes.set(xticks=range(4), xticklabels=places, yscale="log", ylabel="published T, share kept")
-    axes.set(xlabel="taken from the network with the stronger penalty")
-    axes.legend(fontsize=8)
-    return figure
+    return said
 
 
 def _of(found: Columns, key: str, *, network: str) -> np.ndarray[Any, Any]:

@@ -98,7 +98,7 @@ def tail_index(tables: Tables) -> Drawing:
         for source, table in known.items()
     )
     caption = (
-        f"No network is far from the Gaussian value 2 (dotted): mean α̂ lies {span}. Between the smallest and the "
+        f"Mean α̂ lies {span}, where Gaussian weights have 2 (dotted). Between the smallest and the "
         f"largest η/b at which live networks converged it goes for {', for '.join(ends)}."
     )
     alt = (
@@ -329,8 +329,8 @@ def findings(tables: Tables, nets: Table) -> tuple[str, ...]:
         f"The paper's figures say that the tail index α̂ falls with η/b, and that networks with a smaller one prune and "
         f"generalize better: of {of} such rank correlations on {live}, {below} are negative beyond their intervals, "
         f"{above} positive, and {of - below - above} undecided.",
-        f"The differences behind it are small: over {len(alphas)} networks that converged α̂ lies between "
-        f"{min(alphas):.3f} and {max(alphas):.3f}, where Gaussian weights have 2.",
+        f"All this is among {len(alphas)} networks whose α̂ lies between {min(alphas):.3f} and {max(alphas):.3f}; "
+        "Gaussian weights have 2, where the estimate is clipped.",
     ]
     for source, recorded in others:
         below, of, above = counted(recorded)

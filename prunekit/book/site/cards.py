@@ -7,6 +7,7 @@ from prunekit.book import ledger
 from prunekit.book.runs.store import Run
 from prunekit.book.site.evidence import Page
 from prunekit.book.site.words import duration, memory, moment, plain, without_paths
+from prunekit.book.verdicts import worst
 
 CODE, VERBATIM = "`` {} ``", ("parameters", "run", "commit")  # a lone backtick inside does no harm
 SYNTHETIC = "drawn by the page itself from its seed"
@@ -39,9 +40,7 @@ def _verdicts(page: Page) -> str:
     by_claim: dict[str, list[str]] = {}
     for record in page.records:
         by_claim.setdefault(record["claim"], []).append(record["verdict"])
-    return ", ".join(
-        f"{{ref}}`{claim} <{_first(page, claim)}>` ({ledger.worst(verdicts)})" for claim, verdicts in by_claim.items()
-    )
+    return ", ".join(f"{{ref}}`{claim} <{_first(page, claim)}>` ({worst(given)})" for claim, given in by_claim.items())
 
 
 def _first(page: Page, claim: str) -> str:

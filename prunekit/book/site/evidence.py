@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from prunekit.book import ledger, paths
+from prunekit.book import ledger, paths, verdicts
 from prunekit.book.runs import batch
 from prunekit.book.runs.execution import Job
 from prunekit.book.runs.notebooks import Notebook, Refused, read
@@ -85,7 +85,7 @@ class Evidence:
                     "statement": entry.statement,
                     "kind": "erratum" if entry.right else entry.kind,
                     "right": entry.right,
-                    "verdict": ledger.worst(r["verdict"] for r in mine),
+                    "verdict": verdicts.worst(r["verdict"] for r in mine),
                     "records": mine,
                 }
             )

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from prunekit.book import ledger
-from prunekit.book.ledger import NOT_ATTEMPTED, RELATIONS
 from prunekit.book.site.cards import title
 from prunekit.book.site.evidence import Evidence, Page
 from prunekit.book.site.words import number, plain
+from prunekit.book.verdicts import ERRATUM, NOT_ATTEMPTED, VERDICTS
 
 Row = dict[str, Any]
 WIDE = ("---", "html_theme.sidebar_secondary.remove: true", "---", "")  # a table needs the width
@@ -38,7 +38,7 @@ def scorecard(evidence: Evidence) -> str:
 
 
 def _counts(rows: Sequence[Row]) -> str:
-    verdicts = [*ledger.VERDICTS, NOT_ATTEMPTED]
+    verdicts = [*VERDICTS, NOT_ATTEMPTED]
     counts = {v: sum(row["verdict"] == v for row in rows) for v in verdicts}
     return ", ".join(f"**{count}** {verdict}" for verdict, count in counts.items() if count) + "."
 
@@ -111,7 +111,7 @@ def _evidence(row: Row, failed: str, computed: str) -> str:
         return "its full setting needs a GPU or hours" if row["kind"] == "heavy" else "its page is not written yet"
     return "; ".join(
         f"{plain(r['what'])}: {{ref}}`{number(r['measured'])} <{r['anchor']}>`, "
-        f"expected {RELATIONS[r['relation']]} {number(r['expected'])} ± {r['tolerance']:.2g}"
+        f"the statement allows {ledger.allowed(r, r['expected'])}"
         for r in row["records"]
     )
 
@@ -150,11 +150,11 @@ def _erratum(row: Row) -> list[str]:
         "",
         f"**Right.** {plain(row['right'])}",
         "",
-        f"**{'Shown' if row['verdict'] == ledger.ERRATUM else 'Not shown'}** ({row['verdict']}, `{row['id']}`). "
+        f"**{'Shown' if row['verdict'] == ERRATUM else 'Not shown'}** ({row['verdict']}, `{row['id']}`). "
         + "; ".join(
-            f"{plain(r['what'])}: measured {{ref}}`{number(r['measured'])} <{r['anchor']}>`, printed "
-            f"{RELATIONS[r['relation']]} {number(r['expected'])}"
-            + ("" if r["corrected"] is None else f", corrected {RELATIONS[r['relation']]} {number(r['corrected'])}")
+            f"{plain(r['what'])}: {{ref}}`{number(r['measured'])} <{r['anchor']}>`; as printed the statement allows "
+            f"{ledger.allowed(r, r['expected'])}"
+            + ("" if r["corrected"] is None else f", corrected {ledger.allowed(r, r['corrected'])}")
             for r in row["records"]
         ),
     ]

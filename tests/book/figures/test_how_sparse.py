@@ -1,94 +1,170 @@
-"""The page's figures show the columns they are given."""
+"""The page's figures show the networks they are given."""
 
 from __future__ import annotations
+
+import dataclasses
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
-from prunekit.book.figures import how_sparse
-from prunekit.book.plotting import LIGHT
-from prunekit.limit import METHODS
+from prunekit.book.figures import how_sparse as figures
+from prunekit.book.figures.how_sparse import Networks
+from prunekit.book.plotting import LIGHT, Drawing
+from prunekit.limit import METHODS, PruningCurve
+from tests.book.figures.looks import look
 
-
-def limits(networks: list[str]) -> dict[str, list]:
-    n = len(networks)
-    columns = {"network": networks, "train_loss": [0.1] * n, "epsilon": [0.02] * n}
-    columns["measured training loss"] = list(np.linspace(0.1, 0.3, n))
-    for k, method in enumerate(METHODS):
-        columns[f"predicted {method}"] = list(np.linspace(0.1, 0.2, n) + 0.01 * k)
-        columns[f"predicted {method}, error"] = [0.01] * n
-    return columns
+SHARES = np.array([0.05, 0.1, 0.2, 1.0])
 
 
-def test_curves_are_drawn_network_by_network_with_their_limits():
-    found = {
-        "network": ["A", "A", "B", "B"],
-        "share": [0.1, 1.0, 0.2, 1.0],
-        "held_accuracy": [0.5, 0.9, 0.4, 0.8],
-        "train_loss": [1.0, 0.1, 2.0, 0.2],
-    }
-    figure = how_sparse.curves(LIGHT, found, limits(["A", "B"]))
+def curve(accuracies: list[float]) -> PruningCurve:
+    """Return the curve of a network with such held-out accuracies of a thousand images."""
+    correct = np.array([np.arange(1000) < round(1000 * a) for a in accuracies])
+    loss = np.array([2.0, 0.5, 0.2, 0.1])
+    return PruningCurve(np.array([5, 10, 20, 100]), 100, loss, np.full(4, 0.9), loss, correct)
+
+
+@pytest.fixture
+def found() -> Networks:
+    """Return two networks of which one-shot is right and the published threshold is 5 and 10 points too low."""
+    rows = []
+    for name, measured, low in (("A", 0.2, 0.05), ("B", 0.3, 0.1)):
+        row: dict[str, Any] = {"network": name, "reach": 1, "seed": 0, "train_loss": 0.1, "epsilon": 0.02}
+        row["measured training loss"] = measured
+        for method in METHODS:
+            row[f"predicted {method}"] = measured if method == "one-shot" else measured - low
+            row |= {f"predicted {method}, error": 0.01, f"predicted {method}, resolved": 1}
+        row["predicted re-optimized"] = measured - low - 0.01
+        rows.append(row)
+    return Networks(rows, [curve([0.2, 0.4, 0.8, 0.9]), curve([0.3, 0.6, 0.88, 0.9])], 0.1)
+
+
+def drawn(drawing: Drawing) -> Figure:
+    figure = drawing.draw(LIGHT)
+    figure.canvas.draw()
+    return figure
+
+
+def test_networks_know_how_far_predictions_are_off(found: Networks) -> None:
+    np.testing.assert_allclose(found.off("published"), [5, 10])
+    np.testing.assert_allclose(found.off("one-shot"), 0, atol=1e-12)
+    np.testing.assert_allclose(found.retrained("published"), 1)
+    assert found.best == "one-shot" and found.blurred == ""
+    tenth, half = found.lost
+    assert found.fall == pytest.approx(np.median(tenth / half))
+    inside = (half <= found.published) & (found.published <= tenth)
+    np.testing.assert_array_equal(found.apart == 1, inside)
+    assert found.apart == pytest.approx(
+        np.where(inside, 1, np.maximum(found.published / tenth, half / found.published))
+    )
+    unresolved = dataclasses.replace(found, rows=[found.rows[0], {**found.rows[1], "predicted published, resolved": 0}])
+    assert "not resolved in 1 of 2" in unresolved.blurred
+
+
+def test_curves_are_drawn_network_by_network_with_their_limits(found: Networks) -> None:
+    drawing = figures.curves(found)
+    look(drawing, x="share", y="train_loss")
+    figure = drawn(drawing)
     top, bottom = figure.axes[1], figure.axes[3]
-    np.testing.assert_array_equal(top.lines[0].get_xydata(), [[0.2, 0.4], [1.0, 0.8]])
-    np.testing.assert_array_equal(bottom.lines[0].get_ydata(), [2.0, 0.2])
-    assert top.lines[1].get_xdata()[0] == limits(["A", "B"])["predicted published"][1]
+    np.testing.assert_allclose(top.lines[0].get_ydata(), [0.3, 0.6, 0.88, 0.9])
+    assert top.lines[1].get_xdata()[0] == pytest.approx(0.2)
     assert bottom.lines[3].get_ydata()[0] == pytest.approx(0.12)
     plt.close(figure)
+    assert "falls sharply" in drawing.caption or found.fall > figures.SHARP
 
 
-def test_a_method_that_is_missing_for_some_is_drawn_for_the_others():
-    columns = limits(["A", "A", "B"])
-    columns["predicted re-optimized"][2] = None
-    columns["predicted re-optimized, error"][2] = None
-    columns["predicted program, error"] = [None] * 3
-    figure = how_sparse.scatter(LIGHT, columns)
-    drawn = {axes.get_title(): [c[0].get_xydata() for c in axes.containers] for axes in figure.axes}
-    assert list(drawn) == list(METHODS)
-    assert [len(points) for points in drawn["one-shot"]] == [2, 1]
-    assert [len(points) for points in drawn["re-optimized"]] == [2]
-    np.testing.assert_allclose(drawn["published"][1], [[0.3, 0.2]])
+def test_only_the_first_network_of_an_architecture_is_drawn(found: Networks) -> None:
+    later = {**found.rows[0], "seed": 1, "reach": 4}
+    more = Networks([*found.rows, later], [*found.curves, curve([0.1, 0.1, 0.1, 0.9])], 0.1)
+    assert figures.curves(more).numbers["held_accuracy"] == figures.curves(found).numbers["held_accuracy"]
+
+
+def test_recorded_curves_say_what_is_not_resolved(found: Networks) -> None:
+    table = {"network": ["A"] * 4, "share": list(SHARES), "held_accuracy": [0.2, 0.4, 0.8, 0.9]}
+    table["train_loss"] = [2.0, 0.05, 0.2, 0.1]
+    limits = figures.columns_of(found.rows[:1])
+    drawing = figures.recorded_curves(table, limits, {"A": True})
+    look(drawing, x="share", y="held_accuracy")
+    assert "A: T 15.00%, one-shot 20.00% (neither is resolved)" in drawing.caption
+    assert "0.05 against 0.10, at 10.00%" in drawing.caption
+    assert "resolved" not in figures.recorded_curves(table, limits, {"A": False}).caption
+
+
+def test_the_legend_lies_outside_the_panels(found: Networks) -> None:
+    for drawing in (figures.curves(found), figures.limits(found)):
+        figure = drawn(drawing)
+        [legend] = figure.legends
+        assert not any(axes.get_legend() for axes in figure.axes)
+        box = legend.get_window_extent()
+        assert not any(box.overlaps(axes.get_window_extent()) for axes in figure.axes)
+        plt.close(figure)
+
+
+def test_a_method_that_is_missing_for_some_is_drawn_for_the_others(found: Networks) -> None:
+    keys = [key for key in found.rows[0] if "re-optimized" not in key]
+    lacking = [{key: row[key] for key in keys} | {"network": "C"} for row in found.rows[:1]]
+    figure = drawn(figures.limits(found, lacking))
+    points = {axes.get_title(): [c[0].get_xydata() for c in axes.containers] for axes in figure.axes}
+    assert list(points) == list(METHODS)
+    assert [len(each) for each in points["one-shot"]] == [1, 1, 1]
+    assert [len(each) for each in points["re-optimized"]] == [1, 1]
+    np.testing.assert_allclose(points["published"][1], [[0.3, 0.2]])
     plt.close(figure)
 
 
-def test_an_error_that_is_not_known_is_no_small_bar():
-    columns = limits(["A", "B"])
-    columns["predicted cone, error"] = [None, 0.01]
-    columns["predicted orthogonal, error"] = [float("inf"), float("nan")]
-    figure = how_sparse.scatter(LIGHT, columns)
+def test_an_error_that_is_not_known_is_no_small_bar(found: Networks) -> None:
+    first, second = ({**row} for row in found.rows)
+    first |= {"predicted cone, error": None, "predicted orthogonal, error": float("inf")}
+    second |= {"predicted orthogonal, error": float("nan")}
+    figure = drawn(figures.limits(dataclasses.replace(found, rows=[first, second])))
     marked = {
-        axes.get_title(): [line.get_xdata()[0] for line in axes.lines if line.get_label() == how_sparse.UNKNOWN]
+        axes.get_title(): [line.get_xdata()[0] for line in axes.lines if line.get_label() == figures.UNKNOWN]
         for axes in figure.axes
     }
-    assert marked == {m: [] for m in METHODS} | {"cone": [0.1], "orthogonal": [0.1, 0.3]}
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["A", "B", how_sparse.UNKNOWN]
+    assert marked == {m: [] for m in METHODS} | {"cone": [0.2], "orthogonal": [0.2, 0.3]}
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["A", "B", figures.UNKNOWN]
     plt.close(figure)
-    known = how_sparse.scatter(LIGHT, limits(["A", "B"]))
+    known = drawn(figures.limits(found))
     assert [text.get_text() for text in known.legends[0].get_texts()] == ["A", "B"]
     plt.close(known)
 
 
-def test_a_method_that_is_missing_for_all_has_an_empty_panel():
-    columns = {k: v for k, v in limits(["A", "B"]).items() if "re-optimized" not in k}
-    figure = how_sparse.scatter(LIGHT, columns)
+def test_a_method_that_is_missing_for_all_has_an_empty_panel(found: Networks) -> None:
+    rows = [{key: row[key] for key in row if "re-optimized" not in key} for row in found.rows]
+    lacking = dataclasses.replace(found, rows=rows)
+    figure = drawn(figures.limits(lacking))
     assert [len(axes.containers) for axes in figure.axes] == [2, 2, 2, 2, 2, 0]
     plt.close(figure)
+    assert lacking.methods == [m for m in METHODS if m != "re-optimized"]
+    assert len(figures.findings(lacking, 0.54)) == 2
 
 
-def test_the_upper_map_is_drawn_in_points():
-    found = {"network": ["A", "A"], "p": [0.1, 0.2], "gap": [0.3, 0.1], "R_squared": [2.0, 1.0], "T": [0.15, 0.15]}
-    figure = how_sparse.upper(LIGHT, found)
-    np.testing.assert_allclose(figure.axes[1].lines[0].get_ydata(), [30, 10])
-    np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), [2, 1])
-    plt.close(figure)
+def test_a_recorded_scatter_without_the_quadrature_is_no_error(found: Networks) -> None:
+    old = {key: [0.1] for key in ("predicted published", "predicted published, error")} | {"network": ["fc5"]}
+    assert figures.mark(old) and figures.rows_of(old)[0]["predicted published, error"] == 0.1
+    assert figures.rows_of(old, unknown=True)[0]["predicted published, error"] is None
+    new = old | {"predicted published, resolved": [1]}
+    assert figures.mark(new) == "" and figures.rows_of(new, unknown=True)[0]["predicted published, error"] == 0.1
 
 
-def test_pairs_are_lines_over_four_combinations():
-    found = {"network": ["A", "A", "B"]} | {
-        k: [0.1 * i, 0.2 * i, 0.3 * i] for i, k in enumerate(("neither", "weights", "Hessian", "both"), 1)
-    }
-    figure = how_sparse.separation(LIGHT, found)
-    lines = figure.axes[0].lines
-    assert [line.get_ydata()[3] for line in lines] == pytest.approx([0.4, 0.8, 1.2])
-    assert len(figure.axes[0].get_legend().get_texts()) == 2
-    plt.close(figure)
+def test_the_caption_and_the_findings_follow_the_numbers(found: Networks) -> None:
+    assert "nearest method is one-shot, 0.0 percentage points" in figures.limits(found).caption
+    assert "7.5 points off, and below the measured limit in 2 of 2" in figures.limits(found).caption
+    sharp, off, other = figures.findings(found, 0.54)
+    assert ("is sharp by" in sharp) == (found.fall <= figures.SHARP)
+    assert "7.5 ± 2.5 points below" in off and "at most 0.54" in off and "one-shot, 0.0 points off" in off
+    assert "nearer to the limit of retrained networks" in other
+    rows = [{**row, "predicted published": row["measured training loss"] + 0.001} for row in found.rows]
+    high = dataclasses.replace(found, rows=rows)
+    assert "points above" in figures.findings(high, 0.54)[1]
+    assert "nearer to the limit of networks as they are pruned" in figures.findings(high, 0.54)[2]
+    flat = dataclasses.replace(found, curves=[curve([0.4, 0.45, 0.5, 0.9]), curve([0.1, 0.1, 0.7, 0.9])])
+    assert flat.fall > figures.SHARP and "is not sharp" in figures.findings(flat, 0.54)[0]
+    assert "falls gradually" in figures.curves(flat).caption
+
+
+def test_a_single_value_has_no_error() -> None:
+    assert figures.summary([3.0]) == (3.0, 0.0)
+    assert figures.summary([1.0, 3.0]) == pytest.approx((2.0, 1.0))

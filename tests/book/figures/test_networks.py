@@ -128,7 +128,7 @@ def test_the_findings_follow_the_numbers() -> None:
     two = figures.findings({"digits": tabulated(above), "MNIST": tabulated(below)}, tabulated(trained()))
     assert "0 are negative beyond their intervals, 8 positive" in two[0]
     assert two[1] == "On MNIST, 8 of 8 are negative beyond their intervals, and 0 positive."
-    assert "over 12 networks that converged α̂ lies between 1.910 and 2.000" in two[2]
+    assert "among 12 networks whose α̂ lies between 1.910 and 2.000" in two[2]
 
 
 def test_a_recording_is_drawn_beside_the_live_networks() -> None:

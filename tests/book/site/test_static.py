@@ -12,9 +12,9 @@ from bs4 import BeautifulSoup
 
 from prunekit import __version__
 from prunekit.book import ledger, paths
-from prunekit.book.ledger import NOT_ATTEMPTED
 from prunekit.book.runs.notebooks import Refused
 from prunekit.book.site.evidence import chapters, collect
+from prunekit.book.verdicts import NOT_ATTEMPTED, worst
 from tests.book.site.commands import command_lines, understand
 
 CHAPTERS = [path.relative_to(paths.ROOT).with_suffix("").as_posix() for path in chapters()]
@@ -114,7 +114,7 @@ def test_a_chapter_lists_the_claims_it_tests_and_shows_a_badge_for_each_record(s
         by_claim[record["claim"]].append(record["verdict"])
     card = words(page.select_one(".pk-card"))
     for claim, verdicts in by_claim.items():
-        assert f"{claim} ({ledger.worst(verdicts)})" in card
+        assert f"{claim} ({worst(verdicts)})" in card
         assert claim in [*ledger.ledger().claims, *ledger.ledger().errata]
     badges = [(words(b.code), words(b.select_one(".pk-verdict"))) for b in page.select(".pk-claim")]
     assert badges == [(record["claim"], record["verdict"]) for record in records]

@@ -1,0 +1,151 @@
+"""The figures of the page on what sets the limit: the upper map against T, and weights and Hessians exchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from prunekit._checks import Floats
+from prunekit.book.figures.how_sparse import columns_of
+from prunekit.book.plotting import MARKERS, Drawing, Palette
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Row = Mapping[str, Any]
+PLACES = ("neither", "weights", "Hessian", "both")
+
+
+def column(rows: Sequence[Row], key: str) -> Floats:
+    """Return one number of every row."""
+    return np.array([row[key] for row in rows], dtype=float)
+
+
+def upper(points: Sequence[Row], rows: Sequence[Row]) -> Drawing:
+    """Return a figure of R_m² and of U(p) - p against the share p.
+
+    Parameters
+    ----------
+    points : sequence of mappings
+        network, p, gap, R_squared, T.
+    rows : sequence of mappings
+        gap and T of every network, U(T) - T and T.
+    """
+    gap, T = 100 * column(rows, "gap"), column(rows, "T")
+
+    def draw(palette: Palette) -> Figure:
+        import matplotlib.pyplot as plt
+
+        figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.6))
+        for k, name in enumerate(dict.fromkeys(point["network"] for point in points)):
+            own = [point for point in points if point["network"] == name]
+            p, difference, squared = (column(own, key) for key in ("p", "gap", "R_squared"))
+            style: dict[str, Any] = {"color": palette.series[k], "marker": MARKERS[k], "markerfacecolor": "none"}
+            left.plot(p, squared, label=name, **style)
+            right.plot(p, 100 * difference, **style)
+            for axes in (left, right):
+                axes.axvline(own[0]["T"], color=palette.series[k], linestyle=":", linewidth=1)
+        right.axhline(0, color=palette.muted, linewidth=1)
+        left.set(xlabel="p, share kept", ylabel="R², squared weights", xscale="log", yscale="log")
+        right.set(xlabel="p, share kept", ylabel="U(p) − p, percentage points", xscale="log")
+        figure.legend(*left.get_legend_handles_labels(), fontsize=9, ncols=3, loc="outside upper center")
+        return figure
+
+    caption = (
+        f"U(p) − p falls with R², and is 0 only where R or the removed block's Hessian is. At T it is {gap.mean():.1f} "
+        f"points on average over {len(rows)} networks, {gap.mean() / (100 * T.mean()):.0%} of T itself."
+    )
+    alt = (
+        "Left, the squared norm of the removed weights against the share kept; right, U(p) − p in percentage points. "
+        "Dotted lines mark T."
+    )
+    return Drawing(draw, columns_of(points), "upper", alt, caption)
+
+
+def changes(swaps: Sequence[Row]) -> dict[str, float]:
+    """Return the mean factors by which T changes with the other network's weights, its Hessian, and both."""
+    return {place: float(np.mean([swap[place] / swap["neither"] for swap in swaps])) for place in PLACES[1:]}
+
+
+def separation(swaps: Sequence[Row], reach: Sequence[float]) -> Drawing:
+    """Return a figure of T for four combinations of two networks' weights and Hessians, a line for each pair.
+
+    Parameters
+    ----------
+    swaps : sequence of mappings
+        network, neither, weights, Hessian, both.
+    reach : sequence of float
+        Of the penalties; the weakest and the strongest are compared.
+    """
+    change = changes(swaps)
+
+    def draw(palette: Palette) -> Figure:
+        import matplotlib.pyplot as plt
+
+        figure, axes = plt.subplots(figsize=(6.2, 3.9))
+        names = list(dict.fromkeys(swap["network"] for swap in swaps))
+        seen = set[str]()
+        for swap in swaps:
+            k, name = names.index(swap["network"]), swap["network"]
+            axes.plot(
+                range(4), [swap[place] for place in PLACES], MARKERS[k], color=palette.series[k], linestyle=":",
+                markerfacecolor="none", linewidth=0.8, label=None if name in seen else name,
+            )  # fmt: skip
+            seen.add(name)
+        axes.set(xticks=range(4), xticklabels=PLACES, yscale="log", ylabel="published T, share kept")
+        axes.set(xlabel="taken from the network with the stronger penalty")
+        figure.legend(*axes.get_legend_handles_labels(), fontsize=9, ncols=3, loc="outside upper center")
+        return figure
+
+    caption = (
+        f"From reach {min(reach):g} to {max(reach):g}, at one tolerance: the stronger penalty's weights alone multiply "
+        f"T by {change['weights']:.2f}, its Hessian alone by {change['Hessian']:.2f}, both by {change['both']:.2f} "
+        f"(means over {len(swaps)} pairs)."
+    )
+    alt = (
+        "Published threshold for four combinations of weights and Hessian from two networks, a line for each pair of "
+        "networks."
+    )
+    return Drawing(draw, columns_of(swaps), "separation", alt, caption)
+
+
+def findings(
+    rows: Sequence[Row], printed: float, swaps: Sequence[Row], along: Mapping[str, tuple[float, float, float]]
+) -> list[str]:
+    """Return what the page found, in one to three sentences.
+
+    Parameters
+    ----------
+    rows : sequence of mappings
+        gap and T of every network.
+    printed : float
+        The largest difference of upper bound and T that the paper states, in points.
+    swaps : sequence of mappings
+        As for `separation`; the second sentence is of them, if there are any.
+    along : mapping of str to (float, float, float)
+        Rank correlation across networks of T with what is named, and its interval; the third sentence is of them.
+    """
+    gap, T = 100 * column(rows, "gap"), column(rows, "T")
+    near = "near to" if gap.mean() <= printed else "far from"
+    said = [
+        f"The printed upper bound is {near} T: it is {gap.mean():.1f} points above on average over "
+        f"{len(rows)} networks, {gap.mean() / (100 * T.mean()):.0%} of T itself, where the paper's table has at most "
+        f"{printed:g} points.",
+    ]
+    if swaps:
+        change = changes(swaps)
+        more = "weights" if abs(np.log(change["weights"])) > abs(np.log(change["Hessian"])) else "Hessian"
+        said.append(
+            f"A stronger penalty moves T more by its {more}: with the other's weights alone T is multiplied by "
+            f"{change['weights']:.2f}, with its Hessian alone by {change['Hessian']:.2f}."
+        )
+    if along:
+        told = [
+            f"{'rises' if low > 0 else 'falls' if high < 0 else 'neither rises nor falls for certain'} with the {what} "
+            f"(rank correlation {r:+.2f}, 95% interval {low:+.2f} to {high:+.2f})"
+            for what, (r, low, high) in along.items()
+        ]
+        said.append(f"Across networks T {' and '.join(told)}.")
+    return said
