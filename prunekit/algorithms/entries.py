@@ -53,11 +53,11 @@ def build(network: str, data: Dataset, seed: int) -> nn.Module:
     Parameters
     ----------
     network : str
-        Of `SMALL`, for 8×8 digits, or of `prunekit.limit.tasks.PAPER`.
+        One of `SMALL`, for 8×8 digits, or of `prunekit.limit.tasks.PAPER`.
     data : Dataset
         What it will be trained on, which decides the shape of the paper's networks.
     seed : int
-        Of the initial weights.
+        Where the initial weights come from.
 
     Raises
     ------
@@ -82,9 +82,9 @@ def training(network: str, data: str, epochs: int, seed: int, device: str = "cpu
     data : str
         Name of the data set; the digits of MNIST are not mirrored or moved.
     epochs : int
-        Of a whole training.
+        Number of epochs of a whole training.
     seed : int
-        Of batches and augmentation.
+        Where batches and augmentation come from.
     device : str
         "cpu" or "cuda".
 
@@ -95,8 +95,8 @@ def training(network: str, data: str, epochs: int, seed: int, device: str = "cpu
 
     Notes
     -----
-    The small networks: learning rate 0.06 with momentum 0.9, divided by 10 after a half and after three quarters. The
-    paper's: as `prunekit.limit.tasks` says, with the knobs of rare gems' own program.
+    The small networks have the learning rate 0.06 with momentum 0.9, divided by 10 after a half and after three
+    quarters. The paper's are trained as `prunekit.limit.tasks` says, with the knobs of rare gems' own program.
     """
     _checks.choice("network", network, (*SMALL, *PAPER))
     if network in SMALL:

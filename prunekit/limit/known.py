@@ -19,7 +19,7 @@ from prunekit.limit.prediction import predict
 from prunekit.limit.tolerance import minibatch_tolerance
 from prunekit.nets import Config, Dataset, fit
 
-ZERO = 1e-7  # of the largest eigenvalue: moduli up to it count as zero
+ZERO = 1e-7  # moduli up to this share of the largest eigenvalue count as zero
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,23 +62,23 @@ class KnownNetwork:
         data : Dataset
             What it is trained on.
         config : Config
-            How; its seed is that of the tolerance's order, too.
+            How it is trained; its seed decides the order of the tolerance's batches too.
         """
         _checks.text("kind", kind)
         history = fit(model, data, config, progress=False).history
         batch, double = (data.normalize(data.train_x), data.train_y), copy.deepcopy(model).double()
         H = hessian_matrix(double, cross_entropy, (batch[0].double(), batch[1])).numpy()
         weights = torch.cat([p.detach().flatten() for p in double.parameters()]).numpy()
-        found = minibatch_tolerance(model, batch, cross_entropy, batch_size=config.batch_size, seed=config.seed)
+        tolerance = minibatch_tolerance(model, batch, cross_entropy, batch_size=config.batch_size, seed=config.seed)
         loss = float(history.rows[-1]["train_loss"] or 0.0)
-        return cls(kind, model, batch, Landscape.of_matrix(weights, H), found.value, loss)
+        return cls(kind, model, batch, Landscape.of_matrix(weights, H), tolerance.value, loss)
 
     @property
     def hessian(self) -> Floats:
         """The Hessian (D, D)."""
-        found = self.landscape.hessian
-        assert found is not None  # it was made of one
-        return found
+        matrix = self.landscape.hessian
+        assert matrix is not None  # the landscape was made of a matrix
+        return matrix
 
     @property
     def h(self) -> Floats:

@@ -1,7 +1,7 @@
 """Studies of the pruning limit: networks of one data set, trained alike but for architecture, penalty and seed.
 
-A penalty is told by its *reach*: how far it alone would move a weight, in units of how far the paper's does. So a short
-training on few images can be penalized like the paper's long one.
+A penalty is given by its *reach*: how far it alone would move a weight, in units of how far the paper's does. So a
+short training on few images can be penalized like the paper's long one.
 """
 
 from __future__ import annotations
@@ -56,15 +56,15 @@ class Study:
     Attributes
     ----------
     scale : str
-        "smoke", "laptop" or "paper": what is not given is chosen by it.
+        "smoke", "laptop" or "paper"; it decides what is not given.
     tasks : mapping of str to PaperNetwork
         The architectures by name.
     data : Dataset
         What is trained on, and held out.
     whole : int
-        Training images there are, of which `data` may have a part.
+        Number of training images there are, of which `data` may have a part.
     epochs, lr
-        Of every training.
+        Epochs and learning rate of every training.
     reach, seeds
         The reaches and the seeds that are trained.
     augment : bool
@@ -112,15 +112,15 @@ class Study:
         images : (int, int), optional
             Training and held-out images. Of the digits all that are not trained on may be held out.
         epochs : int, optional
-            Of every training.
+            Number of epochs of every training.
         lr : float, optional
             Learning rate; by default the networks' own.
         reach : sequence of float, optional
-            Of the penalty.
+            Reaches of the penalty.
         seeds : int, optional
-            Networks of each architecture and reach.
+            Number of networks of each architecture and reach.
         seed : int
-            Of the images chosen; networks have the seeds from 1000 times this on.
+            Seed of the choice of images; networks have the seeds from 1000 times this on.
         device : str
             Where images and networks are, "cpu" or "cuda".
 
@@ -167,21 +167,21 @@ class Study:
     def lanczos(
         self, seed: int, steps: int | None = None, probes: int | None = None, direction_steps: int | None = None
     ) -> Lanczos:
-        """Return how a Hessian is looked at that is not computed entry by entry; what is None is the scale's own.
+        """Return how a Hessian is examined that is not computed entry by entry; what is None is the scale's own.
 
         Parameters
         ----------
         seed : int
-            Of the starts.
+            Where the starts come from.
         steps, probes, direction_steps
             As for `Lanczos`.
         """
         own = LOOKS[self.scale]
-        found = [
+        chosen = [
             default if value is None else value
             for value, default in zip((steps, probes, direction_steps), own, strict=True)
         ]
-        return Lanczos(found[0], found[1], direction_steps=found[2], seed=seed, storage="float32")
+        return Lanczos(chosen[0], chosen[1], direction_steps=chosen[2], seed=seed, storage="float32")
 
     @property
     def pairs(self) -> tuple[Tensor, Tensor]:
@@ -196,11 +196,11 @@ class Study:
         Parameters
         ----------
         name : str
-            Of `tasks`.
+            One of `tasks`.
         reach : float
-            Above 0.
+            Reach of the penalty, above 0.
         seed : int
-            Of the batches.
+            Where the batches come from.
         """
         task, images = self.tasks[_checks.choice("name", name, list(self.tasks))], len(self.data.train_y)
         reach = _checks.scalar("reach", reach, positive=True)
@@ -217,7 +217,7 @@ class Study:
         Parameters
         ----------
         name : str
-            Of `tasks`.
+            One of `tasks`.
         cases : sequence of (float, int), optional
             Reach of the penalty, and seed of the weights and of the batches; by default those of the study.
 
@@ -250,9 +250,9 @@ class Study:
 
 def _digits(train: int, held: int, seed: int) -> Dataset:
     """Return the digits with as many training and held-out images as are asked for, of all of them."""
-    found = load("digits", seed=seed)
-    x, y = torch.cat([found.train_x, found.test_x]), torch.cat([found.train_y, found.test_y])
+    digits = load("digits", seed=seed)
+    x, y = torch.cat([digits.train_x, digits.test_x]), torch.cat([digits.train_y, digits.test_y])
     if train + held > len(y):
         raise ValueError(f"images are {train} and {held}, and there are {len(y)} digits: give fewer")
     a, b = slice(train), slice(train, train + held)
-    return replace(found, train_x=x[a], train_y=y[a], test_x=x[b], test_y=y[b])
+    return replace(digits, train_x=x[a], train_y=y[a], test_x=x[b], test_y=y[b])

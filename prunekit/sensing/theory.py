@@ -279,7 +279,7 @@ def _penalty(strength: float, smoothing: float) -> tuple[float, float]:
 
 
 def _minimum(objective: Penalized, limit: ArrayLike) -> tuple[Floats, Floats]:
-    """Return a minimum that has been judged, and the Hessian there."""
+    """Return a minimum that has been checked, and the Hessian there."""
     _checks.instance("objective", objective, Penalized, "a Penalized")
     U = objective.problem._model("limit", _checks.array("limit", limit, ndim=2))
     try:

@@ -27,7 +27,6 @@ WIDTH = 88  # characters of a line that a page shows without scrolling
 
 
 # Pages that have not yet been brought to these rules; make it shorter, never longer.
-UNFINISHED: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

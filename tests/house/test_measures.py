@@ -19,7 +19,8 @@ from tests.house import imports, measures
 from tests.house.imports import Arrow
 
 LONG_FILES: tuple[str, ...] = ()
-PAGES: dict[str, str] = {}
+PAGES = {
+}
 MOST_MODULES = 6
 
 
