@@ -19,8 +19,7 @@ from tests.house import imports, measures
 from tests.house.imports import Arrow
 
 LONG_FILES: tuple[str, ...] = ()
-PAGES = {
-}
+PAGES = {}
 MOST_MODULES = 6
 
 
