@@ -26,9 +26,6 @@ LENIENT = ("--allow-redefinition", "--disable-error-code", "no-redef", "--disabl
 WIDTH = 88  # characters of a line that a page shows without scrolling
 
 
-# Pages that have not yet been brought to these rules; make it shorter, never longer.
-
-
 @dataclass(frozen=True)
 class Cell:
     """A code cell of a page: its lines, without fences and options."""
@@ -129,18 +126,18 @@ def judged(written: dict[Path, Path]) -> tuple[int, str]:
     return status, said
 
 
-def every_page() -> list[Path]:
-    """Return the pages of the chapters, all of which are held to the rules."""
+def everything() -> list[Path]:
+    """Return all pages."""
     return sorted(paths.CHAPTERS.rglob("*.md"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check the pages, or mend their layout."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("pages", nargs="*", type=Path, help="by default all")
+    parser.add_argument("pages", nargs="*", type=Path, help="by default all that are finished")
     parser.add_argument("--fix", action="store_true", help="write ruff's layout into the pages")
     asked = parser.parse_args(arguments)
-    pages = [p.resolve() for p in asked.pages] or every_page()
+    pages = [p.resolve() for p in asked.pages] or everything()
     if not pages:
         return 0
     if asked.fix:

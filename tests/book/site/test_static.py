@@ -14,7 +14,7 @@ from prunekit import __version__
 from prunekit.book import ledger, paths
 from prunekit.book.runs.notebooks import Refused
 from prunekit.book.site.evidence import chapters, collect
-from prunekit.book.verdicts import NOT_ATTEMPTED, worst
+from prunekit.book.verdicts import NOT_ATTEMPTED, VERDICTS, worst
 from tests.book.site.commands import command_lines, understand
 
 CHAPTERS = [path.relative_to(paths.ROOT).with_suffix("").as_posix() for path in chapters()]
@@ -187,7 +187,7 @@ def test_the_scorecard_is_the_ledger(smoke_site, evidence):
 def test_the_scorecard_counts_its_rows(smoke_site):
     page = article(smoke_site, "book/scorecard")
     verdicts = [words(row.find_all("td")[-1].strong) for row in page.select("table.pk-scorecard tbody tr")]
-    counts = {v: verdicts.count(v) for v in (*ledger.VERDICTS, NOT_ATTEMPTED) if v in verdicts}
+    counts = {v: verdicts.count(v) for v in (*VERDICTS, NOT_ATTEMPTED) if v in verdicts}
     assert f"{', '.join(f'{n} {v}' for v, n in counts.items())}." in [words(p) for p in page.select("p")]
 
 
