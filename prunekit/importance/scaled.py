@@ -1,7 +1,7 @@
 """One network of two layers from initializations (λW, V/λ): trained alike, its layers weighed one by one.
 
 All start as one function (li, Lemma 4.1), and differ in which layer learns. `Scaled` says what is trained, so that
-whoever asks another question of the same experiment trains the same networks. Source: li, Section 4.
+another question about the same experiment is asked of the same networks. Source: li, Section 4.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from prunekit.nets.arguments import Masks
 
 LAYERS = MappingProxyType({"input": "input.weight", "output": "output.weight"})
 POWERS = MappingProxyType({"input": 1, "output": -1})  # of λ in a layer's weights
-_AT_ONCE = 1000  # images
+_AT_ONCE = 1000  # how many images are evaluated together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class Scaled:
     hidden : int
         Hidden units m.
     epochs : int
-        The most passes over the images.
+        Largest number of passes over the images.
     seed : int
         Pages with different seeds share no repetition.
     """
@@ -96,9 +96,9 @@ class Scaled:
     ) -> list[nets.Fitted]:
         """Train networks in place, until they interpolate or the epochs are over.
 
-        Gradient descent on batches of 100 at the rate 0.05/max(λ², λ⁻²): by (4.3) of li the curvature of one layer
-        grows like that, and Theorem 4.3 asks for a rate below its inverse. They interpolate when all training images
-        are classified rightly, which is looked at after every tenth epoch.
+        This is gradient descent on batches of 100 at the rate 0.05/max(λ², λ⁻²): by (4.3) of li the curvature of one
+        layer grows like that, and Theorem 4.3 asks for a rate below its inverse. They interpolate when all training
+        images are classified rightly, which is looked at after every tenth epoch.
 
         Parameters
         ----------
@@ -132,12 +132,12 @@ class Scaled:
 
 
 def _scales(scales: Sequence[float]) -> list[float]:
-    """Return scales whose squares, and weights times which, stay in the range of single precision."""
-    found = [_checks.scalar("scales", lam, positive=True) for lam in _checks.listed("scales", scales, "numbers")]
-    wild = [lam for lam in found if not 1e-15 < lam < 1e15]
+    """Return scales that stay in the range of single precision when they are squared or multiply weights."""
+    checked = [_checks.scalar("scales", lam, positive=True) for lam in _checks.listed("scales", scales, "numbers")]
+    wild = [lam for lam in checked if not 1e-15 < lam < 1e15]
     if wild:
         raise FloatingPointError(f"scales holds {wild[0]}, beyond single precision: give numbers from 1e-15 to 1e15")
-    return found
+    return checked
 
 
 def layer_diagonal(model: nn.Module, data: nets.Dataset) -> dict[str, Tensor]:
@@ -146,14 +146,14 @@ def layer_diagonal(model: nn.Module, data: nets.Dataset) -> dict[str, Tensor]:
     Parameters
     ----------
     model : Module
-        Whose parameters `LAYERS` names.
+        The network, whose parameters `LAYERS` names.
     data : Dataset
-        Its training images count.
+        The data set, whose training images count.
 
     Returns
     -------
     dict of str to tensor
-        By parameter name, in the shapes of the parameters, in double precision.
+        The diagonal by parameter name, in the shapes of the parameters, in double precision.
     """
     W, V = _layers(model)
     _checks.instance("data", data, nets.Dataset, "a Dataset")
@@ -169,16 +169,16 @@ def layer_importances(model: nn.Module, diagonal: Mapping[str, Tensor]) -> dict[
     Parameters
     ----------
     model : Module
-        Whose parameters `LAYERS` names.
+        The network, whose parameters `LAYERS` names.
     diagonal : mapping of str to tensor
-        The Hessian's, as `layer_diagonal` returns it.
+        The Hessian's diagonal, as `layer_diagonal` returns it.
     """
     _layers(model)
-    found: dict[tuple[str, str], float] = {}
+    importances: dict[tuple[str, str], float] = {}
     for layer, name in LAYERS.items():
-        found["magnitude", layer] = magnitude(model, name)
-        found["Hessian", layer] = hessian(model, diagonal, name)
-    return found
+        importances["magnitude", layer] = magnitude(model, name)
+        importances["Hessian", layer] = hessian(model, diagonal, name)
+    return importances
 
 
 def natural_importances(
@@ -191,9 +191,9 @@ def natural_importances(
     Parameters
     ----------
     model : Module
-        Whose parameters `LAYERS` names, after training.
+        The trained network, whose parameters `LAYERS` names.
     before : mapping of str to tensor
-        Its parameters before.
+        The parameters before training.
     data : Dataset
         What it was trained and is tested on.
     """
