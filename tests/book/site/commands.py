@@ -20,8 +20,9 @@ def command_lines(markdown: str) -> Iterator[list[str]]:
     blocks = re.findall(r"^```[\w-]*\n(.*?)^```", markdown, re.MULTILINE | re.DOTALL)
     inline = re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```", "", markdown, flags=re.MULTILINE | re.DOTALL))
     for line in [*"\n".join(blocks).replace("\\\n", " ").splitlines(), *inline]:
-        words = shlex.split(line, comments=True) if "prunekit" in line.split("#")[0] else []
-        if words and words[0].removeprefix(".venv/bin/") == "prunekit" and len(words) > 1:
+        name = next(iter(line.split()), "")
+        words = shlex.split(line, comments=True) if name.removeprefix(".venv/bin/") == "prunekit" else []
+        if len(words) > 1:
             yield words[1:]
 
 
