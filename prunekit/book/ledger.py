@@ -167,7 +167,7 @@ def check(
     --------
     >>> check("chang/fig-3b", what="gap", measured=0.9, expected=1.0, margin=0.2, because="a line's width",
     ...       error=0.01, repetitions=40, of="draws", scale="smoke")
-    chang/fig-3b: reproduced. gap: 0.9 ± 0.044 (40 draws); the statement allows 0.8 to 1.2 (a line's width)
+    chang/fig-3b: reproduced. gap: 0.9 ± 0.042 (40 draws); the statement allows 0.8 to 1.2 (a line's width)
     """
     entry = ledger()[_checks.text("claim", claim)]
     _checks.text("data", data)

@@ -114,6 +114,7 @@ REASONS = {
     "limit.compare_limits": "puts `predict`, `PruningCurve.limit` and `upper_gap` together",
     "limit.Landscape.read": "hands on what is read off a spectrum: `Spectrum.integrate`",
     "limit.Landscape.read_block": "hands on what is read off a spectrum: `Spectrum.integrate`",
+    "stable.trained.train_and_read": "hands on the tail indices of `layer_tail_index`",
     "limit.measured_limit": "is `PruningCurve.limit` of a network's curve",
     "limit.pruning_limit": "is `predict` for a network",
     "sensing.approximate_minimum": "gives the residual of an eigenvector, no standard error",

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from prunekit._system import files
 from prunekit.book import paths
-from prunekit.book.runs import batch, engines, seal
+from prunekit.book.runs import batch, opening, seal
 from prunekit.book.runs.execution import Job, describe
 from prunekit.book.runs.store import Run, Store
 from prunekit.book.site import evidence
@@ -37,7 +37,7 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             return job.store.publish(folder, describe(job, datetime.now(UTC)) | outcome)
 
     monkeypatch.setattr(batch, "execute", execute)
-    monkeypatch.setattr(engines, "Workers", ThreadPoolExecutor)
+    monkeypatch.setattr(opening, "Workers", ThreadPoolExecutor)
     return keys
 
 
