@@ -65,6 +65,7 @@ def build(network: str, data: Dataset, seed: int) -> nn.Module:
         If the network is unknown.
     """
     _checks.choice("network", network, (*SMALL, *PAPER))
+    _checks.instance("data", data, Dataset, "a prunekit.nets.Dataset")
     if network in _HIDDEN:
         return models.fcn(64, _HIDDEN[network], bias=True, seed=seed)
     if network == "CNN":
@@ -99,6 +100,8 @@ def training(network: str, data: str, epochs: int, seed: int, device: str = "cpu
     quarters. The paper's are trained as `prunekit.limit.tasks` says, with the knobs of rare gems' own program.
     """
     _checks.choice("network", network, (*SMALL, *PAPER))
+    _checks.text("data", data)
+    epochs = _checks.count("epochs", epochs, 2 if network in SMALL else 1)
     if network in SMALL:
         config = Config(
             epochs=epochs, batch_size=128, lr=0.06, momentum=0.9, schedule="multistep",
@@ -123,6 +126,7 @@ def share_kept(network: str, data: str) -> float:
     data : str
         Name of the data set.
     """
-    if data == "digits":
+    _checks.choice("network", network, (*SMALL, *PAPER))
+    if _checks.text("data", data) == "digits":
         return 0.1 if network == "CNN" else 0.05
     return TABLE_3.get((network, data), TABLE_3["fc5", "cifar10"]).kept / 100

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from prunekit import _checks
+
 
 def tabulated(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """Return rows as columns, as `prunekit.show` takes numbers.
@@ -26,10 +28,15 @@ def tabulated(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     >>> tabulated([{"width": 1, "risk": 1.0}, {"width": 2, "risk": 0.5}])
     {'width': [1, 2], 'risk': [1.0, 0.5]}
     """
-    names = {tuple(row) for row in rows}
+    listed = _checks.listed("rows", rows, "mappings")
+    for row in listed:
+        _checks.instance("rows", row, Mapping, "a sequence of mappings from columns to values")
+    names = {tuple(row) for row in listed}
     if len(names) != 1:
-        raise ValueError(f"rows have the columns {sorted(names)}: give rows of the same columns, at least one")
-    return {name: [row[name] for row in rows] for name in names.pop()}
+        raise ValueError(
+            f"rows have the columns {sorted(map(str, names))}: give rows of the same columns, at least one"
+        )
+    return {name: [row[name] for row in listed] for name in names.pop()}
 
 
 def selected(table: Mapping[str, Sequence[Any]], **values: Any) -> dict[str, np.ndarray[Any, Any]]:
@@ -52,9 +59,13 @@ def selected(table: Mapping[str, Sequence[Any]], **values: Any) -> dict[str, np.
     >>> selected({"width": [1, 2, 2], "risk": [1.0, 0.5, 0.4]}, width=2)["risk"]
     array([0.5, 0.4])
     """
+    _checks.instance("table", table, Mapping, "a mapping from names to columns")
+    columns = {name: _checks.listed("table", column, "values in each column") for name, column in table.items()}
+    if len({len(column) for column in columns.values()}) > 1:
+        raise ValueError("table has columns of different lengths: give columns of equal length")
     for name in values:
         if name not in table:
             raise ValueError(f"the table has no column {name!r}: it has {', '.join(table)}")
-    length = len(next(iter(table.values())))
-    chosen = [row for row in range(length) if all(table[name][row] == value for name, value in values.items())]
-    return {name: np.array([column[row] for row in chosen]) for name, column in table.items()}
+    length = len(next(iter(columns.values()), []))
+    chosen = [row for row in range(length) if all(columns[name][row] == value for name, value in values.items())]
+    return {name: np.array([column[row] for row in chosen]) for name, column in columns.items()}

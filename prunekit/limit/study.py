@@ -20,6 +20,7 @@ from prunekit.nets import Config, Dataset, Fitted, fit_many, load
 DIGITS = 1797  # images of scikit-learn's digits
 WHOLE = {"digits": (600, DIGITS - 600), "tiny-imagenet": (100_000, 10_000)}
 _CIFAR = (50_000, 10_000)
+_MOST = 1000  # seeds from one number on: those of the next begin there
 
 
 @dataclass(frozen=True)
@@ -129,17 +130,19 @@ class Study:
         ValueError
             For a scale or a network that is not known, or more images than there are.
         """
-        if network != "small" and network not in PAPER:
+        if _checks.text("network", network) != "small" and network not in PAPER:
             raise ValueError(f"network is {network!r}: give 'small' or one of {', '.join(PAPER)}")
         extent = EXTENTS[network == "small"][_checks.choice("scale", scale, list(LOOKS))]
         tasks = SMALL if network == "small" else {network: PAPER[network]}
         task = next(iter(tasks.values()))
-        name = task.data if data == "default" else data
+        name = task.data if _checks.text("data", data) == "default" else data
         whole = WHOLE.get(name, _CIFAR)
-        train, held = (_checks.count("images", k) for k in images or extent.images or whole)
+        train, held = _numbers_of_images(extent.images or whole if images is None else images)
+        reaches = extent.reach if reach is None else _checks.listed("reach", reach, "numbers")
+        seed = _checks.count("seed", seed, 0)
         on = _digits(train, held, seed) if name == "digits" else load(name, subset=(train, held), seed=seed)
         long = extent.epochs if epochs is None else _checks.count("epochs", epochs)
-        count = extent.seeds if seeds is None else _checks.count("seeds", seeds)
+        count = extent.seeds if seeds is None else _checks.count("seeds", seeds, 1, _MOST)
         full = scale == "paper" and network != "small" and (train, held) == whole and long == EPOCHS
         return cls(
             scale=scale,
@@ -147,8 +150,8 @@ class Study:
             data=on.to(device),
             whole=whole[0],
             epochs=long,
-            lr=task.lr if lr is None else lr,
-            reach=tuple(extent.reach if reach is None else reach),
+            lr=task.lr if lr is None else _checks.scalar("lr", lr, positive=True),
+            reach=tuple(_checks.scalar("reach", each, positive=True) for each in reaches),
             seeds=tuple(range(1000 * seed, 1000 * seed + count)),
             augment=full,
             device=device,
@@ -227,7 +230,7 @@ class Study:
             If a training diverges.
         """
         task = self.tasks[_checks.choice("name", name, list(self.tasks))]
-        wanted = self.cases if cases is None else cases
+        wanted = self.cases if cases is None else _cases(cases)
         models = [task.build(self.data, seed) for _, seed in wanted]
         configs = [self.config(name, reach, seed) for reach, seed in wanted]
         fitted = fit_many(models, self.data, configs, progress=False)
@@ -244,8 +247,31 @@ class Study:
 
     def learned(self, fitted: Fitted) -> bool:
         """Return whether a network classifies twice as many training images rightly as guessing would."""
+        _checks.instance("fitted", fitted, Fitted, "a trained network, as `train` returns it")
         accuracy = fitted.history.rows[-1]["train_accuracy"]
         return accuracy is not None and accuracy >= 2 / self.data.classes
+
+
+def _cases(cases: Sequence[tuple[float, int]]) -> list[tuple[float, int]]:
+    """Return pairs of a reach and a seed."""
+    checked = []
+    for case in _checks.listed("cases", cases, "pairs of a reach and a seed"):
+        pair = _checks.listed("cases", case, "pairs of a reach and a seed")
+        if len(pair) != 2:
+            raise ValueError(f"cases holds {_checks.shown(case)}: give pairs of a reach and a seed")
+        checked.append((_checks.scalar("cases", pair[0], positive=True), _checks.count("cases", pair[1], 0)))
+    if not checked:
+        raise ValueError("cases is empty: give at least one pair of a reach and a seed")
+    return checked
+
+
+def _numbers_of_images(images: Sequence[int]) -> tuple[int, int]:
+    """Return how many images are trained on and held out."""
+    listed = _checks.listed("images", images, "two numbers")
+    if len(listed) != 2:
+        raise ValueError(f"images has {len(listed)} entries: give the numbers of training and of held-out images")
+    train, held = (_checks.count("images", each) for each in listed)
+    return train, held
 
 
 def _digits(train: int, held: int, seed: int) -> Dataset:

@@ -85,13 +85,19 @@ def train_and_read(
     Source: barsbey, Section 5: the averages of iterates after convergence are nearly stable if SGD is heavy-tailed, and
     the mean over layers stands for a network.
     """
+    from torch import nn
+
     from prunekit.nets import fit_many
 
     seed = _checks.count("seed", seed, 0)
+    models = _checks.listed("models", models, "modules")
+    configs = _checks.listed("configs", configs, "Configs")
+    for each in models:
+        _checks.instance("models", each, nn.Module, "a sequence of torch.nn.Module")
     for config in configs:
         if getattr(config, "interpolation", None) is None or not getattr(config, "average", 0):
             raise ValueError(f"configs holds {config!r}: give each an interpolation bound and iterates to average")
-    fits = fit_many(list(models), data, list(configs), progress=False)
+    fits = fit_many(models, data, configs, progress=False)
     return [_read(config, fitted, seed) for config, fitted in zip(configs, fits, strict=True)]
 
 

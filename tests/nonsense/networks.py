@@ -57,6 +57,16 @@ def layered() -> nn.Module:
     return nets.models.two_layer(16, 3, 3, seed=0)
 
 
+@functools.cache
+def study() -> limit.study.Study:
+    return limit.study.Study.at("smoke", images=(20, 10), epochs=1)
+
+
+@functools.cache
+def fitted() -> nets.Fitted:
+    return nets.fit(model(), data(), config(), progress=False)
+
+
 def mask() -> masks.Mask:
     return masks.Mask.from_scores(scores.magnitude(model()), 0.5)
 
@@ -257,6 +267,10 @@ NETWORKS: dict[str, Example] = {
             "X": torch.from_numpy(POINTS),
             "chunk": 2,
         },
+    ),
+    "stable.trained.train_and_read": Example(
+        lambda: {"models": [model()], "data": data(), "configs": [config(interpolation=9.0, average=2)], "seed": 0},
+        slow=True,
     ),
     "importance.scaled.Scaled": Example(
         lambda: {"data": "digits", "images": 20, "hidden": 3, "epochs": 1, "seed": 0},
@@ -503,6 +517,36 @@ NETWORKS: dict[str, Example] = {
     ),
     "limit.quadratic.one_shot_costs": Example(lambda: {"landscape": landscape(), "negative": "absolute"}),
     "limit.quadratic.reoptimized_costs": Example(lambda: {"landscape": landscape(), "negative": "absolute"}),
+    "limit.known.KnownNetwork.train": Example(
+        lambda: {"kind": "a network", "model": model(), "data": data(), "config": config()},
+        allows={"kind": {"it is a text": ("text",)}},
+        slow=True,
+    ),
+    "limit.study.Study.at": Example(
+        lambda: {
+            "scale": "smoke",
+            "network": "small",
+            "data": "default",
+            "images": (20, 10),
+            "epochs": 1,
+            "lr": 0.1,
+            "reach": (1.0,),
+            "seeds": 1,
+            "seed": 0,
+            "device": "cpu",
+        },
+        says={"data": {"it is the name of a set to load": ("name",)}},
+    ),
+    "limit.study.Study.config": Example(lambda: {"self": study(), "name": "MLP", "reach": 1.0, "seed": 0}),
+    "limit.study.Study.lanczos": Example(
+        lambda: {"self": study(), "seed": 0, "steps": 4, "probes": 2, "direction_steps": 3}
+    ),
+    "limit.study.Study.learned": Example(lambda: {"self": study(), "fitted": fitted()}),
+    "limit.study.Study.train": Example(
+        lambda: {"self": study(), "name": "MLP", "cases": [(1.0, 0)]},
+        allows={"cases": {"None are those of the study": ("None",)}},
+        slow=True,
+    ),
     "limit.tasks.PaperNetwork.config": Example(
         lambda: {
             "self": limit.PAPER["fc5"],
@@ -599,6 +643,15 @@ NETWORKS: dict[str, Example] = {
         },
         allows={"resume": PATH},
     ),
+    "algorithms.entries.build": Example(lambda: {"network": "FC5", "data": data(), "seed": 0}),
+    "algorithms.entries.share_kept": Example(
+        lambda: {"network": "FC5", "data": "digits"},
+        allows={"data": {"a set without a row counts as FC5's": ("text",)}},
+    ),
+    "algorithms.entries.training": Example(
+        lambda: {"network": "FC5", "data": "digits", "epochs": 8, "seed": 0, "device": "cpu"},
+        allows={"data": {"it decides the augmentation alone": ("text",)}},
+    ),
     "algorithms.schedules.cut": Example(lambda: {"scores": scores.magnitude(model()), "keep": 20, "within": mask()}),
     "algorithms.schedules.kept_by_round": Example(
         lambda: {"total": 100, "keep": 0.5, "rounds": 3},
@@ -638,6 +691,11 @@ def _saved() -> Path:
 
 
 EXEMPT = {
+    "algorithms.entries.Printed": RECORD,
+    "limit.known.KnownNetwork": RECORD,
+    "limit.study.Extent": RECORD,
+    "limit.study.Study": RECORD,
+    "stable.trained.Trained": RECORD,
     "algorithms.contest.Knobs": "its numbers are judged by the algorithms that take them",
     "algorithms.contest.Outcome": RECORD,
     "algorithms.results.Pruned": RECORD,

@@ -69,6 +69,11 @@ PLOTS: dict[str, Example] = {
         },
     ),
     "book.verdicts.worst": Example(lambda: {"verdicts": ["reproduced", "differs"]}),
+    "book.tables.selected": Example(
+        lambda: {"table": {"width": [1, 2], "risk": [1.0, 0.5]}},
+        allows={"table": {"columns may have any names": ("mapping by number",)}},
+    ),
+    "book.tables.tabulated": Example(lambda: {"rows": [{"width": 1, "risk": 1.0}, {"width": 2, "risk": 0.5}]}),
     "book.plotting.columns": Example(
         lambda: {"x_name": "x", "y_name": "y", "predicted": predicted(), "measured": measured()},
         allows={"x_name": TEXTS, "y_name": TEXTS},
