@@ -27,7 +27,7 @@ class Directives:
     Attributes
     ----------
     allow_errors
-        Whether a cell's error ends nothing.
+        Whether the run goes on after a cell's error.
     cell_timeout
         Seconds that a cell may take, or None.
     """
@@ -76,7 +76,7 @@ def check_cells(node: Any) -> None:
     Raises
     ------
     Unclear
-        If the parameters' cell would be skipped or may fail: the record would name parameters that nothing had.
+        If the parameters' cell would be skipped or may fail: the record would name parameters that no run had.
     """
     for cell in node.cells:
         for tag in (SKIP, RAISES):
