@@ -44,9 +44,9 @@ def work(fn: Callable[[Job], Run], job: Job, batch: str, note: str) -> Run:
     Parameters
     ----------
     fn
-        `prunekit.book.runs.execution.execute`.
+        The function to call, which is `prunekit.book.runs.execution.execute`.
     job
-        The run wanted.
+        The run that is wanted.
     batch
         Name under which the scheduler counts this batch's attempts.
     note

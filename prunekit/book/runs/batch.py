@@ -69,7 +69,7 @@ def run_all(jobs: Iterable[Job], executor: Executor, progress: Progress | None =
     Parameters
     ----------
     jobs
-        The runs wanted; equal keys are executed once.
+        The runs that are wanted; equal keys are executed once.
     executor
         Anything that offers the interface of `concurrent.futures.Executor`; see `prunekit.book.runs.engines`.
     progress
@@ -78,7 +78,7 @@ def run_all(jobs: Iterable[Job], executor: Executor, progress: Progress | None =
     Returns
     -------
     list of Run
-        One for each job, in order, finished or failed.
+        One run for each job, in order, finished or failed.
 
     Raises
     ------

@@ -198,7 +198,7 @@ class Cluster(Executor):
         )
 
     def _settle(self, future: Future[Run], task: Any) -> None:
-        """Hand a task's outcome to the future of our caller; called in a thread of the client's."""
+        """Hand a task's outcome to our caller's future; a thread of the client's calls this."""
         from distributed.scheduler import KilledWorker
 
         try:

@@ -49,7 +49,7 @@ def refusing(command: Callable[..., Any]) -> Callable[..., Any]:
         except DamagedRun as error:
             raise click.ClickException(f"{error}: repeat the command, which executes it again") from error
         except OSError as error:
-            if error.errno == errno.EPIPE:  # nobody reads on: click ends the command
+            if error.errno == errno.EPIPE:  # nobody reads the output any more: click ends the command
                 raise
             where = error.filename2 or error.filename
             said = error.strerror or str(error) or type(error).__name__
@@ -172,7 +172,7 @@ def execute(
 ) -> list[Run]:
     """Have the runs of some jobs; end the command where they are left to others, or the engine is lost.
 
-    `also` is told what the progress bar is told; `expected` is what the bar is told of how long runs take, by key.
+    `also` is told what the progress bar is told; `expected` tells the bar how many seconds runs take, by key.
     """
     wanted = {j.key: j for j in jobs}
     pending = [j for j in wanted.values() if j.force or not j.store.finished(j.key)]

@@ -37,7 +37,7 @@ class RunFailed(Exception):
     Attributes
     ----------
     error
-        One sentence.
+        What happened, in one sentence.
     details
         What a reader of the failure would look at next: a traceback, the kernel's last words.
     """
@@ -94,7 +94,7 @@ def raised(where: str, name: str, value: str, traceback: Sequence[str], beside: 
     Parameters
     ----------
     where
-        The cell, by `place`.
+        The cell, as `place` returns it.
     name, value, traceback
         The error's class, message and traceback, as the kernel gave them.
     beside

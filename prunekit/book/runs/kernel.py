@@ -72,7 +72,7 @@ class Kernel:
     log
         What it wrote other than through IPython, such as the last words of a fault in compiled code.
     mark
-        The word in the environment of all it starts.
+        The word in the environment of all that the kernel starts.
     peak
         The largest resident set seen so far, in bytes.
     """

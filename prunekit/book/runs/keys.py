@@ -37,7 +37,7 @@ def run_key(notebook: Notebook, parameters: Parameters) -> str:
     Parameters
     ----------
     notebook
-        The notebook as read.
+        The notebook, as it was read.
     parameters
         Every parameter, as `prunekit.book.runs.notebooks.coerce` returns them.
 

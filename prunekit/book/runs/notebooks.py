@@ -35,7 +35,7 @@ class Notebook:
     Attributes
     ----------
     path
-        Where it was read.
+        The file that it was read from.
     name
         ``overparameterization/linear-gaussian`` for a chapter's page, the file's stem elsewhere.
     node

@@ -1,6 +1,6 @@
 """A note in the store's folder that says which batch is in flight there.
 
-``.batch-ID.json`` names the runs wanted and the scheduler that has them. A worker that does not find it does not see
+``.batch-ID.json`` names the wanted runs and the scheduler that has them. A worker that does not find it does not see
 the client's folder; `prunekit runs progress` reads it when the client has left. Whichever command sees the
 batch's last run removes the note. That of a batch that was killed stays until the batch has been repeated, or until
 `prunekit runs clean` finds that its scheduler is gone.

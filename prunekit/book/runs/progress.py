@@ -20,7 +20,7 @@ def time_left(walls: Sequence[float], remaining: int, at_work: Sequence[float]) 
     walls
         Wall times of the runs that ended, in seconds.
     remaining
-        Runs that have not ended.
+        The number of runs that have not ended.
     at_work
         How long each run that is being executed has taken so far, in seconds.
 
@@ -68,7 +68,7 @@ def standing(total: int, ended: Sequence[Run], at_work: Sequence[float], left: f
     Parameters
     ----------
     total
-        Number of runs wanted.
+        The number of wanted runs.
     ended
         The runs that finished or failed.
     at_work

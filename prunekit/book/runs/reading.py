@@ -112,7 +112,7 @@ def _completed(text: str) -> str:
     Raises
     ------
     Unreadable
-        For front matter that is no YAML mapping.
+        If the front matter is not a YAML mapping.
     """
     import yaml
 

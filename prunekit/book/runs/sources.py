@@ -126,7 +126,7 @@ def _evaluated(name: ast.expr, module: str, tree: ast.Module) -> dict[str, str]:
     Raises
     ------
     ValueError, KeyError
-        If it is anything else.
+        If the expression is anything else.
     """
     tables = {
         s.targets[0].id: ast.literal_eval(s.value)
@@ -194,7 +194,7 @@ def _spelled(test: ast.expr) -> str:
 
 
 def _guarded(tree: ast.AST) -> frozenset[str]:
-    """Return how a tree spells typing's ``TYPE_CHECKING``; nothing where it binds that name to anything else too."""
+    """Return how a tree spells typing's ``TYPE_CHECKING``; empty where it binds that name to anything else too."""
     names: set[str] = set()
     others = False
     for node in ast.walk(tree):

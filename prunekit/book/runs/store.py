@@ -1,6 +1,6 @@
 """A folder in which a run appears whole or not at all, on one machine or on a file server that many share.
 
-    FOLDER/KEY/          a published run: notebook.ipynb, run.json, and what else the notebook wrote
+    FOLDER/KEY/          a published run: notebook.ipynb, run.json, and whatever else the notebook wrote
     FOLDER/failed/KEY/   the last failure of a run: the partial notebook, traceback.txt, run.json
     FOLDER/.KEY.HOST.PID-START.RANDOM.partial/   a run in flight, its heartbeat the folder's time of change
     FOLDER/.KEY.RANDOM.gone/                     a run that is being deleted
@@ -40,7 +40,7 @@ _OWNED = re.compile(rf"\.(?:.+\.)?(?P<mark>{owners.MARK})(?:\.[0-9a-f]{{8}})?\.(
 _GONE = re.compile(r"\.[0-9a-f]{16}\.(?:partial|(?:[0-9a-f]{8}\.)?gone)")  # or a partial of an older prunekit
 _LOCK = re.compile(r"\.(?P<key>[0-9a-f]{16})\.lock")
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
-_ATTEMPTS = 10  # a race is lost to somebody who got further
+_ATTEMPTS = 10  # each race is lost only to a process that got further
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ class Store:
         partials = [(p, m) for p in self.folder.glob(f".{key}.*.partial") if (m := _PARTIAL.fullmatch(p.name))]
         dead = [p for p, match in partials if owners.abandoned(p, _owner(match["mark"]))]
         for path in sorted(dead, key=_changed, reverse=True):
-            with contextlib.suppress(OSError):  # somebody else was faster
+            with contextlib.suppress(OSError):  # another process was faster
                 path.rename(folder)
                 return True
         return False

@@ -13,7 +13,7 @@ from typing import Any
 
 SKIP, RAISES, PARAMETERS, INJECTED = "skip-execution", "raises-exception", "parameters", "injected-parameters"
 _HEADS = {"mystnb": "execution_", "execution": ""}  # the sections of the head, and how their keys begin
-_MODES = ("auto", "force", "cache")  # of mystnb's execution_mode: all come to "execute it"
+_MODES = ("auto", "force", "cache")  # of mystnb's execution_mode: all of them mean "execute it"
 
 
 class Unclear(ValueError):
