@@ -40,7 +40,7 @@ def page(prose: str, record: Record) -> str:
     prose
         Markdown with a line ``<!-- house: PART -->`` for each part.
     record
-        What `make house` wrote.
+        The measures that `make house` wrote.
 
     Raises
     ------
@@ -199,7 +199,7 @@ def draw(palette: Palette, record: Record) -> Figure:
     palette : Palette
         Colours of the background.
     record : mapping
-        What `make house` wrote.
+        The measures that `make house` wrote.
     """
     import matplotlib.pyplot as plt
 

@@ -1,6 +1,6 @@
 """``python -m prunekit.book.site.archive``: the built site as one file with its checksum, to be handed on.
 
-``make archive`` builds the book first. The same site gives the same bytes: files are in order, and belong to nobody.
+``make archive`` builds the book first. The same site gives the same bytes: files are in order and have no owner.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def build_book(
     Refused
         If the site cannot be put into `target`, or the checkout cannot be written.
     OSError
-        If the disk takes no more; the site in place is then as it was.
+        If the disk takes no more; the site in place then stays as it was.
     """
     _refuse_foreign(target)
     _refuse_unwritable(target)

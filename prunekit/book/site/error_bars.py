@@ -58,7 +58,7 @@ def page(prose: str, table: Mapping[str, Any], spectra: Sequence[Row]) -> str:
     prose
         Markdown with a line ``<!-- calibration: PART -->`` for each part.
     table
-        What `make calibration` wrote.
+        The table that `make calibration` wrote.
     spectra
         Rows about spectra of whole networks; none where there is no such table.
 

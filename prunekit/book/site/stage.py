@@ -31,7 +31,7 @@ def stage(evidence: Evidence, folder: Path, *, whole: bool = True) -> None:
     folder
         Where to write.
     whole
-        Whether these are all the book's pages; else the others are left out of the table of contents.
+        Whether these are all the book's pages; if not, the others are left out of the table of contents.
     """
     shutil.copytree(paths.BOOK, folder / "book", ignore=shutil.ignore_patterns("claims.yml", "*.json", "__pycache__"))
     shutil.copy(paths.CONFIG, folder)
