@@ -22,8 +22,8 @@ def parse(text: str) -> dict[str, Any]:
     Raises
     ------
     LedgerError
-        For what is no YAML, a name or an id that is there twice, fields that are unknown, missing, or not words, a
-        paper, kind or claim that there is not, or an id that does not begin with its paper.
+        If the text is not YAML, a name or an id is there twice, a field is unknown, missing or not words, a paper, kind
+        or claim does not exist, or an id does not begin with its paper.
     """
     raw = _mapping("claims.yml", _load(text), ("papers", "claims", "errata"))
     papers = raw["papers"]
@@ -83,14 +83,14 @@ def _mapping(where: str, found: Any, fields: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _words(where: str, found: Any, fields: tuple[str, ...]) -> None:
-    """Refuse a mapping that has not exactly these fields, each some words; an erratum may concern no claim."""
+    """Refuse a mapping without exactly these fields, each with words in it; an erratum may concern no claim."""
     for name, value in _mapping(where, found, fields).items():
         if (name, value) != ("claim", None) and (not isinstance(value, str) or not value.strip()):
             raise LedgerError(f"{where}: {name} is {value!r}: give words")
 
 
 def _check(where: str, entry: dict[str, str], papers: list[str], ids: set[str]) -> None:
-    """Refuse an entry whose fields do not go together, or whose id was there before."""
+    """Refuse an entry whose fields do not go together, or whose id another entry has."""
     if entry["paper"] not in papers:
         raise LedgerError(f"{where}: paper is {entry['paper']!r}: give one of {', '.join(papers)}")
     if not _ID.fullmatch(entry["id"]) or not entry["id"].startswith(f"{entry['paper']}/"):
