@@ -56,12 +56,12 @@ def _load(text: str) -> Any:
         """A loader that notices names that are there twice."""
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-            found = super().construct_mapping(node, deep=deep)
+            mapping = super().construct_mapping(node, deep=deep)
             names = [key.value for key, _ in node.value]
-            if len(found) < len(names):
+            if len(mapping) < len(names):
                 twice = next(n for n in names if names.count(n) > 1)
                 raise LedgerError(f"claims.yml, line {node.start_mark.line + 1}: {twice!r} is there twice")
-            return found
+            return mapping
 
     try:
         return yaml.load(text, Once)
@@ -69,22 +69,22 @@ def _load(text: str) -> Any:
         raise LedgerError(f"claims.yml is no YAML: {error}") from error
 
 
-def _mapping(where: str, found: Any, fields: tuple[str, ...]) -> dict[str, Any]:
+def _mapping(where: str, mapping: Any, fields: tuple[str, ...]) -> dict[str, Any]:
     """Return a mapping that has exactly these fields."""
-    if not isinstance(found, dict):
-        raise LedgerError(f"{where} is a {type(found).__name__}: give a mapping with {', '.join(fields)}")
-    unknown = [name for name in found if name not in fields]
+    if not isinstance(mapping, dict):
+        raise LedgerError(f"{where} is a {type(mapping).__name__}: give a mapping with {', '.join(fields)}")
+    unknown = [name for name in mapping if name not in fields]
     if unknown:
         raise LedgerError(f"{where}: there is no field {unknown[0]!r}; the fields are {', '.join(fields)}")
-    missing = [name for name in fields if name not in found]
+    missing = [name for name in fields if name not in mapping]
     if missing:
         raise LedgerError(f"{where} lacks {', '.join(missing)}")
-    return found
+    return mapping
 
 
-def _words(where: str, found: Any, fields: tuple[str, ...]) -> None:
+def _words(where: str, mapping: Any, fields: tuple[str, ...]) -> None:
     """Refuse a mapping without exactly these fields, each with words in it; an erratum may concern no claim."""
-    for name, value in _mapping(where, found, fields).items():
+    for name, value in _mapping(where, mapping, fields).items():
         if (name, value) != ("claim", None) and (not isinstance(value, str) or not value.strip()):
             raise LedgerError(f"{where}: {name} is {value!r}: give words")
 

@@ -263,15 +263,15 @@ def report(**values: Any) -> None:
 
 def records(notebook: Any) -> list[dict[str, Any]]:
     """Return what the outputs of an executed notebook recorded, in order, each with the index of its cell."""
-    found = []
+    recorded = []
     if isinstance(notebook, type) or not hasattr(notebook, "cells"):
         raise TypeError(f"notebook is {_checks.shown(notebook)}: give a notebook, as nbformat reads it")
     for index, cell in enumerate(notebook.cells):
         for output in cell.get("outputs", []):
             record = output.get("metadata", {}).get(METADATA)
             if record and record.get("kind") in {"claim", "report"}:
-                found.append({**record, "cell": index})
-    return found
+                recorded.append({**record, "cell": index})
+    return recorded
 
 
 def sentence(record: Mapping[str, Any]) -> str:

@@ -211,8 +211,8 @@ def pair(draw: Callable[[Palette], Figure]) -> tuple[bytes, bytes]:
     watched = _Watched(*(getattr(LIGHT, field.name) for field in fields(Palette)))
     light = svg(draw, watched)
     other = dict(zip(_colours(LIGHT), _colours(DARK), strict=True))
-    found = {colour.decode() for colour in _COLOUR.findall(light)}
-    if watched.asked or b"<image" in light or not found <= set(other):
+    colours = {colour.decode() for colour in _COLOUR.findall(light)}
+    if watched.asked or b"<image" in light or not colours <= set(other):
         return light, svg(draw, DARK)
     return light, _COLOUR.sub(lambda match: other[match[0].decode()].encode(), light)
 
@@ -340,10 +340,10 @@ def _points(name: str, given: Any, count: int) -> Mapping[str, Any]:
     _checks.instance(name, given, Mapping, "a mapping from labels to columns")
     for label, values in given.items():
         what = f"{name}[{_checks.text(f'a label of {name}', label)!r}]"
-        found = [_checks.listed(what, column, "values") for column in _checks.listed(what, values, "columns")]
-        if len(found) != count or len({len(column) for column in found}) > 1:
-            raise ValueError(f"{what} has columns of lengths {[len(c) for c in found]}: give {count} of one length")
-        for column in found:
+        listed = [_checks.listed(what, column, "values") for column in _checks.listed(what, values, "columns")]
+        if len(listed) != count or len({len(column) for column in listed}) > 1:
+            raise ValueError(f"{what} has columns of lengths {[len(c) for c in listed]}: give {count} of one length")
+        for column in listed:
             _checks.real_numbers(what, [np.nan if entry is None else entry for entry in column])
     return given
 
@@ -391,13 +391,13 @@ def legend(target: Axes | Figure, source: Axes, **placing: Any) -> None:
     """
     from matplotlib.figure import Figure as MatplotlibFigure
 
-    found: dict[str, list[Any]] = {}
+    by_label: dict[str, list[Any]] = {}
     for handle, label in zip(*source.get_legend_handles_labels(), strict=True):
-        found.setdefault(re.sub(", (predicted|measured)$", "", label), []).append(handle)
+        by_label.setdefault(re.sub(", (predicted|measured)$", "", label), []).append(handle)
     if isinstance(target, MatplotlibFigure):
         placing = {"loc": "outside upper center"} | placing
-    entries: list[Any] = [tuple(handles) for handles in found.values()]
-    target.legend(entries, list(found), **({"fontsize": 9} | placing))
+    entries: list[Any] = [tuple(handles) for handles in by_label.values()]
+    target.legend(entries, list(by_label), **({"fontsize": 9} | placing))
 
 
 def joined(tables: Mapping[Any, Mapping[str, Sequence[Any]]], key: str) -> dict[str, list[Any]]:

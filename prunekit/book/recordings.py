@@ -111,8 +111,8 @@ class Recording:
     @property
     def reports(self) -> dict[str, Any]:
         """Everything that the run reported, by name."""
-        found = [r["values"] for r in self._records if r["kind"] == "report"]
-        return {name: value for values in found for name, value in values.items()}
+        reported = [r["values"] for r in self._records if r["kind"] == "report"]
+        return {name: value for values in reported for name, value in values.items()}
 
     @property
     def checks(self) -> list[dict[str, Any]]:
@@ -205,8 +205,8 @@ def available() -> list[tuple[str, str]]:
     for page in {f.parent.parent for f in _runs()}:
         for folder in files.waiting(page):
             files.recover(folder)
-    found = [f.parent.relative_to(paths.RECORDED) for f in _runs()]
-    return [(f.parent.as_posix(), f.name) for f in found if not f.name.startswith(".")]
+    folders = [f.parent.relative_to(paths.RECORDED) for f in _runs()]
+    return [(f.parent.as_posix(), f.name) for f in folders if not f.name.startswith(".")]
 
 
 def _runs() -> list[Path]:
