@@ -3,7 +3,7 @@
 claims, ledger
     The ledger of what the papers claim, the verdict that follows from a measurement, and the ledger's form.
 plotting, figures
-    Figures for light and dark pages; those of each page.
+    Figures for light and dark pages, and the figures of each page.
 recordings
     Runs at settings that take too long for every build, kept small in the package.
 scales, paths

@@ -22,8 +22,8 @@ def parse(text: str) -> dict[str, Any]:
     Raises
     ------
     LedgerError
-        For what is no YAML, a name or an id that is there twice, fields that are unknown, missing, or not words, a
-        paper, kind or claim that there is not, or an id that does not begin with its paper.
+        If the text is not YAML, a name or an id is there twice, a field is unknown, missing or not words, a paper, kind
+        or claim does not exist, or an id does not begin with its paper.
     """
     raw = _mapping("claims.yml", _load(text), ("papers", "claims", "errata"))
     papers = raw["papers"]
@@ -56,12 +56,12 @@ def _load(text: str) -> Any:
         """A loader that notices names that are there twice."""
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-            found = super().construct_mapping(node, deep=deep)
+            mapping = super().construct_mapping(node, deep=deep)
             names = [key.value for key, _ in node.value]
-            if len(found) < len(names):
+            if len(mapping) < len(names):
                 twice = next(n for n in names if names.count(n) > 1)
                 raise LedgerError(f"claims.yml, line {node.start_mark.line + 1}: {twice!r} is there twice")
-            return found
+            return mapping
 
     try:
         return yaml.load(text, Once)
@@ -69,28 +69,28 @@ def _load(text: str) -> Any:
         raise LedgerError(f"claims.yml is no YAML: {error}") from error
 
 
-def _mapping(where: str, found: Any, fields: tuple[str, ...]) -> dict[str, Any]:
+def _mapping(where: str, mapping: Any, fields: tuple[str, ...]) -> dict[str, Any]:
     """Return a mapping that has exactly these fields."""
-    if not isinstance(found, dict):
-        raise LedgerError(f"{where} is a {type(found).__name__}: give a mapping with {', '.join(fields)}")
-    unknown = [name for name in found if name not in fields]
+    if not isinstance(mapping, dict):
+        raise LedgerError(f"{where} is a {type(mapping).__name__}: give a mapping with {', '.join(fields)}")
+    unknown = [name for name in mapping if name not in fields]
     if unknown:
         raise LedgerError(f"{where}: there is no field {unknown[0]!r}; the fields are {', '.join(fields)}")
-    missing = [name for name in fields if name not in found]
+    missing = [name for name in fields if name not in mapping]
     if missing:
         raise LedgerError(f"{where} lacks {', '.join(missing)}")
-    return found
+    return mapping
 
 
-def _words(where: str, found: Any, fields: tuple[str, ...]) -> None:
-    """Refuse a mapping that has not exactly these fields, each some words; an erratum may concern no claim."""
-    for name, value in _mapping(where, found, fields).items():
+def _words(where: str, mapping: Any, fields: tuple[str, ...]) -> None:
+    """Refuse a mapping without exactly these fields, each with words in it; an erratum may concern no claim."""
+    for name, value in _mapping(where, mapping, fields).items():
         if (name, value) != ("claim", None) and (not isinstance(value, str) or not value.strip()):
             raise LedgerError(f"{where}: {name} is {value!r}: give words")
 
 
 def _check(where: str, entry: dict[str, str], papers: list[str], ids: set[str]) -> None:
-    """Refuse an entry whose fields do not go together, or whose id was there before."""
+    """Refuse an entry whose fields do not go together, or whose id another entry has."""
     if entry["paper"] not in papers:
         raise LedgerError(f"{where}: paper is {entry['paper']!r}: give one of {', '.join(papers)}")
     if not _ID.fullmatch(entry["id"]) or not entry["id"].startswith(f"{entry['paper']}/"):

@@ -33,13 +33,13 @@ class Claim:
     Attributes
     ----------
     id
-        ``paper/name``, stable.
+        The claim's name, ``paper/name``, which never changes.
     paper
         Key of the paper.
     place
-        Where the paper says it.
+        Where the paper makes the claim.
     statement
-        What it says, in our words.
+        What the paper says, in our words.
     kind
         ``live`` or ``heavy``; empty for an erratum.
     right
@@ -122,7 +122,7 @@ def check(
     Parameters
     ----------
     claim
-        Its id in the ledger.
+        The claim's id in the ledger.
     what
         What `measured` is, in words, with its unit if it has one.
     measured
@@ -144,9 +144,9 @@ def check(
     corrected
         The value that a corrected statement requires, where the printed one is held to be wrong.
     setting
-        What runs beside what the paper states: `PaperSetting.here`.
+        The setting that runs, beside the one that the paper states, as `PaperSetting.here` returns it.
     unstated
-        What the paper does not say although the outcome hangs on it: a difference is then undecided.
+        What the paper does not say although the outcome depends on it: a difference is then undecided.
     within
         The least and the largest value that `measured` can take at all: a statement that allows them all is refused.
     scale
@@ -154,7 +154,7 @@ def check(
     data
         What data the measurement is made on.
     tolerance, reduced
-        A margin without a reason, and whether the setting is smaller than the paper's: of checks that do not state
+        A margin without a reason, and whether the setting is smaller than the paper's, for checks that do not state
         their margin and setting yet.
 
     Raises
@@ -222,7 +222,7 @@ _SMALLER = "a setting smaller than the paper's"
 
 
 def upgraded(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record of a check in today's form: one that was recorded earlier has a tolerance and a flag."""
+    """Return a record of a check in today's form: an older one has a tolerance and a flag."""
     if "margin" in record:
         return dict(record)
     fresh = {k: v for k, v in record.items() if k not in ("tolerance", "reduced")}
@@ -263,15 +263,15 @@ def report(**values: Any) -> None:
 
 def records(notebook: Any) -> list[dict[str, Any]]:
     """Return what the outputs of an executed notebook recorded, in order, each with the index of its cell."""
-    found = []
+    recorded = []
     if isinstance(notebook, type) or not hasattr(notebook, "cells"):
         raise TypeError(f"notebook is {_checks.shown(notebook)}: give a notebook, as nbformat reads it")
     for index, cell in enumerate(notebook.cells):
         for output in cell.get("outputs", []):
             record = output.get("metadata", {}).get(METADATA)
             if record and record.get("kind") in {"claim", "report"}:
-                found.append({**record, "cell": index})
-    return found
+                recorded.append({**record, "cell": index})
+    return recorded
 
 
 def sentence(record: Mapping[str, Any]) -> str:
@@ -299,7 +299,7 @@ def allowed(record: Mapping[str, Any], expected: float) -> str:
 
 
 def conditions(record: Mapping[str, Any]) -> list[str]:
-    """Say what a verdict hangs on: a smaller setting, what the paper leaves open, how many repetitions would decide."""
+    """Say what a verdict depends on: a smaller setting, what the paper leaves open, and too few repetitions."""
     said = list(record["smaller"])
     if record["verdict"].startswith(UNDECIDED):
         more = verdicts.deciding(record)
@@ -332,7 +332,7 @@ def badge(record: Mapping[str, Any]) -> str:
 
 
 def show_record(record: dict[str, Any], markup: str, text: str) -> None:
-    """Display HTML with a plain-text fallback, the record in the output's metadata."""
+    """Display HTML with a plain-text fallback, and keep the record in the output's metadata."""
     from IPython import get_ipython
     from IPython.display import display
 

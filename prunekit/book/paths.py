@@ -1,4 +1,4 @@
-"""Every path of the project, named once; nothing else spells one."""
+"""Every path of the project, named once here; no other module spells a path out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TOC = ROOT / "_toc.yml"
 CONFIG = ROOT / "_config.yml"
 COSTS = BOOK / "costs.json"  # CPU time and memory of every page, for saying how long a build will take
 CALIBRATION = BOOK / "calibration.json"  # how often the library's error bars hold the truth
-CALIBRATION_SPECTRA = BOOK / "calibration-spectra.json"  # the same of spectra of whole networks
+CALIBRATION_SPECTRA = BOOK / "calibration-spectra.json"  # the same for spectra of whole networks
 HOUSE = BOOK / "house.json"  # rooms, imports, lengths and pages, as measured; tests/house writes it
 REQUIREMENTS = ROOT / "requirements.txt"
 

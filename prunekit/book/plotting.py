@@ -85,8 +85,8 @@ def show(
     Parameters
     ----------
     draw
-        A `Drawing`, which has all the rest; or a function that takes a palette and returns the figure. It is called
-        once, or for each background where colours are not all the palette's.
+        A `Drawing`, which has all the rest; or a function that takes a palette and returns the figure. The
+        function is called once, or once for each background where not all colours are the palette's.
     numbers
         The columns behind the figure, of equal length, by column name.
     name
@@ -129,7 +129,7 @@ def glance(*sentences: str) -> None:
     Parameters
     ----------
     sentences : str
-        Whole sentences, their numbers computed.
+        Whole sentences, whose numbers are computed.
 
     Raises
     ------
@@ -165,12 +165,12 @@ def markup(
     Parameters
     ----------
     draw, numbers, name, alt, caption
-        As for `show`.
+        The same as for `show`.
 
     Raises
     ------
     ValueError
-        As `show`.
+        For the same reasons as in `show`.
     """
     for label, text in {"name": name, "alt": alt, "caption": caption}.items():
         if not _checks.text(label, text).strip():
@@ -190,7 +190,7 @@ def markup(
 
 
 class _Watched(Palette):
-    """A palette that notes whether its name was asked for, as by a figure that is another on a dark page."""
+    """A palette that notes whether its name was asked for, as by a figure that looks different on a dark page."""
 
     asked = False
 
@@ -204,15 +204,15 @@ class _Watched(Palette):
 def pair(draw: Callable[[Palette], Figure]) -> tuple[bytes, bytes]:
     """Return the drawings for light and for dark pages.
 
-    Where all colours of the first are the palette's own, the second is the first in the other palette's colours, and
-    saves the half of the time. Where there are others (mixtures, colour maps, images), or the palette's name decides
-    anything, it is drawn by itself.
+    Where all colours of the first are the palette's own, the second is the first in the other palette's colours, which
+    saves half the time. Where there are others (mixtures, colour maps, images), or the palette's name decides anything,
+    the second is drawn by itself.
     """
     watched = _Watched(*(getattr(LIGHT, field.name) for field in fields(Palette)))
     light = svg(draw, watched)
     other = dict(zip(_colours(LIGHT), _colours(DARK), strict=True))
-    found = {colour.decode() for colour in _COLOUR.findall(light)}
-    if watched.asked or b"<image" in light or not found <= set(other):
+    colours = {colour.decode() for colour in _COLOUR.findall(light)}
+    if watched.asked or b"<image" in light or not colours <= set(other):
         return light, svg(draw, DARK)
     return light, _COLOUR.sub(lambda match: other[match[0].decode()].encode(), light)
 
@@ -295,7 +295,7 @@ def compare(
     *,
     gap_at: float | None = None,
 ) -> None:
-    """Draw predictions as lines and measurements as markers with error bars, one colour and shape a label.
+    """Draw predictions as lines and measurements as markers with error bars, one colour and shape for each label.
 
     Parameters
     ----------
@@ -304,9 +304,9 @@ def compare(
     palette : Palette
         Colours of the background.
     predicted : mapping of str to (x, y)
-        Lines by label.
+        The lines to draw, by label.
     measured : mapping of str to (x, mean, standard error)
-        Markers by label; a label that is predicted too has its colour.
+        The markers to draw, by label; a label that is also predicted has the colour of its prediction.
     gap_at : float, optional
         Where lines are interrupted, such as at a pole of the prediction.
     """
@@ -340,10 +340,10 @@ def _points(name: str, given: Any, count: int) -> Mapping[str, Any]:
     _checks.instance(name, given, Mapping, "a mapping from labels to columns")
     for label, values in given.items():
         what = f"{name}[{_checks.text(f'a label of {name}', label)!r}]"
-        found = [_checks.listed(what, column, "values") for column in _checks.listed(what, values, "columns")]
-        if len(found) != count or len({len(column) for column in found}) > 1:
-            raise ValueError(f"{what} has columns of lengths {[len(c) for c in found]}: give {count} of one length")
-        for column in found:
+        listed = [_checks.listed(what, column, "values") for column in _checks.listed(what, values, "columns")]
+        if len(listed) != count or len({len(column) for column in listed}) > 1:
+            raise ValueError(f"{what} has columns of lengths {[len(c) for c in listed]}: give {count} of one length")
+        for column in listed:
             _checks.real_numbers(what, [np.nan if entry is None else entry for entry in column])
     return given
 
@@ -361,7 +361,7 @@ def columns(
     x_name, y_name : str
         Names of the columns of the two axes.
     predicted, measured : mapping
-        As for `compare`.
+        The same as for `compare`.
 
     Raises
     ------
@@ -383,21 +383,21 @@ def legend(target: Axes | Figure, source: Axes, **placing: Any) -> None:
     Parameters
     ----------
     target : Axes or Figure
-        Where the legend stands: for a figure outside the axes, above them.
+        Where the legend stands; in a figure it stands outside the axes, above them.
     source : Axes
-        What was drawn with `compare`.
+        The axes on which `compare` drew.
     **placing
         Further arguments of matplotlib's `legend`, such as `ncols`.
     """
     from matplotlib.figure import Figure as MatplotlibFigure
 
-    found: dict[str, list[Any]] = {}
+    by_label: dict[str, list[Any]] = {}
     for handle, label in zip(*source.get_legend_handles_labels(), strict=True):
-        found.setdefault(re.sub(", (predicted|measured)$", "", label), []).append(handle)
+        by_label.setdefault(re.sub(", (predicted|measured)$", "", label), []).append(handle)
     if isinstance(target, MatplotlibFigure):
         placing = {"loc": "outside upper center"} | placing
-    entries: list[Any] = [tuple(handles) for handles in found.values()]
-    target.legend(entries, list(found), **({"fontsize": 9} | placing))
+    entries: list[Any] = [tuple(handles) for handles in by_label.values()]
+    target.legend(entries, list(by_label), **({"fontsize": 9} | placing))
 
 
 def joined(tables: Mapping[Any, Mapping[str, Sequence[Any]]], key: str) -> dict[str, list[Any]]:
@@ -406,14 +406,14 @@ def joined(tables: Mapping[Any, Mapping[str, Sequence[Any]]], key: str) -> dict[
     Parameters
     ----------
     tables : mapping of tables
-        Each a mapping from names to columns, all with the same names, by the word for the new column.
+        Each is a mapping from names to columns, all with the same names; their keys are the words of the new column.
     key : str
         Name of the new column.
 
     Raises
     ------
     ValueError
-        If there is no table, or names differ.
+        If there is no table, or the tables' names differ.
     """
     names = {tuple(table) for table in tables.values()}
     if len(names) != 1:

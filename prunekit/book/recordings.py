@@ -42,9 +42,9 @@ class Recording:
     page
         The page's name, such as ``hessian-bias/initialization``.
     label
-        Which of the page's recordings.
+        The recording's name among those of the page.
     folder
-        Where its files are.
+        The folder of its files.
     """
 
     page: str
@@ -63,7 +63,7 @@ class Recording:
 
     @property
     def provenance(self) -> str:
-        """When, how long, on what and from which commit, in words."""
+        """A sentence that says when, for how long, on what device and from which commit it was run."""
         device = self.run["device"]
         return (
             f"recorded {self.run['finished'][:10]} in {self.run['wall_time_s'] / 60:.0f} min on {device['kind']} "
@@ -84,7 +84,7 @@ class Recording:
         Raises
         ------
         ValueError
-            If there is no such figure; those there are, are named.
+            If there is no such figure; the message names those there are.
         DamagedRecordingError
             If its numbers are not those that were recorded.
         """
@@ -111,8 +111,8 @@ class Recording:
     @property
     def reports(self) -> dict[str, Any]:
         """Everything that the run reported, by name."""
-        found = [r["values"] for r in self._records if r["kind"] == "report"]
-        return {name: value for values in found for name, value in values.items()}
+        reported = [r["values"] for r in self._records if r["kind"] == "report"]
+        return {name: value for values in reported for name, value in values.items()}
 
     @property
     def checks(self) -> list[dict[str, Any]]:
@@ -121,19 +121,19 @@ class Recording:
         return [r | {"verdict": verdicts.verdict(r), "recorded": self.run["key"]} for r in kept]
 
     def show_checks(self, *ids: str, mark: str = "") -> None:
-        """Show the run's checks of some claims as `prunekit.check` would, each said to be recorded.
+        """Show the run's checks of some claims as `prunekit.check` would, each marked as recorded.
 
         Parameters
         ----------
         ids
             Claims or errata; all that the run checked where none is given.
         mark
-            What has to be said of the run wherever a verdict on it stands, such as "predictions not resolved".
+            What has to be said of the run wherever a verdict about it is shown, such as "predictions not resolved".
 
         Raises
         ------
         ValueError
-            If the run did not check one of them; those that it did are named.
+            If the run did not check one of them; the message names those that it did.
         """
         _checks.text("mark", mark)
         checked = list(dict.fromkeys(r["claim"] for r in self.checks))
@@ -164,12 +164,12 @@ def recording(page: str, label: str) -> Recording:
     page
         The page's name, such as ``hessian-bias/initialization``.
     label
-        Which of its recordings.
+        The recording's name among those of the page.
 
     Raises
     ------
     MissingRecordingError
-        If there is none; those there are, are named.
+        If there is none; the message names those there are.
     DamagedRecordingError
         If a file of it was changed, is missing, or was added since.
 
@@ -205,8 +205,8 @@ def available() -> list[tuple[str, str]]:
     for page in {f.parent.parent for f in _runs()}:
         for folder in files.waiting(page):
             files.recover(folder)
-    found = [f.parent.relative_to(paths.RECORDED) for f in _runs()]
-    return [(f.parent.as_posix(), f.name) for f in found if not f.name.startswith(".")]
+    folders = [f.parent.relative_to(paths.RECORDED) for f in _runs()]
+    return [(f.parent.as_posix(), f.name) for f in folders if not f.name.startswith(".")]
 
 
 def _runs() -> list[Path]:
@@ -231,7 +231,7 @@ def _damaged(folder: Path, what: str) -> DamagedRecordingError:
 
 
 def _typed(cells: list[str]) -> list[Any]:
-    """Return a column of CSV cells as numbers or flags where all are; empty cells as None."""
+    """Return a column of CSV cells as numbers or flags where all cells are such; empty cells become None."""
     filled = [c for c in cells if c]
     if filled and all(c in ("True", "False") for c in filled):
         return [c == "True" if c else None for c in cells]

@@ -19,7 +19,7 @@ def known(scale: str) -> str:
     Raises
     ------
     ValueError
-        If it is none of them.
+        If `scale` is none of the three.
     """
     if not isinstance(scale, str) or scale not in SCALES:
         raise ValueError(f"scale is {scale!r}: give one of {', '.join(map(repr, SCALES))}")

@@ -19,8 +19,8 @@ class PaperSetting:
     Parameters
     ----------
     **fields
-        By name: a number that the experiment must not fall below (images, seeds, epochs, width), words for what must be
-        the same (a data set, an optimizer), or None for what the paper does not say.
+        What the paper states, by name: a number that the experiment must not fall below (images, seeds, epochs, width),
+        words for what must be the same (a data set, an optimizer), or None for what the paper does not say.
 
     Raises
     ------
@@ -50,7 +50,7 @@ class PaperSetting:
         Parameters
         ----------
         **values
-            One for each of the paper's fields; a field of the paper that is not given here runs as the paper says.
+            The values that run, by the paper's fields; a field that is not given here runs as the paper says.
 
         Raises
         ------

@@ -16,12 +16,12 @@ def tabulated(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     Parameters
     ----------
     rows : sequence of mappings
-        Each from the names of the columns to a value, the names alike in all.
+        Each maps the names of the columns to values; all have the same names.
 
     Raises
     ------
     ValueError
-        If there is no row, or names differ.
+        If there is no row, or the rows' names differ.
 
     Examples
     --------
@@ -45,14 +45,14 @@ def selected(table: Mapping[str, Sequence[Any]], **values: Any) -> dict[str, np.
     Parameters
     ----------
     table : mapping
-        Columns of equal length by name.
+        The columns, of equal length, by name.
     **values
-        The value wanted, by the name of the column.
+        The wanted values, by the names of their columns.
 
     Raises
     ------
     ValueError
-        If there is no such column; those there are, are named.
+        If there is no such column; the message names those there are.
 
     Examples
     --------

@@ -38,8 +38,8 @@ VERDICTS = (  # best first
 )
 RELATIONS = {"equal": "=", "at most": "≤", "at least": "≥"}
 
-LEVEL = 0.99  # that all intervals of a page hold together
-CHECKS = 64  # for up to so many checks of a page: a fixed number, so that a further check moves no verdict beside it
+LEVEL = 0.99  # the chance that all intervals of a page hold at once
+CHECKS = 64  # how many a page may have for that: a fixed number, so that one more check changes no other verdict
 MOST = 10**6  # repetitions beyond which no advice is given
 
 
@@ -50,7 +50,7 @@ def quantile(repetitions: int | None) -> float:
     Parameters
     ----------
     repetitions : int, optional
-        From how many independent ones the error was estimated, at least 2; None for an error that is known.
+        How many independent ones the error was estimated from, at least 2; None for an error that is known.
     """
     tail = 1 - (1 - LEVEL) / CHECKS / 2
     return float(special.ndtri(tail) if repetitions is None else special.stdtrit(repetitions - 1, tail))
@@ -62,14 +62,14 @@ def half_width(record: Mapping[str, Any]) -> float:
 
 
 def decide(record: Mapping[str, Any], expected: float) -> str:
-    """Return *reproduced*, *undecided* or *differs*, of one expected value and whatever the setting.
+    """Return *reproduced*, *undecided* or *differs* for one expected value, whatever the setting is.
 
     Parameters
     ----------
     record : mapping
         `measured`, `error`, `repetitions`, `margin` and `relation`, as `prunekit.check` records them.
     expected : float
-        What the statement requires.
+        The value that the statement requires.
     """
     beyond = _beyond(record, expected)
     half = half_width(record)
@@ -130,13 +130,13 @@ def _complete(record: Any) -> None:
 
 
 def worst(verdicts: Iterable[str]) -> str:
-    """Return the worst of some verdicts, *not attempted* if there is none."""
+    """Return the worst of some verdicts, or *not attempted* if there are none."""
     given = [_checks.choice("verdicts", v, VERDICTS) for v in _checks.listed("verdicts", verdicts, "verdicts")]
     return max(given, key=VERDICTS.index, default=NOT_ATTEMPTED)
 
 
 def deciding(record: Mapping[str, Any]) -> int | None:
-    """Return how many repetitions would decide an undecided check if what was measured stays where it is.
+    """Return how many repetitions would decide an undecided check if the measured value stays where it is.
 
     Returns
     -------

@@ -15,7 +15,7 @@ why
 store
     A folder in which a run appears whole or not at all.
 seal
-    The checksums of a run, by which a damaged one is told.
+    The checksums of a run, by which a damaged one is recognised.
 execution
     One run, in a worker process.
 kernel, launcher, client

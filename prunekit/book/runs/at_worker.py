@@ -44,9 +44,9 @@ def work(fn: Callable[[Job], Run], job: Job, batch: str, note: str) -> Run:
     Parameters
     ----------
     fn
-        `prunekit.book.runs.execution.execute`.
+        The function to call, which is `prunekit.book.runs.execution.execute`.
     job
-        The run wanted.
+        The run that is wanted.
     batch
         Name under which the scheduler counts this batch's attempts.
     note
@@ -55,7 +55,7 @@ def work(fn: Callable[[Job], Run], job: Job, batch: str, note: str) -> Run:
     Raises
     ------
     distributed.Reschedule
-        If this worker refuses the run or is at another one.
+        If this worker refuses the run or is executing another one.
     """
     from distributed import Reschedule, get_worker
 
@@ -108,13 +108,13 @@ def _short(name: str) -> str:
 
 
 class _Attempts:
-    """How many workers were lost while they were at a run, as the scheduler remembers it."""
+    """How many workers were lost while they executed a run, as the scheduler remembers it."""
 
     def __init__(self, worker: Any, batch: str, key: str) -> None:
         self._worker, self._keys = worker, ["prunekit", batch, key]
 
     def count(self) -> int:
-        """Return how many there were so far."""
+        """Return how many workers were lost so far."""
         return int(self._ask("get_metadata", default=0))
 
     def begin(self) -> None:
@@ -164,7 +164,10 @@ def refusal(job: Job, note: str) -> str:
 
 @functools.cache
 def kernels_package() -> Path:
-    """Return the folder from which a kernel imports prunekit: not ours where we were found in the working directory."""
+    """Return the folder from which a kernel imports prunekit.
+
+    It differs from ours where this process found prunekit in its working directory.
+    """
     code = "import importlib.util; print(importlib.util.find_spec('prunekit').origin)"
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
     return Path(done.stdout.strip()).resolve().parent

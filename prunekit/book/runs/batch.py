@@ -1,6 +1,7 @@
-"""Many runs: a grid of one notebook's parameters, or all pages of the book. One mechanism.
+"""Many runs: a grid of one notebook's parameters, or all pages of the book, by one mechanism.
 
-A batch is resumed by asking for it again: what is published is not run, what failed or was in flight is.
+A batch is resumed by asking for it again: what is published is not run again, but what failed
+or was in flight is.
 """
 
 from __future__ import annotations
@@ -63,12 +64,12 @@ def combinations(fixed: Mapping[str, Any], grid: Mapping[str, Sequence[Any]]) ->
 
 
 def run_all(jobs: Iterable[Job], executor: Executor, progress: Progress | None = None) -> list[Run]:
-    """Have every job's run, executing those that are not published yet.
+    """Return every job's run, and execute those that are not published yet.
 
     Parameters
     ----------
     jobs
-        The runs wanted; equal keys are executed once.
+        The runs that are wanted; equal keys are executed once.
     executor
         Anything that offers the interface of `concurrent.futures.Executor`; see `prunekit.book.runs.engines`.
     progress
@@ -77,7 +78,7 @@ def run_all(jobs: Iterable[Job], executor: Executor, progress: Progress | None =
     Returns
     -------
     list of Run
-        One for each job, in order, finished or failed.
+        One run for each job, in order, finished or failed.
 
     Raises
     ------
@@ -87,11 +88,11 @@ def run_all(jobs: Iterable[Job], executor: Executor, progress: Progress | None =
         If there is something to execute and the store's folder cannot be written.
     """
     jobs = list(jobs)
-    found = {j.key: (j, None if j.force else j.store.finished(j.key)) for j in {j.key: j for j in jobs}.values()}
-    _prepare([one for one, published in found.values() if not published])
+    wanted = {j.key: (j, None if j.force else j.store.finished(j.key)) for j in {j.key: j for j in jobs}.values()}
+    _prepare([one for one, published in wanted.values() if not published])
     runs: dict[str, Run] = {}
     waiting: dict[Future[Run], tuple[Job, int]] = {}
-    for one, published in found.values():
+    for one, published in wanted.values():
         if published:
             runs[one.key] = published
             _tell(progress, executor, waiting, one, published)
@@ -112,7 +113,7 @@ def run_all(jobs: Iterable[Job], executor: Executor, progress: Progress | None =
         _tell(progress, executor, waiting)
     for store in {j.folder: j.store for j in jobs}.values():
         with suppress(OSError):  # another process cleans up too, or the folder is not ours to clean
-            for path in store.leftovers():  # of runs that a kill cut off, or cut off from their last line
+            for path in store.leftovers():  # what killed runs left, some of them before their last line
                 remove(path)
     return [runs[j.key] for j in jobs]
 
@@ -144,7 +145,7 @@ def _tell(
 
 
 def telling(*listeners: Progress) -> Progress:
-    """Return a progress that tells several."""
+    """Return a progress function that calls several others."""
 
     def tell(running: Sequence[tuple[Job, str]], one: Job | None, run: Run | None) -> None:
         for listener in listeners:
@@ -162,7 +163,7 @@ def lost(one: Job, error: BaseException) -> Run:
     try:
         with one.store.partial(one.key, keep=True) as folder:
             return one.store.fail(folder, record | {"error": words}, f"{words}\n{error!r}\n", replace=one.force)
-    except OSError as reason:  # what ended the run, a full disk say, keeps its record from being written too
+    except OSError as reason:  # what ended the run, such as a full disk, keeps its record from being written too
         words += f"; no record of it could be kept ({reason.strerror})"
         return Run(one.folder / "failed" / one.key, record | {"error": words})
 
@@ -208,7 +209,7 @@ def write_table(runs: Sequence[Run], path: Path) -> Path:
     Raises
     ------
     OSError
-        If the disk does not take it; an older table is then as it was.
+        If the disk does not take the table; an older one then stays as it was.
     DamagedRun
         If a run's notebook was changed since the run was looked at.
     """

@@ -32,9 +32,9 @@ def brought(source: Path, named: Mapping[str, str], folder: Path) -> Iterator[No
     Raises
     ------
     ChangedFile
-        If a file is another one by now.
+        If a file has changed since then.
     OSError
-        If one cannot be copied.
+        If a file cannot be copied.
     """
     made = [folder / parent for name in named for parent in reversed(Path(name).parents)]
     try:

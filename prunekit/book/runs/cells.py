@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-# What the parser raises: it takes a thousand terms of a sum for so many levels.
+# What the parser raises; it counts a sum of a thousand terms as a thousand levels.
 UNPARSED = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 
 @functools.lru_cache(maxsize=4096)
 def parse(cell: str) -> ast.Module | None:
-    """Return a code cell's syntax tree, its magics turned into calls; None where it is no Python, or is too deep."""
+    """Return a code cell's syntax tree, with magics turned into calls; None where it is not Python, or too deep."""
     try:
         return ast.parse(cell)
     except UNPARSED:
@@ -29,26 +29,26 @@ def parse(cell: str) -> ast.Module | None:
         return None
 
 
-_WRITING = ("write", "save", "dump", "to_")  # how functions are called that only write
+_WRITING = ("write", "save", "dump", "to_")  # how the names of functions begin that only write
 _MAKING = frozenset({"FileHandler", "basicConfig", "touch", "mkdir", "makedirs", "unlink", "rmtree", "remove"})
 _MAKING |= {"imsave", "imwrite"}
 _COPYING = frozenset({"copy", "copy2", "copyfile", "copytree", "move"})  # to their second argument
-_CONNECTING = frozenset({"connect"})  # to a database, which a notebook fills, or asks
+_CONNECTING = frozenset({"connect"})  # to a database, which a notebook fills or queries
 _ASKING = re.compile(r"\bselect\b|\bpragma\b|\bread_|\bbackup\b|\biterdump\b", re.IGNORECASE)
-# What a training that is taken up again has written itself: it ends as one in one piece does (`prunekit.fit`).
+# Arguments that name what a resumed training wrote itself: it ends as an uninterrupted one does (`prunekit.fit`).
 _RESUMING = re.compile(r"(\w+ )?resume|(fit|train)\w* checkpoint")
 _WRAPPING = frozenset({"Path", "PurePath", "str", "fspath", "expanduser", "abspath", "join", "resolve", "absolute"})
 
 
 def read_words(cells: Iterable[str], parameters: Mapping[str, Any]) -> set[str]:
-    """Return the strings that code and parameters hold, but for those that are only written to as files.
+    """Return the strings that code and parameters hold, except those that are only written to as files.
 
     Parameters
     ----------
     cells
-        The code, the cell of parameters left out.
+        The code cells, without the cell of parameters.
     parameters
-        The values that the code's names of parameters have.
+        The parameters' values, by the names that the code uses for them.
     """
     words, written = _words(tuple(cells))
     return {*words} | {word for name, value in parameters.items() if name not in written for word in _strings(value)}
@@ -82,7 +82,7 @@ def _words(cells: tuple[str, ...]) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def parents_of(tree: ast.AST) -> dict[ast.AST, ast.AST]:
-    """Return the parent of each node of a tree; contexts, of which there is one of a kind, are left out."""
+    """Return the parent of each node of a tree; contexts, which many nodes share, are left out."""
     parents: dict[ast.AST, ast.AST] = {}
     waiting = [tree]
     for node in waiting:  # grows as it is read
@@ -160,10 +160,10 @@ def named_files(words: Iterable[str], folder: Path) -> dict[str, Path]:
     """
     given = {w: os.path.expanduser(w) for w in sorted(words) if 0 < len(w) < 4096 and "\n" not in w}  # noqa: PTH111
     folders = [p for p in given.values() if p.startswith("/") and p.strip("/") and os.path.isdir(p)]  # noqa: PTH112
-    found = {}
+    named = {}
     for word, path in given.items():
         for base in [str(folder), *folders]:
             whole = os.path.join(base, path)  # noqa: PTH118 (os.path raises nothing, however odd the word)
             if os.path.isfile(whole) and not whole.startswith(("/proc/", "/sys/", "/dev/")):  # noqa: PTH113
-                found[word if base == str(folder) else whole] = Path(whole)
-    return found
+                named[word if base == str(folder) else whole] = Path(whole)
+    return named

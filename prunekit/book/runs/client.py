@@ -29,10 +29,10 @@ from prunekit.book.runs.kernel import Kernel
 from prunekit.book.runs.launcher import ALIAS
 from prunekit.book.runs.tags import Directives
 
-START = 120  # seconds that a kernel may take to answer: a laden machine imports slowly
+START = 120  # seconds that a kernel may take to answer: a busy machine imports slowly
 SILENCE = 600  # seconds without output after which a kernel that has finished a cell is given up
 LOOK = 1.0  # seconds between two looks at the kernel's process
-PATIENCE = 9  # the notebook is written again after this many times what writing it took
+PATIENCE = 9  # the notebook is written again after this many times the time that writing it took
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Limits:
     Attributes
     ----------
     seconds, cell_seconds
-        Of the run and of a cell; None for no limit.
+        Seconds that the run and each of its cells may take; None for no limit.
     output
         Characters of output that a run keeps.
     """
@@ -53,7 +53,7 @@ class Limits:
 
 
 class Saved(NotebookExecutionManager):
-    """The notebook under execution, written whole beside its name and renamed, and not so often that it costs time."""
+    """The notebook under execution, written whole, then renamed, and not so often that it costs time."""
 
     def __init__(self, node: Any, path: Path) -> None:
         super().__init__(node, output_path=str(path), progress_bar=False)
@@ -85,7 +85,7 @@ class Client(PapermillNotebookClient):
     Attributes
     ----------
     facts
-        What the kernel said of itself, last when the last cell had ended.
+        What the kernel said of itself, most recently after the last cell had ended.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class Client(PapermillNotebookClient):
         Raises
         ------
         RunFailed
-            However the run ended before its last cell.
+            If the run ended before its last cell, in whatever way.
         """
         left = self._left()
         self.startup_timeout = START if left is None else max(1, min(START, math.ceil(left)))
@@ -166,7 +166,7 @@ class Client(PapermillNotebookClient):
         """Return what an error that nbclient raised in a cell means."""
         if isinstance(error, DeadKernelError):
             return self._ending or failures.died(self._place, self._kernel.status, self._kernel.last_words())
-        if isinstance(error, TimeoutError):  # the cell has ended, and the word that says so never came
+        if isinstance(error, TimeoutError):  # the cell has ended, and the message that says so never came
             return failures.died(self._place, None, self._kernel.last_words())
         return error
 
@@ -254,7 +254,7 @@ class Client(PapermillNotebookClient):
                 return
 
     def output(self, outs: list[Any], msg: dict[str, Any], display_id: str, cell_index: int) -> Any:
-        """Keep one output: the next piece of a stream is joined to it, and what is too much ends the run."""
+        """Keep one output; a piece of a stream is joined to the one before it, and too much output ends the run."""
         if self.clear_before_next_output:
             self._amounts[cell_index] = 0
         content = msg["content"]
@@ -312,7 +312,7 @@ class Client(PapermillNotebookClient):
 
 
 def _amount(content: dict[str, Any]) -> int:
-    """Return the characters of one output, with what a file spends on it besides."""
+    """Count the characters of one output, with what a file needs for it besides."""
     parts = [content.get("text", ""), content.get("evalue", ""), *content.get("traceback", [])]
     parts += [v if isinstance(v, str) else json.dumps(v) for v in content.get("data", {}).values()]
     return sum(map(len, parts)) + (len(json.dumps(content["metadata"])) if content.get("metadata") else 0) + 20

@@ -1,8 +1,8 @@
 """A Dask cluster as an engine: the client's side.
 
-`dask.distributed` queues the runs, finds workers, and runs again what a killed worker was at. What is ours: a worker
-refuses a run that is not its own (`prunekit.book.runs.at_worker`), two commands that want one run share its task, and
-the workers' own words say what runs where.
+`dask.distributed` queues the runs, finds workers, and runs again what a killed worker was executing. This module
+adds that a worker refuses a run that is not its own (`prunekit.book.runs.at_worker`), that two commands that want one
+run share its task, and that the workers' own words say what runs where.
 """
 
 from __future__ import annotations
@@ -137,12 +137,12 @@ class Cluster(Executor):
         with self._changed:
             self._wanted[future] = (job, task)
         task.add_done_callback(lambda task: self._settle(future, task))
-        if refused := self._watch.refused_by_all(job.key):  # said before this future was there to be told
+        if refused := self._watch.refused_by_all(job.key):  # the workers said so before this future existed
             self._refuse(job.key, refused)
         return future
 
     def where(self, future: Future[Run]) -> str | None:
-        """Name the worker that is at a run, None when none is."""
+        """Name the worker that executes a run; None when no worker does."""
         with self._changed:
             job, _ = self._wanted.get(future, (None, None))
         return self._watch.where(job.key) if job else None
@@ -160,11 +160,11 @@ class Cluster(Executor):
         from distributed import fire_and_forget
 
         tasks = [self._task(execute, job) for job in jobs]
-        self._wait_until(lambda: self._known(tasks))  # what is on its way would be lost with us
+        self._wait_until(lambda: self._known(tasks))  # what is still on its way would be lost when we end
         for task in tasks:
             fire_and_forget(task)
         topic, heard = f"prunekit {self._batch}", threading.Event()
-        self._client.subscribe_topic(topic, lambda event: heard.set())  # goes the same way, behind them
+        self._client.subscribe_topic(topic, lambda event: heard.set())  # it goes the same way, behind the runs
         self._wait_until(lambda: self._client.log_event(topic, "heard") or heard.wait(0.05))
 
     def _known(self, tasks: Sequence[Any]) -> bool:
@@ -179,7 +179,7 @@ class Cluster(Executor):
             time.sleep(0.02)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Forget what was asked for, and listen no more; the workers finish what they are at."""
+        """Forget what was asked for, and stop listening; the workers finish what they are executing."""
         schedulers.unfollow(self._client, list(self._notes))
         with self._changed:
             self._wanted.clear()
@@ -198,7 +198,7 @@ class Cluster(Executor):
         )
 
     def _settle(self, future: Future[Run], task: Any) -> None:
-        """Hand a task's outcome to the future of our caller; called in a thread of the client's."""
+        """Hand a task's outcome to our caller's future; a thread of the client's calls this."""
         from distributed.scheduler import KilledWorker
 
         try:
@@ -223,7 +223,10 @@ class Cluster(Executor):
 
 
 def _refusals(answer: Any, jobs: Sequence[Job]) -> Mapping[str, str]:
-    """Read a worker's answer to `prunekit.book.runs.at_worker.check`: an old prunekit, or none, cannot even answer."""
+    """Read a worker's answer to `prunekit.book.runs.at_worker.check`.
+
+    A worker with an old prunekit, or none, cannot even answer.
+    """
     if isinstance(answer, Mapping):
         return answer
     return dict.fromkeys(

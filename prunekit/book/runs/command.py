@@ -38,7 +38,7 @@ def no_loop(context: click.Context, parameter: click.Parameter, path: Path | Non
 
 
 def refusing(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn a refused request into a usage error, status 2; what the system refuses or a disk damaged, into status 1."""
+    """Turn a refused request into a usage error (status 2), and what the system refuses or damaged into status 1."""
 
     @wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -49,7 +49,7 @@ def refusing(command: Callable[..., Any]) -> Callable[..., Any]:
         except DamagedRun as error:
             raise click.ClickException(f"{error}: repeat the command, which executes it again") from error
         except OSError as error:
-            if error.errno == errno.EPIPE:  # nobody reads on: click ends the command
+            if error.errno == errno.EPIPE:  # nobody reads the output any more: click ends the command
                 raise
             where = error.filename2 or error.filename
             said = error.strerror or str(error) or type(error).__name__
@@ -96,14 +96,14 @@ def workers_option(*, every_core: bool = False) -> Callable[[Callable[..., Any]]
 
 
 class Seconds(click.FloatRange):
-    """A positive number of seconds; NaN, which no comparison refuses, is none, and infinity is no limit."""
+    """A positive number of seconds that is finite: NaN, which no comparison refuses, and infinity are refused."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the seconds that a text says."""
-        found = float(super().convert(value, param, ctx))
-        if not math.isfinite(found):
+        """Return the seconds that a text gives."""
+        seconds = float(super().convert(value, param, ctx))
+        if not math.isfinite(seconds):
             self.fail(f"{value} is no finite number; leave the option out for no limit.", param, ctx)
-        return found
+        return seconds
 
 
 SECONDS = Seconds(min=0, min_open=True)
@@ -172,7 +172,7 @@ def execute(
 ) -> list[Run]:
     """Have the runs of some jobs; end the command where they are left to others, or the engine is lost.
 
-    `also` is told what the progress bar is told; `expected` is what the bar is told of how long runs take, by key.
+    `also` is told what the progress bar is told; `expected` tells the bar how many seconds runs take, by key.
     """
     wanted = {j.key: j for j in jobs}
     pending = [j for j in wanted.values() if j.force or not j.store.finished(j.key)]

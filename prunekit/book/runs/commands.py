@@ -1,4 +1,4 @@
-"""`prunekit runs`: the runs that are kept, listed, retried, cleaned, verified, recorded."""
+"""`prunekit runs`: the commands that list, retry, clean, verify and record the runs that are kept."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def retry(folder: Path | None, engine: Choice, timeout: float | None, cell_timeo
 
 
 def _to_retry(store: Store) -> tuple[list[Run], int]:
-    """Return the failed runs and the damaged ones, and how many are left out, each named: they do not say what ran."""
+    """Return the failed and the damaged runs, and how many are left out and named, for they do not say what ran."""
     from prunekit.book.runs.store import Run
 
     kept, damaged = store.kept()
@@ -119,7 +119,7 @@ def _to_retry(store: Store) -> tuple[list[Run], int]:
 
 
 def _job_of(run: Run) -> Job | None:
-    """Return the job of a run's notebook as it is now; where that is refused it is said, and there is none."""
+    """Return the job of a run's notebook as it is now, or say why it is refused and return None."""
     from prunekit.book.runs import batch
     from prunekit.book.runs.notebooks import read
 
@@ -187,12 +187,12 @@ def record_run(folder: Path, label: str) -> None:
     from prunekit.book.runs.record import record
     from prunekit.book.runs.store import Damaged, Run, load
 
-    found = load(folder.resolve())
-    if isinstance(found, Damaged) and (found.folder / "run.json").exists():
-        raise click.UsageError(f"{folder} is damaged ({found.why}): repeat the command that ran it")
-    if not isinstance(found, Run) or not found.finished:
+    run = load(folder.resolve())
+    if isinstance(run, Damaged) and (run.folder / "run.json").exists():
+        raise click.UsageError(f"{folder} is damaged ({run.why}): repeat the command that ran it")
+    if not isinstance(run, Run) or not run.finished:
         raise click.UsageError(f"{folder} holds no finished run: name the folder that `prunekit run` printed")
-    kept = record(found, label)
+    kept = record(run, label)
     click.echo(f"recorded: {kept} ({sum(f.stat().st_size for f in kept.iterdir()) / 1e3:.0f} kB)")
-    if str(found.record["commit"]).endswith("+edits"):
+    if str(run.record["commit"]).endswith("+edits"):
         click.echo("its code was not committed when it ran: a run of a commit can be told from others", err=True)

@@ -1,7 +1,7 @@
 """Who executes a batch: processes of this machine, or the workers of a Dask cluster.
 
-An engine is a `concurrent.futures.Executor`. It may have ``where(future)``, which names the worker that is at a
-call; its futures end with `WorkerDied` when that worker was killed, and with `EngineLost` when nothing can be
+An engine is a `concurrent.futures.Executor`. It may have ``where(future)``, which names the worker that executes
+a call; its futures end with `WorkerDied` when that worker was killed, and with `EngineLost` when nothing can be
 executed any more.
 """
 
@@ -41,7 +41,7 @@ class Choice:
     scheduler, scheduler_file
         Address of a Dask scheduler, or the file in which it wrote its address.
     detach
-        Leave the batch with the scheduler.
+        Whether to leave the batch with the scheduler.
     """
 
     engine: str = "processes"
@@ -73,5 +73,5 @@ class Choice:
 
     @property
     def elsewhere(self) -> bool:
-        """Whether a scheduler that was there before us has the workers."""
+        """Whether the workers belong to a scheduler that was there before this command."""
         return bool(self.scheduler or self.scheduler_file)

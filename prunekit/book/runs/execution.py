@@ -35,7 +35,7 @@ from prunekit.book.runs.store import NOTEBOOK, Run, Store
 
 @dataclass(frozen=True)
 class Job:
-    """One run to be had.
+    """One run that is wanted.
 
     Attributes
     ----------
@@ -57,7 +57,8 @@ class Job:
     force
         Whether the run is executed although a published one is there, which it then replaces.
     timeout, cell_timeout
-        Seconds that the run and each of its cells may take, or None. They are in no key: a finished run kept them.
+        Seconds that the run and each of its cells may take, or None. They are in no key: a finished run kept within
+        them.
     """
 
     name: str
@@ -100,7 +101,7 @@ _place: ContextVar[Place | None] = ContextVar("place", default=None)
 
 @contextlib.contextmanager
 def at(place: Place) -> Iterator[None]:
-    """Let the records of the runs executed within name `place`."""
+    """Let the records of the runs that are executed inside the block name `place`."""
     token = _place.set(place)
     try:
         yield
@@ -167,7 +168,7 @@ class Done:
     Attributes
     ----------
     error, trace
-        One sentence and what stands behind it; both empty when the notebook finished.
+        One sentence and its details; both are empty when the notebook finished.
     facts
         What the kernel said of itself (`prunekit.book.runs.launcher.facts`); empty where it did not live to say it.
     peak
@@ -270,8 +271,8 @@ def _relative(path: str) -> str:
 def checkout_commit() -> tuple[str | None, str]:
     """Return the checkout's commit, marked ``+edits`` when files differ from it, or None and why there is none.
 
-    git refuses a checkout that another user owns, for what its configuration could start; whoever runs the
-    checkout's own code has trusted it already, so these read-only questions are asked all the same.
+    git refuses a checkout that another user owns, for what its configuration could start; a user who
+    runs the checkout's own code trusts it already, so these read-only questions are asked all the same.
     """
     if not paths.in_checkout():
         return None, "not in a checkout"

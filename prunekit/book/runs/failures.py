@@ -37,7 +37,7 @@ class RunFailed(Exception):
     Attributes
     ----------
     error
-        One sentence.
+        What happened, in one sentence.
     details
         What a reader of the failure would look at next: a traceback, the kernel's last words.
     """
@@ -94,7 +94,7 @@ def raised(where: str, name: str, value: str, traceback: Sequence[str], beside: 
     Parameters
     ----------
     where
-        The cell, by `place`.
+        The cell, as `place` returns it.
     name, value, traceback
         The error's class, message and traceback, as the kernel gave them.
     beside
@@ -114,7 +114,7 @@ def raised(where: str, name: str, value: str, traceback: Sequence[str], beside: 
 
 
 def _hint(name: str, value: str, beside: Path) -> str:
-    """Return what to do about a file or module that is found beside the notebook only, or is named by no folder."""
+    """Return what to do about a file or module that is only beside the notebook, or is named without its folder."""
     if name == "ModuleNotFoundError":
         module = next(iter(_QUOTED.findall(value)), "").partition(".")[0]
         found = next((p for p in (beside / f"{module}.py", beside / module) if module and _exists(p)), None)
@@ -134,7 +134,7 @@ def _hint(name: str, value: str, beside: Path) -> str:
 
 
 def _exists(path: Path) -> bool:
-    """Tell whether there is such a file or folder; a quoted text may be no name of one, or too long for one."""
+    """Tell whether there is such a file or folder; a quoted text may be no path, or too long for one."""
     try:
         return path.exists()
     except OSError:

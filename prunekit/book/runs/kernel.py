@@ -1,9 +1,9 @@
-"""The kernel of one run: this interpreter, a private folder, a cleaned environment, and an end of all it started.
+"""The kernel of one run: this interpreter, a private folder, a cleaned environment, and the end of all that it started.
 
 What a user or a machine keeps for other Python sessions does not reach a run: no kernelspec, IPython configuration,
 start-up file or history, no ``matplotlibrc``, no ``PYTHON…`` variable that changes what code means, no thread count.
 What belongs to the interpreter (its packages, ``PYTHONPATH``) and to the machine (``CUDA_VISIBLE_DEVICES``, the
-processor's capabilities, ``PRUNEKIT_DATA``) does.
+processor's capabilities, ``PRUNEKIT_DATA``) does reach it.
 """
 
 from __future__ import annotations
@@ -70,9 +70,9 @@ class Kernel:
     folder
         Its private folder, gone when the run has ended.
     log
-        What it wrote past IPython: the last words of a fault in compiled code.
+        What it wrote other than through IPython, such as the last words of a fault in compiled code.
     mark
-        The word in the environment of all it starts.
+        The word in the environment of all that the kernel starts.
     peak
         The largest resident set seen so far, in bytes.
     """
@@ -111,7 +111,7 @@ class Kernel:
 
 @contextlib.contextmanager
 def kernel() -> Iterator[Kernel]:
-    """Prepare the kernel of one run, and in the end whatever happened end what it started.
+    """Prepare the kernel of one run and, whatever happens, end everything that it started.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def kernel() -> Iterator[Kernel]:
 
 
 def _own_interpreter() -> Any:
-    """Return a manager of kernelspecs that knows one: the interpreter that runs this."""
+    """Return a manager of kernelspecs that knows only one: the interpreter that runs this."""
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 
     launcher = Path(__file__).with_name("launcher.py")
@@ -149,7 +149,7 @@ def _own_interpreter() -> Any:
     )
 
     class OwnInterpreter(KernelSpecManager):
-        """Knows no folder and no name."""
+        """Looks in no folder and gives the same kernelspec for every name."""
 
         def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
             return spec
@@ -159,10 +159,10 @@ def _own_interpreter() -> Any:
 
 def _matplotlibrc() -> str | None:
     """Return Matplotlib's own defaults, which a file of the user's would otherwise replace."""
-    found = find_spec("matplotlib")
-    if found is None or found.origin is None:
+    spec = find_spec("matplotlib")
+    if spec is None or spec.origin is None:
         return None
-    path = Path(found.origin).parent / "mpl-data" / "matplotlibrc"
+    path = Path(spec.origin).parent / "mpl-data" / "matplotlibrc"
     return str(path) if path.is_file() else None
 
 

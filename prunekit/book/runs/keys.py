@@ -5,8 +5,8 @@ the syntax trees (without docstrings and comments) of the library's modules that
 (`prunekit.book.runs.reach`), the data files that it declares, the files that its front matter or its code names, the
 recordings that it may read, and the pinned versions. Prose is not in it, so editing a sentence runs nothing. Nor are
 the modules that only carry runs about (`CARRIERS`), unless a notebook imports one itself: no page of the book does,
-which a test holds them to. Nor is the ledger: a check only asks it whether the claim's name is there, and verdicts are
-computed from records when they are shown.
+and a test makes sure of that. Nor is the ledger: a check only asks it whether the claim's name is there, and verdicts
+are computed from records when they are shown.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def run_key(notebook: Notebook, parameters: Parameters) -> str:
     Parameters
     ----------
     notebook
-        The notebook as read.
+        The notebook, as it was read.
     parameters
         Every parameter, as `prunekit.book.runs.notebooks.coerce` returns them.
 
@@ -55,7 +55,7 @@ def run_key(notebook: Notebook, parameters: Parameters) -> str:
 
 
 def address(parts: Mapping[str, Any]) -> str:
-    """Return the key that `fingerprint_parts` come to."""
+    """Return the key that belongs to the parts from `fingerprint_parts`."""
     return short(json.dumps(parts, sort_keys=True, allow_nan=False).encode())
 
 
@@ -110,12 +110,12 @@ def data_checksums(notebook: Notebook) -> dict[str, str]:
     Raises
     ------
     Refused
-        If ``PRUNEKIT_DATA`` is no absolute path, or a glob is none.
+        If ``PRUNEKIT_DATA`` is no absolute path, or a glob is not valid.
     """
     root = os.environ.get("PRUNEKIT_DATA")
     if root and not Path(root).is_absolute():  # a notebook works in a folder of its own
         raise Refused(f"PRUNEKIT_DATA is {root!r}: give an absolute path")
-    found: dict[str, str] = {}
+    checksums: dict[str, str] = {}
     for pattern in notebook.settings.get("reads", []):
         try:
             matches = sorted(Path(root).glob(pattern)) if root else []
@@ -124,8 +124,8 @@ def data_checksums(notebook: Notebook) -> dict[str, str]:
                 f"notebook {str(notebook.path)!r} reads data files by {pattern!r}, and {root!r} cannot be searched for "
                 f"that ({error}); write reads: [globs from there, e.g. MNIST/raw/*]"
             ) from error
-        found |= {str(f.relative_to(root)): _sha256(f) for f in matches if f.is_file()} or {pattern: "absent"}  # type: ignore[arg-type]
-    return found
+        checksums |= {str(f.relative_to(root)): _sha256(f) for f in matches if f.is_file()} or {pattern: "absent"}  # type: ignore[arg-type]
+    return checksums
 
 
 def file_checksums(notebook: Notebook) -> dict[str, str]:
@@ -136,7 +136,7 @@ def file_checksums(notebook: Notebook) -> dict[str, str]:
     Refused
         If one is missing, is no file or cannot be looked up.
     """
-    found = {}
+    checksums = {}
     for name in notebook.settings.get("files", []):
         path = notebook.path.parent / name
         try:
@@ -148,8 +148,8 @@ def file_checksums(notebook: Notebook) -> dict[str, str]:
                 f"notebook {str(notebook.path)!r} names the file {name!r} in its front matter, and "
                 f"{str(path)!r} {wrong}"
             )
-        found[name] = _sha256(path)
-    return found
+        checksums[name] = _sha256(path)
+    return checksums
 
 
 def recorded_checksums(
@@ -170,16 +170,16 @@ def recorded_checksums(
 
 
 def _recorded(folder: Path) -> Iterator[Path]:
-    """Yield a page's recorded files, without what a kill left hidden beside them."""
-    found = (f for f in files.below(folder) if f.is_file())
-    yield from (f for f in found if not any(part.startswith(".") for part in f.relative_to(folder).parts))
+    """Yield a page's recorded files, without the hidden files that a killed process left beside them."""
+    inside = (f for f in files.below(folder) if f.is_file())
+    yield from (f for f in inside if not any(part.startswith(".") for part in f.relative_to(folder).parts))
 
 
 def _sha256(path: Path) -> str:
     """Return the SHA-256 of a file's content, or why it cannot be read."""
     try:
-        found = path.stat()
-        return _content(path, (found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size))
+        status = path.stat()
+        return _content(path, (status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size))
     except OSError as error:
         return f"unreadable ({error.strerror})"
 
@@ -217,10 +217,10 @@ def installed_versions() -> dict[str, Any]:
         "papermill",
         "ipykernel",
     )
-    found = {}
+    installed = {}
     for name in names:
         try:
-            found[name] = metadata.version(name)
+            installed[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return installed

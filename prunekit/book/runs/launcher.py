@@ -35,11 +35,11 @@ def facts(names: str) -> str:
         (the largest pool of the loaded libraries), ``accelerator`` (name, or None) and ``peak_memory_bytes`` (the
         largest resident set of the kernel, and of any child that it waited for).
     """
-    found = {name: _version(name) for name in names.split(",")}
+    versions = {name: _version(name) for name in names.split(",")}
     return json.dumps(
         {
             "modules": sorted(name for name in sys.modules if name.partition(".")[0] == "prunekit"),
-            "versions": {"python": platform.python_version(), **{n: v for n, v in found.items() if v}},
+            "versions": {"python": platform.python_version(), **{n: v for n, v in versions.items() if v}},
             "executable": sys.executable,
             "threads": _threads(),
             "accelerator": _accelerator(),
@@ -89,7 +89,7 @@ def _peak_memory() -> int:
 
 def main() -> None:
     """Run a kernel until it is told to end."""
-    sys.modules["debugpy"] = None  # type: ignore[assignment]  # nobody debugs a batch: spares a third of the start
+    sys.modules["debugpy"] = None  # type: ignore[assignment]  # nobody debugs a batch: saves a third of the start
     import ipykernel.debugger  # noqa: F401  # looks for it now, and never again
 
     del sys.modules["debugpy"]  # a notebook may import it

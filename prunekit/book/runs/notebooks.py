@@ -35,7 +35,7 @@ class Notebook:
     Attributes
     ----------
     path
-        Where it was read.
+        The file that it was read from.
     name
         ``overparameterization/linear-gaussian`` for a chapter's page, the file's stem elsewhere.
     node
@@ -61,7 +61,7 @@ class Notebook:
 
     @property
     def directives(self) -> list[Any]:
-        """What its tags and front matter say about its execution, and so about its results; mostly nothing."""
+        """What its tags and front matter say about its execution, and so about its results; usually nothing."""
         return tags.meaning(self.node)
 
 
@@ -122,8 +122,8 @@ def _others(path: Path) -> str:
     """Name the notebooks that do exist, nearest first."""
     beside = [p for kind in ("*.md", "*.ipynb") for p in path.parent.glob(kind)]  # a home directory is too deep to walk
     chapters = [*paths.CHAPTERS.rglob("*.md")] if paths.in_checkout() else []
-    found = sorted({str(p) for p in [*beside, *chapters]})[:200]
-    near = difflib.get_close_matches(str(path), found, n=3, cutoff=0.3) or found[:5]
+    existing = sorted({str(p) for p in [*beside, *chapters]})[:200]
+    near = difflib.get_close_matches(str(path), existing, n=3, cutoff=0.3) or existing[:5]
     return f": there are {', '.join(near)}" if near else ""
 
 

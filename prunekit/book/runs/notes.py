@@ -1,9 +1,9 @@
 """A note in the store's folder that says which batch is in flight there.
 
-``.batch-ID.json`` names the runs wanted and the scheduler that has them. A worker that does not find it does not see
-the client's folder; `prunekit runs progress` reads it when the client has left. It goes with the batch, whoever sees
-its last run: the note of a batch that was killed stays until the batch has been repeated, or `prunekit runs clean`
-finds that its scheduler is gone.
+``.batch-ID.json`` names the wanted runs and the scheduler that has them. A worker that does not find it does not see
+the client's folder; `prunekit runs progress` reads it when the client has left. Whichever command sees the
+batch's last run removes the note. That of a batch that was killed stays until the batch has been repeated, or until
+`prunekit runs clean` finds that its scheduler is gone.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def ended(folder: Path) -> list[Path]:
 
 
 def settle(folder: Path) -> None:
-    """Remove a store's notes of the batches that have ended, whoever executed their last run."""
+    """Remove a store's notes of the batches that have ended, no matter which process executed their last run."""
     for note in _read(folder.glob(".batch-*.json")):
         if len(note.ends()) == len(note.runs):
             note.path.unlink(missing_ok=True)

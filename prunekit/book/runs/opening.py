@@ -18,7 +18,7 @@ def opened(choice: Choice, jobs: Sequence[Job], label: Callable[[Job], str]) -> 
     Parameters
     ----------
     choice
-        What the command line says.
+        What the command line says about the engine.
     jobs
         The runs that must be executed; with none, no cluster is asked.
     label
@@ -27,7 +27,8 @@ def opened(choice: Choice, jobs: Sequence[Job], label: Callable[[Job], str]) -> 
     Raises
     ------
     Refused
-        If it cannot be had: no such scheduler, the extra ``cluster`` not installed, no worker that would take the jobs.
+        If the engine cannot be opened: there is no such scheduler, the extra ``cluster`` is not installed, or no worker
+        would take the jobs.
     """
     count = min(choice.workers or 1, max(1, len(jobs)))
     if choice.engine == "processes" or not jobs:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from prunekit.book.runs.execution import Job
 from prunekit.book.runs.store import Run
 
-SILENCE = 10  # seconds without a worker at anything, after which we say so
+SILENCE = 10  # seconds in which no worker executes anything, after which we say so
 
 
 def time_left(walls: Sequence[float], remaining: int, at_work: Sequence[float]) -> float | None:
@@ -20,9 +20,9 @@ def time_left(walls: Sequence[float], remaining: int, at_work: Sequence[float]) 
     walls
         Wall times of the runs that ended, in seconds.
     remaining
-        Runs that have not ended.
+        The number of runs that have not ended.
     at_work
-        How long each run now being executed has been at it, in seconds.
+        How long each run that is being executed has taken so far, in seconds.
 
     Returns
     -------
@@ -41,9 +41,9 @@ def time_left_of(expected: Mapping[str, float], at_work: Mapping[str, float]) ->
     Parameters
     ----------
     expected
-        Seconds that each run takes which has not ended, by its key.
+        Seconds that each run that has not ended takes, by its key.
     at_work
-        How long each run now being executed has been at it, by its key.
+        How long each run that is being executed has taken so far, in seconds, by its key.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def time_left_of(expected: Mapping[str, float], at_work: Mapping[str, float]) ->
 
 
 def duration(seconds: float, digits: int = 0) -> str:
-    """Write a time as ``12 s``, ``3 min`` or ``2.5 h``; with so many digits of seconds and minutes."""
+    """Write a time as ``12 s``, ``3 min`` or ``2.5 h``; with `digits` decimals of seconds and minutes."""
     if seconds < 100:
         return f"{seconds:.{digits}f} s"
     return f"{seconds / 60:.{digits}f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
@@ -68,11 +68,11 @@ def standing(total: int, ended: Sequence[Run], at_work: Sequence[float], left: f
     Parameters
     ----------
     total
-        Number of runs wanted.
+        The number of wanted runs.
     ended
         The runs that finished or failed.
     at_work
-        How long each run being executed has been at it, in seconds.
+        How long each run that is being executed has taken so far, in seconds.
     left
         Seconds that the rest will take, where that is known better than from the runs that ended.
     """
@@ -162,7 +162,7 @@ class Bar:
         return standing(self._total, self._ended, list(at_work.values()), left)
 
     def _silent(self, anything: bool) -> bool:
-        """Tell whether no worker has been at anything for long."""
+        """Tell whether no worker has executed anything for a while."""
         if anything or len(self._ended) == self._total:
             self._quiet, self._told = None, False
         elif self._quiet is None:

@@ -1,11 +1,12 @@
 """Which modules of the library a notebook can execute: the closure of its imports, read off the syntax trees.
 
-Nothing is imported here. Followed are ``import`` and ``from`` wherever they stand, also inside functions; relative
-imports; every package that is executed on the way to a module; the attributes of a module that are modules; and the
-names that a package fetches when they are asked for (PEP 562), where its table of them can be read. What only a
+Nothing is imported here. The reader follows ``import`` and ``from`` wherever they stand, also inside functions;
+relative imports; every package that is executed on the way to a module; the attributes of a module that are modules;
+and the names that a package fetches when they are asked for (PEP 562), where its table of them can be read. What only a
 type checker sees, under ``if TYPE_CHECKING:``, is left out. Whatever cannot be followed (an import of a computed
 name, ``exec``, a package handed about as a value, another process, a package that this project does not know) counts
-as reaching every module: a run too many costs time, a run too few is a wrong number.
+as reaching every module: a run too many costs time, but a run too few is a wrong
+number.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ OPAQUE_ATTRIBUTES = {
     "pandas": re.compile("read_pickle"),
     "torch": re.compile("hub|package"),
 }
-LOADING = {"weights_only": True, "allow_pickle": False}  # arguments that any other value lets load pickled code
+LOADING = {"weights_only": True, "allow_pickle": False}  # arguments that let pickled code be loaded at any other value
 OPAQUE_WORDS = {"__import__", "__builtins__", *LOADING}  # as text: ``globals()["__builtins__"]``
 QUIET_MAGICS = {"matplotlib", "config", "precision"}
-PLAIN_IMPORTLIB = {"metadata", "resources"}  # read files, import nothing
+PLAIN_IMPORTLIB = {"metadata", "resources"}  # these read files and import nothing
 
 
 @dataclass
@@ -111,16 +112,16 @@ class Library:
 
     @cached_property
     def state(self) -> tuple[tuple[str, int, int], ...]:
-        """Name, time of change and size of each module: whether the library is as it was."""
-        found = ((name, path.stat()) for name, path in self.paths.items())
-        return tuple((name, s.st_mtime_ns, s.st_size) for name, s in found)
+        """Name, time of change and size of each module, which tell whether the library is as it was."""
+        stats = ((name, path.stat()) for name, path in self.paths.items())
+        return tuple((name, s.st_mtime_ns, s.st_size) for name, s in stats)
 
     @cached_property
     def _states(self) -> dict[str, tuple[int, int]]:
         return {name: (changed, size) for name, changed, size in self.state}
 
     def source(self, name: str) -> Source:
-        """Return a module, read."""
+        """Read a module and return it."""
         path = self.paths[name]
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
         return read_source(name, package, path, *self._states[name])
@@ -365,7 +366,7 @@ def _above(dotted: str) -> set[str]:
 
 
 def _is_opaque(module: str, name: str) -> bool:
-    """Tell whether a name of a module of others can run or load any code; ``*`` takes every name."""
+    """Tell whether a name in a module that is not the library's can run or load any code; ``*`` takes every name."""
     pattern = OPAQUE_ATTRIBUTES.get(module)
     return pattern is not None and (name == "*" or pattern.fullmatch(name) is not None)
 

@@ -1,4 +1,4 @@
-"""A notebook's file, read or refused: whatever is in it, there is a notebook of known shape or one sentence.
+"""A notebook's file, read or refused: whatever it holds, the result is a notebook of known shape or one sentence.
 
 What is handed on is built anew from the parts that matter: cells with source, metadata and attachments, and the
 notebook's metadata. Outputs, execution counts and cell ids of the file are left behind.
@@ -38,9 +38,9 @@ def read_node(path: Path) -> Any:
     """
     text = _text(path)
     try:
-        found = _ipynb(text) if path.suffix == ".ipynb" else _myst(text)
-        _check_language(found["metadata"])
-        node = _rebuilt(found)
+        content = _ipynb(text) if path.suffix == ".ipynb" else _myst(text)
+        _check_language(content["metadata"])
+        node = _rebuilt(content)
     except RecursionError:
         raise Unreadable("it is nested too deeply") from None
     if not any(c.cell_type == "code" and c.source.strip() for c in node.cells):
@@ -66,19 +66,19 @@ def _ipynb(text: str) -> dict[str, Any]:
     if not text.strip():
         raise Unreadable("it is empty")
     try:
-        found = json.loads(text)
+        content = json.loads(text)
     except ValueError as error:
         raise Unreadable(f"it is no JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise Unreadable(f"it holds a JSON {type(found).__name__}, and a notebook is an object with cells")
-    version = found.get("nbformat")
+    if not isinstance(content, dict):
+        raise Unreadable(f"it holds a JSON {type(content).__name__}, and a notebook is an object with cells")
+    version = content.get("nbformat")
     if isinstance(version, bool) or version != FORMAT:
         raise Unreadable(
             f"its nbformat is {version!r}, and {FORMAT} is read here; open it in Jupyter and save it again"
         )
-    if not isinstance(found.get("cells"), list):
-        raise Unreadable(f"its cells are {_shown(found.get('cells'))}, and have to be a list")
-    return {"cells": found["cells"], "metadata": found.get("metadata", {})}
+    if not isinstance(content.get("cells"), list):
+        raise Unreadable(f"its cells are {_shown(content.get('cells'))}, and have to be a list")
+    return {"cells": content["cells"], "metadata": content.get("metadata", {})}
 
 
 def _myst(text: str) -> dict[str, Any]:
@@ -105,12 +105,14 @@ def _date(value: Any) -> str:
 
 
 def _completed(text: str) -> str:
-    """Return a page with what jupytext asks of a kernelspec and a reader may leave out; a page without any is fine.
+    """Complete a page's kernelspec by what jupytext requires and an author may leave out.
+
+    A page without a kernelspec is returned as it is.
 
     Raises
     ------
     Unreadable
-        For front matter that is no YAML mapping.
+        If the front matter is not a YAML mapping.
     """
     import yaml
 
@@ -156,15 +158,15 @@ def _check_language(metadata: Any) -> None:
         raise Unreadable(f"its kernel is {name or language!r} ({language or name}), and Python notebooks are run here")
 
 
-def _rebuilt(found: Mapping[str, Any]) -> Any:
+def _rebuilt(content: Mapping[str, Any]) -> Any:
     """Return a valid node made of the file's cells."""
     import nbformat
 
-    cells = [_cell(cell, index) for index, cell in enumerate(found["cells"])]
+    cells = [_cell(cell, index) for index, cell in enumerate(content["cells"])]
     cells = [cell for cell in cells if INJECTED not in cell["metadata"].get("tags", [])]
     for index, cell in enumerate(cells):  # a file's ids may be missing, random or double: two readings must agree
         cell["id"] = f"cell-{index}"
-    metadata = {**found["metadata"], "kernelspec": KERNELSPEC}
+    metadata = {**content["metadata"], "kernelspec": KERNELSPEC}
     for name in ("language_info", "papermill", "widgets"):  # of earlier runs
         metadata.pop(name, None)
     node = nbformat.from_dict({"nbformat": FORMAT, "nbformat_minor": 5, "metadata": metadata, "cells": cells})
@@ -181,7 +183,7 @@ def _rebuilt(found: Mapping[str, Any]) -> Any:
 
 
 def _cell(cell: Any, index: int) -> dict[str, Any]:
-    """Return one cell with what matters of it."""
+    """Return the parts of one cell that matter."""
     name = f"its cell {index + 1}"
     if not isinstance(cell, Mapping):
         raise Unreadable(f"{name} is {_shown(cell)}, and has to be an object")

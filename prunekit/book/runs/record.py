@@ -21,7 +21,7 @@ _CSV = re.compile(r'<a class="pk-csv" download="([^"]+)\.csv" href="data:text/cs
 
 
 def record(run: Run, label: str) -> Path:
-    """Keep what a finished run found in the package, replacing the recording of that label.
+    """Keep the results of a finished run in the package, in place of an earlier recording of that label.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def record(run: Run, label: str) -> Path:
     Raises
     ------
     Refused
-        For a label that is no such word, a run that failed, is of no page or shows no figure, or too much of it.
+        If the label is no such word, or the run failed, is of no page, shows no figure, or has too many numbers.
     DamagedRun
         If the run's notebook is not as it was published.
     """

@@ -1,4 +1,4 @@
-"""A Dask scheduler as it is asked and listened to: whether it answers, what its workers say, what runs where."""
+"""How a Dask scheduler is asked and heard: whether it answers, what its workers say, and what runs where."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def quiet() -> None:
 
 
 def client_of(address: str, patience: float = PATIENCE) -> Any:
-    """Connect to a scheduler; refused if none answers within so many seconds."""
+    """Connect to a scheduler; the request is refused if none answers within `patience` seconds."""
     import distributed
 
     quiet()
@@ -36,7 +36,7 @@ def client_of(address: str, patience: float = PATIENCE) -> Any:
 
 
 def line(error: BaseException) -> str:
-    """Return the first line of an error, its kind where it says nothing."""
+    """Return the first line of an error, or its type where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
@@ -79,27 +79,27 @@ class Watch:
                 self._tell(key, reasons)  # type: ignore[misc]
 
     def where(self, key: str) -> str | None:
-        """Name the worker that is at a run."""
+        """Name the worker that executes a run; None when no worker does."""
         event = self._running.get(key)
         return str(event["where"]) if event else None
 
     def keep(self, workers: Iterable[str]) -> None:
-        """Drop what workers said that are no more."""
+        """Keep only what these workers said: the others are gone."""
         self._workers = set(workers)
         self._running = {key: e for key, e in self._running.items() if e["worker"] in self._workers}
 
     def running(self) -> dict[str, Mapping[str, Any]]:
-        """Return what the workers said when they started the runs that they are at, by key."""
+        """Return what the workers said when they started the runs that they are executing, by key."""
         return dict(self._running)
 
     def refused_by_all(self, key: str) -> dict[str, str]:
-        """Return each worker's reason if all of them refuse a run, else nothing."""
+        """Return each worker's reason if all of them refuse a run, else an empty dictionary."""
         reasons = self._refused.get(key, {})
         return reasons if self._workers and self._workers <= set(reasons) else {}
 
 
 def follow(client: Any, watch: Watch, folder: Path) -> None:
-    """Let `watch` hear what the workers say of a store, from what was said before we came."""
+    """Let `watch` hear what the workers say of a store, and what they said before this call."""
     topic = topic_of(folder)
     client.subscribe_topic("all", watch)
     for event in client.get_events(topic):
@@ -110,10 +110,10 @@ def follow(client: Any, watch: Watch, folder: Path) -> None:
 
 
 def unfollow(client: Any, folders: Sequence[Path]) -> None:
-    """Hear no more of some stores: the scheduler would go on telling a client that has gone."""
+    """Stop listening to some stores: the scheduler would go on telling a client that has gone."""
     if client.status == "running":
         for topic in ("all", *map(topic_of, folders)):
-            with suppress(ValueError):  # not followed
+            with suppress(ValueError):  # it was not followed
                 client.unsubscribe_topic(topic)
 
 
@@ -129,7 +129,7 @@ def answers(address: str) -> bool | None:
 
 
 def running(address: str, folder: Path) -> dict[str, Mapping[str, Any]]:
-    """Ask a scheduler what its workers are at in a store.
+    """Ask a scheduler what its workers are executing in a store.
 
     Raises
     ------

@@ -31,7 +31,7 @@ class DamagedRun(ValueError):
 def seal(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
     """Write the record of a run, sealed, into its folder, and return it as it will be read.
 
-    Links and what is no file are no part of a run.
+    Links, and anything else that is not a file, are not part of a run.
     """
     inside = sorted(f for f in folder.rglob("*") if f.is_file() and not f.is_symlink())
     checksums = {f.relative_to(folder).as_posix(): files.sha256(f) for f in inside if f != folder / RECORD}
@@ -96,14 +96,14 @@ def content(folder: Path, record: dict[str, Any], name: str) -> bytes:
     OSError
         If the file cannot be read.
     """
-    found = (folder / name).read_bytes()
-    if hashlib.sha256(found).hexdigest() != record.get("files", {}).get(name):
+    data = (folder / name).read_bytes()
+    if hashlib.sha256(data).hexdigest() != record.get("files", {}).get(name):
         raise DamagedRun(f"run {folder.name} is damaged: {name} was changed")
-    return found
+    return data
 
 
 def _wrong(path: Path, name: str, wanted: Any) -> str:
-    """Say what is wrong with a file, nothing where all is well."""
+    """Say what is wrong with a file; the text is empty where nothing is."""
     try:
         return "" if path.is_file() and files.sha256(path) == wanted else f"{name} {_how(path)}"
     except OSError as error:
@@ -118,7 +118,7 @@ def _is_whole(record: dict[str, Any], text: str) -> bool:
     """Tell whether a record has its own checksum and is spelled as `seal` spells it."""
     try:
         return record["digest"] == _digest(record) and text == _text(record)
-    except (ValueError, RecursionError):  # numbers that are none, or brackets without end
+    except (ValueError, RecursionError):  # NaN or infinity, or brackets nested too deeply
         return False
 
 

@@ -16,7 +16,7 @@ def short(text: bytes) -> str:
 
 
 def plain(tree: ast.Module) -> ast.Module:
-    """Return a syntax tree, its docstrings and other bare strings taken out."""
+    """Take the docstrings and other bare strings out of a syntax tree, and return it."""
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             node.body = [s for s in node.body if not _is_text(s)] or [ast.Pass()]
@@ -58,17 +58,17 @@ class Source:
 
     @cached_property
     def walked(self) -> tuple[list[ast.AST], dict[ast.AST, ast.AST]]:
-        """The nodes that an interpreter can come to, and the parent of each."""
+        """The nodes that an interpreter can reach, and the parent of each."""
         return _walked(self.tree, _guarded(self.tree) if self.guards else frozenset()) if self.tree else ([], {})
 
     @cached_property
     def bindings(self) -> dict[str, ast.Import | ast.ImportFrom]:
-        """Names that an import statement binds, with the statement; of several the last."""
-        found: dict[str, ast.Import | ast.ImportFrom] = {}
+        """Names that import statements bind, each with its statement, the last one where there are several."""
+        bound: dict[str, ast.Import | ast.ImportFrom] = {}
         for node in self.walked[0]:
             for alias in node.names if isinstance(node, (ast.Import, ast.ImportFrom)) else []:
-                found[alias.asname or alias.name.partition(".")[0]] = node  # type: ignore[assignment]
-        return found
+                bound[alias.asname or alias.name.partition(".")[0]] = node  # type: ignore[assignment]
+        return bound
 
     @cached_property
     def fetches(self) -> bool:
@@ -91,7 +91,7 @@ class Source:
     def fetched(self) -> dict[str, str] | None:
         """Names that ``__getattr__`` fetches, with the module it imports for each; None where it cannot be read.
 
-        Read is ``import_module(f"package.{TABLE[name]}")`` with a literal table of the module.
+        What can be read is ``import_module(f"package.{TABLE[name]}")`` with a literal table of the module.
         """
         if self.fetching_call is None or self.tree is None:
             return None if self.fetches else {}
@@ -126,7 +126,7 @@ def _evaluated(name: ast.expr, module: str, tree: ast.Module) -> dict[str, str]:
     Raises
     ------
     ValueError, KeyError
-        If it is anything else.
+        If the expression is anything else.
     """
     tables = {
         s.targets[0].id: ast.literal_eval(s.value)
@@ -168,7 +168,7 @@ def _walked(tree: ast.AST, guarded: frozenset[str]) -> tuple[list[ast.AST], dict
     Those under ``if TYPE_CHECKING:`` are left out.
     """
     waiting: list[ast.AST] = [tree]
-    found: list[ast.AST] = []
+    wanted: list[ast.AST] = []
     parents: dict[ast.AST, ast.AST] = {}
     for node in waiting:  # grows as it is read
         seen_by_checkers = bool(guarded) and isinstance(node, ast.If) and _spelled(node.test) in guarded
@@ -182,8 +182,8 @@ def _walked(tree: ast.AST, guarded: frozenset[str]) -> tuple[list[ast.AST], dict
                     if isinstance(child, _NAMED):
                         parents[child] = node
                     if isinstance(child, _WANTED):
-                        found.append(child)
-    return found, parents
+                        wanted.append(child)
+    return wanted, parents
 
 
 def _spelled(test: ast.expr) -> str:
@@ -194,7 +194,7 @@ def _spelled(test: ast.expr) -> str:
 
 
 def _guarded(tree: ast.AST) -> frozenset[str]:
-    """Return how a tree spells typing's ``TYPE_CHECKING``; nothing where it binds that name to anything else too."""
+    """Return how a tree spells typing's ``TYPE_CHECKING``; empty where it binds that name to anything else too."""
     names: set[str] = set()
     others = False
     for node in ast.walk(tree):

@@ -1,15 +1,15 @@
 """A folder in which a run appears whole or not at all, on one machine or on a file server that many share.
 
-    FOLDER/KEY/          a published run: notebook.ipynb, run.json, and what else the notebook wrote
+    FOLDER/KEY/          a published run: notebook.ipynb, run.json, and whatever else the notebook wrote
     FOLDER/failed/KEY/   the last failure of a run: the partial notebook, traceback.txt, run.json
     FOLDER/.KEY.HOST.PID-START.RANDOM.partial/   a run in flight, its heartbeat the folder's time of change
     FOLDER/.KEY.RANDOM.gone/                     a run that is being deleted
     FOLDER/.KEY.lock     held by the process that executes KEY
 
 A run is written into a partial directory of its own, sealed, synced, and published by one atomic rename, so whatever
-is killed, a directory named by a key holds a finished run. Who comes second discards its copy: a key is a content
-address, so both are the same. A published run is never executed again and never changed; every look at one compares
-all its files with its seal (`prunekit.book.runs.seal`), and one that is damaged counts as missing.
+is killed, a directory named by a key holds a finished run. The process that comes second discards its copy:
+a key is a content address, so both are the same. A published run is never executed again and never changed; every look
+at one compares all its files with its seal (`prunekit.book.runs.seal`), and one that is damaged counts as missing.
 
 None of this needs a lock. Locks only keep two processes from executing one key at the same time; where they are
 missing, or other machines do not see them, that costs time and no result. A partial directory is removed when its
@@ -40,7 +40,7 @@ _OWNED = re.compile(rf"\.(?:.+\.)?(?P<mark>{owners.MARK})(?:\.[0-9a-f]{{8}})?\.(
 _GONE = re.compile(r"\.[0-9a-f]{16}\.(?:partial|(?:[0-9a-f]{8}\.)?gone)")  # or a partial of an older prunekit
 _LOCK = re.compile(r"\.(?P<key>[0-9a-f]{16})\.lock")
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
-_ATTEMPTS = 10  # a race is lost to somebody who got further
+_ATTEMPTS = 10  # each race is lost only to a process that got further
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Run:
         return self.record.get("error", "")
 
     def notebook(self) -> Any:
-        """Read the executed notebook (of a failed run: as far as it came).
+        """Read the executed notebook; that of a failed run is kept as far as it came.
 
         Raises
         ------
@@ -122,18 +122,18 @@ class Store:
 
     def finished(self, key: str) -> Run | None:
         """Return the published run of `key`, or None where there is none or a damaged one."""
-        found = load(self.folder / key)
-        return found if isinstance(found, Run) and found.finished else None
+        run = load(self.folder / key)
+        return run if isinstance(run, Run) and run.finished else None
 
     def failed(self, key: str) -> Run | None:
         """Return the last failure of `key`, or None."""
-        found = load(self.folder / "failed" / key)
-        return found if isinstance(found, Run) else None
+        run = load(self.folder / "failed" / key)
+        return run if isinstance(run, Run) else None
 
     def damage(self, key: str) -> str | None:
         """Say what is wrong with the published run of `key`; None where nothing is, or there is none."""
-        found = load(self.folder / key)
-        return found.why if isinstance(found, Damaged) else None
+        run = load(self.folder / key)
+        return run.why if isinstance(run, Damaged) else None
 
     def runs(self) -> list[Run]:
         """Return every whole run below the folder, finished and failed, oldest first."""
@@ -141,9 +141,9 @@ class Store:
 
     def kept(self) -> tuple[list[Run], list[Damaged]]:
         """Return every whole run below the folder, oldest first, and every damaged one."""
-        found = [load(folder) for folder in _below(self.folder)[0]]
-        runs = [run for run in found if isinstance(run, Run)]
-        return sorted(runs, key=lambda run: run.record["finished"]), [d for d in found if isinstance(d, Damaged)]
+        loaded = [load(folder) for folder in _below(self.folder)[0]]
+        runs = [run for run in loaded if isinstance(run, Run)]
+        return sorted(runs, key=lambda run: run.record["finished"]), [d for d in loaded if isinstance(d, Damaged)]
 
     def prepare(self) -> None:
         """Make the folder, see that it takes a file, and say so once if its file system has no locks.
@@ -151,7 +151,7 @@ class Store:
         Raises
         ------
         OSError
-            If it does not: a full or read-only disk, no permission, no inodes.
+            If it does not: the disk is full or read-only, permission is missing, or no inodes are left.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         probe = self.folder / f".{owners.me().mark}.{secrets.token_hex(4)}.probe"
@@ -164,7 +164,7 @@ class Store:
 
     @contextlib.contextmanager
     def partial(self, key: str, *, keep: bool = False) -> Iterator[Path]:
-        """Hand out a new partial directory for `key`, with a heartbeat; it is removed on the way out.
+        """Hand out a new partial directory for `key`, with a heartbeat; it is removed when the block ends.
 
         Where locks work, the key's is held meanwhile. The directory is empty, unless `keep` asks for what a killed
         run left.
@@ -224,27 +224,27 @@ class Store:
         return self._place(partial, target, sealed, replace)
 
     def leftovers(self) -> list[Path]:
-        """Return what the dead left below the folder: partial directories, locks, drafts, half-deleted runs."""
+        """Return what dead processes left below the folder: partial directories, locks, drafts, half-deleted runs."""
         left = _below(self.folder)[1]
         living = {
-            (p.parent, found["key"])
+            (p.parent, match["key"])
             for p in left
-            if (found := _PARTIAL.fullmatch(p.name)) and not owners.abandoned(p, _owner(found["mark"]))
+            if (match := _PARTIAL.fullmatch(p.name)) and not owners.abandoned(p, _owner(match["mark"]))
         }
         return [p for p in left if _is_left(p, living)]
 
     def _take_over(self, key: str, folder: Path) -> bool:
         """Rename what a dead process left of `key` to `folder`; of several, what was changed last."""
-        found = [(p, m) for p in self.folder.glob(f".{key}.*.partial") if (m := _PARTIAL.fullmatch(p.name))]
-        dead = [p for p, match in found if owners.abandoned(p, _owner(match["mark"]))]
+        partials = [(p, m) for p in self.folder.glob(f".{key}.*.partial") if (m := _PARTIAL.fullmatch(p.name))]
+        dead = [p for p, match in partials if owners.abandoned(p, _owner(match["mark"]))]
         for path in sorted(dead, key=_changed, reverse=True):
-            with contextlib.suppress(OSError):  # somebody else was faster
+            with contextlib.suppress(OSError):  # another process was faster
                 path.rename(folder)
                 return True
         return False
 
     def _seal(self, partial: Path, record: dict[str, Any]) -> dict[str, Any]:
-        """Seal a partial directory and have it on the disk before its name is: a power cut is a kill too."""
+        """Seal a partial directory and sync it to the disk before it is renamed: a power cut is a kill too."""
         sealed = seal.seal(partial, record | {"host": owners.host_name(), "pid": os.getpid()})
         files.sync_tree(partial)
         return sealed
@@ -333,9 +333,9 @@ def _is_left(path: Path, living: set[tuple[Path, str]]) -> bool:
 
 
 def _owner(mark: str) -> owners.Owner:
-    found = owners.owner(mark)
-    assert found is not None  # the pattern is the same
-    return found
+    owner = owners.owner(mark)
+    assert owner is not None  # the pattern is the same
+    return owner
 
 
 def _changed(path: Path) -> float:

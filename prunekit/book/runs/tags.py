@@ -13,7 +13,7 @@ from typing import Any
 
 SKIP, RAISES, PARAMETERS, INJECTED = "skip-execution", "raises-exception", "parameters", "injected-parameters"
 _HEADS = {"mystnb": "execution_", "execution": ""}  # the sections of the head, and how their keys begin
-_MODES = ("auto", "force", "cache")  # of mystnb's execution_mode: all come to "execute it"
+_MODES = ("auto", "force", "cache")  # of mystnb's execution_mode: all of them mean "execute it"
 
 
 class Unclear(ValueError):
@@ -27,7 +27,7 @@ class Directives:
     Attributes
     ----------
     allow_errors
-        Whether a cell's error ends nothing.
+        Whether the run goes on after a cell's error.
     cell_timeout
         Seconds that a cell may take, or None.
     """
@@ -76,7 +76,7 @@ def check_cells(node: Any) -> None:
     Raises
     ------
     Unclear
-        If the parameters' cell would be skipped or may fail: the record would name parameters that nothing had.
+        If the parameters' cell would be skipped or may fail: the record would name parameters that no run had.
     """
     for cell in node.cells:
         for tag in (SKIP, RAISES):

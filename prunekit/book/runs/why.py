@@ -47,7 +47,7 @@ def last_run(job: Job) -> Run | None:
 
 
 def changes(before: Run, job: Job) -> list[str]:
-    """Say what is in a job's key and was otherwise in the key of a run before it; nothing where nothing is."""
+    """Say how a job's key differs from the key of an earlier run; the list is empty where it does not."""
     old, new = before.record.get("inputs"), job.parts
     if old is None:
         return [] if before.key == job.key else ["the run was made before records said what is in a key"]
@@ -88,7 +88,7 @@ def _numbers(start: int, stop: int) -> str:
 
 
 def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Return the names whose values differ, in order; 1 and 1.0 and True do."""
+    """Return the names whose values differ, in order; 1, 1.0 and True count as different."""
     return [n for n in {**old, **new} if n not in old or n not in new or json.dumps(old[n]) != json.dumps(new[n])]
 
 

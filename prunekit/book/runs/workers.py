@@ -1,4 +1,4 @@
-"""Worker processes as a `concurrent.futures.Executor`, each on its own.
+"""Worker processes as a `concurrent.futures.Executor`, each in a pool of its own.
 
 `ProcessPoolExecutor` ends all its workers when one is killed, and the runs they were in with them. Here every slot
 has a pool of one, so a killed worker costs its own run and no other; the slot is filled again at once.
@@ -21,7 +21,7 @@ from prunekit.book.runs.execution import prepare_worker
 class Workers(Executor):
     """`count` spawned processes that die with their parent.
 
-    A future's result is `BrokenProcessPool` if the worker that was at it was killed.
+    A future's result is `BrokenProcessPool` if the worker that executed it was killed.
     """
 
     def __init__(self, count: int) -> None:
@@ -41,7 +41,7 @@ class Workers(Executor):
         return future
 
     def where(self, future: Future[Any]) -> str | None:
-        """Name the worker that is at a future's call, None when none is."""
+        """Name the worker that executes a future's call; None when no worker does."""
         place = self._places.get(future)
         return place[0] if place and not future.done() else None
 

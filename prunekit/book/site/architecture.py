@@ -40,7 +40,7 @@ def page(prose: str, record: Record) -> str:
     prose
         Markdown with a line ``<!-- house: PART -->`` for each part.
     record
-        What `make house` wrote.
+        The measures that `make house` wrote.
 
     Raises
     ------
@@ -84,58 +84,58 @@ def private(room: str) -> bool:
 
 
 def drawn(record: Record) -> list[tuple[str, str]]:
-    """Return the arrows of the picture: neither those into the ground or from the doors, nor what follows from others.
+    """Return the arrows of the picture, without those into the ground, from the doors, or that follow from others.
 
     Where a room imports another, and that one a third, the first reaches the third whether it imports it or not.
     """
     ground = {*record["order"][GROUND], *_DOORS}
     pairs = [(source, target) for source, target, _ in record["library"]["arrows"]]
-    found = [pair for pair in pairs if not ground & set(pair)]
+    arrows = [pair for pair in pairs if not ground & set(pair)]
     ahead: dict[str, set[str]] = {}
     for name in (name for names in record["order"].values() for name in names):  # what is imported comes first
-        direct = {target for source, target in found if source == name}
+        direct = {target for source, target in arrows if source == name}
         ahead[name] = direct.union(*(ahead.get(target, set()) for target in direct))
     return [
         (source, target)
-        for source, target in found
-        if not any(target in ahead.get(other, set()) for start, other in found if start == source)
+        for source, target in arrows
+        if not any(target in ahead.get(other, set()) for start, other in arrows if start == source)
     ]
 
 
 def rows(record: Record) -> list[tuple[str, list[str]]]:
     """Return the rows of the picture from the bottom up, each with its layer: a room stands above those it imports."""
-    found: list[tuple[str, list[str]]] = []
+    levels: list[tuple[str, list[str]]] = []
     for layer, names in record["order"].items():
         mine = [name for name in names if name not in _DOORS]
         depth: dict[str, int] = {}
-        for name in mine:  # the order has what is imported first
+        for name in mine:  # the order lists what is imported first
             below = [depth[target] for source, target in drawn(record) if source == name and target in depth]
             depth[name] = max(below, default=-1) + 1
-        found += [(layer, [n for n in mine if depth[n] == k]) for k in range(max(depth.values(), default=-1) + 1)]
-    return found
+        levels += [(layer, [n for n in mine if depth[n] == k]) for k in range(max(depth.values(), default=-1) + 1)]
+    return levels
 
 
 def places(record: Record) -> Places:
     """Return where each room's box stands: column, from the middle, and row, from the bottom.
 
-    Columns are changed one at a time for as long as that leaves fewer arrows that run behind a box or cross another.
+    Columns are changed one at a time, as long as fewer arrows then run behind a box or cross another.
     """
-    found = {
+    at = {
         name: (_STEP * (k - (len(names) - 1) / 2), float(height))
         for height, (_, names) in enumerate(rows(record))
         for k, name in enumerate(names)
     }
     arrows = drawn(record)
     moved = sorted({name for arrow in arrows for name in arrow})
-    best, before = _tangle(found, arrows), float("inf")
+    best, before = _tangle(at, arrows), float("inf")
     while best < before:
         before = best
         for name in moved:
             for column in _COLUMNS:
-                tried = found | {name: (column, found[name][1])}
+                tried = at | {name: (column, at[name][1])}
                 if (tangle := _tangle(tried, arrows)) < best:
-                    found, best = tried, tangle
-    return found
+                    at, best = tried, tangle
+    return at
 
 
 def _tangle(at: Places, arrows: Sequence[tuple[str, str]]) -> float:
@@ -199,23 +199,23 @@ def draw(palette: Palette, record: Record) -> Figure:
     palette : Palette
         Colours of the background.
     record : mapping
-        What `make house` wrote.
+        The measures that `make house` wrote.
     """
     import matplotlib.pyplot as plt
 
-    at, found = places(record), rows(record)
+    at, levels = places(record), rows(record)
     width = max(abs(x) for x, _ in at.values()) + _WIDTH
-    figure, axes = plt.subplots(figsize=(7.4, 0.62 * len(found) + 0.2))
+    figure, axes = plt.subplots(figsize=(7.4, 0.62 * len(levels) + 0.2))
     colours = _colours(palette, list(record["order"]))
-    for layer, first, last in _bands(found):
+    for layer, first, last in _bands(levels):
         axes.axhspan(first - 0.5, last + 0.5, color=colours[layer], alpha=0.10, linewidth=0)
         axes.text(-width - 0.9, (first + last) / 2, layer.replace(" ", "\n"), va="center", fontsize=9)
     for source, target in drawn(record):
         _arrow(axes, at[source], at[target], palette)
-    for layer, names in found:
+    for layer, names in levels:
         for name in names:
             _box(axes, at[name], name, colours[layer], palette)
-    axes.set(xlim=(-width - 1, width + 0.2), ylim=(-0.5, len(found) - 0.5))
+    axes.set(xlim=(-width - 1, width + 0.2), ylim=(-0.5, len(levels) - 0.5))
     axes.set_axis_off()
     return figure
 
@@ -224,15 +224,15 @@ def _colours(palette: Palette, layers: Sequence[str]) -> dict[str, str]:
     return {layer: (palette.muted, *palette.series)[k % 7] for k, layer in enumerate(layers)}
 
 
-def _bands(found: Sequence[tuple[str, list[str]]]) -> Iterator[tuple[str, int, int]]:
+def _bands(levels: Sequence[tuple[str, list[str]]]) -> Iterator[tuple[str, int, int]]:
     """Yield the layers with their first and last row."""
-    for layer in dict.fromkeys(layer for layer, _ in found):
-        mine = [height for height, (other, _) in enumerate(found) if other == layer]
+    for layer in dict.fromkeys(layer for layer, _ in levels):
+        mine = [height for height, (other, _) in enumerate(levels) if other == layer]
         yield layer, mine[0], mine[-1]
 
 
 def _arrow(axes: Axes, source: Point, target: Point, palette: Palette) -> None:
-    """Draw an arrow from the bottom of a box to the top of another."""
+    """Draw an arrow from the bottom of one box to the top of another."""
     axes.annotate(
         "",
         xy=(target[0], target[1] + _HEIGHT / 2),
@@ -318,8 +318,8 @@ def _number(value: float | None) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
-def _none(found: Sequence[Any]) -> str:
-    return str(len(found)) if found else "none"
+def _none(items: Sequence[Any]) -> str:
+    return str(len(items)) if items else "none"
 
 
 def _prose(text: str) -> str:

@@ -1,6 +1,6 @@
 """``python -m prunekit.book.site.archive``: the built site as one file with its checksum, to be handed on.
 
-``make archive`` builds the book first. The same site gives the same bytes: files are in order, and belong to nobody.
+``make archive`` builds the book first. The same site gives the same bytes: files are in order and have no owner.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def pack(site: Path, folder: Path) -> Path:
     site
         The site's folder.
     folder
-        Where to write; made if it is not there. Its ``SHA256SUMS`` is as ``sha256sum --check`` reads it.
+        Where to write; it is made if it is not there. Its ``SHA256SUMS`` is as ``sha256sum --check`` reads it.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def pack(site: Path, folder: Path) -> Path:
 
 
 def _of_nobody(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Return an entry without owner and time, which would make other bytes of the same site."""
+    """Return an entry without owner and time, which would change the bytes of the same site."""
     entry.uid = entry.gid = entry.mtime = 0
     entry.uname = entry.gname = ""
     entry.mode = 0o644

@@ -29,7 +29,7 @@ from prunekit.book.site.words import duration
 
 SEAL = ".built-from"  # the checksum of the staged book that a site was built from
 EARLY = "early"  # stands in the seal of a site that some pages are missing from
-WORTH_IT = 180.0  # seconds of waiting from which on a site is built early; less is not worth a run of Sphinx
+WORTH_IT = 180.0  # seconds of waiting from which a site is built early; less is not worth a run of Sphinx
 INDEX = "book/introduction.html"
 Execute = Callable[[list[Job], Progress | None, Mapping[str, float]], list[Run]]
 
@@ -46,11 +46,11 @@ def build_book(
     page
         The only page to build, or None for the whole book.
     target
-        The site's folder; replaced in one step when the new site is complete. Where there was none and the wait is
-        long, it gets the pages that are finished meanwhile.
+        The site's folder, which is replaced in one step when the new site is complete. Where there was none and the
+        wait is long, it gets the pages that are finished meanwhile.
     execute
-        Has the runs of some jobs, finished or failed, in the order of the jobs; its second argument is told of each
-        run that ends, its third says how many seconds runs take, by key, as far as that is known.
+        Returns the runs of some jobs, finished or failed, in the order of the jobs; its second argument is told of each
+        run that ends, and its third says how many seconds runs take, by key, as far as that is known.
     workers
         How many pages `execute` executes at a time; None where that is not known beforehand.
     force
@@ -66,7 +66,7 @@ def build_book(
     Refused
         If the site cannot be put into `target`, or the checkout cannot be written.
     OSError
-        If the disk takes no more; the site in place is then as it was.
+        If the disk takes no more; the site in place then stays as it was.
     """
     _refuse_foreign(target)
     _refuse_unwritable(target)
@@ -90,7 +90,10 @@ def build_book(
 def _execute(
     pages: list[Page], scale: str, target: Path, execute: Execute, workers: int | None, *, whole: bool
 ) -> dict[str, Run]:
-    """Have the pages' runs, by key: the longest first, and where the wait is long, with a site of what is finished."""
+    """Return the pages' runs by key, executing the longest first.
+
+    Where the wait is long, an early site shows what is finished.
+    """
     missing = [p for p in pages if not p.run]
     known = costs.here(missing, scale)
     missing.sort(key=lambda p: -known.seconds[p.name])
@@ -220,7 +223,7 @@ def _sphinx(draft: Path, lock: int, *, strict: bool, quiet: bool) -> bool:
 
 
 def _refuse_foreign(target: Path) -> None:
-    """Refuse to replace a folder that holds something else than a site built here."""
+    """Refuse to replace a folder that holds anything other than a site built here."""
     if target.exists() and any(target.iterdir()) and not (target / SEAL).exists():
         raise Refused(f"--out {target} holds files that are not a built site: name a new or an empty folder")
 

@@ -3,7 +3,7 @@
 ``python -m prunekit.book.site.compiler build …`` is what a build starts.
 
 The build holds the other end of standard input. When it ends, in whatever way, that end is closed and this process
-stops too; else it would go on writing a site that nobody waits for, and the next build would wait for its lock.
+stops too; otherwise it would go on writing a site that nobody waits for, and the next build would wait for its lock.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class Costs:
     Attributes
     ----------
     seconds
-        By the page's name.
+        The CPU seconds by the page's name.
     guessed
         Pages of which nothing is recorded and no run is there; they count as the middle one of the others.
     """
@@ -65,10 +65,10 @@ def here(pages: Sequence[Page], scale: str) -> Costs:
     kept = recorded()
     known = kept.get("scales", {}).get(scale, {})
     factor = _factor(kept["probe_s"]) if any(p.name in known for p in pages) else 1.0
-    found = {p.name: factor * known[p.name][CPU] if p.name in known else _last(p, scale) for p in pages}
-    seconds = {name: value for name, value in found.items() if value is not None}
+    estimates = {p.name: factor * known[p.name][CPU] if p.name in known else _last(p, scale) for p in pages}
+    seconds = {name: value for name, value in estimates.items() if value is not None}
     middle = median(seconds.values()) if seconds else 0.0
-    guessed = tuple(name for name, value in found.items() if value is None)
+    guessed = tuple(name for name, value in estimates.items() if value is None)
     return Costs(seconds | dict.fromkeys(guessed, middle), guessed)
 
 
@@ -93,7 +93,7 @@ def _last_record(page: Page, scale: str) -> dict[str, Any] | None:
 
 
 def recorded() -> dict[str, Any]:
-    """Return the recorded costs; empty where there are none, or none that can be read, which is said."""
+    """Return the recorded costs; empty where there are none, or where they cannot be read, of which a line warns."""
     try:
         kept = json.loads(paths.COSTS.read_text(encoding="utf-8"))
         if not (math.isfinite(kept["probe_s"]) and kept["probe_s"] > 0):
@@ -160,7 +160,7 @@ def workers_here(scale: str) -> int:
 
 
 def main() -> None:
-    """Write what the pages cost: by their run as they are now, else by their last one, else as they were recorded."""
+    """Write what each page cost in its run as it is now, or else in its last run, or else as it was recorded."""
     kept = recorded()
     try:
         speed = probe.measured()
@@ -172,13 +172,13 @@ def main() -> None:
         before = kept.get("scales", {}).get(scale, {})
         now = {p.name: _of(p.run.record) for p in pages if p.run and CPU in p.run.record}
         last = {p.name: _last_record(p, scale) or {} for p in pages if p.name not in now}
-        found = now | {name: _of(record) for name, record in last.items() if CPU in record}
+        from_runs = now | {name: _of(record) for name, record in last.items() if CPU in record}
         factor = speed / kept["probe_s"] if kept else 1.0
-        old = {p.name: before[p.name] for p in pages if p.name in before and p.name not in found}
+        old = {p.name: before[p.name] for p in pages if p.name in before and p.name not in from_runs}
         scaled = {name: cost | {CPU: round(factor * cost[CPU], 1)} for name, cost in old.items()}
-        scales[scale] = dict(sorted((scaled | found).items()))
-        earlier = f", {len(found) - len(now)} of them by a run of earlier code" if len(found) > len(now) else ""
-        click.echo(f"{scale}: {len(found)} of {len(pages)} pages have a run that says what it cost{earlier}")
+        scales[scale] = dict(sorted((scaled | from_runs).items()))
+        earlier = f", {len(from_runs) - len(now)} of them by a run of earlier code" if len(from_runs) > len(now) else ""
+        click.echo(f"{scale}: {len(from_runs)} of {len(pages)} pages have a run that says what it cost{earlier}")
     record = {"measured": datetime.now(UTC).isoformat(timespec="seconds"), "device": device(), "probe_s": speed}
     files.write(paths.COSTS, json.dumps(record | {"scales": scales}, indent=1) + "\n")
 

@@ -11,8 +11,8 @@ from prunekit.book.runs.execution import Job
 from prunekit.book.runs.store import Run
 from prunekit.book.site.evidence import Page
 
-SHARE = 10  # a build of the site is followed by a pause of this many times its own length, and by
-PAUSE = 120.0  # seconds at least: most of the machine is for the pages
+SHARE = 10  # a build of the site is followed by a pause of at least this many times its own length
+PAUSE = 120.0  # seconds that the pause takes at least: most of the machine is for the pages
 
 
 class EarlySites:

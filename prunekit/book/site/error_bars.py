@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LEAST, MOST = 0.90, 0.99  # what two bars may cover, beyond the doubt that the number of runs leaves
-SHARE = 0.05  # of a number: how long its bar may be
+SHARE = 0.05  # how long a bar may be, as a share of its number
 COMPARED = ("trace", "log-determinant of |H| + t", "Σ r²/(R² + r²)")  # for which the products of both ways are compared
 HOLDS, SHORT, LONG = "holds", "too short", "too long"
 GROUPS = {
@@ -32,7 +32,7 @@ GROUPS = {
     "cones": ("Cones and tail indices", ("cones", "stable")),
     "curvature": ("Spectra, diagonals and limits", ("spectrum", "curvature", "importance", "limit")),
 }
-ALIKE = 1.001  # times an error that is called as small: where both ways see all there is, they differ by rounding
+ALIKE = 1.001  # ratio up to which two errors count as equal: where both ways see everything, they differ by rounding
 _FEW = (30, 20, 8, 5)
 _LOOKS = {HOLDS: ("o", 0), SHORT: ("s", 1), LONG: ("^", 3)}
 Row = Mapping[str, Any]
@@ -41,8 +41,8 @@ Row = Mapping[str, Any]
 def verdict(row: Row) -> str:
     """Return whether two bars hold the truth as often as they promise, beyond the doubt that the runs leave.
 
-    They are too short if they hold it in less than 90% of cases, or than Student's law has it where that is less; too
-    long if in more than 99%, unless they are bounds.
+    They are too short if they hold it in less than 90% of cases, or less often than Student's law says where that is
+    below 90%; they are too long if they hold it in more than 99%, unless they are bounds.
     """
     low, high = row["interval"]
     if high < min(LEAST, row["nominal"]):
@@ -58,7 +58,7 @@ def page(prose: str, table: Mapping[str, Any], spectra: Sequence[Row]) -> str:
     prose
         Markdown with a line ``<!-- calibration: PART -->`` for each part.
     table
-        What `make calibration` wrote.
+        The table that `make calibration` wrote.
     spectra
         Rows about spectra of whole networks; none where there is no such table.
 
@@ -110,11 +110,11 @@ def summary(table: Mapping[str, Any]) -> str:
 
 def exceptions(rows: Sequence[Row]) -> str:
     """List the cases whose bars are too short or too long, or that have a reason to hold the truth less often."""
-    found = [row for row in rows if row["note"] or verdict(row) != HOLDS]
+    exceptional = [row for row in rows if row["note"] or verdict(row) != HOLDS]
     return "\n".join(
         f"- {_name(row['function'])}, {plain(row['case'])}: {_share(row)}, where {row['nominal']:.1%} are promised"
         + (f" – {plain(row['note'])}." if row["note"] else ".")
-        for row in found
+        for row in exceptional
     )
 
 
@@ -143,14 +143,14 @@ def figure(name: str, rows: Sequence[Row]) -> str:
 
 
 def draw(palette: Palette, rows: Sequence[Row]) -> Figure:
-    """Draw coverage with binomial intervals, one case a line, against what is promised.
+    """Draw coverage with binomial intervals against what is promised, with a line for each case.
 
     Parameters
     ----------
     palette : Palette
         Colours of the background.
     rows : sequence of rows
-        From the top down.
+        The cases, from the top down.
     """
     import matplotlib.pyplot as plt
 
@@ -180,7 +180,7 @@ def _label(row: Row) -> str:
 
 
 def rows_table(rows: Sequence[Row]) -> str:
-    """Return the table, one row a case."""
+    """Return the table, with one row for each case."""
     lines = _head("Function and case", "Truth, and mean value ± mean bar", "Held the truth", widths="42 34 24")
     for row in rows:
         lines += [
@@ -202,8 +202,8 @@ def rows_table(rows: Sequence[Row]) -> str:
 def spectra_table(rows: Sequence[Row]) -> str:
     """Return the section on spectra of whole networks, empty where nothing is known about them.
 
-    Rows whose way is "shared" are of the library as it is, "apart" of its probes kept apart, "as apart" of the budget
-    with which it is as near to the truth as those.
+    Rows whose way is "shared" are about the library as it is, those of way "apart" about its probes kept apart, and
+    those of way "as apart" about the budget with which it comes as near to the truth as with probes kept apart.
     """
     if not rows:
         return ""
@@ -238,7 +238,7 @@ def spectra_table(rows: Sequence[Row]) -> str:
 
 
 def goals(rows: Sequence[Row]) -> list[str]:
-    """Say of how many networks and quantities bars hold the truth, are short, and cost little, and which are others."""
+    """Say for how many networks and quantities bars hold the truth, are short and cost little, and name the others."""
     now = [row for row in rows if row["way"] == "shared" and _told(row)]
     judged = [(row, verdict(_judged(row))) for row in now]
     long_ = [(row, f"{row['bar'] / abs(row['truth']):.1%}") for row in now if row["bar"] > SHARE * abs(row["truth"])]
@@ -315,6 +315,6 @@ def _name(function: str) -> str:
 
 
 def _code(text: str) -> str:
-    """Escape a text but for the names in backticks."""
+    """Escape a text except for the names in backticks."""
     parts = text.split("`")
     return "".join(f"`{part}`" if i % 2 else plain(f"x{part}x")[1:-1] for i, part in enumerate(parts))

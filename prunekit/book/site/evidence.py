@@ -26,7 +26,7 @@ class Page:
 
     @property
     def name(self) -> str:
-        """``overparameterization/linear-gaussian``."""
+        """The page's name, such as ``overparameterization/linear-gaussian``."""
         return self.notebook.name
 
     @property
@@ -36,21 +36,21 @@ class Page:
 
     @cached_property
     def records(self) -> list[dict[str, Any]]:
-        """Records of `check` in the page's run, with the anchor of each; of one that failed, what recorded runs say."""
+        """Records of `check` in the page's run, each with its anchor; of a failed run only those of recorded runs."""
         if not self.run:
             return []
-        found = [r for r in ledger.records(self.run.notebook()) if r["kind"] == "claim"]
+        checks = [r for r in ledger.records(self.run.notebook()) if r["kind"] == "claim"]
         if not self.run.finished:
-            found = [r for r in found if r.get("recorded")]
+            checks = [r for r in checks if r.get("recorded")]
         seen: dict[str, int] = {}
-        for record in found:
+        for record in checks:
             count = seen[record["claim"]] = seen.get(record["claim"], 0) + 1
             record |= {
                 "page": self.name,
                 "document": self.document,
                 "anchor": anchor(self.name, record["claim"], count),
             }
-        return found
+        return checks
 
 
 def anchor(page: str, claim: str, count: int) -> str:
@@ -103,11 +103,11 @@ def chapters() -> list[Path]:
     import yaml
 
     toc = yaml.safe_load(paths.TOC.read_text(encoding="utf-8"))
-    found = [paths.ROOT / f"{name}.md" for name in _files(toc) if name.startswith("chapters/")]
-    missing = [str(p) for p in found if not p.exists()]
+    notebooks = [paths.ROOT / f"{name}.md" for name in _files(toc) if name.startswith("chapters/")]
+    missing = [str(p) for p in notebooks if not p.exists()]
     if missing:
         raise Refused(f"_toc.yml names {', '.join(missing)}, which does not exist")
-    return found
+    return notebooks
 
 
 def _files(node: Any) -> list[str]:
@@ -128,12 +128,12 @@ def wanted(scale: str, only: str | None = None) -> list[Page]:
     scale
         ``smoke``, ``laptop`` or ``paper``.
     only
-        The name of a single page; all when None.
+        The name of a single page, or None for all pages.
 
     Raises
     ------
     Refused
-        If there is no page of that name; the ones there are, are named.
+        If there is no page of that name; the message names those there are.
     """
     notebooks = [read(path) for path in chapters()]
     if only is not None:

@@ -16,7 +16,7 @@ WIDE = ("---", "html_theme.sidebar_secondary.remove: true", "---", "")  # a tabl
 
 
 def scorecard(evidence: Evidence) -> str:
-    """Return the scorecard page: one table a paper, one row a claim."""
+    """Return the scorecard page, with one table for each paper and one row for each claim."""
     rows = [row for row in evidence.rows() if row["kind"] != "erratum"]
     parts = [
         *WIDE,

@@ -16,11 +16,11 @@ def kept(file: Path, parts: Sequence[str], make: Callable[[], str]) -> str:
     Parameters
     ----------
     file
-        Where it is kept, ended by the checksum of its parts.
+        Where the page is kept, followed by the checksum of its parts.
     parts
-        All that it is made of: prose, tables, the text of the code. The version of matplotlib is added.
+        All that the page is made of: prose, tables, the text of the code. The version of matplotlib is added.
     make
-        Makes the page.
+        The function that makes the page.
     """
     key = hashlib.sha256("\0".join([*parts, version("matplotlib")]).encode()).hexdigest()
     if file.exists():

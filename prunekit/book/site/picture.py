@@ -1,6 +1,6 @@
 """``python -m prunekit.book.site.picture PAGE FIGURE FOLDER``: copy a figure out of a page's laptop run.
 
-The README's picture is made so: it is the figure that the book shows, not one drawn for the README.
+The README's picture is made in this way: it is the figure that the book shows, not one drawn for the README.
 """
 
 from __future__ import annotations

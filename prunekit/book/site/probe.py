@@ -1,7 +1,7 @@
 """How fast this machine is, in about a second: ``python -m prunekit.book.site.probe`` prints CPU seconds.
 
 The work is a mixture of what pages do: Python, products of small matrices, elementary functions, sorting. It is fixed,
-so that the times of two machines can be set against each other; change it, and the recorded costs have to be made anew.
+so that the times of two machines can be compared; if it is changed, the recorded costs have to be made anew.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The book as Sphinx will read it: today's prose with the outputs of the runs, in a fresh folder.
 
-Editing a sentence therefore executes nothing: the key of a run covers code, not prose, and the outputs are laid
-under the prose as it is now.
+Editing a sentence therefore executes nothing: the key of a run covers code, not prose, and the outputs are put
+into the prose as it is now.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def stage(evidence: Evidence, folder: Path, *, whole: bool = True) -> None:
     folder
         Where to write.
     whole
-        Whether these are all the book's pages; else the others are left out of the table of contents.
+        Whether these are all the book's pages; if not, the others are left out of the table of contents.
     """
     shutil.copytree(paths.BOOK, folder / "book", ignore=shutil.ignore_patterns("claims.yml", "*.json", "__pycache__"))
     shutil.copy(paths.CONFIG, folder)
@@ -69,7 +69,7 @@ def _write_toc(folder: Path, only: Sequence[str] | None) -> None:
 
 
 def compose(page: Page, run: Run) -> Any:
-    """Return the page as a notebook: prose of today, outputs of the run, and the cards about both."""
+    """Return the page as a notebook: today's prose, the run's outputs, and the cards about both."""
     node = copy.deepcopy(page.notebook.node)
     executed = [(i, c) for i, c in enumerate(run.notebook().cells) if c.cell_type == "code"]
     injected = [c for _, c in executed if tags.has(c, tags.INJECTED)]
@@ -103,7 +103,7 @@ def _unexecuted(page: Page) -> Any:
 
 
 def _looks(metadata: Any) -> dict[str, Any]:
-    """Return what a page says to MyST-NB about its looks; what it says about execution the run has followed."""
+    """Return what a page says to MyST-NB about its looks; the run has followed what it says about execution."""
     kept = {k: v for k, v in metadata.get("mystnb", {}).items() if not k.startswith("execution_")}
     return {"mystnb": kept} if kept else {}
 
@@ -131,7 +131,7 @@ def _clean(cell: Any) -> Any:
 def _glanced(page: Page, cells: list[Any]) -> tuple[list[Any], Any | None]:
     """Return the cells, and what one of them shows at a glance as a cell of its own, without code; None if none does.
 
-    A reader sees the sentences and the figure of that cell first. In its place stands where they went.
+    A reader sees the sentences and the figure of that cell first. In its place a note says where they went.
     """
     for number, cell in enumerate(cells):
         outputs = cell.get("outputs", [])

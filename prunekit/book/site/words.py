@@ -19,7 +19,7 @@ def plain(text: str) -> str:
 def without_paths(text: str) -> str:
     """Return a message with this machine's folders cut out: the checkout's, and the kernel's names of its cells."""
     root = re.escape(str(paths.ROOT))
-    text = re.sub(rf"{root}(/|(?![\w.-]))", lambda found: "" if found[1] else "the checkout", text)
+    text = re.sub(rf"{root}(/|(?![\w.-]))", lambda match: "" if match[1] else "the checkout", text)
     return re.sub(r"/\S*?/ipykernel_\d+/\d+\.py", "the cell", text)
 
 
@@ -29,7 +29,7 @@ def number(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration as a reader says it, with one digit."""
+    """Return a duration as a reader says it, with one decimal."""
     return progress.duration(seconds, digits=1)
 
 
