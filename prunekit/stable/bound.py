@@ -55,8 +55,8 @@ def output_change(norm: float, layers: int, radius: float, error: float) -> floa
     norm, radius = _checks.scalar("norm", norm, positive=True), _checks.scalar("radius", radius, positive=True)
     layers, error = _checks.count("layers", layers), _checks.scalar("error", error)
     with _checks.in_range("the change", "norm, layers, radius or error"):
-        found = math.sqrt(2) * norm * (radius / math.sqrt(layers)) ** layers * ((1 + error) ** layers - 1)
-        return _checks.finite("the change", found, "norm, layers, radius or error")
+        change = math.sqrt(2) * norm * (radius / math.sqrt(layers)) ** layers * ((1 + error) ** layers - 1)
+        return _checks.finite("the change", change, "norm, layers, radius or error")
 
 
 def needed_margin(threshold: float, norm: float, layers: int, radius: float, error: float, *, printed: bool) -> float:
@@ -78,8 +78,8 @@ def needed_margin(threshold: float, norm: float, layers: int, radius: float, err
     """
     threshold = _checks.scalar("threshold", threshold, positive=True)
     change = output_change(norm, layers, radius, error)
-    found = threshold + (change / threshold if _checks.flag("printed", printed) else change)
-    return _checks.finite("the margin", found, "threshold, norm or radius")
+    margin = threshold + (change / threshold if _checks.flag("printed", printed) else change)
+    return _checks.finite("the margin", margin, "threshold, norm or radius")
 
 
 def complexity(threshold: float, norm: float, layers: int, radius: float, d: int, kept: float, n: int) -> float:
@@ -116,8 +116,8 @@ def complexity(threshold: float, norm: float, layers: int, radius: float, d: int
     kept_log = kept * math.log(kept)
     entropy = -kept_log - ((1 - kept) * math.log1p(-kept) if kept < 1 else 0.0)
     codes = kept * math.log(n) + 2 * entropy - kept_log
-    found = (12 * lipschitz * radius + math.sqrt(d)) * math.sqrt(codes / n)
-    return _checks.finite("the bound", found, "threshold, norm or radius")
+    term = (12 * lipschitz * radius + math.sqrt(d)) * math.sqrt(codes / n)
+    return _checks.finite("the bound", term, "threshold, norm or radius")
 
 
 @dataclass(frozen=True)
@@ -180,18 +180,18 @@ class Terms:
             Values of τ, above 0.
         """
         rows = _checks.array("margins", margins, ndim=(1, 2))
-        taus, found = _checks.vector("thresholds", thresholds), np.full(rows.shape[:-1], np.inf)
+        taus, bounds = _checks.vector("thresholds", thresholds), np.full(rows.shape[:-1], np.inf)
         if taus.min() <= 0:
             raise ValueError(f"thresholds holds {taus.min()}: give numbers above 0")
         try:
             for tau in taus.tolist():
                 empirical = np.mean(rows <= self.margin(tau, error), axis=-1)
-                found = np.minimum(found, empirical + self.complexity(tau, kept))
+                bounds = np.minimum(bounds, empirical + self.complexity(tau, kept))
         except FloatingPointError:
             raise FloatingPointError(
                 "the bound leaves the range of double precision: rescale thresholds or error"
             ) from None
-        return np.asarray(found)[()]
+        return np.asarray(bounds)[()]
 
     def examples_needed(self, threshold: float, kept: float) -> float:
         """Return the power of 10 that is as many examples as bring the second term down to 1; e^200 are the most."""
@@ -220,8 +220,8 @@ def radius(weights: Sequence[ArrayLike]) -> float:
         One for each layer, of any shape.
     """
     with np.errstate(over="ignore"):
-        found = math.sqrt(sum(float(np.sum(w.astype(float) ** 2)) for w in _layers(weights)))
-    return _checks.finite("the norm", found, "weights")
+        norm = math.sqrt(sum(float(np.sum(w.astype(float) ** 2)) for w in _layers(weights)))
+    return _checks.finite("the norm", norm, "weights")
 
 
 def _layers(weights: Sequence[ArrayLike]) -> list[np.ndarray[Any, Any]]:
@@ -406,8 +406,8 @@ def margins(scores: ArrayLike, labels: ArrayLike) -> Floats:
     others = table.copy()
     others[rows, own] = -np.inf
     with np.errstate(over="ignore"):
-        found = table[rows, own] - others.max(axis=1)
-    return _checks.finite("a margin", np.asarray(found), "scores")
+        margin = table[rows, own] - others.max(axis=1)
+    return _checks.finite("a margin", np.asarray(margin), "scores")
 
 
 def network_margins(model: nn.Module, data: Dataset) -> tuple[Floats, Floats, float]:
@@ -436,7 +436,7 @@ def network_margins(model: nn.Module, data: Dataset) -> tuple[Floats, Floats, fl
     _checks.instance("data", data, Dataset, "a prunekit.nets.Dataset")
     check_scores(access.module(model), data)
     model.eval()
-    found, norm = [], 0.0
+    splits, norm = [], 0.0
     with torch.no_grad():
         for images, labels in ((data.train_x, data.train_y), (data.test_x, data.test_y)):
             parts = []
@@ -445,5 +445,5 @@ def network_margins(model: nn.Module, data: Dataset) -> tuple[Floats, Floats, fl
                 norm = max(norm, float(x.flatten(1).norm(dim=1).max()))
                 parts.append(model(x).cpu())
             access.finite("a score", parts)
-            found.append(margins(torch.cat(parts).double().numpy(), labels.cpu().numpy()))
-    return found[0], found[1], norm
+            splits.append(margins(torch.cat(parts).double().numpy(), labels.cpu().numpy()))
+    return splits[0], splits[1], norm

@@ -162,15 +162,15 @@ class Sweep:
     def ends(self) -> dict[Target, End]:
         """Return what each curve does between its ends; a standard error is at least one test image."""
         finest = 1 / self.test_images
-        found: dict[Target, End] = {}
+        ends: dict[Target, End] = {}
         for target, (_, errors) in self.curves.items():
             rise = float((errors[:, -1, 0] - errors[:, 0, 0]).mean())
             fall = float(leads(errors[:, 0, 1] - errors[:, -1, 1], least_error=finest))
             last, advantage = percent(errors[:, -1, 0]), None
             if target is not None:
                 advantage = float(leads(self.small(target) - errors[:, -1, 1], least_error=finest))
-            found[target] = End(rise, fall, last, advantage)
-        return found
+            ends[target] = End(rise, fall, last, advantage)
+        return ends
 
     def largest_rise(self) -> float:
         """Return the largest rise of the test error between neighbouring widths of a curve, in standard errors."""

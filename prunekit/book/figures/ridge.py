@@ -87,29 +87,29 @@ class Curves:
         return float(self.best[figure, rule].penalty / max(self.best[figure, "dense"].penalty, self.grid[0]))
 
 
-def curves(found: Curves) -> Drawing:
+def curves(sweep: Curves) -> Drawing:
     """Return a figure of the risk against the penalty, a panel for each problem, with a star at each best penalty.
 
     Parameters
     ----------
-    found : Curves
+    sweep : Curves
         What was predicted and measured.
     """
 
     def rows(figure: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        predicted = {rule: (found.grid, found.lines[figure, rule]) for rule in found.rules}
-        points = {rule: found.points[figure, rule] for rule in found.rules}
+        predicted = {rule: (sweep.grid, sweep.lines[figure, rule]) for rule in sweep.rules}
+        points = {rule: sweep.points[figure, rule] for rule in sweep.rules}
         return predicted, {rule: (at, *mean_and_error(risks)) for rule, (at, risks) in points.items()}
 
     def draw(palette: Palette) -> Figure:
         import matplotlib.pyplot as plt
 
-        figure, panels = plt.subplots(1, len(found.figures), figsize=(7.6, 4.2), sharey=True)
-        for axes, name in zip(panels, found.figures, strict=True):
+        figure, panels = plt.subplots(1, len(sweep.figures), figsize=(7.6, 4.2), sharey=True)
+        for axes, name in zip(panels, sweep.figures, strict=True):
             compare(axes, palette, *rows(name))
-            for colour, rule in zip(palette.series, found.rules, strict=False):
-                penalty, risk = found.best[name, rule]
-                axes.plot(max(penalty, found.grid[0]), risk, "*", color=colour, markersize=13)
+            for colour, rule in zip(palette.series, sweep.rules, strict=False):
+                penalty, risk = sweep.best[name, rule]
+                axes.plot(max(penalty, sweep.grid[0]), risk, "*", color=colour, markersize=13)
             axes.set(xscale="log", title=f"problem of Figure {name}", xlabel="penalty μ/n")
             axes.minorticks_off()
         panels[0].set(ylabel="population risk, units of y²", ylim=(0, None))
@@ -117,41 +117,41 @@ def curves(found: Curves) -> Drawing:
         return figure
 
     def said(figure: str) -> str:
-        penalties = ", ".join(f"{found.best[figure, rule].penalty:.2g} ({rule})" for rule in found.rules)
+        penalties = ", ".join(f"{sweep.best[figure, rule].penalty:.2g} ({rule})" for rule in sweep.rules)
         return f"{penalties} in {figure}"
 
     caption = (
-        f"The best penalty μ/n (stars) is {'; '.join(map(said, found.figures))} (p = {found.p}, n = {found.n}, "
-        f"s = {found.s}). Measured means are off {found.fit}."
+        f"The best penalty μ/n (stars) is {'; '.join(map(said, sweep.figures))} (p = {sweep.p}, n = {sweep.n}, "
+        f"s = {sweep.s}). Measured means are off {sweep.fit}."
     )
     alt = (
         "Risk against the penalty on a logarithmic axis for the problems of Figures 3a and 3b: dense, magnitude and "
         "Hessian pruning, with a star at the least point of each curve. In the panel of 3b the curve of magnitude "
         "pruning starts far above the others."
     )
-    tables = {figure: columns("penalty", "risk", *rows(figure)) for figure in found.figures}
+    tables = {figure: columns("penalty", "risk", *rows(figure)) for figure in sweep.figures}
     return Drawing(draw, joined(tables, "figure"), "curves", alt, caption)
 
 
-def findings(found: Curves) -> tuple[str, str, str]:
+def findings(sweep: Curves) -> tuple[str, str, str]:
     """Return what the page found, in three sentences.
 
     Parameters
     ----------
-    found : Curves
+    sweep : Curves
         What was predicted and measured.
     """
-    pairs = [(figure, rule) for figure in found.figures for rule in found.rules if rule != "dense"]
-    quotients = {pair: found.quotient(*pair) for pair in pairs}
+    pairs = [(figure, rule) for figure in sweep.figures for rule in sweep.rules if rule != "dense"]
+    quotients = {pair: sweep.quotient(*pair) for pair in pairs}
     said = ", ".join(f"{x:.2g} for {rule} pruning in {figure}" for (figure, rule), x in quotients.items())
     same = "is also" if all(abs(x - 1) < 0.1 for x in quotients.values()) else "is not"
-    gains = {pair: found.lines[pair][0] / found.best[pair].risk for pair in pairs}
+    gains = {pair: sweep.lines[pair][0] / sweep.best[pair].risk for pair in pairs}
     figure, rule = most = max(gains, key=lambda pair: gains[pair])
-    risks = f"{found.lines[most][0]:.2f} at the smallest penalty and {found.best[most].risk:.2f} at the best one"
+    risks = f"{sweep.lines[most][0]:.2f} at the smallest penalty and {sweep.best[most].risk:.2f} at the best one"
     return (
         f"The ridge that is best for pruning {same} the dense model's. Divided by it, it is {said}.",
         f"A ridge helps most for {rule} pruning in the problem of Figure {figure}: the risk is {risks}.",
-        f"These are predictions of the law, which measured means miss {found.fit}; the paper leaves the question open.",
+        f"These are predictions of the law, which measured means miss {sweep.fit}; the paper leaves the question open.",
     )
 
 
