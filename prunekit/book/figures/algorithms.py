@@ -1,4 +1,4 @@
-"""The figures of the page on pruning algorithms: test accuracies of a contest, and what one-shot pruning leads by."""
+"""The figures of the page on pruning algorithms: the test accuracies of a contest, and the lead of one-shot pruning."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Contest:
     data : str
         The data set.
     classes : int
-        Its classes.
+        The number of its classes.
     shares : mapping of str to float
-        What is kept, by network, in the networks' order.
+        The share of the weights that is kept, by network, in the order of the networks.
     """
 
     rows: Sequence[Mapping[str, Any]]
@@ -58,11 +58,11 @@ class Contest:
 
     @property
     def longer(self) -> list[str]:
-        """Those of the algorithms whose trainings are each as long as the dense one."""
+        """The algorithms of which each training is as long as the dense one."""
         return [algorithm for algorithm in self.algorithms if algorithm.endswith(", longer")]
 
     def accuracies(self, algorithm: str, network: str) -> Floats:
-        """Return test accuracies in %, by seed; none if the algorithm did not run on the network."""
+        """Return the test accuracies in %, one for each seed, or none if the algorithm did not run on the network."""
         rows = selected(tabulated(self.rows), algorithm=algorithm, network=network)
         return np.asarray(100 * rows["test_accuracy"].astype(float))
 
@@ -71,7 +71,7 @@ class Contest:
         return [network for network in self.networks if self.accuracies(algorithm, network).size]
 
     def difference(self, rival: str) -> Floats:
-        """Return one-shot less rival in points, (seeds, networks on which the rival ran)."""
+        """Return how far one-shot pruning leads a rival, in points: (seeds, networks on which the rival ran)."""
         pairs = [(self.accuracies("one-shot", n), self.accuracies(rival, n)) for n in self.ran(rival)]
         return np.array([own - other for own, other in pairs]).T
 
@@ -93,7 +93,7 @@ def table_3(contest: Contest) -> Drawing:
     Parameters
     ----------
     contest : Contest
-        What came out.
+        The test accuracies that came out.
     """
 
     def draw(palette: Palette) -> Figure:
@@ -124,12 +124,12 @@ def table_3(contest: Contest) -> Drawing:
 
 
 def differences(contest: Contest) -> Drawing:
-    """Return a figure of one-shot less each rival, by network, with 95% intervals.
+    """Return a figure of the lead of one-shot pruning over each rival, by network, with 95% intervals.
 
     Parameters
     ----------
     contest : Contest
-        What came out.
+        The test accuracies that came out.
     """
     gaps = contest.gaps
 
@@ -185,7 +185,7 @@ def findings(contest: Contest) -> tuple[str, ...]:
     Parameters
     ----------
     contest : Contest
-        What came out.
+        The test accuracies that came out.
     """
     means = {rival: float(contest.difference(rival).mean()) for rival in contest.rivals}
     worst = {rival: contest.difference(rival).mean(axis=0).min() for rival in contest.rivals}

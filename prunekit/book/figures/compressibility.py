@@ -27,7 +27,7 @@ class Errors:
     Attributes
     ----------
     kept : float
-        The share.
+        The share that is kept.
     sizes : sequence of int
         Numbers of weights d.
     values : mapping of (float, int) to mapping of float to (repetitions,) array
@@ -52,7 +52,7 @@ class Errors:
         return float(np.median(self.values[alpha, self.sizes[-1]][p]))
 
     def series(self, cases: Mapping[str, tuple[float, float]]) -> Series:
-        """Return lines and markers of the error against d, by label: (α, p)."""
+        """Return the lines and markers of the error against d, by label; each label stands for an (α, p)."""
         lines, points = {}, {}
         grid = np.geomspace(self.sizes[0], self.sizes[-1], 40)
         for label, (a, p) in cases.items():
@@ -76,7 +76,7 @@ class Needed:
     weights : mapping of float to (m,) array
         Weights needed there, by relative error.
     networks : mapping of str to (float, float)
-        By size of a network in words: its weights, and the largest tail index at which they are enough.
+        For each size of a network, in words: its weights, and the largest tail index at which they are enough.
     examples : mapping of float to float
         Weights needed at some tail indices.
     """
@@ -185,9 +185,9 @@ def heavier_tails(
     shares : mapping of float to (draws, 2) array
         By tail index, the smallest shares for p = 1 and p = 2.
     line : (α, share)
-        Predicted for p = 2.
+        The prediction for p = 2.
     weights : int
-        d.
+        The number of weights d.
     error : float
         The relative error.
     """
@@ -226,7 +226,7 @@ class Matrices:
     Attributes
     ----------
     kept : float
-        The share.
+        The share that is kept.
     widths : sequence of int
         Widths n.
     values : mapping of (float, int) to mapping of str to (matrices,) array
@@ -305,7 +305,7 @@ def findings(errors: Errors, needed: Needed) -> tuple[str, str, str]:
     Parameters
     ----------
     errors : Errors
-        Of weights pruned together.
+        The errors of weights that are pruned together.
     needed : Needed
         What networks of today's sizes can expect.
     """

@@ -34,11 +34,11 @@ class Problem:
     table : sequence of Choice
         All compressors with all settings.
     fronts : mapping of str to sequence of Choice
-        By label those that no other of the label beats.
+        For each label, the choices that no other one of the label beats.
     chosen : sequence of Choice
-        Those measured.
+        The choices that were measured.
     risks : (repetitions, chosen) array
-        Their risks.
+        The measured risks of these choices.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Problem:
 
     @property
     def deviation(self) -> float:
-        """Largest gap of a measured mean from the law, in standard errors, where there are any."""
+        """Largest gap of a measured mean from the law, in standard errors, where the risks vary."""
         law = np.array([row.risk for row in self.chosen])
         return largest_deviation(self.risks[:, self.varies], law[self.varies])
 
@@ -94,7 +94,7 @@ def risk_against_bits(problem: Problem, limit: float) -> Drawing:
     problem : Problem
         What was predicted and measured.
     limit : float
-        Gap that chance allows, in standard errors.
+        The gap that chance allows, in standard errors.
     """
     predicted, points = problem.curves()
 
@@ -153,7 +153,7 @@ def findings(problems: Sequence[Problem]) -> tuple[str, str, str]:
     worst, limit = max(each.deviation for each in problems), bound(problems)
     fits = "follow" if worst <= limit else "do not follow"
     return (
-        f"What loses least is, with half a bit for each coefficient, {winners(0.5)}, and with four bits {winners(4)}.",
+        f"With half a bit for each coefficient, what loses least is {winners(0.5)}, and with four bits {winners(4)}.",
         f"Pruning that stores floats comes within a tenth of the dense risk {said}.",
         f"Measured risks {fits} the law (largest gap {worst:.1f} standard errors, where chance allows {limit:.1f}), "
         "for three problems whose best settings are known; the paper proposes the question.",
@@ -168,9 +168,9 @@ def clipping(limits: Floats, lines: Mapping[str, Mapping[int, Floats]], gains: M
     limits
         Ranges L, in units of the root-mean-square coefficient.
     lines
-        By problem and bits the risk over the dense risk there.
+        The risk over the dense risk at these ranges, by problem and bits.
     gains
-        By problem what the finest quantizer's best range takes off the dense risk, as a share.
+        The share of the dense risk that the finest quantizer's best range takes off, by problem.
     """
 
     def draw(palette: Palette) -> Figure:

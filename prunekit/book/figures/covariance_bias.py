@@ -33,9 +33,9 @@ class Pruned:
     kept : (k,) array
         Numbers of weights kept, a tenth of the features among them.
     laws : mapping of (λ, rule) to ((k,) array, (k,) array)
-        What the law predicts: mean and standard error over its draws.
+        The mean that the law predicts, and its standard error over the law's draws.
     measured : mapping of (λ, rule) to (repetitions, k) array
-        Losses of the least fits.
+        Losses of the minimum-norm fits.
     """
 
     p: int
@@ -183,13 +183,13 @@ def credit(shares: Floats, truth: Floats, training: Mapping[float, Floats], tent
     Parameters
     ----------
     shares : (k,) array
-        First weights, as shares of all.
+        How many of the first weights are taken, as shares of all.
     truth : (k,) array
         Their importance for the test loss at the true coefficients, in units of y².
     training : mapping of λ to (repetitions, k) array
         Their importance for the training loss at the fit, in units of y².
     tenth : int
-        Which of the shares is one tenth.
+        The position of one tenth among the shares.
     """
     points = {f"training, λ = {lam:g}": (shares, *mean_and_error(values)) for lam, values in training.items()}
 

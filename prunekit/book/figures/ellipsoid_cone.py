@@ -29,7 +29,7 @@ class Dimensions:
     Attributes
     ----------
     ambient : int
-        D.
+        D, the dimension of the space.
     draws : int
         Gaussian vectors behind each exact dimension.
     ratios : (r,) array
@@ -56,7 +56,7 @@ class Dimensions:
 
     @property
     def tolerance(self) -> Floats:
-        """What a formula may be off at each row of the table, in dimensions."""
+        """How far a formula may be off at each row of the table, in dimensions."""
         return tolerance(self.table[:, 1], self.ambient)
 
     def gaps(self, column: int) -> Floats:
@@ -74,7 +74,7 @@ class Dimensions:
 
 
 def tolerance(error: Any, ambient: int) -> Any:
-    """Return what a formula may be off, in dimensions: four standard errors and 0.25% of the space."""
+    """Return how far a formula may be off, in dimensions: four standard errors and 0.25% of the space."""
     return 4 * error + 0.0025 * ambient
 
 
@@ -84,11 +84,11 @@ class Shares:
     Attributes
     ----------
     ambient : int
-        D of the quadratic models.
+        The number of dimensions D of the quadratic models.
     models : mapping of (spectrum, weights, eigenvectors) to mapping of str to (n,) array
-        By method the shares of the n models of a setting.
+        The shares of the n models of each setting, by method.
     networks : mapping of str to (m,) array
-        By method the shares of the trained networks.
+        The shares of the trained networks, by method.
     """
 
     def __init__(self, ambient: int, models: Mapping[Setting, Rows], networks: Rows) -> None:
@@ -139,7 +139,7 @@ class Network:
     Attributes
     ----------
     size : int
-        Its number of weights.
+        The number of its weights.
     kept : (m,) array of int
         Numbers of weights kept.
     curves : mapping of str to (m,) array

@@ -28,7 +28,7 @@ class Iterative:
     Attributes
     ----------
     chains : sequence of sequences of CutThreshold
-        By seed, the cuts in their order; the shares 1/2 and others are evaluated at each.
+        The cuts of each seed in their order; the share 1/2 and others are evaluated at each.
     ratio : float
         Share of the active weights that every cut keeps.
     """
@@ -58,7 +58,7 @@ class Iterative:
 
     @property
     def blurred(self) -> str:
-        """What has to be said where the quadrature does not see all thresholds; else nothing."""
+        """What has to be said where the quadrature does not resolve all thresholds; nothing where it does."""
         lost = sum(not cut.resolved for cuts in self.chains for cut in cuts)
         return f" ({lost} of {self.limits.size} thresholds not resolved)" if lost else ""
 
@@ -76,7 +76,7 @@ class Gems:
     Attributes
     ----------
     searches : mapping of (float, int) to sequence of (accuracy, cuts)
-        By penalty and number of cuts, for each seed the test accuracy after tuning and the cuts in their order.
+        For each penalty and number of cuts, and each seed: the test accuracy after tuning, and the cuts in their order.
     keep : float
         Share of the weights that is kept in the end.
     """
@@ -86,7 +86,7 @@ class Gems:
 
     @property
     def numbers_of_cuts(self) -> list[int]:
-        """In how many cuts it was done."""
+        """The numbers of cuts in which rare gems were searched for."""
         return list(dict.fromkeys(cuts for _, cuts in self.searches))
 
     @property
@@ -278,9 +278,9 @@ def findings(plain: Iterative, searches: Gems) -> tuple[str, str, str]:
     Parameters
     ----------
     plain : Iterative
-        Without a penalty on the weights.
+        Iterative pruning without a penalty on the weights.
     searches : Gems
-        With and without a penalty on the scores.
+        Rare gems with and without a penalty on the scores.
     """
     limits = plain.limits.mean(axis=0)
     rises = "rises from round to round, as the paper says" if np.all(np.diff(limits) >= 0) else "does not always rise"

@@ -31,7 +31,7 @@ class Tails:
     auxiliary : mapping of side to (m,) array
         Shares of φ ≤ t and φ ≥ t.
     count : int
-        Draws of each.
+        The number of draws of each minimum.
     """
 
     t: Floats
@@ -79,7 +79,7 @@ class Tails:
         return float(np.max((P - 2 * Q) / np.maximum(error, 1 / self.count)))
 
     def factor(self, side: str) -> float:
-        """Return the largest ratio P/Q where Q is at least `RARE`; 0 where it is nowhere."""
+        """Return the largest ratio P/Q among those where Q is at least `RARE`, or 0 if it is nowhere."""
         P, Q = self.primary[side], self.auxiliary[side]
         seen = Q >= RARE
         return float(np.max(P[seen] / Q[seen], initial=0.0))
@@ -149,7 +149,7 @@ def against_points(tails: Mapping[int, Tails], broken: Sequence[int]) -> Drawing
     tails : mapping of int to Tails
         By the number of points.
     broken : sequence of int
-        For which numbers the excess is beyond chance.
+        The numbers of points at which the excess is beyond chance.
     """
     counts = list(tails)
     height = [each.gap("upper") for each in tails.values()]

@@ -28,11 +28,11 @@ class Family:
     Attributes
     ----------
     terms : Terms
-        What does not depend on the share kept; its radius is the largest norm of a network.
+        The terms that do not depend on the share kept; their radius is the largest norm of a network.
     kept : (shares,) array
         Shares κ of the weights kept in each layer.
     margins : (networks, n) array
-        Of the training examples before pruning.
+        Margins of the training examples before pruning.
     errors : (shares,) array
         Largest relative error of a layer.
     tested : (networks, shares) array
@@ -135,7 +135,7 @@ def _power(exponent: float) -> str:
 
 
 def _said(value: float) -> str:
-    """Return two digits of a number as a reader would write it."""
+    """Return a number to two digits, as a reader would write it."""
     rounded = float(f"{value:.2g}")
     if 1e-3 <= rounded < 1e5:
         return f"{rounded:,g}"
@@ -238,11 +238,11 @@ class Layers:
     Attributes
     ----------
     hidden_layers, width, weights, network : int
-        Its size, the number of its weights, and which of its kind it is.
+        The network's size, the number of its weights, and its number among those of its kind.
     alpha, sigma_0 : float
-        Smallest tail index of a layer, and σ₀.
+        Smallest tail index of a layer, and the scale σ₀.
     norm, radius : float
-        Norm of its weights, and what the corollary puts in the place of that.
+        Norm of its weights, and the radius that the corollary puts in its place.
     theorem_4, corollary_1 : float
         Second terms, τ being the median margin.
     may_fail : float

@@ -33,7 +33,7 @@ class Sums:
     Attributes
     ----------
     eigenvalues : (D,) array
-        Of the dense Hessian, increasing, in units of the loss.
+        Eigenvalues of the dense Hessian, increasing, in units of the loss.
     places : (n,) array
         Where eigenvalues are counted.
     bands : (n, probes, 2) array
@@ -41,9 +41,9 @@ class Sums:
     nus : (m,) array
         The numbers ν at which the sum is drawn, in units of the loss.
     alone : mapping of int to Spectrum
-        By steps: from starts each with a basis of its own; the bands are of the last.
+        Spectra by number of steps, from starts with a basis of their own each; the bands belong to the last.
     together : ProbedSpectrum
-        From starts that share one basis.
+        The spectrum from starts that share one basis.
     """
 
     eigenvalues: Floats
@@ -55,7 +55,7 @@ class Sums:
 
     @property
     def size(self) -> int:
-        """D."""
+        """The number of weights D."""
         return len(self.eigenvalues)
 
     @property
@@ -86,9 +86,9 @@ def estimates(sums: Sums, own: float, small: float) -> Drawing:
     Parameters
     ----------
     sums : Sums
-        What Lanczos saw of one network.
+        What Lanczos' method saw of one network.
     own, small : float
-        The network's own ν, and a small one, of which the caption tells.
+        The network's own ν, and a small one; the caption tells of both.
     """
     D, h = sums.size, sums.eigenvalues
     middle = sums.bands.mean(2)
@@ -168,7 +168,7 @@ class Zeros:
     Attributes
     ----------
     rows : sequence of mappings
-        kind, and shares of eigenvalues that are zero: dense, rows, sampled (an Estimate), quadrature, near, upper.
+        The kind, and shares of eigenvalues that are zero: dense, rows, sampled (an Estimate), quadrature, near, upper.
     nus : (m,) array
         The numbers ν at which the sum is taken.
     gaps : (m, networks, 3) array
@@ -200,7 +200,7 @@ def zeros(seen: Zeros) -> Drawing:
     Parameters
     ----------
     seen : Zeros
-        Of fully connected and convolutional networks.
+        What is seen of fully connected and convolutional networks.
     """
     rows, x = seen.rows, np.arange(len(seen.rows))
     error = seen.gaps.std(1, ddof=1) / math.sqrt(seen.gaps.shape[1])
@@ -274,9 +274,9 @@ def layers(spectra: Mapping[str, tuple[Floats, Spectrum]], moduli: Floats) -> Dr
     Parameters
     ----------
     spectra : mapping of str to ((D,) array, Spectrum)
-        By layer: eigenvalues of its block, dense and by Lanczos.
+        The eigenvalues of each layer's block, dense and by Lanczos.
     moduli : (m,) array
-        In units of the loss.
+        Moduli, in units of the loss.
     """
     lines = {name: (moduli, np.array([np.mean(np.abs(h) > x) for x in moduli])) for name, (h, _) in spectra.items()}
     points = {}
@@ -314,7 +314,7 @@ class Aligned:
     Attributes
     ----------
     kind : str
-        Of the network.
+        The kind of the network.
     moduli, ratios : (n,) array
         Moduli of the eigenvalues beyond the zeros, and participation ratios of their eigenvectors.
     diagonal, random : float
@@ -339,7 +339,7 @@ def alignment(networks: Sequence[Aligned]) -> Drawing:
     Parameters
     ----------
     networks : sequence of Aligned
-        One a network.
+        One for each network.
     """
     kinds = list(dict.fromkeys(each.kind for each in networks))
     of = {kind: [each for each in networks if each.kind == kind] for kind in kinds}
@@ -392,7 +392,7 @@ def findings(sums: Sums, own: float, seen: Zeros, worse: Sequence[float]) -> tup
     sums : Sums
         One network's spectrum, dense and by Lanczos.
     own : float
-        Its own ν.
+        The network's own ν.
     seen : Zeros
         What is seen at zero.
     worse : sequence of float

@@ -31,7 +31,7 @@ class Networks:
     Attributes
     ----------
     rows : sequence of mappings
-        One a network, as `LimitComparison.row` names the numbers, with network, reach and seed.
+        One for each network, as `LimitComparison.row` names the numbers, with network, reach and seed.
     curves : sequence of PruningCurve
         Loss and accuracy against the share kept.
     chance : float
@@ -92,7 +92,7 @@ class Networks:
 
     @property
     def blurred(self) -> str:
-        """What has to be said where a prediction is not resolved."""
+        """What has to be said where predictions are not resolved."""
         lost = sum(not row["predicted published, resolved"] for row in self.rows)
         return f" (predictions not resolved in {lost} of {len(self.rows)} networks)" if lost else ""
 
@@ -102,7 +102,7 @@ class Networks:
 
 
 def summary(values: Any) -> tuple[float, float]:
-    """Return mean and standard error, 0 for a single value."""
+    """Return the mean and its standard error, which is 0 for a single value."""
     numbers = np.asarray(values, dtype=float)
     if len(numbers) < 2:
         return float(numbers.mean()), 0.0
@@ -126,7 +126,7 @@ def rows_of(table: Columns, *, unknown: bool = False) -> list[dict[str, Any]]:
     Parameters
     ----------
     table : mapping of columns
-        Of a recorded run.
+        The columns of a recorded run.
     unknown : bool
         Whether errors of predictions become None where they lack the quadrature's: the scatter alone is no error.
     """
@@ -176,9 +176,9 @@ def recorded_curves(table: Columns, limits: Columns, unresolved: Mapping[str, bo
     Parameters
     ----------
     table : mapping of columns
-        network, share, held_accuracy, train_loss.
+        The columns network, share, held_accuracy and train_loss.
     limits : mapping of columns
-        One row a network.
+        One row for each network.
     unresolved : mapping of str to bool
         Whether a network's predictions are not resolved.
     """
@@ -298,7 +298,7 @@ def findings(nets: Networks, printed: float) -> list[str]:
     Parameters
     ----------
     nets : Networks
-        Live networks; the third sentence is of their re-optimized limits, where these are known.
+        Live networks; the third sentence tells of their re-optimized limits, where these are known.
     printed : float
         The largest distance of prediction and measurement that the paper states, in points.
     """

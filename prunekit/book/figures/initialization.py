@@ -18,8 +18,8 @@ from prunekit.statistics import deviation_bound, leads
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-RANGE = (0.25, 4.0)  # of λ; beyond are the ends
-ROUNDING = 1e-6  # relative, in single precision
+RANGE = (0.25, 4.0)  # the range of λ; what lies beyond are the ends
+ROUNDING = 1e-6  # a relative change that rounding in single precision explains
 MEASURES = ("test loss", "test error")
 
 
@@ -30,7 +30,7 @@ class Trained:
     Attributes
     ----------
     lambdas : sequence of float
-        λ, increasing.
+        The scales λ, increasing.
     runs : sequence of mappings
         For each seed, a list over λ of importances by (quantity, layer): "before" and "after" training, with the
         quantities "magnitude" and "Hessian", and "natural", with what it is taken on.

@@ -133,11 +133,11 @@ def pruned_risk(
     Parameters
     ----------
     fine, curves
-        Shares, increasing to 1, and by κ the limit of the risk there.
+        Shares, increasing to 1, and for each κ the limit of the risk there.
     shares, measured
-        Shares, and by κ the risks measured there, (repetitions, shares).
+        Shares, and for each κ the risks measured there, (repetitions, shares).
     deviations
-        By κ the largest gap in standard errors.
+        The largest gap for each κ, in standard errors.
     p : int
         Number of features of the fits.
     """
@@ -176,11 +176,11 @@ class Coordinate:
     Attributes
     ----------
     variances
-        Variance of the feature, one a row below.
+        Variances of the feature, one for each row of the arrays below.
     fine, factors
         Shares, and the correction there, (variances, shares).
     shares
-        Shares measured.
+        Shares at which the variance was measured.
     ratios, corrected
         By number of features p: squared deviations over the law's variance, (draws, variances, shares), and the
         correction, (variances, shares).

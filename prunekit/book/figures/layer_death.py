@@ -28,11 +28,11 @@ class Pruned:
     Attributes
     ----------
     plan : Plan
-        What was pruned how.
+        What was pruned, and how.
     shares : sequence of mappings
-        For each seed, by rule, a list over λ of the share kept of each layer, by the parameter's name.
+        For each seed and rule, a list over λ of the shares kept of the layers, by the parameters' names.
     accuracies : sequence of mappings
-        For each seed, test accuracy by λ, scope, rule and fraction.
+        The test accuracies of each seed by λ, scope, rule and fraction.
     """
 
     plan: Plan
@@ -52,7 +52,7 @@ class Pruned:
         return np.array([[run[case] for case in cases] for run in self.accuracies])
 
     def relative_share(self, layer: str, end: int) -> float:
-        """Return the share left of a layer over the fraction kept, magnitude pruning, largest over seeds."""
+        """Return the share of a layer that magnitude pruning leaves over the fraction kept, the largest over seeds."""
         return float(self.share_left("magnitude", layer)[:, end].max()) / self.plan.middle
 
     @property

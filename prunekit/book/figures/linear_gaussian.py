@@ -25,13 +25,13 @@ class Widths:
     Attributes
     ----------
     p, n, s : int
-        Features, samples, coefficients kept.
+        Numbers of features, of samples, and of coefficients kept.
     sigma : float
         Standard deviation of the noise, in units of y.
     fine, lines
-        Widths of the law's grid, and by label its risks there.
+        Widths of the law's grid, and its risks there by label.
     widths, laws, measured
-        Widths measured, by label the law's risks there, and by label measurements, (repetitions, widths).
+        Widths measured, and by label the law's risks there and the measured ones, (repetitions, widths).
     """
 
     p: int
@@ -161,7 +161,7 @@ def against_noise(
     risks : mapping of str to (m,) array
         Predicted risks by label, that of the best rival among them.
     some : sequence of int
-        Which of the noise variances were measured.
+        The positions of the noise variances that were measured.
     points : mapping of str to sequence of (mean, standard error)
         Measured risks by label.
     ends : mapping of str to (float or "never")
@@ -218,7 +218,7 @@ def findings(a: Widths, b: Widths) -> tuple[str, str, str]:
     Parameters
     ----------
     a, b : Widths
-        Figures 3a and 3b.
+        The risks of Figures 3a and 3b.
     """
     gaps = [largest_deviation(each.measured[label], risk) for each in (a, b) for label, risk in each.laws.items()]
     count = len(gaps) * a.widths.size
