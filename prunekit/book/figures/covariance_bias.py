@@ -27,7 +27,7 @@ class Pruned:
     Attributes
     ----------
     p, n : int
-        Features, samples.
+        Numbers of features and of samples.
     sigma : float
         Standard deviation of the noise, in units of y.
     kept : (k,) array

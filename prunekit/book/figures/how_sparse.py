@@ -158,8 +158,8 @@ def curves(nets: Networks) -> Drawing:
     caption = (
         f"The accuracy falls {sharp}: over all {len(nets.rows)} networks, a tenth of what is above chance is lost "
         f"at {nets.fall:.2f} times the share at which half is lost (median). The published threshold is within a "
-        f"factor {np.median(nets.apart):.2f} of that interval (median; largest {nets.apart.max():.2f}). Shown are "
-        f"the first seeds at reach {nets.rows[shown[0]]['reach']:g}."
+        f"factor {np.median(nets.apart):.2f} of that interval (median; largest {nets.apart.max():.2f}). The "
+        f"curves are those of the first seeds at reach {nets.rows[shown[0]]['reach']:g}."
     )
     alt = (
         "For each architecture one network's held-out accuracy, above, and training loss, below, against the share of "

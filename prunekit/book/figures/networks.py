@@ -318,9 +318,9 @@ def findings(tables: Tables, nets: Table) -> tuple[str, ...]:
     Parameters
     ----------
     tables : mapping of tables
-        As for `correlations`.
+        The tables that `correlations` takes.
     nets : mapping
-        As for `tail_index`, of the live networks.
+        The table of the live networks that `tail_index` takes.
     """
     (live, table), *others = tables.items()
     below, of, above = counted(table)

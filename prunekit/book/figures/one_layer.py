@@ -25,11 +25,11 @@ class Layer:
     alpha : float
         The layer's estimated tail index.
     weights : (n,) array
-        All weights, less their median.
+        All weights after their median is subtracted.
     halves : pair of arrays
-        The same, parted at random.
+        The same weights, divided in two at random.
     stable, gaussian : arrays
-        Draws, scaled.
+        Draws of the two laws, scaled to the quartiles of the weights.
     """
 
     net: str

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Meetings:
-    """Random subspaces and one cone.
+    """The meetings of random subspaces with one cone.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ def jump(meetings: Found) -> Drawing:
     Parameters
     ----------
     meetings : mapping of (str, int) to Meetings
-        By name of the cone and dimension of the space; four cones.
+        The meetings by name of the cone and dimension of the space, for four cones.
     """
     names, sizes = (list(dict.fromkeys(each)) for each in zip(*meetings, strict=True))
     lines: dict[str, Any] = {name: {} for name in names}
@@ -131,12 +131,12 @@ def jump(meetings: Found) -> Drawing:
 
 
 def excess(families: Mapping[str, Sequence[tuple[int, float, float, float]]]) -> Drawing:
-    """Return a figure of what the statistical dimension exceeds the squared width by.
+    """Return a figure of how far the statistical dimension exceeds the squared width.
 
     Parameters
     ----------
     families : mapping of str to sequence of (D, δ, δ - w², standard error)
-        By family of cones.
+        The rows of each family of cones.
     """
     points = {name: np.array(rows, dtype=float).T for name, rows in families.items()}
     rows: list[tuple[Any, ...]] = [(name, *each) for name, all_of in families.items() for each in all_of]
@@ -178,7 +178,7 @@ def ellipsoid_width(
     effective, ratios : (m,) arrays
         Effective numbers of radii, falling, and the exact width over the formula there.
     marks : sequence of (effective number, ratio, standard error)
-        The same by Monte Carlo.
+        The same ratios by Monte Carlo.
     uneven : (float, float)
         Exact width, and the formula, for one radius of 10 beside 99 of 0.1.
     """
@@ -224,7 +224,7 @@ def findings(meetings: Found, uneven: tuple[float, float]) -> tuple[str, str, st
     Parameters
     ----------
     meetings : mapping of (str, int) to Meetings
-        By name of the cone and dimension of the space.
+        The meetings by name of the cone and dimension of the space.
     uneven : (float, float)
         Exact width, and the formula, for an ellipsoid with one radius of 10 beside 99 of 0.1.
     """

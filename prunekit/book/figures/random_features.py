@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Curves = Mapping[str, Floats]
 CHANCE = 4.0  # E y², the risk of predicting 0
-CLOSE = 0.1  # a gap, as a share of the prediction, that a reader of a printed figure does not see
+CLOSE = 0.1  # the largest gap, as a share of the prediction, that a reader of a printed figure does not see
 FITS = {"dense": "dense", "fresh": "fresh retraining", "given support": "fixed support"}
 
 
@@ -30,7 +30,7 @@ class Layers:
     Attributes
     ----------
     inputs, n : int
-        Dimension of the inputs, and samples.
+        Dimension of the inputs, and number of samples.
     kept : mapping of str to int
         Numbers of features kept, by label; further curves stand for the last of them.
     widths : (m,) array
@@ -70,7 +70,7 @@ class Layers:
 
     @property
     def wide(self) -> NDArray[np.bool_]:
-        """At which widths pruning drops something, whatever is kept."""
+        """At which widths pruning drops something, however many features are kept."""
         return np.asarray(self.widths > max(self.kept.values()))
 
     @property
@@ -129,7 +129,7 @@ def stacked(rows: Sequence[Mapping[str, Sequence[Sequence[Mapping[str, float]]]]
     Parameters
     ----------
     rows : sequence of mappings
-        For each layer by kind: risks for each data set, at each width, by curve.
+        For each layer and kind, the risks of each data set, at each width, by curve.
     """
     risks: dict[str, dict[str, Floats]] = {}
     for kind, sets in rows[0].items():
@@ -286,9 +286,9 @@ def variants(nets: Layers, curve: str, others: Mapping[str, Layers]) -> Drawing:
     nets : Layers
         The setting of Figure 2.
     curve : str
-        Which number of features is kept.
+        The curve to draw, which says how many features are kept.
     others : mapping of str to Layers
-        Other settings, by their names.
+        The other settings by name.
     """
     every = {"as in Figure 2": nets} | dict(others)
     lines = {name: (each.widths, each.law[curve].mean(axis=0)) for name, each in every.items()}

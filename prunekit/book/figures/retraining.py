@@ -26,13 +26,13 @@ class Correlations:
     Attributes
     ----------
     p, n, s : int
-        Features, samples, coefficients kept.
+        Numbers of features, of samples, and of coefficients kept.
     rhos
-        Correlations, increasing.
+        The correlations, increasing.
     predicted
-        By rule: risk after pruning, its standard error, risk after retraining, its standard error, (4, rhos).
+        By rule, the risk after pruning and the risk after retraining, each with its standard error, (4, rhos).
     measured
-        By label as in `measured_risks`, (repetitions, rhos).
+        The measured risks by label, as in `measured_risks`, (repetitions, rhos).
     """
 
     p: int
@@ -179,11 +179,11 @@ def lemma_1(
     Parameters
     ----------
     fine, curves
-        Shares, and by label the excess risk there by Lemma 1.
+        Shares, and by label the excess risk that Lemma 1 gives there.
     zeta, measured
         Shares measured, and by label the excess risks, (repetitions, shares).
     worst
-        By name of a formula the largest gap in standard errors.
+        The largest gap from each formula, by its name, in standard errors.
     """
     lines = {label: (fine, curve) for label, curve in curves.items()}
     marks = {label: (zeta, *mean_and_error(rows)) for label, rows in measured.items()}
@@ -219,13 +219,13 @@ class Figure7:
     name : str
         "3a" or "3b".
     p, n : int
-        Features and samples.
+        Numbers of features and of samples.
     fine, lines
-        Widths, and by rule the predicted risks pruned and retrained, (2, fine).
+        Widths, and by rule the predicted risks after pruning and after retraining, (2, fine).
     widths, laws, measured
-        Widths measured, predictions there, and by label as in `measured_risks` (repetitions, widths).
+        Widths measured, predictions there, and measured risks by label, as in `measured_risks`, (repetitions, widths).
     shown
-        Rules that are drawn.
+        The rules that are drawn.
     """
 
     name: str

@@ -31,7 +31,7 @@ class Fit:
     deviation : float
         The largest gap, in standard errors.
     bound : float
-        What chance allows.
+        The largest gap that chance allows.
     """
 
     deviation: float
@@ -50,17 +50,17 @@ class Curves:
     Attributes
     ----------
     p, n, s : int
-        Features, samples, coefficients kept.
+        Numbers of features, of samples, and of coefficients kept.
     grid
-        Penalties.
+        The penalties at which risks are predicted.
     lines
-        Predicted risks there.
+        The predicted risks there.
     best
         The best penalty and its risk.
     points
-        Penalties measured, and risks there, (repetitions, penalties).
+        Penalties that were measured, and the risks there, (repetitions, penalties).
     fit : Fit
-        Measured against predicted.
+        How far the measured means are from the predicted ones.
     """
 
     p: int
@@ -173,11 +173,11 @@ def penalties(shares: Floats, table: Table, least: float, noise: float) -> Drawi
     Parameters
     ----------
     shares
-        Shares of coefficients kept.
+        The shares of coefficients that are kept.
     table
         By case and noise variance: best penalty dense, best penalty pruned, relative loss, (shares, 3).
     least : float
-        Penalties below are drawn here.
+        The penalty at which smaller ones are drawn.
     noise : float
         The noise variance that the caption speaks of.
     """
@@ -229,11 +229,11 @@ def losses(shares: Floats, table: Table, at: Floats, measured: Table, fit: Fit) 
     Parameters
     ----------
     shares, table
-        As for `penalties`.
+        The shares and the table that `penalties` takes.
     at, measured
-        Shares measured, and by case and noise variance relative losses there, (repetitions, shares measured).
+        Shares measured, and the relative losses there by case and noise variance, (repetitions, shares measured).
     fit : Fit
-        Measured against predicted.
+        How far the measured means are from the predicted ones.
     """
     cases, noises = _parts(table)
 
@@ -283,13 +283,13 @@ def informed(
     Parameters
     ----------
     powers, lines
-        Exponents a, and by label the predicted risks there.
+        Exponents a, and the predicted risks there by label.
     exponents, points
-        Exponents measured, and by label the risks there, (repetitions, exponents).
+        Exponents measured, and the risks there by label, (repetitions, exponents).
     ends
-        By label the predicted risks at a = 0 and at a = 1.
+        The predicted risks at a = 0 and at a = 1, by label.
     fit : Fit
-        Measured against predicted.
+        How far the measured means are from the predicted ones.
     """
     predicted = {label: (powers, risks) for label, risks in lines.items()}
     measured = {label: (exponents, *mean_and_error(risks)) for label, risks in points.items()}

@@ -23,13 +23,13 @@ class Lemma:
     Attributes
     ----------
     lambdas : sequence of float
-        λ, increasing.
+        The scales λ, increasing.
     sizes : mapping of (str, str) to sequence of float
         By layer and key of `QUANTITIES`, the quantity at each λ over that at λ = 1.
     powers : mapping of (str, str) to int
-        By the same, the power of λ that the lemma gives.
+        The power of λ that the lemma gives, by the same keys.
     apart : mapping of str to float
-        Largest relative difference from the lemma: of the "outputs", and by key of `QUANTITIES`.
+        Largest relative difference from the lemma, of the "outputs" and by key of `QUANTITIES`.
     """
 
     lambdas: Sequence[float]
@@ -44,7 +44,7 @@ def lemma(net: Lemma) -> Drawing:
     Parameters
     ----------
     net : Lemma
-        What automatic differentiation says, and the lemma.
+        What automatic differentiation and the lemma say of one network.
     """
     x = np.asarray(net.lambdas, dtype=float)
     layers = list(dict.fromkeys(layer for layer, _ in net.sizes))
@@ -89,9 +89,9 @@ def findings(net: Lemma, tolerance: float) -> tuple[str, ...]:
     Parameters
     ----------
     net : Lemma
-        What automatic differentiation says, and the lemma.
+        What automatic differentiation and the lemma say of one network.
     tolerance : float
-        Largest relative difference that is rounding.
+        Largest relative difference that counts as rounding.
     """
     same = "leaves the function as it is" if net.apart["outputs"] <= tolerance else "changes the function"
     worst = max(net.apart.values())

@@ -115,7 +115,7 @@ def variants(estimates: Mapping[str, Mapping[float, Floats]], rows: int) -> Draw
     Parameters
     ----------
     estimates : mapping of str to mapping of float to (repetitions, 2) array
-        By variant and α: α̂ and its stated standard error; the last is clipped at 2, the one before it is not.
+        The α̂ and their stated standard errors by variant and α; the last is clipped at 2, the one before it is not.
     rows : int
         Number of vectors in a sample.
     """
@@ -173,7 +173,7 @@ class Regression:
     Attributes
     ----------
     steps : (m,) array
-        Steps η.
+        The steps η.
     exact : mapping of int to (m,) array
         Exact tail index by batch; infinite where it is above 12, 0 where there is no stationary law.
     runs : sequence of (float, int)
@@ -181,7 +181,7 @@ class Regression:
     known : sequence of float
         Exact tail index of each run.
     estimates : sequence of TailIndex
-        Estimates from averages of iterates, one a run.
+        Estimates from averages of iterates, one for each run.
     """
 
     steps: Floats
@@ -192,18 +192,18 @@ class Regression:
 
     @property
     def table(self) -> Floats:
-        """Exact index, (batches, steps), rising batches."""
+        """The exact index, (batches, steps), with rising batches."""
         return np.array([self.exact[b] for b in sorted(self.exact)])
 
     @property
     def pairs(self) -> int:
-        """Number of neighbours, in η or in b, whose exact indices are compared."""
+        """Number of pairs of neighbours, in η or in b, whose exact indices are compared."""
         known = self._known
         return int((known[:, 1:] & known[:, :-1]).sum() + (known[1:] & known[:-1]).sum())
 
     @property
     def exceptions(self) -> int:
-        """Number of neighbours of which the larger η or the smaller b does not have the smaller index."""
+        """Number of pairs of neighbours in which the larger η or the smaller b does not have the smaller index."""
         known, table = self._known, self.table
         in_step = known[:, 1:] & known[:, :-1] & (table[:, 1:] >= table[:, :-1])
         in_batch = known[1:] & known[:-1] & (table[1:] <= table[:-1])
@@ -225,9 +225,9 @@ def linear_regression(sgd: Regression, chains: int, averaged: int) -> Drawing:
     Parameters
     ----------
     sgd : Regression
-        What is exact, and what was estimated.
+        The exact tail indices, and the estimated ones.
     chains, averaged : int
-        Runs of SGD, and iterates averaged in each.
+        Number of runs of SGD, and of iterates averaged in each.
     """
     lines, points = {}, {}
     for b, values in sgd.exact.items():
@@ -264,16 +264,16 @@ def linear_regression(sgd: Regression, chains: int, averaged: int) -> Drawing:
 
 @dataclass(frozen=True)
 class Laws:
-    """What the estimator estimates, and gave, on laws that need not be stable.
+    """What the estimator estimates of laws that need not be stable, and what it gave on samples of them.
 
     Attributes
     ----------
     predicted : mapping of str to (blocks, α)
-        By law, what it estimates at each block size.
+        What the estimator estimates of each law, at each block size.
     measured : mapping of str to (blocks, α̂, standard error)
-        By law, what it gave on one sample.
+        What it gave on one sample of each law.
     at_measured : mapping of str to (m,) array
-        By law, what it estimates at the block sizes that were measured.
+        What it estimates of each law at the block sizes that were measured.
     draws : int
         Size of a sample.
     """
@@ -345,7 +345,7 @@ def findings(samples: Samples, regression: Regression, laws: Laws) -> tuple[str,
     regression : Regression
         Exact and estimated indices of SGD.
     laws : Laws
-        Of which "Laplace" and "one in ten wider" have a variance, and "Gaussian" is stable.
+        The laws, of which "Laplace" and "one in ten wider" have a variance, and "Gaussian" is stable.
     """
     right = "right" if samples.largest_gap <= samples.bound else "not right"
     wrong, pairs = regression.exceptions, regression.pairs

@@ -28,7 +28,7 @@ class Starts:
         One for each network and reading, with the keys ``start``, ``ratio`` (η/b), ``reading``, ``alpha``, ``stopped``
         and ``train_accuracy``; the readings are `READINGS`.
     trainings : int
-        How many networks were trained from each start, with those that diverged, which have no row.
+        How many networks were trained from each start, including those that diverged, which have no row.
     """
 
     rows: Sequence[Mapping[str, Any]]
@@ -75,7 +75,7 @@ def readings(starts: Starts) -> Drawing:
     Parameters
     ----------
     starts : Starts
-        What was read.
+        The readings of the networks.
     """
 
     def draw(palette: Palette) -> Figure:
@@ -124,7 +124,7 @@ def findings(starts: Starts) -> tuple[str, str, str]:
     Parameters
     ----------
     starts : Starts
-        What was read, from two starts.
+        The readings of networks from two starts.
     """
     one, other = starts.starts
     last = {reading: {start: starts.ends(start, reading)[1] for start in (one, other)} for reading in starts.names}
