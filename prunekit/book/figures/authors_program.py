@@ -192,6 +192,6 @@ def findings(
         f"that of the formula, {whole}.",
         f"The tolerance of the program {depends} on its batches: with 32 images it is {batches[0]:.2f} times that with "
         f"128 ({batches[1]:.2f} by the law of such scatter).",
-        f"Of all differences between text and program the largest moves the share kept by {told}; together, but for "
-        f"crops, they move it by {together} points.",
+        f"Of all differences between text and program the largest moves the share kept by {told}; together, all but "
+        f"those of crops move it by {together} points.",
     )

@@ -153,7 +153,7 @@ def findings(problems: Sequence[Problem]) -> tuple[str, str, str]:
     worst, limit = max(each.deviation for each in problems), bound(problems)
     fits = "follow" if worst <= limit else "do not follow"
     return (
-        f"With half a bit for each coefficient, what loses least is {winners(0.5)}, and with four bits {winners(4)}.",
+        f"What loses least is, with half a bit for each coefficient, {winners(0.5)}, and with four bits {winners(4)}.",
         f"Pruning that stores floats comes within a tenth of the dense risk {said}.",
         f"Measured risks {fits} the law (largest gap {worst:.1f} standard errors, where chance allows {limit:.1f}), "
         "for three problems whose best settings are known; the paper proposes the question.",

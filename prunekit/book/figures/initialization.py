@@ -199,7 +199,7 @@ def findings(trained: Trained) -> tuple[str, str, str]:
         f"For λ from {few[0]:g} to {few[-1]:g} training changes the magnitude importance of the input layer by at most "
         f"{trained.change('input'):.0%} and of the output layer by at most {trained.change('output'):.0%}, where the "
         f"initialization changes both by a factor {(few[-1] / few[0]) ** 2:g}.",
-        f"Of what putting one layer back to its start costs in test error, the {small} layer has "
+        f"Of the test error that it costs to put one layer back to its start, the {small} layer has "
         f"{parts[small][0]:.0%} at λ = {first:g} and the {large} layer {parts[large][-1]:.0%} at λ = {last:g}: the "
         f"{'layer with the small weights learns' if swapped else 'small weights do not decide who learns'}, {text}.",
         f"Hessian importance {depends} on λ before training; after it, it {up} with λ throughout in both layers, "

@@ -212,7 +212,7 @@ def fine_tuning(traces: Mapping[tuple[str, float], Floats]) -> Drawing:
     ends = [", ".join(f"{s} {final[s, noise]:.{1 + (noise > 0)}g}" for s in starts) for noise in noises]
     caption = (
         "Left, without noise: a linear rate is a straight line, while a decay as 1/t bends. Right, with noise, on a "
-        "logarithmic axis of iterations: what rises late has begun to fit the noise. The distance is at last, left, "
+        "logarithmic axis of iterations: what rises late has begun to fit the noise. In the end the distance is, left, "
         f"{ends[0]}; right, {ends[1]} (medians of {runs} runs, {length - 1} iterations)."
     )
     alt = (

@@ -70,7 +70,7 @@ def lemma(net: Lemma) -> Drawing:
         return {f"{layer} layer, {QUANTITIES[kind]}": row for (layer, kind), row in rows.items()}
 
     caption = (
-        "Scaling changes what a layer's weights and its curvature are, and leaves their product: lines are Lemma 4.1, "
+        "Scaling changes a layer's weights and its curvature, and leaves their product as it is: lines are Lemma 4.1, "
         f"markers automatic differentiation, at most {max(net.apart.values()):.0e} apart."
     )
     alt = (
