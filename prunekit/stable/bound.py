@@ -3,8 +3,8 @@
 Theorem 4: for a network of L layers of d weights w together and a pruned one ŵ whose layers have a relative error of
 at most ε, with high probability the 0-1 risk of ŵ is at most the empirical risk of w at the margin γ plus
 (12 𝓛 R + √d) √((κ + ε_κ) log n / n). Corollary 1 is the same for stable weights: a radius R computed from their tail
-indices and scales takes the place of the measured one. Everything here is elementary; no network is needed but for
-its margins.
+indices and scales takes the place of the measured one. Everything here is elementary; a network is needed only
+for its margins.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def output_change(norm: float, layers: int, radius: float, error: float) -> floa
     norm : float
         B, the largest Euclidean norm of an input, above 0.
     layers : int
-        L.
+        L, the number of layers.
     radius : float
         R, the Euclidean norm of all weights of the network before pruning, above 0.
     error : float
@@ -50,7 +50,7 @@ def output_change(norm: float, layers: int, radius: float, error: float) -> floa
 
     Notes
     -----
-    Source: barsbey, γ(δ, τ) of Theorem 4 less τ; printed with a factor 1/τ that does not belong there.
+    Source: barsbey, γ(δ, τ) of Theorem 4 less τ; it is printed with a factor 1/τ that does not belong there.
     """
     norm, radius = _checks.scalar("norm", norm, positive=True), _checks.scalar("radius", radius, positive=True)
     layers, error = _checks.count("layers", layers), _checks.scalar("error", error)
@@ -106,7 +106,7 @@ def complexity(threshold: float, norm: float, layers: int, radius: float, d: int
     threshold, norm = (_checks.scalar(k, v, positive=True) for k, v in (("threshold", threshold), ("norm", norm)))
     radius, kept = (_checks.scalar(k, v, positive=True) for k, v in (("radius", radius), ("kept", kept)))
     layers, d = _checks.count("layers", layers), _checks.count("d", d)
-    n = _checks.count("n", n, 2, 10**300, high_is="10**300")  # a bound is asked how many examples it needs: very many
+    n = _checks.count("n", n, 2, 10**300, high_is="10**300")  # `examples_needed` tries very large numbers
     if kept > 1:
         raise ValueError(f"kept is {kept}: give a share above 0 and of at most 1")
     if n / math.log(n) < 10 * layers:
@@ -129,7 +129,7 @@ class Terms:
     norm : float
         B, the largest Euclidean norm of an input.
     layers : int
-        L.
+        L, the number of layers.
     radius : float
         R, the Euclidean norm of all weights, as `radius` gives it.
     d, n : int
@@ -173,11 +173,11 @@ class Terms:
         Parameters
         ----------
         margins : (n,) or (networks, n) array
-            Of the training examples, before pruning.
+            Margins of the training examples, before pruning.
         kept, error : float
             The share κ, and the largest relative error ε of a layer at it.
         thresholds : (m,) array
-            Values of τ, above 0.
+            The values of τ to choose from, above 0.
         """
         rows = _checks.array("margins", margins, ndim=(1, 2))
         taus, bounds = _checks.vector("thresholds", thresholds), np.full(rows.shape[:-1], np.inf)
@@ -194,14 +194,14 @@ class Terms:
         return np.asarray(bounds)[()]
 
     def examples_needed(self, threshold: float, kept: float) -> float:
-        """Return the power of 10 that is as many examples as bring the second term down to 1; e^200 are the most."""
+        """Return the exponent k for which 10^k examples bring the second term down to 1; e^200 are the most."""
 
         def above(log_n: float) -> bool:
             n = int(math.exp(log_n))
             return complexity(threshold, self.norm, self.layers, self.radius, self.d, kept, n) > 1
 
         low, high = math.log(1000), 200.0
-        while math.exp(low) / low < 10 * self.layers + 1:  # the theorem asks for so many
+        while math.exp(low) / low < 10 * self.layers + 1:  # the theorem asks for this many
             low += 1
         if above(high):
             raise ValueError(f"threshold is {threshold}: more than e^200 examples are needed, give a larger one")
@@ -273,13 +273,13 @@ class StableWeights:
     Attributes
     ----------
     layers, d : int
-        L, and the number of all weights.
+        L, and d, the number of all weights.
     alpha : float
         Smallest tail index of a layer.
     scale : float
         σ₀ of equation (9); weights times c multiply it by c.
     radius : float
-        √L·σ₀·d^(1/(2L)), which has the place of R(δ): with it `complexity` is the second term of (10) and
+        √L·σ₀·d^(1/(2L)), which takes the place of R(δ): with it `complexity` is the second term of (10) and
         `output_change` is b_ε·σ₀^L·√d.
     failure : float
         3·d^(-α/(2L)), the probability with which the bound may fail; it says nothing from 1 on.
@@ -358,7 +358,7 @@ def stable_layers(weights: Sequence[ArrayLike], *, seed: Seed, largest: float = 
     weights : sequence of arrays
         One for each layer, of any shape and at least 20 weights.
     seed : int, SeedSequence or Generator
-        Shuffles the entries of each layer, which are to count as independent.
+        The source of the shuffles of each layer's entries, which are to count as independent.
     largest : float
         Indices above it are set to it: the corollary excludes 2, to which those of trained layers come close.
     """
@@ -416,16 +416,16 @@ def network_margins(model: nn.Module, data: Dataset) -> tuple[Floats, Floats, fl
     Parameters
     ----------
     model : Module
-        On the data's device; in evaluation mode afterwards.
+        The network, on the data's device; it is in evaluation mode afterwards.
     data : Dataset
-        Whose images it takes, normalized.
+        The data set whose images the network takes, normalized.
 
     Returns
     -------
     train, test : (n,) arrays
-        As `margins`.
+        The margins of both splits, as `margins` gives them.
     norm : float
-        B of the theorem.
+        The constant B of the theorem.
     """
     import torch
 

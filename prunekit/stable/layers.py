@@ -29,7 +29,7 @@ class TailReport:
     Attributes
     ----------
     layers : mapping from parameter name to TailIndex
-        In the model's order.
+        The tail index of each layer, in the model's order.
     alpha : float
         Their mean, with which the paper stands for the whole network (a heuristic, as it says).
     error : float
@@ -58,7 +58,7 @@ def layer_weights(model: nn.Module, parameters: Names | None = None) -> dict[str
     model : Module
         Any torch module; one that carries a mask must be baked first.
     parameters : names, optional
-        Of parameters or modules; by default every linear and convolutional weight, no biases, no normalizations.
+        Names of parameters or modules; by default every linear and convolutional weight, no biases or normalizations.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def layer_weights(model: nn.Module, parameters: Names | None = None) -> dict[str
 
 
 def as_matrix(weight: ArrayLike) -> Weights:
-    """Return a weight as the matrix W_l (outputs, inputs): a convolution's with one column for each input and offset.
+    """Return a weight as the matrix W_l (outputs, inputs): a convolution has one column for each input and offset.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def as_matrix(weight: ArrayLike) -> Weights:
     Raises
     ------
     TypeError, ValueError
-        If it has fewer axes or holds what is no finite number.
+        If it has fewer axes or holds something that is no finite number.
     """
     array = _arguments.weights("weight", weight, tuple(range(2, 9)))
     return array.reshape(len(array), -1)
@@ -108,12 +108,12 @@ def vectors(weight: ArrayLike) -> Weights:
     Parameters
     ----------
     weight : (outputs, inputs) or (outputs, inputs, …) array
-        Linear: the rows. Convolution: its kernels, (outputs·inputs, height·width).
+        Of a linear layer the vectors are the rows, of a convolution its kernels, (outputs·inputs, height·width).
 
     Raises
     ------
     TypeError, ValueError
-        If it has fewer than two axes or holds what is no finite number.
+        If it has fewer than two axes or holds something that is no finite number.
     """
     array = _arguments.weights("weight", weight, tuple(range(2, 9)))
     return array if array.ndim == 2 else array.reshape(array.shape[0] * array.shape[1], -1)
@@ -129,19 +129,19 @@ def tail_report(
     model : Module
         The network.
     seed : int, SeedSequence or Generator
-        Of the shuffles.
+        The source of the shuffles.
     parameters : names, optional
-        As for `layer_weights`.
+        Names of parameters or modules, as `layer_weights` takes them.
     transpose_last : bool
         Whether the last weight, if it is a matrix, is taken by its columns, one for each hidden unit. Default: yes, as
         in the authors' program; its rows are as few as the classes.
     **settings
-        For `layer_tail_index`: `blocks`, `shuffles`, `center`, `clip`, each with its default there.
+        Settings of `layer_tail_index`: `blocks`, `shuffles`, `center` and `clip`, each with its default there.
 
     Raises
     ------
     TypeError, ValueError
-        As `layer_weights` and `layer_tail_index`, the layer named.
+        As `layer_weights` and `layer_tail_index` raise them; the message names the layer.
     """
     rng, transpose_last = _checks.generator(seed), _checks.flag("transpose_last", transpose_last)
     weights = layer_weights(model, parameters)
