@@ -67,7 +67,7 @@ def needed_margin(threshold: float, norm: float, layers: int, radius: float, err
     threshold : float
         τ, above 0.
     norm, layers, radius, error
-        As for `output_change`.
+        The constants that `output_change` takes.
     printed : bool
         Whether to divide the second term by τ, as the paper does, which makes the bound wrong.
 
@@ -94,7 +94,7 @@ def complexity(threshold: float, norm: float, layers: int, radius: float, d: int
     d : int
         Number of weights.
     kept : float
-        κ, in (0, 1].
+        The share κ that is kept, in (0, 1].
     n : int
         Number of training examples; the theorem asks for n/log n of at least 10 L.
 
@@ -382,7 +382,7 @@ def margins(scores: ArrayLike, labels: ArrayLike) -> Floats:
     scores : (n, classes) array
         Outputs of a network.
     labels : (n,) array of ints
-        From 0 to classes - 1.
+        The label of each example, from 0 to classes - 1.
 
     Raises
     ------

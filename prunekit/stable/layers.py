@@ -91,7 +91,7 @@ def as_matrix(weight: ArrayLike) -> Weights:
     Parameters
     ----------
     weight : (outputs, …) array
-        With two axes at least.
+        A weight with at least two axes.
 
     Raises
     ------

@@ -176,7 +176,7 @@ def findings(
     batches : (float, float)
         The program's ε with batches of 32 over that with batches of 128, and what the law of the scatter says.
     change : mapping of str to mapping of str to (n,) array
-        As for `variants`.
+        The changes that `variants` takes.
     """
     ratio, ball = hull
     depends = "depends" if abs(batches[0] - 1) > 0.1 else "hardly depends"

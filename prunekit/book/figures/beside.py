@@ -48,7 +48,7 @@ class Sets:
         data, images, hidden, seeds
             The setting of the live runs.
         recorded : Recording or None
-            One that reports ``images``, ``hidden`` and ``seeds``.
+            A recording that reports ``images``, ``hidden`` and ``seeds``.
         """
         titles = {data: _title(data, images, hidden, seeds)}
         if recorded is not None:

@@ -31,7 +31,7 @@ class Errors:
     sizes : sequence of int
         Numbers of weights d.
     values : mapping of (float, int) to mapping of float to (repetitions,) array
-        By tail index and d, and by order p of the norm.
+        The errors by tail index and d, and by order p of the norm.
     """
 
     kept: float
@@ -183,7 +183,7 @@ def heavier_tails(
     alphas : sequence of float
         Tail indices, rising.
     shares : mapping of float to (draws, 2) array
-        By tail index, the smallest shares for p = 1 and p = 2.
+        The smallest shares for p = 1 and p = 2, by tail index.
     line : (α, share)
         The prediction for p = 2.
     weights : int
@@ -230,7 +230,7 @@ class Matrices:
     widths : sequence of int
         Widths n.
     values : mapping of (float, int) to mapping of str to (matrices,) array
-        By tail index and n, and by what is kept.
+        The errors by tail index and n, and by what is kept.
     """
 
     kept: float

@@ -28,7 +28,7 @@ class Problem:
     Attributes
     ----------
     name, words : str
-        Its name, and what it is.
+        The problem's name, and what the problem is.
     dense : float
         Predicted dense risk, in units of y².
     table : sequence of Choice

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Case = tuple[float, str]  # the scaling λ and the pruning rule
+Case = tuple[float, str]  # a scaling λ and a pruning rule
 Law = tuple[Floats, Floats]  # means and standard errors
 
 
@@ -237,7 +237,7 @@ def findings(pruned: Pruned, small: float, large: float) -> tuple[str, str, str]
     base = pruned.mean(1.0, "magnitude", tenth)
     at = {case: pruned.mean(*case, tenth) for case in pruned.measured}
     verb = {case: "gains" if loss < base else "loses" for case, loss in at.items()}
-    own = [case for case in pruned.measured if case != (1.0, "Hessian")]  # without scaling the rules are one
+    own = [case for case in pruned.measured if case != (1.0, "Hessian")]  # without scaling both rules are the same
     worst, count = max(pruned.gap(*case) for case in own), len(own) * pruned.kept.size
     allowed = deviation_bound(count, len(pruned.measured[own[0]]))
     fits = "predicts" if worst <= allowed else "does not predict"

@@ -35,11 +35,11 @@ class Dimensions:
     ratios : (r,) array
         Tolerances over the loss of the pruned point at which the exact dimension was found.
     points : mapping of str to (r, 4) array
-        By spectrum: exact dimension, its standard error, the formula for many dimensions, the published one.
+        For each spectrum: exact dimension, its standard error, the formula for many dimensions and the published one.
     fine : (m,) array
         Tolerances at which the formulas are drawn.
     lines : mapping of str to (m, 2) array
-        By spectrum: the two formulas there.
+        The two formulas for each spectrum, at these tolerances.
     """
 
     ambient: int

@@ -61,7 +61,7 @@ def along_training(race: Race) -> Drawing:
     Parameters
     ----------
     race : Race
-        One run.
+        The race of one run.
     """
     curves, time = race.curves, np.arange(race.q.size)
 
@@ -225,7 +225,7 @@ def findings(race: Race) -> Sequence[str]:
     Parameters
     ----------
     race : Race
-        One run.
+        The race of one run.
     """
     curves = race.curves
     ends = {group: {label: float(y[-1]) for label, y in lines.items()} for group, lines in curves.items()}

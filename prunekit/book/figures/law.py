@@ -185,7 +185,7 @@ class Coordinate:
         By number of features p: squared deviations over the law's variance, (draws, variances, shares), and the
         correction, (variances, shares).
     drift : float
-        Largest difference of a mean from the law's, as a part of its largest value.
+        Largest difference of a mean from the law's, as a share of its largest value.
     """
 
     variances: Sequence[float]

@@ -44,7 +44,7 @@ class Run:
     limit, best : (d, kept) and (d, r) arrays
         Limits of gradient descent on the plain loss from `pruned` and from the truth.
     step : float
-        Length by which the gradient is multiplied.
+        The step length, by which the gradient is multiplied.
     """
 
     problem: MatrixSensing
@@ -179,7 +179,7 @@ def fine_tuning(traces: Mapping[tuple[str, float], Floats]) -> Drawing:
     Parameters
     ----------
     traces : mapping of (start, standard deviation of the noise) to (runs, iterations) array
-        Distances over the norm of M; without noise and with one noise, the start "pruned" among them.
+        Distances over the norm of M, without noise and with one noise; one start is "pruned".
     """
     medians = {key: np.median(y, axis=0) for key, y in traces.items()}
     starts, noises = list(dict.fromkeys(s for s, _ in traces)), list(dict.fromkeys(noise for _, noise in traces))

@@ -36,9 +36,9 @@ class Layers:
     widths : (m,) array
         Numbers of features p, increasing, none of them n.
     repetitions : int
-        Data sets for each layer, over which risks are averaged.
+        Number of data sets for each layer, over which risks are averaged.
     risks : mapping of str to mapping of str to (layers, m) array
-        By kind ("law", "ReLU", "Gaussian") and by curve, as `prunekit.linear.refits` names them.
+        Risks by kind ("law", "ReLU", "Gaussian") and by curve, as `prunekit.linear.refits` names them.
     """
 
     inputs: int

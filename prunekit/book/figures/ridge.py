@@ -175,7 +175,7 @@ def penalties(shares: Floats, table: Table, least: float, noise: float) -> Drawi
     shares
         The shares of coefficients that are kept.
     table
-        By case and noise variance: best penalty dense, best penalty pruned, relative loss, (shares, 3).
+        By case and noise variance, the best dense penalty, the best pruned one and the relative loss, (shares, 3).
     least : float
         The penalty at which smaller ones are drawn.
     noise : float

@@ -25,7 +25,7 @@ class Lemma:
     lambdas : sequence of float
         The scales λ, increasing.
     sizes : mapping of (str, str) to sequence of float
-        By layer and key of `QUANTITIES`, the quantity at each λ over that at λ = 1.
+        Each quantity at each λ over its value at λ = 1, by layer and key of `QUANTITIES`.
     powers : mapping of (str, str) to int
         The power of λ that the lemma gives, by the same keys.
     apart : mapping of str to float

@@ -33,7 +33,7 @@ class Samples:
     sizes, indices : sequences
         Sample sizes n and tail indices α.
     values : mapping of (str, float, int) to (repetitions, 3) array
-        By block size in words, α and n: 1/α̂, its stated standard error, and α̂.
+        The estimate 1/α̂, its stated standard error, and α̂, by block size in words, α and n.
     """
 
     sizes: Sequence[int]
@@ -53,7 +53,7 @@ class Samples:
 
     @property
     def bound(self) -> float:
-        """What the largest gap exceeds once in a hundred times if every mean is right."""
+        """The gap that the largest one exceeds once in a hundred times if every mean is right."""
         return deviation_bound(len(self.values), self.repetitions)
 
     def estimates(self, alpha: float, n: int) -> Floats:
