@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 Columns = Mapping[str, Sequence[Any]]
 UNKNOWN = "error not known"
-SHARP = 2.0  # a fall is sharp if the share kept falls by at most this from a tenth to a half of the accuracy lost
+SHARP = 2.0  # a fall is sharp if the share falls by at most this factor from a tenth to a half of the accuracy lost
 
 
 @dataclass(frozen=True)
