@@ -3,8 +3,8 @@
 Theorem 4: for a network of L layers of d weights w together and a pruned one ŵ whose layers have a relative error of
 at most ε, with high probability the 0-1 risk of ŵ is at most the empirical risk of w at the margin γ plus
 (12 𝓛 R + √d) √((κ + ε_κ) log n / n). Corollary 1 is the same for stable weights: a radius R computed from their tail
-indices and scales takes the place of the measured one. Everything here is elementary; no network is needed but for
-its margins.
+indices and scales takes the place of the measured one. Everything here is elementary; a network is needed only
+for its margins.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def output_change(norm: float, layers: int, radius: float, error: float) -> floa
     norm : float
         B, the largest Euclidean norm of an input, above 0.
     layers : int
-        L.
+        L, the number of layers.
     radius : float
         R, the Euclidean norm of all weights of the network before pruning, above 0.
     error : float
@@ -50,13 +50,13 @@ def output_change(norm: float, layers: int, radius: float, error: float) -> floa
 
     Notes
     -----
-    Source: barsbey, γ(δ, τ) of Theorem 4 less τ; printed with a factor 1/τ that does not belong there.
+    Source: barsbey, γ(δ, τ) of Theorem 4 less τ; it is printed with a factor 1/τ that does not belong there.
     """
     norm, radius = _checks.scalar("norm", norm, positive=True), _checks.scalar("radius", radius, positive=True)
     layers, error = _checks.count("layers", layers), _checks.scalar("error", error)
     with _checks.in_range("the change", "norm, layers, radius or error"):
-        found = math.sqrt(2) * norm * (radius / math.sqrt(layers)) ** layers * ((1 + error) ** layers - 1)
-        return _checks.finite("the change", found, "norm, layers, radius or error")
+        change = math.sqrt(2) * norm * (radius / math.sqrt(layers)) ** layers * ((1 + error) ** layers - 1)
+        return _checks.finite("the change", change, "norm, layers, radius or error")
 
 
 def needed_margin(threshold: float, norm: float, layers: int, radius: float, error: float, *, printed: bool) -> float:
@@ -67,7 +67,7 @@ def needed_margin(threshold: float, norm: float, layers: int, radius: float, err
     threshold : float
         τ, above 0.
     norm, layers, radius, error
-        As for `output_change`.
+        The constants that `output_change` takes.
     printed : bool
         Whether to divide the second term by τ, as the paper does, which makes the bound wrong.
 
@@ -78,8 +78,8 @@ def needed_margin(threshold: float, norm: float, layers: int, radius: float, err
     """
     threshold = _checks.scalar("threshold", threshold, positive=True)
     change = output_change(norm, layers, radius, error)
-    found = threshold + (change / threshold if _checks.flag("printed", printed) else change)
-    return _checks.finite("the margin", found, "threshold, norm or radius")
+    margin = threshold + (change / threshold if _checks.flag("printed", printed) else change)
+    return _checks.finite("the margin", margin, "threshold, norm or radius")
 
 
 def complexity(threshold: float, norm: float, layers: int, radius: float, d: int, kept: float, n: int) -> float:
@@ -94,7 +94,7 @@ def complexity(threshold: float, norm: float, layers: int, radius: float, d: int
     d : int
         Number of weights.
     kept : float
-        κ, in (0, 1].
+        The share κ that is kept, in (0, 1].
     n : int
         Number of training examples; the theorem asks for n/log n of at least 10 L.
 
@@ -106,7 +106,7 @@ def complexity(threshold: float, norm: float, layers: int, radius: float, d: int
     threshold, norm = (_checks.scalar(k, v, positive=True) for k, v in (("threshold", threshold), ("norm", norm)))
     radius, kept = (_checks.scalar(k, v, positive=True) for k, v in (("radius", radius), ("kept", kept)))
     layers, d = _checks.count("layers", layers), _checks.count("d", d)
-    n = _checks.count("n", n, 2, 10**300, high_is="10**300")  # a bound is asked how many examples it needs: very many
+    n = _checks.count("n", n, 2, 10**300, high_is="10**300")  # `examples_needed` tries very large numbers
     if kept > 1:
         raise ValueError(f"kept is {kept}: give a share above 0 and of at most 1")
     if n / math.log(n) < 10 * layers:
@@ -116,8 +116,8 @@ def complexity(threshold: float, norm: float, layers: int, radius: float, d: int
     kept_log = kept * math.log(kept)
     entropy = -kept_log - ((1 - kept) * math.log1p(-kept) if kept < 1 else 0.0)
     codes = kept * math.log(n) + 2 * entropy - kept_log
-    found = (12 * lipschitz * radius + math.sqrt(d)) * math.sqrt(codes / n)
-    return _checks.finite("the bound", found, "threshold, norm or radius")
+    term = (12 * lipschitz * radius + math.sqrt(d)) * math.sqrt(codes / n)
+    return _checks.finite("the bound", term, "threshold, norm or radius")
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Terms:
     norm : float
         B, the largest Euclidean norm of an input.
     layers : int
-        L.
+        L, the number of layers.
     radius : float
         R, the Euclidean norm of all weights, as `radius` gives it.
     d, n : int
@@ -173,35 +173,35 @@ class Terms:
         Parameters
         ----------
         margins : (n,) or (networks, n) array
-            Of the training examples, before pruning.
+            Margins of the training examples, before pruning.
         kept, error : float
             The share κ, and the largest relative error ε of a layer at it.
         thresholds : (m,) array
-            Values of τ, above 0.
+            The values of τ to choose from, above 0.
         """
         rows = _checks.array("margins", margins, ndim=(1, 2))
-        taus, found = _checks.vector("thresholds", thresholds), np.full(rows.shape[:-1], np.inf)
+        taus, bounds = _checks.vector("thresholds", thresholds), np.full(rows.shape[:-1], np.inf)
         if taus.min() <= 0:
             raise ValueError(f"thresholds holds {taus.min()}: give numbers above 0")
         try:
             for tau in taus.tolist():
                 empirical = np.mean(rows <= self.margin(tau, error), axis=-1)
-                found = np.minimum(found, empirical + self.complexity(tau, kept))
+                bounds = np.minimum(bounds, empirical + self.complexity(tau, kept))
         except FloatingPointError:
             raise FloatingPointError(
                 "the bound leaves the range of double precision: rescale thresholds or error"
             ) from None
-        return np.asarray(found)[()]
+        return np.asarray(bounds)[()]
 
     def examples_needed(self, threshold: float, kept: float) -> float:
-        """Return the power of 10 that is as many examples as bring the second term down to 1; e^200 are the most."""
+        """Return the exponent k for which 10^k examples bring the second term down to 1; e^200 are the most."""
 
         def above(log_n: float) -> bool:
             n = int(math.exp(log_n))
             return complexity(threshold, self.norm, self.layers, self.radius, self.d, kept, n) > 1
 
         low, high = math.log(1000), 200.0
-        while math.exp(low) / low < 10 * self.layers + 1:  # the theorem asks for so many
+        while math.exp(low) / low < 10 * self.layers + 1:  # the theorem asks for this many
             low += 1
         if above(high):
             raise ValueError(f"threshold is {threshold}: more than e^200 examples are needed, give a larger one")
@@ -220,8 +220,8 @@ def radius(weights: Sequence[ArrayLike]) -> float:
         One for each layer, of any shape.
     """
     with np.errstate(over="ignore"):
-        found = math.sqrt(sum(float(np.sum(w.astype(float) ** 2)) for w in _layers(weights)))
-    return _checks.finite("the norm", found, "weights")
+        norm = math.sqrt(sum(float(np.sum(w.astype(float) ** 2)) for w in _layers(weights)))
+    return _checks.finite("the norm", norm, "weights")
 
 
 def _layers(weights: Sequence[ArrayLike]) -> list[np.ndarray[Any, Any]]:
@@ -273,13 +273,13 @@ class StableWeights:
     Attributes
     ----------
     layers, d : int
-        L, and the number of all weights.
+        L, and d, the number of all weights.
     alpha : float
         Smallest tail index of a layer.
     scale : float
         σ₀ of equation (9); weights times c multiply it by c.
     radius : float
-        √L·σ₀·d^(1/(2L)), which has the place of R(δ): with it `complexity` is the second term of (10) and
+        √L·σ₀·d^(1/(2L)), which takes the place of R(δ): with it `complexity` is the second term of (10) and
         `output_change` is b_ε·σ₀^L·√d.
     failure : float
         3·d^(-α/(2L)), the probability with which the bound may fail; it says nothing from 1 on.
@@ -358,7 +358,7 @@ def stable_layers(weights: Sequence[ArrayLike], *, seed: Seed, largest: float = 
     weights : sequence of arrays
         One for each layer, of any shape and at least 20 weights.
     seed : int, SeedSequence or Generator
-        Shuffles the entries of each layer, which are to count as independent.
+        The source of the shuffles of each layer's entries, which are to count as independent.
     largest : float
         Indices above it are set to it: the corollary excludes 2, to which those of trained layers come close.
     """
@@ -382,7 +382,7 @@ def margins(scores: ArrayLike, labels: ArrayLike) -> Floats:
     scores : (n, classes) array
         Outputs of a network.
     labels : (n,) array of ints
-        From 0 to classes - 1.
+        The label of each example, from 0 to classes - 1.
 
     Raises
     ------
@@ -406,8 +406,8 @@ def margins(scores: ArrayLike, labels: ArrayLike) -> Floats:
     others = table.copy()
     others[rows, own] = -np.inf
     with np.errstate(over="ignore"):
-        found = table[rows, own] - others.max(axis=1)
-    return _checks.finite("a margin", np.asarray(found), "scores")
+        margin = table[rows, own] - others.max(axis=1)
+    return _checks.finite("a margin", np.asarray(margin), "scores")
 
 
 def network_margins(model: nn.Module, data: Dataset) -> tuple[Floats, Floats, float]:
@@ -416,16 +416,16 @@ def network_margins(model: nn.Module, data: Dataset) -> tuple[Floats, Floats, fl
     Parameters
     ----------
     model : Module
-        On the data's device; in evaluation mode afterwards.
+        The network, on the data's device; it is in evaluation mode afterwards.
     data : Dataset
-        Whose images it takes, normalized.
+        The data set whose images the network takes, normalized.
 
     Returns
     -------
     train, test : (n,) arrays
-        As `margins`.
+        The margins of both splits, as `margins` gives them.
     norm : float
-        B of the theorem.
+        The constant B of the theorem.
     """
     import torch
 
@@ -436,7 +436,7 @@ def network_margins(model: nn.Module, data: Dataset) -> tuple[Floats, Floats, fl
     _checks.instance("data", data, Dataset, "a prunekit.nets.Dataset")
     check_scores(access.module(model), data)
     model.eval()
-    found, norm = [], 0.0
+    splits, norm = [], 0.0
     with torch.no_grad():
         for images, labels in ((data.train_x, data.train_y), (data.test_x, data.test_y)):
             parts = []
@@ -445,5 +445,5 @@ def network_margins(model: nn.Module, data: Dataset) -> tuple[Floats, Floats, fl
                 norm = max(norm, float(x.flatten(1).norm(dim=1).max()))
                 parts.append(model(x).cpu())
             access.finite("a score", parts)
-            found.append(margins(torch.cat(parts).double().numpy(), labels.cpu().numpy()))
-    return found[0], found[1], norm
+            splits.append(margins(torch.cat(parts).double().numpy(), labels.cpu().numpy()))
+    return splits[0], splits[1], norm

@@ -29,7 +29,7 @@ class TailReport:
     Attributes
     ----------
     layers : mapping from parameter name to TailIndex
-        In the model's order.
+        The tail index of each layer, in the model's order.
     alpha : float
         Their mean, with which the paper stands for the whole network (a heuristic, as it says).
     error : float
@@ -44,8 +44,8 @@ class TailReport:
         """Return a table with one layer a line."""
         width = max(len("mean"), *(len(name) for name in self.layers))
         lines = [
-            f"{name:{width}}  {found.alpha:6.3f} ± {found.error:.3f}  ({found.rows} vectors of {found.columns})"
-            for name, found in self.layers.items()
+            f"{name:{width}}  {index.alpha:6.3f} ± {index.error:.3f}  ({index.rows} vectors of {index.columns})"
+            for name, index in self.layers.items()
         ]
         return "\n".join([*lines, f"{'mean':{width}}  {self.alpha:6.3f} ± {self.error:.3f}"])
 
@@ -58,7 +58,7 @@ def layer_weights(model: nn.Module, parameters: Names | None = None) -> dict[str
     model : Module
         Any torch module; one that carries a mask must be baked first.
     parameters : names, optional
-        Of parameters or modules; by default every linear and convolutional weight, no biases, no normalizations.
+        Names of parameters or modules; by default every linear and convolutional weight, no biases or normalizations.
 
     Returns
     -------
@@ -75,31 +75,31 @@ def layer_weights(model: nn.Module, parameters: Names | None = None) -> dict[str
 
     from prunekit.nets.access import prunable
 
-    found = {}
+    arrays = {}
     for name, p in prunable(model, parameters).items():
         if p.dtype.is_complex:
             raise TypeError(f"model's {name} is of kind {p.dtype}: give real weights")
         kind = p.dtype if p.dtype in (torch.float32, torch.float64) else torch.float32
         array = p.detach().to("cpu", kind).numpy()
-        found[name] = _arguments.weights(f"model's {name}", array, tuple(range(1, 9)))
-    return found
+        arrays[name] = _arguments.weights(f"model's {name}", array, tuple(range(1, 9)))
+    return arrays
 
 
 def as_matrix(weight: ArrayLike) -> Weights:
-    """Return a weight as the matrix W_l (outputs, inputs): a convolution's with one column for each input and offset.
+    """Return a weight as the matrix W_l (outputs, inputs): a convolution has one column for each input and offset.
 
     Parameters
     ----------
     weight : (outputs, …) array
-        With two axes at least.
+        A weight with at least two axes.
 
     Raises
     ------
     TypeError, ValueError
-        If it has fewer axes or holds what is no finite number.
+        If it has fewer axes or holds something that is no finite number.
     """
-    found = _arguments.weights("weight", weight, tuple(range(2, 9)))
-    return found.reshape(len(found), -1)
+    array = _arguments.weights("weight", weight, tuple(range(2, 9)))
+    return array.reshape(len(array), -1)
 
 
 def vectors(weight: ArrayLike) -> Weights:
@@ -108,15 +108,15 @@ def vectors(weight: ArrayLike) -> Weights:
     Parameters
     ----------
     weight : (outputs, inputs) or (outputs, inputs, …) array
-        Linear: the rows. Convolution: its kernels, (outputs·inputs, height·width).
+        Of a linear layer the vectors are the rows, of a convolution its kernels, (outputs·inputs, height·width).
 
     Raises
     ------
     TypeError, ValueError
-        If it has fewer than two axes or holds what is no finite number.
+        If it has fewer than two axes or holds something that is no finite number.
     """
-    found = _arguments.weights("weight", weight, tuple(range(2, 9)))
-    return found if found.ndim == 2 else found.reshape(found.shape[0] * found.shape[1], -1)
+    array = _arguments.weights("weight", weight, tuple(range(2, 9)))
+    return array if array.ndim == 2 else array.reshape(array.shape[0] * array.shape[1], -1)
 
 
 def tail_report(
@@ -129,32 +129,32 @@ def tail_report(
     model : Module
         The network.
     seed : int, SeedSequence or Generator
-        Of the shuffles.
+        The source of the shuffles.
     parameters : names, optional
-        As for `layer_weights`.
+        Names of parameters or modules, as `layer_weights` takes them.
     transpose_last : bool
         Whether the last weight, if it is a matrix, is taken by its columns, one for each hidden unit. Default: yes, as
         in the authors' program; its rows are as few as the classes.
     **settings
-        For `layer_tail_index`: `blocks`, `shuffles`, `center`, `clip`, each with its default there.
+        Settings of `layer_tail_index`: `blocks`, `shuffles`, `center` and `clip`, each with its default there.
 
     Raises
     ------
     TypeError, ValueError
-        As `layer_weights` and `layer_tail_index`, the layer named.
+        As `layer_weights` and `layer_tail_index` raise them; the message names the layer.
     """
     rng, transpose_last = _checks.generator(seed), _checks.flag("transpose_last", transpose_last)
     weights = layer_weights(model, parameters)
     last = list(weights)[-1]
-    found = {}
+    indices = {}
     for name, weight in weights.items():
         table = weight.T if transpose_last and name == last and weight.ndim == 2 else vectors(weight)
         try:
-            found[name] = layer_tail_index(table, seed=rng, **settings)
+            indices[name] = layer_tail_index(table, seed=rng, **settings)
         except (ValueError, FloatingPointError) as reason:
             raise type(reason)(f"{name!r}: {reason}") from None
     return TailReport(
-        layers=found,
-        alpha=math.fsum(t.alpha for t in found.values()) / len(found),
-        error=math.sqrt(math.fsum(t.error**2 for t in found.values())) / len(found),
+        layers=indices,
+        alpha=math.fsum(t.alpha for t in indices.values()) / len(indices),
+        error=math.sqrt(math.fsum(t.error**2 for t in indices.values())) / len(indices),
     )

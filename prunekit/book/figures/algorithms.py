@@ -1,4 +1,4 @@
-"""The figures of the page on pruning algorithms: test accuracies of a contest, and what one-shot pruning leads by."""
+"""The figures of the page on pruning algorithms: the test accuracies of a contest, and the lead of one-shot pruning."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Contest:
     data : str
         The data set.
     classes : int
-        Its classes.
+        The number of its classes.
     shares : mapping of str to float
-        What is kept, by network, in the networks' order.
+        The share of the weights that is kept, by network, in the order of the networks.
     """
 
     rows: Sequence[Mapping[str, Any]]
@@ -58,11 +58,11 @@ class Contest:
 
     @property
     def longer(self) -> list[str]:
-        """Those of the algorithms whose trainings are each as long as the dense one."""
+        """The algorithms of which each training is as long as the dense one."""
         return [algorithm for algorithm in self.algorithms if algorithm.endswith(", longer")]
 
     def accuracies(self, algorithm: str, network: str) -> Floats:
-        """Return test accuracies in %, by seed; none if the algorithm did not run on the network."""
+        """Return the test accuracies in %, one for each seed, or none if the algorithm did not run on the network."""
         rows = selected(tabulated(self.rows), algorithm=algorithm, network=network)
         return np.asarray(100 * rows["test_accuracy"].astype(float))
 
@@ -71,7 +71,7 @@ class Contest:
         return [network for network in self.networks if self.accuracies(algorithm, network).size]
 
     def difference(self, rival: str) -> Floats:
-        """Return one-shot less rival in points, (seeds, networks on which the rival ran)."""
+        """Return how far one-shot pruning leads a rival, in points: (seeds, networks on which the rival ran)."""
         pairs = [(self.accuracies("one-shot", n), self.accuracies(rival, n)) for n in self.ran(rival)]
         return np.array([own - other for own, other in pairs]).T
 
@@ -87,55 +87,57 @@ class Contest:
         ]
 
 
-def table_3(found: Contest) -> Drawing:
+def table_3(contest: Contest) -> Drawing:
     """Return the figure of Table 3 of geometric: test accuracy by algorithm, network and seed.
 
     Parameters
     ----------
-    found : Contest
-        What came out.
+    contest : Contest
+        The test accuracies that came out.
     """
 
     def draw(palette: Palette) -> Figure:
-        figure, axes = _rows(found, found.algorithms)
-        for n, network in enumerate(found.networks):
-            for k, algorithm in enumerate(found.algorithms):
-                x, y = found.accuracies(algorithm, network), k + _shift(found, n)
+        figure, axes = _rows(contest, contest.algorithms)
+        for n, network in enumerate(contest.networks):
+            for k, algorithm in enumerate(contest.algorithms):
+                x, y = contest.accuracies(algorithm, network), k + _shift(contest, n)
                 style: dict[str, Any] = {"color": palette.series[n], "markerfacecolor": "none", "markersize": 4}
                 axes.plot(x, np.full(x.size, y), MARKERS[n], label="" if k else network, **style)
                 if x.size:
                     axes.plot(x.mean(), y, "|", color=palette.series[n], markersize=11, markeredgewidth=2.2)
-        axes.axvline(100 / found.classes, color=palette.muted, linewidth=1, linestyle=":")
+        axes.axvline(100 / contest.classes, color=palette.muted, linewidth=1, linestyle=":")
         axes.set(xlim=(0, 101), xlabel="test accuracy (%)")
-        figure.legend(fontsize=9, ncols=len(found.networks), loc="outside upper center")
+        figure.legend(fontsize=9, ncols=len(contest.networks), loc="outside upper center")
         return figure
 
-    means = {a: np.mean([found.accuracies(a, n).mean() for n in found.ran(a)]) for a in found.algorithms}
-    kept = ", ".join(f"{share:.2%} ({network})" for network, share in found.shares.items())
-    said = ", ".join(f"{algorithm} {means[algorithm]:.1f}%" for algorithm in found.algorithms if ", " not in algorithm)
-    caption = f"Test accuracy on {found.data} with {kept} of the weights kept. Mean over networks: {said}."
+    means = {a: np.mean([contest.accuracies(a, n).mean() for n in contest.ran(a)]) for a in contest.algorithms}
+    kept = ", ".join(f"{share:.2%} ({network})" for network, share in contest.shares.items())
+    said = ", ".join(
+        f"{algorithm} {means[algorithm]:.1f}%" for algorithm in contest.algorithms if ", " not in algorithm
+    )
+    caption = f"Test accuracy on {contest.data} with {kept} of the weights kept. Mean over networks: {said}."
     alt = (
         "Test accuracy of each algorithm, a row each, with a marker for every seed and network and a bar at the mean "
         "over seeds; a dotted line marks chance."
     )
-    return Drawing(draw, tabulated(found.rows), "table-3", alt, caption)
+    return Drawing(draw, tabulated(contest.rows), "table-3", alt, caption)
 
 
-def differences(found: Contest) -> Drawing:
-    """Return a figure of one-shot less each rival, by network, with 95% intervals.
+def differences(contest: Contest) -> Drawing:
+    """Return a figure of the lead of one-shot pruning over each rival, by network, with 95% intervals.
 
     Parameters
     ----------
-    found : Contest
-        What came out.
+    contest : Contest
+        The test accuracies that came out.
     """
-    gaps = found.gaps
+    gaps = contest.gaps
 
     def draw(palette: Palette) -> Figure:
-        figure, axes = _rows(found, found.rivals)
-        for n, network in enumerate(found.networks):
+        figure, axes = _rows(contest, contest.rivals)
+        for n, network in enumerate(contest.networks):
             part = selected(tabulated(gaps), network=network)
-            y = [found.rivals.index(rival) + _shift(found, n) for rival in part["rival"]]
+            y = [contest.rivals.index(rival) + _shift(contest, n) for rival in part["rival"]]
             axes.errorbar(
                 part["difference"], y, xerr=part["half_width"], fmt=MARKERS[n], color=palette.series[n],
                 markerfacecolor="none", elinewidth=1, capsize=2, label=network,
@@ -146,7 +148,7 @@ def differences(found: Contest) -> Drawing:
         axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
         axes.minorticks_off()
         axes.set(xlabel="one-shot less rival (points of test accuracy)", ylabel="rival")
-        figure.legend(fontsize=9, ncols=len(found.networks), loc="outside upper center")
+        figure.legend(fontsize=9, ncols=len(contest.networks), loc="outside upper center")
         return figure
 
     above = sum(gap["difference"] - gap["half_width"] > 0 for gap in gaps)
@@ -162,7 +164,7 @@ def differences(found: Contest) -> Drawing:
     return Drawing(draw, tabulated(gaps), "differences", alt, caption)
 
 
-def _rows(found: Contest, names: Sequence[str]) -> tuple[Figure, Axes]:
+def _rows(contest: Contest, names: Sequence[str]) -> tuple[Figure, Axes]:
     """Return a figure with a row for each name."""
     import matplotlib.pyplot as plt
 
@@ -172,37 +174,37 @@ def _rows(found: Contest, names: Sequence[str]) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _shift(found: Contest, n: int) -> float:
+def _shift(contest: Contest, n: int) -> float:
     """Return where in its row the n-th network stands."""
-    return 0.2 * (n - (len(found.networks) - 1) / 2)
+    return 0.2 * (n - (len(contest.networks) - 1) / 2)
 
 
-def findings(found: Contest) -> tuple[str, ...]:
+def findings(contest: Contest) -> tuple[str, ...]:
     """Return what the page found, in two sentences or three.
 
     Parameters
     ----------
-    found : Contest
-        What came out.
+    contest : Contest
+        The test accuracies that came out.
     """
-    means = {rival: float(found.difference(rival).mean()) for rival in found.rivals}
-    worst = {rival: found.difference(rival).mean(axis=0).min() for rival in found.rivals}
+    means = {rival: float(contest.difference(rival).mean()) for rival in contest.rivals}
+    worst = {rival: contest.difference(rival).mean(axis=0).min() for rival in contest.rivals}
     leads = "leads all three rivals" if min(worst[r] for r in RIVALS) >= 0 else "does not lead all three rivals"
     said = ", ".join(f"{means[rival]:+.1f} ({rival})" for rival in RIVALS)
     sentences = [
         f"With one budget for all, one-shot pruning {leads} of Table 3 on every network "
-        f"({', '.join(found.networks)} on {found.data}): its test accuracy less theirs is {said} points on average."
+        f"({', '.join(contest.networks)} on {contest.data}): its test accuracy less theirs is {said} points on average."
     ]
-    if found.longer:
-        said = " and ".join(f"{means[rival]:+.1f} ({rival})" for rival in found.longer)
-        lasts = "lasts" if min(worst[rival] for rival in found.longer) >= 0 else "does not last on every network"
+    if contest.longer:
+        said = " and ".join(f"{means[rival]:+.1f} ({rival})" for rival in contest.longer)
+        lasts = "lasts" if min(worst[rival] for rival in contest.longer) >= 0 else "does not last on every network"
         sentences.append(
             f"A lead {lasts} where each training of its rivals is as long as the dense one: the differences are then "
             f"{said} points."
         )
-    good = int(np.sum(found.difference("dense").mean(axis=0) >= 0))
+    good = int(np.sum(contest.difference("dense").mean(axis=0) >= 0))
     sentences.append(
-        f"On {good} of {len(found.networks)} networks one-shot pruning is at least as good as dense training; these "
+        f"On {good} of {len(contest.networks)} networks one-shot pruning is at least as good as dense training; these "
         "are small networks, and the share that is kept was chosen by what one-shot pruning can bear."
     )
     return tuple(sentences)

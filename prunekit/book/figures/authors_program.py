@@ -1,4 +1,4 @@
-"""The figures of what the authors' program of geometric does otherwise than its text: tolerance, grid, all of it."""
+"""The figures of what the program of geometric's authors does otherwise than their text: tolerance, grid, all of it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def tolerance(tolerances: Floats, limits: Floats, by_batch: Mapping[int, Floats]
     Parameters
     ----------
     tolerances : (m,) array
-        In units of the loss.
+        Tolerances, in units of the loss.
     limits : (networks, m) array
-        T of each network there; the first is the one whose tolerances are marked.
+        T of each network at these; the first is the network whose tolerances are marked.
     by_batch : mapping of int to (n,) array
         The program's ε over orders, by size of the batches.
     loss : float
@@ -66,11 +66,11 @@ def grid(extents: Floats, lost: Floats, networks: int) -> Drawing:
     Parameters
     ----------
     extents : (m,) array
-        In units of the loss.
+        Extents of the spectra, in units of the loss.
     lost : (networks × grids, m) array
         Changes of w²/D.
     networks : int
-        How many there are.
+        The number of networks.
     """
     worst = np.abs(lost).max(0)
 
@@ -117,7 +117,7 @@ def variants(change: Mapping[str, Mapping[str, Floats]], text: Mapping[str, floa
     Parameters
     ----------
     change : mapping of str to mapping of str to (n,) array
-        By kind of networks and name of the difference: changes of the share kept.
+        Changes of the share kept, by kind of networks and name of the difference.
     text : mapping of str to float
         The mean share kept by the text, by kind.
     """
@@ -176,7 +176,7 @@ def findings(
     batches : (float, float)
         The program's ε with batches of 32 over that with batches of 128, and what the law of the scatter says.
     change : mapping of str to mapping of str to (n,) array
-        As for `variants`.
+        The changes that `variants` takes.
     """
     ratio, ball = hull
     depends = "depends" if abs(batches[0] - 1) > 0.1 else "hardly depends"
@@ -192,6 +192,6 @@ def findings(
         f"that of the formula, {whole}.",
         f"The tolerance of the program {depends} on its batches: with 32 images it is {batches[0]:.2f} times that with "
         f"128 ({batches[1]:.2f} by the law of such scatter).",
-        f"Of all differences between text and program the largest moves the share kept by {told}; together, but for "
-        f"crops, they move it by {together} points.",
+        f"Of all differences between text and program the largest moves the share kept by {told}; together, all but "
+        f"those of crops move it by {together} points.",
     )

@@ -1,4 +1,4 @@
-"""Results against the scale λ of an initialization, a panel for each data set: one just trained, one recorded."""
+"""Results against the scale λ of an initialization, a panel for each data set: one is trained now, one is recorded."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Sets:
     data : str
         The one that was trained on just now.
     titles : mapping of str to str
-        By data set, what its panel says of the setting.
+        What the panel of each data set says of the setting.
     recorded : Recording or None
         A recorded run of MNIST beside it, whose figures have the same columns.
     """
@@ -46,9 +46,9 @@ class Sets:
         Parameters
         ----------
         data, images, hidden, seeds
-            Of the live runs.
+            The setting of the live runs.
         recorded : Recording or None
-            One that reports ``images``, ``hidden`` and ``seeds``.
+            A recording that reports ``images``, ``hidden`` and ``seeds``.
         """
         titles = {data: _title(data, images, hidden, seeds)}
         if recorded is not None:
@@ -89,9 +89,9 @@ def rows(values: Floats, lambdas: Sequence[float], **labels: Any) -> list[dict[s
     values : (seeds, λ) array
         What was measured.
     lambdas : sequence of float
-        The λ.
+        The scales λ, one for each column of `values`.
     **labels
-        What else stands in each row.
+        What every row holds besides.
     """
     mean, error = mean_and_error(values)
     return [

@@ -27,11 +27,11 @@ class Errors:
     Attributes
     ----------
     kept : float
-        The share.
+        The share that is kept.
     sizes : sequence of int
         Numbers of weights d.
     values : mapping of (float, int) to mapping of float to (repetitions,) array
-        By tail index and d, and by order p of the norm.
+        The errors by tail index and d, and by order p of the norm.
     """
 
     kept: float
@@ -52,14 +52,14 @@ class Errors:
         return float(np.median(self.values[alpha, self.sizes[-1]][p]))
 
     def series(self, cases: Mapping[str, tuple[float, float]]) -> Series:
-        """Return lines and markers of the error against d, by label: (α, p)."""
+        """Return the lines and markers of the error against d, by label; each label stands for an (α, p)."""
         lines, points = {}, {}
         grid = np.geomspace(self.sizes[0], self.sizes[-1], 40)
         for label, (a, p) in cases.items():
             if p > a or a == 2:
                 lines[label] = (grid, [limit_error(a, d, self.kept, p) for d in grid])
-            found = [median_and_error(self.values[a, d][p]) for d in self.sizes]
-            points[label] = (self.sizes, *np.transpose(found))
+            measured = [median_and_error(self.values[a, d][p]) for d in self.sizes]
+            points[label] = (self.sizes, *np.transpose(measured))
         return lines, points
 
 
@@ -76,7 +76,7 @@ class Needed:
     weights : mapping of float to (m,) array
         Weights needed there, by relative error.
     networks : mapping of str to (float, float)
-        By size of a network in words: its weights, and the largest tail index at which they are enough.
+        For each size of a network, in words: its weights, and the largest tail index at which they are enough.
     examples : mapping of float to float
         Weights needed at some tail indices.
     """
@@ -89,12 +89,12 @@ class Needed:
     examples: Mapping[float, float]
 
 
-def finite_networks(found: Needed) -> Drawing:
+def finite_networks(needed: Needed) -> Drawing:
     """Return a figure of the number of weights that a layer needs against the tail index.
 
     Parameters
     ----------
-    found : Needed
+    needed : Needed
         What was computed.
     """
 
@@ -102,48 +102,48 @@ def finite_networks(found: Needed) -> Drawing:
         import matplotlib.pyplot as plt
 
         figure, axes = plt.subplots(figsize=(7.2, 3.9))
-        for k, (error, weights) in enumerate(found.weights.items()):
+        for k, (error, weights) in enumerate(needed.weights.items()):
             label = f"relative error {error:g}"
-            axes.plot(found.grid, weights, color=palette.series[k], linestyle=DASHES[k], label=label)
-        for name, (d, _) in found.networks.items():
+            axes.plot(needed.grid, weights, color=palette.series[k], linestyle=DASHES[k], label=label)
+        for name, (d, _) in needed.networks.items():
             axes.axhline(d, color=palette.muted, linewidth=1, linestyle=":")
-            axes.text(found.grid[0] + 0.01, d * 1.3, name, color=palette.muted, fontsize=9)
-        axes.set(yscale="log", ylim=(10, 1e30), xlim=(found.grid[0], found.grid[-1]))
+            axes.text(needed.grid[0] + 0.01, d * 1.3, name, color=palette.muted, fontsize=9)
+        axes.set(yscale="log", ylim=(10, 1e30), xlim=(needed.grid[0], needed.grid[-1]))
         axes.set(xlabel="tail index α", ylabel="number of weights needed")
-        figure.legend(fontsize=9, ncols=len(found.weights), loc="outside upper center")
+        figure.legend(fontsize=9, ncols=len(needed.weights), loc="outside upper center")
         return figure
 
-    reach = ", ".join(f"α ≤ {a:.2f} with {name} weights" for name, (_, a) in found.networks.items())
-    examples = " and ".join(f"10^{np.log10(d):.0f} weights at α = {a}" for a, d in found.examples.items())
+    reach = ", ".join(f"α ≤ {a:.2f} with {name} weights" for name, (_, a) in needed.networks.items())
+    examples = " and ".join(f"10^{np.log10(d):.0f} weights at α = {a}" for a, d in needed.examples.items())
     caption = (
-        f"Near a tail index of 2 no network is large enough for {found.kept:.0%} of its weights to carry nearly all of "
-        f"its norm. A median relative ℓ2 error of {found.error:g} takes {reach}; {examples}."
+        f"Near a tail index of 2 no network is large enough for {needed.kept:.0%} of its weights to carry nearly all "
+        f"of its norm. A median relative ℓ2 error of {needed.error:g} takes {reach}; {examples}."
     )
     alt = (
         "Number of weights needed, on a logarithmic axis, against the tail index: a rising curve for each of two "
         "relative errors, steep near 2. Horizontal lines mark network sizes."
     )
     table: dict[str, Any] = {
-        "alpha": found.grid,
-        **{f"weights_for_error_{e:g}": found.weights[e] for e in found.weights},
+        "alpha": needed.grid,
+        **{f"weights_for_error_{e:g}": needed.weights[e] for e in needed.weights},
     }
     return Drawing(draw, table, "finite-networks", alt, caption)
 
 
-def theorem_1(found: Errors, alpha: float) -> Drawing:
+def theorem_1(errors: Errors, alpha: float) -> Drawing:
     """Return a figure of the error against the number of weights, by tail index and by order of the norm.
 
     Parameters
     ----------
-    found : Errors
+    errors : Errors
         What was measured.
     alpha : float
         Tail index for which all orders are shown.
     """
-    orders = list(found.values[alpha, found.sizes[0]])
+    orders = list(errors.values[alpha, errors.sizes[0]])
     panels = {
-        "p = 2": found.series({f"α = {a:g}": (a, 2.0) for a in found.alphas}),
-        f"α = {alpha:g}": found.series({f"p = {p:g}": (alpha, p) for p in orders}),
+        "p = 2": errors.series({f"α = {a:g}": (a, 2.0) for a in errors.alphas}),
+        f"α = {alpha:g}": errors.series({f"p = {p:g}": (alpha, p) for p in orders}),
     }
 
     def draw(palette: Palette) -> Figure:
@@ -154,15 +154,15 @@ def theorem_1(found: Errors, alpha: float) -> Drawing:
             compare(axes, palette, *series)
             axes.set(xscale="log", yscale="log", xlabel="number of weights, d", title=title)
             legend(axes, axes, ncols=2, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.18))
-        both[0].set(ylabel=f"relative error, {found.kept:.0%} kept", ylim=(None, 1.2))
+        both[0].set(ylabel=f"relative error, {errors.kept:.0%} kept", ylim=(None, 1.2))
         return figure
 
-    repetitions = len(found.values[alpha, found.sizes[0]][orders[0]])
-    medians = ", ".join(f"{found.median(a):.3f} for α = {a:g}" for a in found.alphas)
+    repetitions = len(errors.values[alpha, errors.sizes[0]][orders[0]])
+    medians = ", ".join(f"{errors.median(a):.3f} for α = {a:g}" for a in errors.alphas)
     caption = (
         f"The error falls as a power of the number of weights, the slower the nearer α is to p. Markers: median of "
-        f"{repetitions} repetitions, {found.kept:.0%} of the weights kept (bars: 68% interval of the median); lines: "
-        f"formula (A), at α = 2 its limit. At d = {found.sizes[-1]:,} and p = 2 it is {medians}."
+        f"{repetitions} repetitions, {errors.kept:.0%} of the weights kept (bars: 68% interval of the median); lines: "
+        f"formula (A), at α = 2 its limit. At d = {errors.sizes[-1]:,} and p = 2 it is {medians}."
     )
     alt = (
         "Two panels of the relative error against the number of weights, logarithmic axes. Left, p = 2, falling lines "
@@ -183,11 +183,11 @@ def heavier_tails(
     alphas : sequence of float
         Tail indices, rising.
     shares : mapping of float to (draws, 2) array
-        By tail index, the smallest shares for p = 1 and p = 2.
+        The smallest shares for p = 1 and p = 2, by tail index.
     line : (α, share)
-        Predicted for p = 2.
+        The prediction for p = 2.
     weights : int
-        d.
+        The number of weights d.
     error : float
         The relative error.
     """
@@ -226,11 +226,11 @@ class Matrices:
     Attributes
     ----------
     kept : float
-        The share.
+        The share that is kept.
     widths : sequence of int
         Widths n.
     values : mapping of (float, int) to mapping of str to (matrices,) array
-        By tail index and n, and by what is kept.
+        The errors by tail index and n, and by what is kept.
     """
 
     kept: float
@@ -251,22 +251,22 @@ class Matrices:
         lines, points = {}, {}
         grid = np.geomspace(self.widths[0], self.widths[-1], 20)
         for a in self.alphas:
-            found = [median_and_error(self.values[a, n][kind]) for n in self.widths]
-            points[f"α = {a:g}"] = (self.widths, *np.transpose(found))
+            measured = [median_and_error(self.values[a, n][kind]) for n in self.widths]
+            points[f"α = {a:g}"] = (self.widths, *np.transpose(measured))
             if kind == "columns" and a < 2:
                 lines[f"α = {a:g}"] = (grid, [limit_column_error(a, n, self.kept) for n in grid])
         return lines, points
 
 
-def theorems_2_and_3(found: Matrices) -> Drawing:
+def theorems_2_and_3(matrices: Matrices) -> Drawing:
     """Return a figure of the error against the width, for columns and for singular values.
 
     Parameters
     ----------
-    found : Matrices
+    matrices : Matrices
         What was measured.
     """
-    panels = {kind: found.series(kind) for kind in ("columns", "singular values")}
+    panels = {kind: matrices.series(kind) for kind in ("columns", "singular values")}
 
     def draw(palette: Palette) -> Figure:
         import matplotlib.pyplot as plt
@@ -274,18 +274,18 @@ def theorems_2_and_3(found: Matrices) -> Drawing:
         figure, both = plt.subplots(1, 2, figsize=(7.6, 3.9), sharey=True)
         for axes, (kind, series) in zip(both, panels.items(), strict=True):
             compare(axes, palette, *series)
-            axes.set(xscale="log", yscale="log", title=f"{kind} kept: {found.kept:.0%}")
+            axes.set(xscale="log", yscale="log", title=f"{kind} kept: {matrices.kept:.0%}")
             axes.set(xlabel="width n of an n × n matrix", ylim=(None, 1.05))
-            axes.set_xticks(found.widths, [str(n) for n in found.widths])
+            axes.set_xticks(matrices.widths, [str(n) for n in matrices.widths])
             axes.set_xticks([], minor=True)
         both[0].set(ylabel="relative error, Frobenius norm")
-        legend(figure, both[0], ncols=len(found.alphas))
+        legend(figure, both[0], ncols=len(matrices.alphas))
         return figure
 
     slopes = "; ".join(
-        f"α = {a:g}: {found.slope('columns', a).value:.3f}, {found.slope('singular values', a).value:.3f}"
+        f"α = {a:g}: {matrices.slope('columns', a).value:.3f}, {matrices.slope('singular values', a).value:.3f}"
         + (f" (exponent {0.5 - 1 / a:.3f})" if a < 2 else "")
-        for a in found.alphas
+        for a in matrices.alphas
     )
     caption = (
         "Columns and singular values profit from the width only: slopes of log error against log n, columns and "
@@ -305,7 +305,7 @@ def findings(errors: Errors, needed: Needed) -> tuple[str, str, str]:
     Parameters
     ----------
     errors : Errors
-        Of weights pruned together.
+        The errors of weights that are pruned together.
     needed : Needed
         What networks of today's sizes can expect.
     """

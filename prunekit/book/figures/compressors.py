@@ -28,17 +28,17 @@ class Problem:
     Attributes
     ----------
     name, words : str
-        Its name, and what it is.
+        The problem's name, and what the problem is.
     dense : float
         Predicted dense risk, in units of y².
     table : sequence of Choice
         All compressors with all settings.
     fronts : mapping of str to sequence of Choice
-        By label those that no other of the label beats.
+        For each label, the choices that no other one of the label beats.
     chosen : sequence of Choice
-        Those measured.
+        The choices that were measured.
     risks : (repetitions, chosen) array
-        Their risks.
+        The measured risks of these choices.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Problem:
 
     @property
     def deviation(self) -> float:
-        """Largest gap of a measured mean from the law, in standard errors, where there are any."""
+        """Largest gap of a measured mean from the law, in standard errors, where the risks vary."""
         law = np.array([row.risk for row in self.chosen])
         return largest_deviation(self.risks[:, self.varies], law[self.varies])
 
@@ -86,17 +86,17 @@ def bound(problems: Sequence[Problem]) -> float:
     return deviation_bound(sum(len(each.chosen) for each in problems), len(problems[0].risks))
 
 
-def risk_against_bits(found: Problem, limit: float) -> Drawing:
+def risk_against_bits(problem: Problem, limit: float) -> Drawing:
     """Return a figure of the risk of every compressor against its bits.
 
     Parameters
     ----------
-    found : Problem
+    problem : Problem
         What was predicted and measured.
     limit : float
-        Gap that chance allows, in standard errors.
+        The gap that chance allows, in standard errors.
     """
-    predicted, points = found.curves()
+    predicted, points = problem.curves()
 
     def draw(palette: Palette) -> Figure:
         import matplotlib.pyplot as plt
@@ -110,22 +110,22 @@ def risk_against_bits(found: Problem, limit: float) -> Drawing:
         legend(figure, axes, ncols=3, title="lines: law; markers: measured")
         return figure
 
-    best = {bits: found.least(bits) for bits in BITS}
-    ranks = "; ".join(f"{bits:g}: {row.label} ({row.risk / found.dense:.3f})" for bits, row in best.items())
-    inside = "within" if found.deviation <= limit else "beyond"
-    still = f"; {found.still.size} do not vary and are off by {found.still.max():.1g}" if found.still.size else ""
+    best = {bits: problem.least(bits) for bits in BITS}
+    ranks = "; ".join(f"{bits:g}: {row.label} ({row.risk / problem.dense:.3f})" for bits, row in best.items())
+    inside = "within" if problem.deviation <= limit else "beyond"
+    still = f"; {problem.still.size} do not vary and are off by {problem.still.max():.1g}" if problem.still.size else ""
     caption = (
-        f"{found.words[0].upper()}{found.words[1:]}. Least risk as a share of the dense risk, by bits: {ranks}. "
-        f"Measured means are off the law by at most {found.deviation:.1f} standard errors, {inside} the {limit:.1f} "
-        f"that chance allows ({len(found.risks)} repetitions{still})."
+        f"{problem.words[0].upper()}{problem.words[1:]}. Least risk as a share of the dense risk, by bits: {ranks}. "
+        f"Measured means are off the law by at most {problem.deviation:.1f} standard errors, {inside} the {limit:.1f} "
+        f"that chance allows ({len(problem.risks)} repetitions{still})."
     )
     alt = (
-        f"Risk divided by the dense risk against bits per coefficient on a logarithmic axis, {found.words}. Each "
+        f"Risk divided by the dense risk against bits per coefficient on a logarithmic axis, {problem.words}. Each "
         "compressor's curve falls with the bits. Pruning with floats and soft thresholding lie far to the right of the "
         "quantizers and of pruning with quantized values."
     )
     numbers = columns("bits", "risk_over_dense", predicted, points)
-    return Drawing(draw, numbers, found.name.replace(" ", "-"), alt, caption)
+    return Drawing(draw, numbers, problem.name.replace(" ", "-"), alt, caption)
 
 
 def findings(problems: Sequence[Problem]) -> tuple[str, str, str]:
@@ -168,9 +168,9 @@ def clipping(limits: Floats, lines: Mapping[str, Mapping[int, Floats]], gains: M
     limits
         Ranges L, in units of the root-mean-square coefficient.
     lines
-        By problem and bits the risk over the dense risk there.
+        The risk over the dense risk at these ranges, by problem and bits.
     gains
-        By problem what the finest quantizer's best range takes off the dense risk, as a share.
+        The share of the dense risk that the finest quantizer's best range takes off, by problem.
     """
 
     def draw(palette: Palette) -> Figure:

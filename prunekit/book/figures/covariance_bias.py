@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Case = tuple[float, str]  # the scaling λ and the pruning rule
+Case = tuple[float, str]  # a scaling λ and a pruning rule
 Law = tuple[Floats, Floats]  # means and standard errors
 
 
@@ -27,15 +27,15 @@ class Pruned:
     Attributes
     ----------
     p, n : int
-        Features, samples.
+        Numbers of features and of samples.
     sigma : float
         Standard deviation of the noise, in units of y.
     kept : (k,) array
         Numbers of weights kept, a tenth of the features among them.
     laws : mapping of (λ, rule) to ((k,) array, (k,) array)
-        What the law predicts: mean and standard error over its draws.
+        The mean that the law predicts, and its standard error over the law's draws.
     measured : mapping of (λ, rule) to (repetitions, k) array
-        Losses of the least fits.
+        Losses of the minimum-norm fits.
     """
 
     p: int
@@ -75,12 +75,12 @@ class Pruned:
         return (self.shares, *mean_and_error(self.measured[lam, rule]))
 
 
-def figure_1(found: Pruned, lam: float, name: str) -> Drawing:
+def figure_1(pruned: Pruned, lam: float, name: str) -> Drawing:
     """Return Figure 1a or 1b of li: test loss against the weights kept, without scaling and at one λ.
 
     Parameters
     ----------
-    found : Pruned
+    pruned : Pruned
         What was predicted and measured.
     lam : float
         The scaling λ, other than 1.
@@ -89,15 +89,15 @@ def figure_1(found: Pruned, lam: float, name: str) -> Drawing:
     """
     cases = {"λ = 1, either rule": (1.0, "magnitude")}
     cases |= {f"λ = {lam:g}, {rule}": (lam, rule) for rule in ("magnitude", "Hessian")}
-    lines = {label: (found.shares, found.laws[case][0]) for label, case in cases.items()}
-    points = {label: found.points(*case) for label, case in cases.items()}
+    lines = {label: (pruned.shares, pruned.laws[case][0]) for label, case in cases.items()}
+    points = {label: pruned.points(*case) for label, case in cases.items()}
 
     def draw(palette: Palette) -> Figure:
         import matplotlib.pyplot as plt
 
         figure, axes = plt.subplots(figsize=(7.2, 4.2))
         compare(axes, palette, lines, points)
-        nothing = 1 + found.sigma**2
+        nothing = 1 + pruned.sigma**2
         axes.axhline(nothing, color=palette.muted, linewidth=1, linestyle=":")
         words: dict[str, Any] = {"color": palette.muted, "ha": "right", "va": "bottom", "fontsize": 9}
         axes.text(1, nothing, "no weights", **words)
@@ -105,12 +105,12 @@ def figure_1(found: Pruned, lam: float, name: str) -> Drawing:
         _legend_of_points(axes)
         return figure
 
-    tenth = found.p // 10
-    magnitude, hessian = (found.predicted(lam, rule, tenth) for rule in ("magnitude", "Hessian"))
+    tenth = pruned.p // 10
+    magnitude, hessian = (pruned.predicted(lam, rule, tenth) for rule in ("magnitude", "Hessian"))
     caption = (
-        f"Lines are the law, markers are measured ({found.sizes}). With a tenth of the weights the law gives "
+        f"Lines are the law, markers are measured ({pruned.sizes}). With a tenth of the weights the law gives "
         f"{hessian:.3f} for Hessian and {magnitude:.3f} for magnitude pruning at λ = {lam:g}, and "
-        f"{found.predicted(1.0, 'magnitude', tenth):.3f} for both at λ = 1."
+        f"{pruned.predicted(1.0, 'magnitude', tenth):.3f} for both at λ = 1."
     )
     alt = "Test loss against the share of weights kept. " + (
         "At the larger λ Hessian pruning falls steeply to a share of one tenth and stays lowest. Magnitude pruning "
@@ -129,24 +129,24 @@ def _legend_of_points(axes: Axes) -> None:
     axes.legend(list(shown.values()), list(shown), fontsize=9, loc="upper center", ncols=3, bbox_to_anchor=(0.5, -0.16))
 
 
-def noise_size(found: Pruned, printed: Mapping[Case, Law]) -> Drawing:
+def noise_size(pruned: Pruned, printed: Mapping[Case, Law]) -> Drawing:
     """Return a figure of the law with h of variance 1/p and with the printed 1/n, a panel for each case.
 
     Parameters
     ----------
-    found : Pruned
+    pruned : Pruned
         What was predicted, with variance 1/p, and measured.
     printed : mapping of (λ, rule) to ((k,) array, (k,) array)
         What the law predicts with variance 1/n.
     """
     lines = {
         case: {
-            "h ~ N(0, I/p)": (found.shares, found.laws[case][0]),
-            "h ~ N(0, I/n)": (found.shares, law[0]),
+            "h ~ N(0, I/p)": (pruned.shares, pruned.laws[case][0]),
+            "h ~ N(0, I/n)": (pruned.shares, law[0]),
         }
         for case, law in printed.items()
     }
-    points = {case: {"min-norm": found.points(*case)} for case in printed}
+    points = {case: {"min-norm": pruned.points(*case)} for case in printed}
 
     def draw(palette: Palette) -> Figure:
         import matplotlib.pyplot as plt
@@ -163,10 +163,10 @@ def noise_size(found: Pruned, printed: Mapping[Case, Law]) -> Drawing:
     first = next(iter(tables.values()))
     numbers = {name: [entry for table in tables.values() for entry in table[name]] for name in first}
     numbers["scaling"] = [case[0] for case, table in tables.items() for _ in table["share"]]
-    own = max(found.gap(*case) for case in printed)
-    other = max(found.gap(*case, law) for case, law in printed.items())
+    own = max(pruned.gap(*case) for case in printed)
+    other = max(pruned.gap(*case, law) for case, law in printed.items())
     caption = (
-        f"Both sizes of h against the measurement ({found.sizes}). The largest gap is {own:.1f} standard errors for "
+        f"Both sizes of h against the measurement ({pruned.sizes}). The largest gap is {own:.1f} standard errors for "
         f"N(0, I/p) and {other:.0f} for the printed N(0, I/n)."
     )
     alt = (
@@ -183,13 +183,13 @@ def credit(shares: Floats, truth: Floats, training: Mapping[float, Floats], tent
     Parameters
     ----------
     shares : (k,) array
-        First weights, as shares of all.
+        How many of the first weights are taken, as shares of all.
     truth : (k,) array
         Their importance for the test loss at the true coefficients, in units of y².
     training : mapping of λ to (repetitions, k) array
         Their importance for the training loss at the fit, in units of y².
     tenth : int
-        Which of the shares is one tenth.
+        The position of one tenth among the shares.
     """
     points = {f"training, λ = {lam:g}": (shares, *mean_and_error(values)) for lam, values in training.items()}
 
@@ -223,23 +223,23 @@ def credit(shares: Floats, truth: Floats, training: Mapping[float, Floats], tent
     return Drawing(draw, numbers, "fig-1c", alt, caption)
 
 
-def findings(found: Pruned, small: float, large: float) -> tuple[str, str, str]:
+def findings(pruned: Pruned, small: float, large: float) -> tuple[str, str, str]:
     """Return what the page found, in three sentences.
 
     Parameters
     ----------
-    found : Pruned
+    pruned : Pruned
         What was predicted and measured.
     small, large : float
         The two scalings.
     """
-    tenth = found.p // 10
-    base = found.mean(1.0, "magnitude", tenth)
-    at = {case: found.mean(*case, tenth) for case in found.measured}
+    tenth = pruned.p // 10
+    base = pruned.mean(1.0, "magnitude", tenth)
+    at = {case: pruned.mean(*case, tenth) for case in pruned.measured}
     verb = {case: "gains" if loss < base else "loses" for case, loss in at.items()}
-    own = [case for case in found.measured if case != (1.0, "Hessian")]  # without scaling the rules are one
-    worst, count = max(found.gap(*case) for case in own), len(own) * found.kept.size
-    allowed = deviation_bound(count, len(found.measured[own[0]]))
+    own = [case for case in pruned.measured if case != (1.0, "Hessian")]  # without scaling both rules are the same
+    worst, count = max(pruned.gap(*case) for case in own), len(own) * pruned.kept.size
+    allowed = deviation_bound(count, len(pruned.measured[own[0]]))
     fits = "predicts" if worst <= allowed else "does not predict"
     return (
         f"When the tenth of the features that matter most is multiplied by {large:g}, pruning to a tenth of the "

@@ -29,17 +29,17 @@ class Dimensions:
     Attributes
     ----------
     ambient : int
-        D.
+        D, the dimension of the space.
     draws : int
         Gaussian vectors behind each exact dimension.
     ratios : (r,) array
         Tolerances over the loss of the pruned point at which the exact dimension was found.
     points : mapping of str to (r, 4) array
-        By spectrum: exact dimension, its standard error, the formula for many dimensions, the published one.
+        For each spectrum: exact dimension, its standard error, the formula for many dimensions and the published one.
     fine : (m,) array
         Tolerances at which the formulas are drawn.
     lines : mapping of str to (m, 2) array
-        By spectrum: the two formulas there.
+        The two formulas for each spectrum, at these tolerances.
     """
 
     ambient: int
@@ -56,7 +56,7 @@ class Dimensions:
 
     @property
     def tolerance(self) -> Floats:
-        """What a formula may be off at each row of the table, in dimensions."""
+        """How far a formula may be off at each row of the table, in dimensions."""
         return tolerance(self.table[:, 1], self.ambient)
 
     def gaps(self, column: int) -> Floats:
@@ -74,7 +74,7 @@ class Dimensions:
 
 
 def tolerance(error: Any, ambient: int) -> Any:
-    """Return what a formula may be off, in dimensions: four standard errors and 0.25% of the space."""
+    """Return how far a formula may be off, in dimensions: four standard errors and 0.25% of the space."""
     return 4 * error + 0.0025 * ambient
 
 
@@ -84,11 +84,11 @@ class Shares:
     Attributes
     ----------
     ambient : int
-        D of the quadratic models.
+        The number of dimensions D of the quadratic models.
     models : mapping of (spectrum, weights, eigenvectors) to mapping of str to (n,) array
-        By method the shares of the n models of a setting.
+        The shares of the n models of each setting, by method.
     networks : mapping of str to (m,) array
-        By method the shares of the trained networks.
+        The shares of the trained networks, by method.
     """
 
     def __init__(self, ambient: int, models: Mapping[Setting, Rows], networks: Rows) -> None:
@@ -139,7 +139,7 @@ class Network:
     Attributes
     ----------
     size : int
-        Its number of weights.
+        The number of its weights.
     kept : (m,) array of int
         Numbers of weights kept.
     curves : mapping of str to (m,) array
@@ -160,28 +160,28 @@ class Network:
     reached: Mapping[str, float]
 
 
-def dimensions(found: Dimensions) -> Drawing:
+def dimensions(cones: Dimensions) -> Drawing:
     """Return a figure of the cone's dimension against the tolerance, a panel for each of four spectra.
 
     Parameters
     ----------
-    found : Dimensions
+    cones : Dimensions
         What was predicted and measured.
     """
-    D = found.ambient
+    D = cones.ambient
     lines = {
-        name: {label: (found.fine, each[:, k] / D) for k, label in enumerate(FORMULAS)}
-        for name, each in found.lines.items()
+        name: {label: (cones.fine, each[:, k] / D) for k, label in enumerate(FORMULAS)}
+        for name, each in cones.lines.items()
     }
     points = {
-        name: {"exact cone": (found.ratios, rows[:, 0] / D, rows[:, 1] / D)} for name, rows in found.points.items()
+        name: {"exact cone": (cones.ratios, rows[:, 0] / D, rows[:, 1] / D)} for name, rows in cones.points.items()
     }
 
     def draw(palette: Palette) -> Figure:
         import matplotlib.pyplot as plt
 
         figure, grid = plt.subplots(2, 2, figsize=(8.2, 6), sharex=True, sharey=True)
-        for axes, name in zip(grid.flat, found.points, strict=True):
+        for axes, name in zip(grid.flat, cones.points, strict=True):
             compare(axes, palette, lines[name], points[name])
             axes.set_title(name, fontsize=10.5)
             axes.set(xscale="log", ylim=(0, 1.05))
@@ -192,10 +192,10 @@ def dimensions(found: Dimensions) -> Drawing:
         legend(figure, grid[0, 0], ncols=3)
         return figure
 
-    lacks = ", ".join(f"{found.lost(name):.2f} ({name})" for name in found.points)
+    lacks = ", ".join(f"{cones.lost(name):.2f} ({name})" for name in cones.points)
     caption = (
-        f"The formula for many dimensions is within {found.off:.3f} of D of the exact cone; the published one lacks at "
-        f"most {lacks} of D at the markers. D = {D}, {found.draws} Gaussian vectors a marker. Where the tolerance "
+        f"The formula for many dimensions is within {cones.off:.3f} of D of the exact cone; the published one lacks at "
+        f"most {lacks} of D at the markers. D = {D}, {cones.draws} Gaussian vectors a marker. Where the tolerance "
         "reaches the loss, the cone is the whole space."
     )
     alt = (
@@ -207,28 +207,28 @@ def dimensions(found: Dimensions) -> Drawing:
     return Drawing(draw, joined(tables, "spectrum"), "dimensions", alt, caption)
 
 
-def network(found: Network) -> Drawing:
+def network(needs: Network) -> Drawing:
     """Return a figure of the share that predictions ask for, against the share of a trained network's weights kept.
 
     Parameters
     ----------
-    found : Network
+    needs : Network
         What was predicted and measured.
     """
-    lines: dict[str, Any] = {name: (found.kept / found.size, curve) for name, curve in found.curves.items()}
-    points = {"exact cone": (found.marked / found.size, *found.exact.T)}
-    crossing = found.reached
+    lines: dict[str, Any] = {name: (needs.kept / needs.size, curve) for name, curve in needs.curves.items()}
+    points = {"exact cone": (needs.marked / needs.size, *needs.exact.T)}
+    crossing = needs.reached
 
     def draw(palette: Palette) -> Figure:
         import matplotlib.pyplot as plt
 
         figure, axes = plt.subplots(figsize=(7.2, 4.4))
         compare(axes, palette, lines, points)
-        ends = [found.kept[0] / found.size, found.kept[-1] / found.size]
+        ends = [needs.kept[0] / needs.size, needs.kept[-1] / needs.size]
         axes.plot(ends, ends, color=palette.muted, linewidth=1, label="k/D")
         for name, dash in (("re-optimized", "-."), ("one-shot", ":")):
             axes.axvline(crossing[name], color=palette.muted, linestyle=dash, label=name)
-        top = 1.15 * max(found.curves["T, published"].max(), ends[1])
+        top = 1.15 * max(needs.curves["T, published"].max(), ends[1])
         axes.set(xscale="log", ylim=(0, min(1, top)))
         axes.set(xlabel="share kept, k/D", ylabel="share that is needed, as predicted")
         ticks = (0.02, 0.05, 0.1, 0.2)
@@ -239,7 +239,7 @@ def network(found: Network) -> Drawing:
 
     nearest = min(PREDICTED, key=lambda name: abs(crossing[name] - crossing["re-optimized"]))
     caption = (
-        f"In the quadratic model of a network with {found.size} weights {crossing['re-optimized']:.3f} of them are "
+        f"In the quadratic model of a network with {needs.size} weights {crossing['re-optimized']:.3f} of them are "
         f"enough if they are re-optimized and {crossing['one-shot']:.3f} if not. A prediction is where its curve "
         f"crosses k/D: {crossing['T, published']:.3f} as published, {crossing['cone']:.3f} by the cone, "
         f"{crossing['T⊥, orthogonal']:.3f} for orthogonal subspaces; the nearest is “{nearest}”."
@@ -252,16 +252,16 @@ def network(found: Network) -> Drawing:
     return Drawing(draw, columns("k_over_D", "share_needed", lines, points), "network", alt, caption)
 
 
-def shares(found: Shares) -> Drawing:
+def shares(least: Shares) -> Drawing:
     """Return a figure of the smallest shares, true and predicted, of quadratic models and of networks.
 
     Parameters
     ----------
-    found : Shares
+    least : Shares
         What was predicted and measured.
     """
-    means = {setting: {m: mean_and_error(rows[m]) for m in METHODS} for setting, rows in found.models.items()}
-    repetitions, networks = len(next(iter(found.models.values()))["cone"]), len(found.networks["cone"])
+    means = {setting: {m: mean_and_error(rows[m]) for m in METHODS} for setting, rows in least.models.items()}
+    repetitions, networks = len(next(iter(least.models.values()))["cone"]), len(least.networks["cone"])
 
     def draw(palette: Palette) -> Figure:
         import matplotlib.pyplot as plt
@@ -278,7 +278,7 @@ def shares(found: Shares) -> Drawing:
             axes.set(xlabel="quadratic models")
             axes.set_title(f"{basis} eigenvectors", fontsize=10.5)
         for j, method in enumerate(METHODS):
-            panels[2].plot(np.full(networks, 0.13 * (j - 2)), found.networks[method], **_style(j, palette))
+            panels[2].plot(np.full(networks, 0.13 * (j - 2)), least.networks[method], **_style(j, palette))
         panels[2].set_title("networks", fontsize=10.5)
         panels[2].set(xlim=(-0.6, 0.6), xticks=[])
         panels[0].set(ylabel="share kept", ylim=(0, None))
@@ -286,10 +286,10 @@ def shares(found: Shares) -> Drawing:
         return figure
 
     caption = (
-        f"With random eigenvectors the mean true share is within {found.off('T⊥, orthogonal'):.3f} of the orthogonal "
-        f"limit and within {found.off('T, published'):.3f} of T. In the networks it is on average "
-        + ", ".join(f"{_network_gap(found, m):+.3f} off {word}" for m, word in zip(PREDICTED, _WORDS, strict=True))
-        + f". D = {found.ambient}, means over {repetitions} models; {networks} networks."
+        f"With random eigenvectors the mean true share is within {least.off('T⊥, orthogonal'):.3f} of the orthogonal "
+        f"limit and within {least.off('T, published'):.3f} of T. In the networks it is on average "
+        + ", ".join(f"{_network_gap(least, m):+.3f} off {word}" for m, word in zip(PREDICTED, _WORDS, strict=True))
+        + f". D = {least.ambient}, means over {repetitions} models; {networks} networks."
     )
     alt = (
         "Smallest share of weights kept, for six quadratic models with random eigenvectors, six with coordinate axes "
@@ -307,8 +307,8 @@ def shares(found: Shares) -> Drawing:
 _WORDS = ("the orthogonal limit", "the cone", "T")
 
 
-def _network_gap(found: Shares, method: str) -> float:
-    return found.network("re-optimized") - found.network(method)
+def _network_gap(least: Shares, method: str) -> float:
+    return least.network("re-optimized") - least.network(method)
 
 
 def _style(j: int, palette: Palette) -> dict[str, Any]:
@@ -360,34 +360,34 @@ def gradient(relative: Mapping[str, Floats]) -> Drawing:
 
 
 def _joined(values: Iterable[Floats]) -> list[float]:
-    found: list[float] = np.concatenate([*values]).tolist()
-    return found
+    flat: list[float] = np.concatenate([*values]).tolist()
+    return flat
 
 
-def findings(cones: Dimensions, found: Shares) -> tuple[str, str, str]:
+def findings(cones: Dimensions, least: Shares) -> tuple[str, str, str]:
     """Return what the page found, in three sentences.
 
     Parameters
     ----------
     cones : Dimensions
         The cone's dimension, exact and by two formulas.
-    found : Shares
+    least : Shares
         The smallest shares, true and predicted.
     """
     worst = max(cones.points, key=cones.lost)
     small = "too small" if cones.gaps(3).max() > 1 and cones.lost(worst) > 0 else "as large as the exact one"
     derived = "agrees" if cones.gaps(2).max() <= 1 else "does not agree"
-    count, (gap, _) = found.below, found.short(found.lowest, "T, published")
+    count, (gap, _) = least.below, least.short(least.lowest, "T, published")
     bound = "is a lower bound" if count == 0 else "is no lower bound"
-    truth, published, orthogonal = (found.network(m) for m in ("re-optimized", "T, published", "T⊥, orthogonal"))
+    truth, published, orthogonal = (least.network(m) for m in ("re-optimized", "T, published", "T⊥, orthogonal"))
     nearer = "T" if abs(published - truth) < abs(orthogonal - truth) else "the corrected limit"
     return (
         f"The published cone is {small}: its dimension lacks up to {cones.lost(worst):.2f} of that of the space "
         f"({worst} spectrum). The formula derived here {derived} with the exact cone, to {cones.off:.3f}.",
-        f"The threshold T {bound} on the share of weights that is needed: in {count} of {len(found.models)} kinds of "
+        f"The threshold T {bound} on the share of weights that is needed: in {count} of {len(least.models)} kinds of "
         f"quadratic models the true share is below T by more than chance allows; where it is lowest it differs from T "
         f"by {gap:+.3f}.",
-        f"In {len(found.networks['cone'])} trained networks {truth:.3f} of the weights are enough on average, where T "
+        f"In {len(least.networks['cone'])} trained networks {truth:.3f} of the weights are enough on average, where T "
         f"asks for {published:.3f} and a subspace orthogonal to the removed weights for {orthogonal:.3f}: {nearer} is "
         "nearer.",
     )

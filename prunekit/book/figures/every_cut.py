@@ -28,7 +28,7 @@ class Iterative:
     Attributes
     ----------
     chains : sequence of sequences of CutThreshold
-        By seed, the cuts in their order; the shares 1/2 and others are evaluated at each.
+        The cuts of each seed in their order; the share 1/2 and others are evaluated at each.
     ratio : float
         Share of the active weights that every cut keeps.
     """
@@ -58,7 +58,7 @@ class Iterative:
 
     @property
     def blurred(self) -> str:
-        """What has to be said where the quadrature does not see all thresholds; else nothing."""
+        """What has to be said where the quadrature does not resolve all thresholds; nothing where it does."""
         lost = sum(not cut.resolved for cuts in self.chains for cut in cuts)
         return f" ({lost} of {self.limits.size} thresholds not resolved)" if lost else ""
 
@@ -76,7 +76,7 @@ class Gems:
     Attributes
     ----------
     searches : mapping of (float, int) to sequence of (accuracy, cuts)
-        By penalty and number of cuts, for each seed the test accuracy after tuning and the cuts in their order.
+        For each penalty and number of cuts, and each seed: the test accuracy after tuning, and the cuts in their order.
     keep : float
         Share of the weights that is kept in the end.
     """
@@ -86,7 +86,7 @@ class Gems:
 
     @property
     def numbers_of_cuts(self) -> list[int]:
-        """In how many cuts it was done."""
+        """The numbers of cuts in which rare gems were searched for."""
         return list(dict.fromkeys(cuts for _, cuts in self.searches))
 
     @property
@@ -127,15 +127,15 @@ class Gems:
         ]  # fmt: skip
 
 
-def iterative(found: Iterative) -> Drawing:
+def iterative(pruning: Iterative) -> Drawing:
     """Return the top row of Figure 4 of geometric as one line: the threshold of the active weights at every cut.
 
     Parameters
     ----------
-    found : Iterative
+    pruning : Iterative
         What was predicted.
     """
-    cuts, limits = np.arange(1, found.rounds + 1), found.limits
+    cuts, limits = np.arange(1, pruning.rounds + 1), pruning.limits
     mean, error = mean_and_error(limits)
 
     def draw(palette: Palette) -> Figure:
@@ -146,7 +146,7 @@ def iterative(found: Iterative) -> Drawing:
             axes.plot(cuts, each, color=palette.muted, linewidth=0.7)
         style: dict[str, Any] = {"color": palette.series[0], "markerfacecolor": "none", "capsize": 2}
         axes.errorbar(cuts, mean, yerr=error, fmt="o", label="threshold of the active weights", **style)
-        level = {"what every cut keeps": found.ratio, "what one cut to the end would keep": found.final}
+        level = {"what every cut keeps": pruning.ratio, "what one cut to the end would keep": pruning.final}
         for k, (label, share) in enumerate(level.items(), 1):
             axes.axhline(share, color=palette.series[k], linestyle=DASHES[k], label=label)
         axes.set_xticks(cuts)
@@ -155,11 +155,11 @@ def iterative(found: Iterative) -> Drawing:
         return figure
 
     way = "rises" if mean[-1] > mean[0] else "does not rise"
-    once = "not supported" if mean[0] >= found.final else "supported"
+    once = "not supported" if mean[0] >= pruning.final else "supported"
     caption = (
         f"The threshold {way}, from {mean[0]:.2f} ± {error[0]:.2f} before the first cut of iterative magnitude pruning "
-        f"to {mean[-1]:.2f} ± {error[-1]:.2f} before the last. Cuts are to {found.ratio:g}; one cut to the end would "
-        f"be to {found.final:.2f} and is {once}. Thin lines: single seeds."
+        f"to {mean[-1]:.2f} ± {error[-1]:.2f} before the last. Cuts are to {pruning.ratio:g}; one cut to the end would "
+        f"be to {pruning.final:.2f} and is {once}. Thin lines: single seeds."
     )
     alt = (
         "Predicted threshold against the number of the cut, one thin line a seed and markers at their means, with two "
@@ -170,21 +170,21 @@ def iterative(found: Iterative) -> Drawing:
         {"seed": k, "cut": t}
         | {name: getattr(cut, own) for name, own in names.items()}
         | {"resolved": int(cut.resolved)}
-        for k, chain in enumerate(found.chains)
+        for k, chain in enumerate(pruning.chains)
         for t, cut in enumerate(chain, 1)
     ]
     return Drawing(draw, tabulated(rows), "iterative", alt, caption)
 
 
-def random(found: Iterative) -> Drawing:
+def random(pruning: Iterative) -> Drawing:
     """Return a figure of T against the share kept, for the smallest and for random weights removed.
 
     Parameters
     ----------
-    found : Iterative
+    pruning : Iterative
         What was predicted.
     """
-    which = sorted({0, found.rounds // 2, found.rounds - 1})
+    which = sorted({0, pruning.rounds // 2, pruning.rounds - 1})
     orders = {"smallest": "by_magnitude", "random": "at_random"}
 
     def draw(palette: Palette) -> Figure:
@@ -194,9 +194,9 @@ def random(found: Iterative) -> Drawing:
         figure, row = plt.subplots(1, len(which), figsize=size, sharey=True, squeeze=False)
         for axes, t in zip(row[0], which, strict=True):
             for k, (label, name) in enumerate(orders.items()):
-                mean, error = mean_and_error(np.array([getattr(cuts[t], name) for cuts in found.chains]))
+                mean, error = mean_and_error(np.array([getattr(cuts[t], name) for cuts in pruning.chains]))
                 axes.errorbar(
-                    found.chains[0][t].shares, mean, yerr=error, fmt=MARKERS[k], color=palette.series[k],
+                    pruning.chains[0][t].shares, mean, yerr=error, fmt=MARKERS[k], color=palette.series[k],
                     markerfacecolor="none", markersize=4, label=f"{label} removed",
                 )  # fmt: skip
             axes.plot([0, 1], [0, 1], color=palette.muted, linewidth=1, linestyle="--", label="p = T")
@@ -207,7 +207,7 @@ def random(found: Iterative) -> Drawing:
         figure.legend(*row[0][0].get_legend_handles_labels(), fontsize=9, ncols=3, loc="outside upper center")
         return figure
 
-    chance, magnitude = found.at_half("at_random"), found.at_half("by_magnitude")
+    chance, magnitude = pruning.at_half("at_random"), pruning.at_half("by_magnitude")
     caption = (
         "Where a marker is above the diagonal, less is kept than T asks for. At p = 0.5, T for random removal is "
         f"{chance[:, 0].mean():.2f} before the first cut and {chance[:, -1].mean():.2f} before the last, for the "
@@ -219,57 +219,57 @@ def random(found: Iterative) -> Drawing:
     )
     rows = [
         {"seed": k, "cut": t, "share": p, "smallest": a, "random": b}
-        for k, chain in enumerate(found.chains)
+        for k, chain in enumerate(pruning.chains)
         for t, cut in enumerate(chain, 1)
         for p, a, b in zip(cut.shares, cut.by_magnitude, cut.at_random, strict=True)
     ]
     return Drawing(draw, tabulated(rows), "random", alt, caption)
 
 
-def gems(found: Gems) -> Drawing:
+def gems(searches: Gems) -> Drawing:
     """Return the bottom row of Figure 4 of geometric: T at each cut of rare gems, with and without ℓ2.
 
     Parameters
     ----------
-    found : Gems
+    searches : Gems
         What was predicted.
     """
-    penalties = {0.0: "no ℓ2", found.penalty: "ℓ2"}
+    penalties = {0.0: "no ℓ2", searches.penalty: "ℓ2"}
 
     def draw(palette: Palette) -> Figure:
         import matplotlib.pyplot as plt
 
-        size = (3.6 * len(found.numbers_of_cuts) + 0.3, 3.6)
-        figure, row = plt.subplots(1, len(found.numbers_of_cuts), figsize=size, sharey=True, squeeze=False)
-        for axes, cuts in zip(row[0], found.numbers_of_cuts, strict=True):
+        size = (3.6 * len(searches.numbers_of_cuts) + 0.3, 3.6)
+        figure, row = plt.subplots(1, len(searches.numbers_of_cuts), figsize=size, sharey=True, squeeze=False)
+        for axes, cuts in zip(row[0], searches.numbers_of_cuts, strict=True):
             for k, (decay, label) in enumerate(penalties.items()):
-                values = [[cut.threshold for cut in chain] for _, chain in found.searches[decay, cuts]]
+                values = [[cut.threshold for cut in chain] for _, chain in searches.searches[decay, cuts]]
                 mean, error = mean_and_error(np.array(values))
                 x = np.arange(1, cuts + 1) + 0.12 * (k - 0.5)
                 style: dict[str, Any] = {"color": palette.series[k], "markerfacecolor": "none", "capsize": 2}
                 axes.errorbar(x, mean, yerr=error, fmt=MARKERS[k], label=f"T at the cut, {label}", **style)
             line: dict[str, Any] = {"color": palette.series[2], "linestyle": DASHES[1]}
-            axes.axhline(found.ratio(cuts), label="what every cut keeps", **line)
+            axes.axhline(searches.ratio(cuts), label="what every cut keeps", **line)
             axes.set_xticks(range(1, cuts + 1))
             axes.set(xlabel="cut", ylim=(-0.03, 1))
-            axes.set_title(f"{cuts} cuts to {found.keep:g}", fontsize=10)
+            axes.set_title(f"{cuts} cuts to {searches.keep:g}", fontsize=10)
         row[0][0].set(ylabel="share of the active weights")
         handles, columns = row[0][0].get_legend_handles_labels(), 3 if len(row[0]) > 1 else 1
         figure.legend(*handles, fontsize=9, ncols=columns, loc="outside upper center")
         return figure
 
-    with_, without = (found.margins(decay).mean() for decay in (found.penalty, 0.0))
+    with_, without = (searches.margins(decay).mean() for decay in (searches.penalty, 0.0))
     caption = (
         f"The mean margin of the cuts, ratio less T, is {with_:+.2f} with ℓ2 and {without:+.2f} without. "
-        f"{found.free(found.penalty):.0%} of the cuts with ℓ2 and {found.free(0.0):.0%} of those without remove "
-        f"nothing that the network uses. After tuning, the test accuracy is {found.accuracy(found.penalty):.1f}% with "
-        f"and {found.accuracy(0.0):.1f}% without."
+        f"{searches.free(searches.penalty):.0%} of the cuts with ℓ2 and {searches.free(0.0):.0%} of those without "
+        "remove nothing that the network uses. After tuning, the test accuracy is "
+        f"{searches.accuracy(searches.penalty):.1f}% with and {searches.accuracy(0.0):.1f}% without."
     )
     alt = (
         "Threshold at each cut of rare gems with and without a penalty on the scores, one panel for each number of "
         "cuts, with the share that every cut keeps as a horizontal line."
     )
-    return Drawing(draw, tabulated(found.rows), "gems", alt, caption)
+    return Drawing(draw, tabulated(searches.rows), "gems", alt, caption)
 
 
 def findings(plain: Iterative, searches: Gems) -> tuple[str, str, str]:
@@ -278,9 +278,9 @@ def findings(plain: Iterative, searches: Gems) -> tuple[str, str, str]:
     Parameters
     ----------
     plain : Iterative
-        Without a penalty on the weights.
+        Iterative pruning without a penalty on the weights.
     searches : Gems
-        With and without a penalty on the scores.
+        Rare gems with and without a penalty on the scores.
     """
     limits = plain.limits.mean(axis=0)
     rises = "rises from round to round, as the paper says" if np.all(np.diff(limits) >= 0) else "does not always rise"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIDES = ("lower", "upper")
-RARE = 0.02  # a ratio of tails is not formed where that of φ is smaller
+RARE = 0.02  # a ratio of tails is not formed where the tail of φ is smaller than this
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Tails:
     auxiliary : mapping of side to (m,) array
         Shares of φ ≤ t and φ ≥ t.
     count : int
-        Draws of each.
+        The number of draws of each minimum.
     """
 
     t: Floats
@@ -79,7 +79,7 @@ class Tails:
         return float(np.max((P - 2 * Q) / np.maximum(error, 1 / self.count)))
 
     def factor(self, side: str) -> float:
-        """Return the largest ratio P/Q where Q is at least `RARE`; 0 where it is nowhere."""
+        """Return the largest ratio P/Q among those where Q is at least `RARE`, or 0 if it is nowhere."""
         P, Q = self.primary[side], self.auxiliary[side]
         seen = Q >= RARE
         return float(np.max(P[seen] / Q[seen], initial=0.0))
@@ -91,9 +91,9 @@ def both_tails(tails: Mapping[str, Tails], draws: int, sparse_draws: int) -> Dra
     Parameters
     ----------
     tails : mapping of str to Tails
-        By the name of the problem.
+        The tails of each problem, by its name.
     draws, sparse_draws : int
-        Draws for the convex problems and for the sparse one.
+        Numbers of draws for the convex problems and for the sparse one.
     """
 
     def draw(palette: Palette) -> Figure:
@@ -147,9 +147,9 @@ def against_points(tails: Mapping[int, Tails], broken: Sequence[int]) -> Drawing
     Parameters
     ----------
     tails : mapping of int to Tails
-        By the number of points.
+        The tails for each number of points.
     broken : sequence of int
-        For which numbers the excess is beyond chance.
+        The numbers of points at which the excess is beyond chance.
     """
     counts = list(tails)
     height = [each.gap("upper") for each in tails.values()]
@@ -191,7 +191,7 @@ def findings(tails: Mapping[str, Tails], sparse: str) -> tuple[str, str, str]:
     Parameters
     ----------
     tails : mapping of str to Tails
-        By the name of the problem.
+        The tails of each problem, by its name.
     sparse : str
         The problem whose set is not convex.
     """

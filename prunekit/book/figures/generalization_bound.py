@@ -28,11 +28,11 @@ class Family:
     Attributes
     ----------
     terms : Terms
-        What does not depend on the share kept; its radius is the largest norm of a network.
+        The terms that do not depend on the share kept; their radius is the largest norm of a network.
     kept : (shares,) array
         Shares κ of the weights kept in each layer.
     margins : (networks, n) array
-        Of the training examples before pruning.
+        Margins of the training examples before pruning.
     errors : (shares,) array
         Largest relative error of a layer.
     tested : (networks, shares) array
@@ -67,22 +67,22 @@ class Family:
 Families = Mapping[tuple[int, int], Family]
 
 
-def terms(found: Families) -> Drawing:
+def terms(families: Families) -> Drawing:
     """Return the figure of the second term and of the change that the bound allows for, against the share kept.
 
     Parameters
     ----------
-    found : mapping of (hidden layers, width) to Family
+    families : mapping of (hidden layers, width) to Family
         What the bound is made of, for networks of each size.
     """
-    depths = list(dict.fromkeys(depth for depth, _ in found))
+    depths = list(dict.fromkeys(depth for depth, _ in families))
 
     def draw(palette: Palette) -> Figure:
         import matplotlib.pyplot as plt
 
         figure, grid = plt.subplots(2, len(depths), figsize=(7.8, 6.4), sharex="col", sharey="row", squeeze=False)
         for column, depth in zip(grid.T, depths, strict=True):
-            own = [(width, family) for (layers, width), family in found.items() if layers == depth]
+            own = [(width, family) for (layers, width), family in families.items() if layers == depth]
             for i, (width, family) in enumerate(own):
                 look = _look(palette, i) | {"label": f"width {width}"}
                 column[0].plot(family.kept, family.second, **look)
@@ -110,11 +110,11 @@ def terms(found: Families) -> Drawing:
             "least_bound": each.least[:, j].mean(),
             "test_error": each.tested[:, j].mean(),
         }
-        for (depth, width), each in found.items()
+        for (depth, width), each in families.items()
         for j, k in enumerate(each.kept)
     ]
     smallest, change = (min(row[name] for row in rows) for name in ("second_term", "change_over_margin"))
-    n = next(iter(found.values())).terms.n
+    n = next(iter(families.values())).terms.n
     says = "both terms are far too large to say anything" if min(smallest, change) > 1 else "not all terms are above 1"
     caption = (
         f"A bound on an error rate is empty above 1 (the line), and {says}: the second term is at least "
@@ -135,7 +135,7 @@ def _power(exponent: float) -> str:
 
 
 def _said(value: float) -> str:
-    """Return two digits of a number as a reader would write it."""
+    """Return a number to two digits, as a reader would write it."""
     rounded = float(f"{value:.2g}")
     if 1e-3 <= rounded < 1e5:
         return f"{rounded:,g}"
@@ -149,24 +149,25 @@ def _look(palette: Palette, i: int) -> dict[str, Any]:
     return line | {"markerfacecolor": "none"}
 
 
-def findings(found: Families) -> tuple[str, str, str]:
+def findings(families: Families) -> tuple[str, str, str]:
     """Return what the page found, in three sentences.
 
     Parameters
     ----------
-    found : mapping of (hidden layers, width) to Family
+    families : mapping of (hidden layers, width) to Family
         What the bound is made of, for networks of each size.
     """
-    least = np.concatenate([each.least.ravel() for each in found.values()])
-    tested = np.concatenate([each.tested.ravel() for each in found.values()])
+    least = np.concatenate([each.least.ravel() for each in families.values()])
+    tested = np.concatenate([each.tested.ravel() for each in families.values()])
     informative, broken = np.mean(least < 1), int(np.sum(tested > least))
     holds = "holds" if broken == 0 else f"fails in {broken} of {least.size} cases"
     empty = "and says nothing" if informative == 0 else f"and says something in {informative:.0%} of cases"
     sizes = {
-        depth: min((width, each) for (layers, width), each in found.items() if layers == depth) for depth, _ in found
+        depth: min((width, each) for (layers, width), each in families.items() if layers == depth)
+        for depth, _ in families
     }
-    second = min(float(each.second.min()) for each in found.values())
-    change = min(float(each.change.min()) for each in found.values())
+    second = min(float(each.second.min()) for each in families.values())
+    change = min(float(each.change.min()) for each in families.values())
     need = " and ".join(
         f"{_power(each.terms.examples_needed(each.median, float(each.kept[0])))} training examples with {NAMES[depth]}"
         for depth, (_, each) in sizes.items()
@@ -181,12 +182,12 @@ def findings(found: Families) -> tuple[str, str, str]:
     )
 
 
-def slack(found: Families, moves: Mapping[tuple[int, int], Floats]) -> Drawing:
+def slack(families: Families, moves: Mapping[tuple[int, int], Floats]) -> Drawing:
     """Return the figure of how far pruning moves margins, and how far the bound lets it.
 
     Parameters
     ----------
-    found : mapping of (hidden layers, width) to Family
+    families : mapping of (hidden layers, width) to Family
         The networks.
     moves : mapping of (hidden layers, width) to (shares, 3) array
         Means over networks of the largest change of a margin and of two upper bounds, in the order of `MOVES`.
@@ -200,7 +201,7 @@ def slack(found: Families, moves: Mapping[tuple[int, int], Floats]) -> Drawing:
         figure, row = plt.subplots(1, len(depths), figsize=(7.8, 3.9), sharey=True, squeeze=False)
         for axes, depth in zip(row[0], depths, strict=True):
             for i, label in enumerate(MOVES):
-                kept, values = found[depth, shown[depth]].kept, moves[depth, shown[depth]]
+                kept, values = families[depth, shown[depth]].kept, moves[depth, shown[depth]]
                 axes.plot(kept, values[:, i], label=label, **_look(palette, i))
             axes.set(xscale="log", yscale="log", xlabel="share of weights kept, κ")
             axes.set(title=f"{NAMES[depth]} of {shown[depth]}")
@@ -209,9 +210,9 @@ def slack(found: Families, moves: Mapping[tuple[int, int], Floats]) -> Drawing:
         return figure
 
     numbers: dict[str, Any] = {
-        "hidden_layers": [depth for depth, width in moves for _ in found[depth, width].kept],
-        "width": [width for depth, width in moves for _ in found[depth, width].kept],
-        "kept": [k for key in moves for k in found[key].kept],
+        "hidden_layers": [depth for depth, width in moves for _ in families[depth, width].kept],
+        "width": [width for depth, width in moves for _ in families[depth, width].kept],
+        "kept": [k for key in moves for k in families[key].kept],
     }
     numbers |= {label: [value for m in moves.values() for value in m[:, i]] for i, label in enumerate(MOVES)}
     tightest = {d: np.min(moves[d, w][:, 2] / moves[d, w][:, 0]) for d, w in shown.items()}
@@ -237,11 +238,11 @@ class Layers:
     Attributes
     ----------
     hidden_layers, width, weights, network : int
-        Its size, the number of its weights, and which of its kind it is.
+        The network's size, the number of its weights, and its number among those of its kind.
     alpha, sigma_0 : float
-        Smallest tail index of a layer, and σ₀.
+        Smallest tail index of a layer, and the scale σ₀.
     norm, radius : float
-        Norm of its weights, and what the corollary puts in the place of that.
+        Norm of its weights, and the radius that the corollary puts in its place.
     theorem_4, corollary_1 : float
         Second terms, τ being the median margin.
     may_fail : float

@@ -33,7 +33,7 @@ class Sums:
     Attributes
     ----------
     eigenvalues : (D,) array
-        Of the dense Hessian, increasing, in units of the loss.
+        Eigenvalues of the dense Hessian, increasing, in units of the loss.
     places : (n,) array
         Where eigenvalues are counted.
     bands : (n, probes, 2) array
@@ -41,9 +41,9 @@ class Sums:
     nus : (m,) array
         The numbers ν at which the sum is drawn, in units of the loss.
     alone : mapping of int to Spectrum
-        By steps: from starts each with a basis of its own; the bands are of the last.
+        Spectra by number of steps, from starts with a basis of their own each; the bands belong to the last.
     together : ProbedSpectrum
-        From starts that share one basis.
+        The spectrum from starts that share one basis.
     """
 
     eigenvalues: Floats
@@ -55,7 +55,7 @@ class Sums:
 
     @property
     def size(self) -> int:
-        """D."""
+        """The number of weights D."""
         return len(self.eigenvalues)
 
     @property
@@ -69,49 +69,49 @@ class Sums:
 
     def scattered(self, steps: int, nu: float) -> tuple[float, float]:
         """Return how far the sum by starts alone is off, and the error bar that their scatter gives, over D."""
-        found = self.alone[steps].integrate(sum_at(nu))
-        return found.value / self.size - self.dense(nu), found.scatter / self.size
+        total = self.alone[steps].integrate(sum_at(nu))
+        return total.value / self.size - self.dense(nu), total.scatter / self.size
 
     def joined(self, nu: float) -> tuple[float, float, float] | None:
         """Return how far the sum by one basis is off, its error bar, and the quadrature's part; None if unresolved."""
-        found = self.together.integrate(sum_at(nu))
-        if not found.resolved:
+        total = self.together.integrate(sum_at(nu))
+        if not total.resolved:
             return None
-        return found.value / self.size - self.dense(nu), found.error / self.size, found.quadrature / self.size
+        return total.value / self.size - self.dense(nu), total.error / self.size, total.quadrature / self.size
 
 
-def estimates(found: Sums, own: float, small: float) -> Drawing:
+def estimates(sums: Sums, own: float, small: float) -> Drawing:
     """Return a figure of the counted share of eigenvalues, and of the error of the sum against ν.
 
     Parameters
     ----------
-    found : Sums
-        What Lanczos saw of one network.
+    sums : Sums
+        What Lanczos' method saw of one network.
     own, small : float
-        The network's own ν, and a small one, of which the caption tells.
+        The network's own ν, and a small one; the caption tells of both.
     """
-    D, h = found.size, found.eigenvalues
-    middle = found.bands.mean(2)
+    D, h = sums.size, sums.eigenvalues
+    middle = sums.bands.mean(2)
     counted = middle.mean(1), middle.std(1, ddof=1) / math.sqrt(middle.shape[1])
     offs: dict[str, Any] = {
-        f"{m} steps": (found.nus, *np.transpose([found.scattered(m, nu) for nu in found.nus])) for m in found.alone
+        f"{m} steps": (sums.nus, *np.transpose([sums.scattered(m, nu) for nu in sums.nus])) for m in sums.alone
     }
-    seen = [(nu, *off[:2]) for nu in found.nus if (off := found.joined(nu)) is not None]
+    seen = [(nu, *off[:2]) for nu in sums.nus if (off := sums.joined(nu)) is not None]
     if seen:
-        offs[f"one basis, {found.together.products} products"] = tuple(np.transpose(seen))
+        offs[f"one basis, {sums.together.products} products"] = tuple(np.transpose(seen))
 
     def draw(palette: Palette) -> Figure:
         import matplotlib.pyplot as plt
 
         figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 4.2))
         left.fill_between(
-            found.places, found.bands[..., 0].mean(1), found.bands[..., 1].mean(1), color=palette.muted, alpha=0.25,
+            sums.places, sums.bands[..., 0].mean(1), sums.bands[..., 1].mean(1), color=palette.muted, alpha=0.25,
             label="bounds", linewidth=0,
         )  # fmt: skip
         left.plot(h, np.arange(1, D + 1) / D, color=palette.series[0], label="dense")
         left.errorbar(
-            found.places, counted[0], yerr=counted[1], color=palette.series[1], marker="o", linestyle="none",
-            markersize=4, markerfacecolor="none", label=f"Lanczos, {found.steps} steps",
+            sums.places, counted[0], yerr=counted[1], color=palette.series[1], marker="o", linestyle="none",
+            markersize=4, markerfacecolor="none", label=f"Lanczos, {sums.steps} steps",
         )  # fmt: skip
         left.set_xscale("symlog", linthresh=1e-6)
         left.set_xticks([-1e-2, 0, 1e-4, 1e-2, 1])
@@ -128,22 +128,22 @@ def estimates(found: Sums, own: float, small: float) -> Drawing:
         return figure
 
     rows: list[tuple[Any, ...]] = [
-        ("counting", x, value, error, np.mean(h <= x)) for x, value, error in zip(found.places, *counted, strict=True)
+        ("counting", x, value, error, np.mean(h <= x)) for x, value, error in zip(sums.places, *counted, strict=True)
     ]
     rows += [
-        (f"sum, {name}", nu, gap + found.dense(nu), error, found.dense(nu))
+        (f"sum, {name}", nu, gap + sums.dense(nu), error, sums.dense(nu))
         for name, each in offs.items()
         for nu, gap, error in zip(*each, strict=True)
     ]
     names = ("quantity", "place", "estimate", "standard_error", "dense")
     numbers = dict(zip(names, zip(*rows, strict=True), strict=True))
-    (gap, bar), (gap_small, bar_small) = (found.scattered(found.steps, nu) for nu in (own, small))
+    (gap, bar), (gap_small, bar_small) = (sums.scattered(sums.steps, nu) for nu in (own, small))
     caption = (
         f"Hessian of a network with D = {D:,} weights, eigenvalues from {h[0]:.2g} to {h[-1]:.2g}; "
-        f"{found.bands.shape[1]} starts. With {found.steps} steps w²/D is off by {gap:+.4f} (error bar {bar:.4f}) at "
+        f"{sums.bands.shape[1]} starts. With {sums.steps} steps w²/D is off by {gap:+.4f} (error bar {bar:.4f}) at "
         f"the network's own ν = {own:.1e}, and by {gap_small:+.3f} (error bar {bar_small:.3f}) at ν = {small:.0e}. One "
-        f"basis for {len(found.together.probes)} starts, {found.together.products} products with "
-        f"{found.together.converged} eigenvalues that are counted once, {_said(found, own)}; it {_said(found, small)}."
+        f"basis for {len(sums.together.probes)} starts, {sums.together.products} products with "
+        f"{sums.together.converged} eigenvalues that are counted once, {_said(sums, own)}; it {_said(sums, small)}."
     )
     alt = (
         "Left: share of eigenvalues against the eigenvalue on an axis logarithmic on both sides of zero: a line for "
@@ -153,9 +153,9 @@ def estimates(found: Sums, own: float, small: float) -> Drawing:
     return Drawing(draw, numbers, "estimates", alt, caption)
 
 
-def _said(found: Sums, nu: float) -> str:
+def _said(sums: Sums, nu: float) -> str:
     """Say what one basis says of w²/D, and how far it is off."""
-    off = found.joined(nu)
+    off = sums.joined(nu)
     if off is None:
         return f"says at ν = {nu:.1e} that it does not resolve it"
     return f"is off by {off[0]:+.4f} (error bar {off[1]:.4f}, of which the quadrature's {off[2]:.4f}) at ν = {nu:.1e}"
@@ -168,7 +168,7 @@ class Zeros:
     Attributes
     ----------
     rows : sequence of mappings
-        kind, and shares of eigenvalues that are zero: dense, rows, sampled (an Estimate), quadrature, near, upper.
+        The kind, and shares of eigenvalues that are zero: dense, rows, sampled (an Estimate), quadrature, near, upper.
     nus : (m,) array
         The numbers ν at which the sum is taken.
     gaps : (m, networks, 3) array
@@ -194,17 +194,17 @@ def value_of(value: float | Estimate) -> float:
     return value.value if isinstance(value, Estimate) else float(value)
 
 
-def zeros(found: Zeros) -> Drawing:
+def zeros(seen: Zeros) -> Drawing:
     """Return a figure of the share of zero eigenvalues, and of what a correction for them does to the sum.
 
     Parameters
     ----------
-    found : Zeros
-        Of fully connected and convolutional networks.
+    seen : Zeros
+        What is seen of fully connected and convolutional networks.
     """
-    rows, x = found.rows, np.arange(len(found.rows))
-    error = found.gaps.std(1, ddof=1) / math.sqrt(found.gaps.shape[1])
-    points = {way: (found.nus, found.gaps[..., k].mean(1), error[:, k]) for k, way in enumerate(WAYS)}
+    rows, x = seen.rows, np.arange(len(seen.rows))
+    error = seen.gaps.std(1, ddof=1) / math.sqrt(seen.gaps.shape[1])
+    points = {way: (seen.nus, seen.gaps[..., k].mean(1), error[:, k]) for k, way in enumerate(WAYS)}
 
     def draw(palette: Palette) -> Figure:
         import matplotlib.pyplot as plt
@@ -241,14 +241,14 @@ def zeros(found: Zeros) -> Drawing:
     words = (("dense", "of the eigenvalues are zero"), ("rows", "of the rows"), ("sampled", "by sampling"))
     told = [
         f"{kind} networks: "
-        + ", ".join(f"{found.mean(kind, key):.3f} {word}" for key, word in (*words, ("quadrature", "by quadrature")))
-        for kind in found.kinds
+        + ", ".join(f"{seen.mean(kind, key):.3f} {word}" for key, word in (*words, ("quadrature", "by quadrature")))
+        for kind in seen.kinds
     ]
-    i = int(0.6 * len(found.nus))
+    i = int(0.6 * len(seen.nus))
     caption = (
-        f"{told[0][0].upper()}{'; '.join(told)[1:]}. Right: at ν = {found.nus[0]:.0e} the quadrature is off by "
+        f"{told[0][0].upper()}{'; '.join(told)[1:]}. Right: at ν = {seen.nus[0]:.0e} the quadrature is off by "
         f"{points[WAYS[0]][1][0]:+.2f}, "
-        f"with rows added {points[WAYS[1]][1][0]:+.2f}; at ν = {found.nus[i]:.0e} by {points[WAYS[0]][1][i]:+.3f} and "
+        f"with rows added {points[WAYS[1]][1][0]:+.2f}; at ν = {seen.nus[i]:.0e} by {points[WAYS[0]][1][i]:+.3f} and "
         f"{points[WAYS[1]][1][i]:+.3f}."
     )
     alt = (
@@ -268,19 +268,19 @@ def above(measure: Measure, x: float) -> float:
     return float(measure.integrate(lambda h: (np.abs(h) > x).astype(float)) / measure.total)
 
 
-def layers(found: Mapping[str, tuple[Floats, Spectrum]], moduli: Floats) -> Drawing:
+def layers(spectra: Mapping[str, tuple[Floats, Spectrum]], moduli: Floats) -> Drawing:
     """Return a figure of the share of each layer's eigenvalues above a modulus.
 
     Parameters
     ----------
-    found : mapping of str to ((D,) array, Spectrum)
-        By layer: eigenvalues of its block, dense and by Lanczos.
+    spectra : mapping of str to ((D,) array, Spectrum)
+        The eigenvalues of each layer's block, dense and by Lanczos.
     moduli : (m,) array
-        In units of the loss.
+        Moduli, in units of the loss.
     """
-    lines = {name: (moduli, np.array([np.mean(np.abs(h) > x) for x in moduli])) for name, (h, _) in found.items()}
+    lines = {name: (moduli, np.array([np.mean(np.abs(h) > x) for x in moduli])) for name, (h, _) in spectra.items()}
     points = {}
-    for name, (_, lanczos) in found.items():
+    for name, (_, lanczos) in spectra.items():
         values = np.array([[above(probe, x) for x in moduli] for probe in lanczos.probes])
         points[name] = (moduli, values.mean(0), values.std(0, ddof=1) / math.sqrt(len(values)))
 
@@ -294,8 +294,8 @@ def layers(found: Mapping[str, tuple[Floats, Spectrum]], moduli: Floats) -> Draw
         legend(figure, axes, ncols=2)
         return figure
 
-    starts = len(next(iter(found.values()))[1].probes)
-    told = "; ".join(f"{name}: {h[-1]:.2f}, {h.mean():.1e}" for name, (h, _) in found.items())
+    starts = len(next(iter(spectra.values()))[1].probes)
+    told = "; ".join(f"{name}: {h[-1]:.2f}, {h.mean():.1e}" for name, (h, _) in spectra.items())
     caption = (
         f"Blocks of the Hessian on its diagonal, dense (lines) and by Lanczos (markers, {starts} starts). Largest "
         f"eigenvalue and trace over the number of weights: {told}."
@@ -314,7 +314,7 @@ class Aligned:
     Attributes
     ----------
     kind : str
-        Of the network.
+        The kind of the network.
     moduli, ratios : (n,) array
         Moduli of the eigenvalues beyond the zeros, and participation ratios of their eigenvectors.
     diagonal, random : float
@@ -333,34 +333,34 @@ class Aligned:
         return float(self.ratios[np.argsort(self.moduli)[-10:]].mean())
 
 
-def alignment(found: Sequence[Aligned]) -> Drawing:
+def alignment(networks: Sequence[Aligned]) -> Drawing:
     """Return a figure of participation ratios, and of the share of the squared entries on the diagonal.
 
     Parameters
     ----------
-    found : sequence of Aligned
-        One a network.
+    networks : sequence of Aligned
+        One for each network.
     """
-    kinds = list(dict.fromkeys(each.kind for each in found))
-    of = {kind: [each for each in found if each.kind == kind] for kind in kinds}
+    kinds = list(dict.fromkeys(each.kind for each in networks))
+    of = {kind: [each for each in networks if each.kind == kind] for kind in kinds}
 
     def draw(palette: Palette) -> Figure:
         import matplotlib.pyplot as plt
 
         figure, (left, right) = plt.subplots(1, 2, figsize=(8.2, 4.2), width_ratios=(3, 2))
-        for each in found:
+        for each in networks:
             colour = palette.series[kinds.index(each.kind)]
             left.plot(each.moduli, each.ratios, ".", color=colour, markersize=2, alpha=0.5, rasterized=True)
         left.axhline(1 / 3, color=palette.ink, linewidth=1, linestyle="--")
         left.text(2e-7, 0.36, "random basis", fontsize=9, color=palette.ink)
         left.set(xscale="log", yscale="log", xlabel="|h|, units of the loss", ylabel="participation ratio")
-        for j, each in enumerate(found):
+        for j, each in enumerate(networks):
             k, first = kinds.index(each.kind), each is of[each.kind][0]
             style: dict[str, Any] = {"color": palette.series[k], "label": each.kind if first else None}
             right.plot(j, each.diagonal, MARKERS[k], markerfacecolor="none", linestyle="none", **style)
             right.plot([j - 0.3, j + 0.3], [each.random] * 2, color=palette.series[k], linestyle="--")
         right.set(yscale="log", xlabel="network", ylabel="share of ΣH² on the diagonal")
-        right.set_xticks(range(len(found)), [str(k + 1) for k in range(len(found))])
+        right.set_xticks(range(len(networks)), [str(k + 1) for k in range(len(networks))])
         figure.legend(*right.get_legend_handles_labels(), fontsize=9, ncols=2, loc="outside upper center")
         return figure
 
@@ -379,7 +379,7 @@ def alignment(found: Sequence[Aligned]) -> Drawing:
         "networks, with a dashed line for a random basis. Right: share of the squared entries on the diagonal for each "
         "network, with a dashed stroke for a random basis."
     )
-    rows = [(a.kind, k + 1, np.median(a.ratios), a.sharpest, a.diagonal, a.random) for k, a in enumerate(found)]
+    rows = [(a.kind, k + 1, np.median(a.ratios), a.sharpest, a.diagonal, a.random) for k, a in enumerate(networks)]
     names = ("kind", "network", "median_ratio", "ratio_of_ten_largest", "diagonal", "random")
     return Drawing(draw, dict(zip(names, zip(*rows, strict=True), strict=True)), "alignment", alt, caption)
 
@@ -392,7 +392,7 @@ def findings(sums: Sums, own: float, seen: Zeros, worse: Sequence[float]) -> tup
     sums : Sums
         One network's spectrum, dense and by Lanczos.
     own : float
-        Its own ν.
+        The network's own ν.
     seen : Zeros
         What is seen at zero.
     worse : sequence of float

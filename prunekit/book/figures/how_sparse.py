@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 Columns = Mapping[str, Sequence[Any]]
 UNKNOWN = "error not known"
-SHARP = 2.0  # a fall from a tenth to a half of the accuracy lost within this factor of the share kept
+SHARP = 2.0  # a fall is sharp if the share falls by at most this factor from a tenth to a half of the accuracy lost
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Networks:
     Attributes
     ----------
     rows : sequence of mappings
-        One a network, as `LimitComparison.row` names the numbers, with network, reach and seed.
+        One for each network, as `LimitComparison.row` names the numbers, with network, reach and seed.
     curves : sequence of PruningCurve
         Loss and accuracy against the share kept.
     chance : float
@@ -92,7 +92,7 @@ class Networks:
 
     @property
     def blurred(self) -> str:
-        """What has to be said where a prediction is not resolved."""
+        """What has to be said where predictions are not resolved."""
         lost = sum(not row["predicted published, resolved"] for row in self.rows)
         return f" (predictions not resolved in {lost} of {len(self.rows)} networks)" if lost else ""
 
@@ -102,11 +102,11 @@ class Networks:
 
 
 def summary(values: Any) -> tuple[float, float]:
-    """Return mean and standard error, 0 for a single value."""
-    found = np.asarray(values, dtype=float)
-    if len(found) < 2:
-        return float(found.mean()), 0.0
-    mean, error = mean_and_error(found)
+    """Return the mean and its standard error, which is 0 for a single value."""
+    numbers = np.asarray(values, dtype=float)
+    if len(numbers) < 2:
+        return float(numbers.mean()), 0.0
+    mean, error = mean_and_error(numbers)
     return float(mean), float(error)
 
 
@@ -126,65 +126,65 @@ def rows_of(table: Columns, *, unknown: bool = False) -> list[dict[str, Any]]:
     Parameters
     ----------
     table : mapping of columns
-        Of a recorded run.
+        The columns of a recorded run.
     unknown : bool
         Whether errors of predictions become None where they lack the quadrature's: the scatter alone is no error.
     """
-    found = [dict(zip(table, values, strict=True)) for values in zip(*table.values(), strict=True)]
+    rows = [dict(zip(table, values, strict=True)) for values in zip(*table.values(), strict=True)]
     if unknown and mark(table):
-        for row in found:
+        for row in rows:
             row |= {f"predicted {m}, error": None for m in METHODS if f"predicted {m}" in table}
-    return found
+    return rows
 
 
-def curves(found: Networks) -> Drawing:
+def curves(nets: Networks) -> Drawing:
     """Return the curves of the first network of each architecture, with its limits.
 
     Parameters
     ----------
-    found : Networks
+    nets : Networks
         The first seed and reach of each architecture are drawn.
     """
-    first = {row["network"]: k for k, row in reversed([*enumerate(found.rows)])}
+    first = {row["network"]: k for k, row in reversed([*enumerate(nets.rows)])}
     shown = sorted(first.values())
     points = [
-        {"network": found.rows[k]["network"], "share": s, "held_accuracy": a, "train_loss": loss}
+        {"network": nets.rows[k]["network"], "share": s, "held_accuracy": a, "train_loss": loss}
         for k in shown
         for s, a, loss in zip(
-            found.curves[k].shares, found.curves[k].held_accuracy, found.curves[k].train_loss, strict=True
+            nets.curves[k].shares, nets.curves[k].held_accuracy, nets.curves[k].train_loss, strict=True
         )
     ]
-    sharp = "sharply" if found.fall <= SHARP else "gradually"
+    sharp = "sharply" if nets.fall <= SHARP else "gradually"
     caption = (
-        f"The accuracy falls {sharp}: over all {len(found.rows)} networks, a tenth of what is above chance is lost "
-        f"at {found.fall:.2f} times the share at which half is lost (median). The published threshold is within a "
-        f"factor {np.median(found.apart):.2f} of that interval (median; largest {found.apart.max():.2f}). Shown are "
-        f"the first seeds at reach {found.rows[shown[0]]['reach']:g}."
+        f"The accuracy falls {sharp}: over all {len(nets.rows)} networks, a tenth of what is above chance is lost "
+        f"at {nets.fall:.2f} times the share at which half is lost (median). The published threshold is within a "
+        f"factor {np.median(nets.apart):.2f} of that interval (median; largest {nets.apart.max():.2f}). The "
+        f"curves are those of the first seeds at reach {nets.rows[shown[0]]['reach']:g}."
     )
     alt = (
         "For each architecture one network's held-out accuracy, above, and training loss, below, against the share of "
         "weights kept, with vertical lines at two predicted limits."
     )
     numbers = columns_of(points)
-    limits = columns_of([found.rows[k] for k in shown])
+    limits = columns_of([nets.rows[k] for k in shown])
     return Drawing(lambda palette: _curves(palette, numbers, limits), numbers, "curves", alt, caption)
 
 
-def recorded_curves(found: Columns, limits: Columns, unresolved: Mapping[str, bool]) -> Drawing:
+def recorded_curves(table: Columns, limits: Columns, unresolved: Mapping[str, bool]) -> Drawing:
     """Return the curves of recorded networks.
 
     Parameters
     ----------
-    found : mapping of columns
-        network, share, held_accuracy, train_loss.
+    table : mapping of columns
+        The columns network, share, held_accuracy and train_loss.
     limits : mapping of columns
-        One row a network.
+        One row for each network.
     unresolved : mapping of str to bool
         Whether a network's predictions are not resolved.
     """
     lines = []
     for k, name in enumerate(limits["network"]):
-        share, loss = _of(found, "share", network=name), _of(found, "train_loss", network=name)
+        share, loss = _of(table, "share", network=name), _of(table, "train_loss", network=name)
         at = int(np.argmin(loss))
         lines.append(
             f"{name}: T {limits['predicted published'][k]:.2%}, one-shot {limits['predicted one-shot'][k]:.2%}"
@@ -197,19 +197,19 @@ def recorded_curves(found: Columns, limits: Columns, unresolved: Mapping[str, bo
         "kept, with vertical lines at two predicted limits."
     )
     caption = "Recorded on CIFAR-10, shares predicted and measured. " + "; ".join(lines) + "."
-    return Drawing(lambda palette: _curves(palette, found, limits), found, "curves-cifar10", alt, caption)
+    return Drawing(lambda palette: _curves(palette, table, limits), table, "curves-cifar10", alt, caption)
 
 
-def _curves(palette: Palette, found: Columns, limits: Columns) -> Figure:
+def _curves(palette: Palette, table: Columns, limits: Columns) -> Figure:
     """Draw held-out accuracy and training loss against the share kept, with predicted limits as lines."""
     import matplotlib.pyplot as plt
 
-    names = list(dict.fromkeys(found["network"]))
+    names = list(dict.fromkeys(table["network"]))
     size = (max(2.9 * len(names), 5.0), 5.4)
     figure, grid = plt.subplots(2, len(names), figsize=size, sharex="col", sharey="row", squeeze=False)
     for (top, bottom), name in zip(grid.T, names, strict=True):
         row = list(limits["network"]).index(name)
-        share, *both = (_of(found, key, network=name) for key in ("share", "held_accuracy", "train_loss"))
+        share, *both = (_of(table, key, network=name) for key in ("share", "held_accuracy", "train_loss"))
         for axes, values in zip((top, bottom), both, strict=True):
             axes.plot(share, values, color=palette.ink, linewidth=1.2)
             for k, method in enumerate(("published", "one-shot")):
@@ -225,28 +225,28 @@ def _curves(palette: Palette, found: Columns, limits: Columns) -> Figure:
     return figure
 
 
-def limits(found: Networks, recorded: Sequence[Row] = ()) -> Drawing:
+def limits(nets: Networks, recorded: Sequence[Row] = ()) -> Drawing:
     """Return a figure of predicted limits against the one measured by the training loss, a panel for each method.
 
     Parameters
     ----------
-    found : Networks
+    nets : Networks
         Live networks.
     recorded : sequence of mappings
         Rows of recorded networks, drawn beside them.
     """
-    drawn = columns_of([*found.rows, *recorded])
-    below = int(np.sum(found.published < found.measured))
+    drawn = columns_of([*nets.rows, *recorded])
+    below = int(np.sum(nets.published < nets.measured))
     caption = (
-        f"The nearest method is {found.best}, {found.off(found.best).mean():.1f} percentage points off on average; "
-        f"the published threshold is {found.off('published').mean():.1f} points off, and below the measured limit "
-        f"in {below} of {len(found.rows)} networks."
+        f"The nearest method is {nets.best}, {nets.off(nets.best).mean():.1f} percentage points off on average; "
+        f"the published threshold is {nets.off('published').mean():.1f} points off, and below the measured limit "
+        f"in {below} of {len(nets.rows)} networks."
     )
     alt = (
         "Six panels, one for each method: predicted share kept against the measured one for every network, on "
         "logarithmic axes with the diagonal; a dotted vertical line runs through a point whose error is not known."
     )
-    return Drawing(lambda palette: _scatter(palette, drawn), columns_of(found.rows), "limits", alt, caption)
+    return Drawing(lambda palette: _scatter(palette, drawn), columns_of(nets.rows), "limits", alt, caption)
 
 
 def _scatter(palette: Palette, limits: Columns) -> Figure:
@@ -292,28 +292,28 @@ def _scatter(palette: Palette, limits: Columns) -> Figure:
     return figure
 
 
-def findings(found: Networks, printed: float) -> list[str]:
+def findings(nets: Networks, printed: float) -> list[str]:
     """Return what the page found, in two or three sentences.
 
     Parameters
     ----------
-    found : Networks
-        Live networks; the third sentence is of their re-optimized limits, where these are known.
+    nets : Networks
+        Live networks; the third sentence tells of their re-optimized limits, where these are known.
     printed : float
         The largest distance of prediction and measurement that the paper states, in points.
     """
-    mean, error = summary(100 * (found.published - found.measured))
+    mean, error = summary(100 * (nets.published - nets.measured))
     side = "below" if mean < 0 else "above"
-    sharp = "sharp" if found.fall <= SHARP else "not sharp"
+    sharp = "sharp" if nets.fall <= SHARP else "not sharp"
     said = [
         f"The fall of the accuracy is {sharp} by the stated rule: from a tenth to a half of it takes a factor "
-        f"{found.fall:.2f} in the share kept.",
+        f"{nets.fall:.2f} in the share kept.",
         f"The published threshold is {abs(mean):.1f} ± {error:.1f} points {side} the share at which the training loss "
-        f"has risen by ε, where the paper reports at most {printed:g}; the nearest prediction is {found.best}, "
-        f"{found.off(found.best).mean():.1f} points off.",
+        f"has risen by ε, where the paper reports at most {printed:g}; the nearest prediction is {nets.best}, "
+        f"{nets.off(nets.best).mean():.1f} points off.",
     ]
-    if "re-optimized" in found.methods:
-        gap, off = found.retrained("published").mean(), found.off("published").mean()
+    if "re-optimized" in nets.methods:
+        gap, off = nets.retrained("published").mean(), nets.off("published").mean()
         nearer = "of retrained networks in the quadratic model" if gap < off else "of networks as they are pruned"
         said.append(
             f"The threshold is nearer to the limit {nearer}: it is {gap:.1f} points from the re-optimized limit and "
@@ -322,6 +322,6 @@ def findings(found: Networks, printed: float) -> list[str]:
     return said
 
 
-def _of(found: Columns, key: str, *, network: str) -> np.ndarray[Any, Any]:
+def _of(table: Columns, key: str, *, network: str) -> np.ndarray[Any, Any]:
     """Return one network's values of a column."""
-    return np.array([v for v, name in zip(found[key], found["network"], strict=True) if name == network])
+    return np.array([v for v, name in zip(table[key], table["network"], strict=True) if name == network])

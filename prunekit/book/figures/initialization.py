@@ -18,8 +18,8 @@ from prunekit.statistics import deviation_bound, leads
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-RANGE = (0.25, 4.0)  # of λ; beyond are the ends
-ROUNDING = 1e-6  # relative, in single precision
+RANGE = (0.25, 4.0)  # the range of λ; what lies beyond are the ends
+ROUNDING = 1e-6  # a relative change that rounding in single precision explains
 MEASURES = ("test loss", "test error")
 
 
@@ -30,7 +30,7 @@ class Trained:
     Attributes
     ----------
     lambdas : sequence of float
-        λ, increasing.
+        The scales λ, increasing.
     runs : sequence of mappings
         For each seed, a list over λ of importances by (quantity, layer): "before" and "after" training, with the
         quantities "magnitude" and "Hessian", and "natural", with what it is taken on.
@@ -41,7 +41,7 @@ class Trained:
 
     def by_lambda(self, stage: str, quantity: str, layer: str) -> Floats:
         """Return an importance, (seeds, λ)."""
-        return np.array([[found[quantity, layer] for found in run[stage]] for run in self.runs])
+        return np.array([[importances[quantity, layer] for importances in run[stage]] for run in self.runs])
 
     @property
     def inside(self) -> list[int]:
@@ -74,12 +74,12 @@ class Trained:
         return math.log(max(mean[-1], 1e-300) / mean[list(self.lambdas).index(1.0)]) / math.log(factor)
 
 
-def layer_importances(found: Trained, layer: str, sets: Sets) -> Drawing:
+def layer_importances(trained: Trained, layer: str, sets: Sets) -> Drawing:
     """Return Figure 2a or 2b of li: three importances of one layer against λ, before and after training.
 
     Parameters
     ----------
-    found : Trained
+    trained : Trained
         What was measured.
     layer : str
         "input" for Figure 2a, "output" for 2b.
@@ -90,10 +90,10 @@ def layer_importances(found: Trained, layer: str, sets: Sets) -> Drawing:
     live = []
     for stage in ("before", "after"):
         for quantity in ("magnitude", "Hessian"):
-            values = found.by_lambda(stage, quantity, layer)
-            live += rows(values, found.lambdas, quantity=quantity, stage=stage)
-    values = found.by_lambda("natural", "train loss", layer)
-    numbers = sets.numbers(name, live + rows(values, found.lambdas, quantity="natural", stage="after"))
+            values = trained.by_lambda(stage, quantity, layer)
+            live += rows(values, trained.lambdas, quantity=quantity, stage=stage)
+    values = trained.by_lambda("natural", "train loss", layer)
+    numbers = sets.numbers(name, live + rows(values, trained.lambdas, quantity="natural", stage="after"))
 
     def draw(palette: Palette) -> Figure:
         figure, grid = sets.canvas(4.4, sharey=True)
@@ -130,12 +130,12 @@ def layer_importances(found: Trained, layer: str, sets: Sets) -> Drawing:
     return Drawing(draw, numbers, name, alt, caption)
 
 
-def figure_2c(found: Trained, sets: Sets) -> Drawing:
+def figure_2c(trained: Trained, sets: Sets) -> Drawing:
     """Return Figure 2c of li: natural importance of both layers on test loss and test error.
 
     Parameters
     ----------
-    found : Trained
+    trained : Trained
         What was measured.
     sets : Sets
         The data sets.
@@ -143,7 +143,7 @@ def figure_2c(found: Trained, sets: Sets) -> Drawing:
     live = []
     for what in MEASURES:
         for layer in LAYERS:
-            live += rows(found.by_lambda("natural", what, layer), found.lambdas, layer=layer, on=what)
+            live += rows(trained.by_lambda("natural", what, layer), trained.lambdas, layer=layer, on=what)
     numbers = sets.numbers("fig-2c", live)
 
     def draw(palette: Palette) -> Figure:
@@ -177,29 +177,29 @@ def figure_2c(found: Trained, sets: Sets) -> Drawing:
     return Drawing(draw, numbers, "fig-2c", alt, caption)
 
 
-def findings(found: Trained) -> tuple[str, str, str]:
+def findings(trained: Trained) -> tuple[str, str, str]:
     """Return what the page found, in three sentences.
 
     Parameters
     ----------
-    found : Trained
+    trained : Trained
         What was measured.
     """
-    first, last = (found.lambdas[i] for i in (0, -1))
-    few = [found.lambdas[i] for i in found.inside]
-    parts = {layer: found.part(layer).mean(axis=0) for layer in LAYERS}
+    first, last = (trained.lambdas[i] for i in (0, -1))
+    few = [trained.lambdas[i] for i in trained.inside]
+    parts = {layer: trained.part(layer).mean(axis=0) for layer in LAYERS}
     small, large = (max(LAYERS, key=lambda layer, i=i: parts[layer][i]) for i in (0, -1))  # type: ignore[misc]
     swapped = (small, large) == ("input", "output")
     text = "as the paper's figures say and three of its sentences do not" if swapped else "other than its figures say"
-    depends = "does not depend" if max(map(found.spread, LAYERS)) <= ROUNDING else "depends"
-    rises = [found.steps(np.log(found.by_lambda("after", "Hessian", layer))) for layer in LAYERS]
-    bound = deviation_bound(len(few) - 1, len(found.runs))
+    depends = "does not depend" if max(map(trained.spread, LAYERS)) <= ROUNDING else "depends"
+    rises = [trained.steps(np.log(trained.by_lambda("after", "Hessian", layer))) for layer in LAYERS]
+    bound = deviation_bound(len(few) - 1, len(trained.runs))
     up = "rises" if min(float(np.min(leads(x, least_error=1e-12))) for x in rises) >= bound else "does not rise"
     return (
         f"For λ from {few[0]:g} to {few[-1]:g} training changes the magnitude importance of the input layer by at most "
-        f"{found.change('input'):.0%} and of the output layer by at most {found.change('output'):.0%}, where the "
+        f"{trained.change('input'):.0%} and of the output layer by at most {trained.change('output'):.0%}, where the "
         f"initialization changes both by a factor {(few[-1] / few[0]) ** 2:g}.",
-        f"Of what putting one layer back to its start costs in test error, the {small} layer has "
+        f"Of the test error that it costs to put one layer back to its start, the {small} layer has "
         f"{parts[small][0]:.0%} at λ = {first:g} and the {large} layer {parts[large][-1]:.0%} at λ = {last:g}: the "
         f"{'layer with the small weights learns' if swapped else 'small weights do not decide who learns'}, {text}.",
         f"Hessian importance {depends} on λ before training; after it, it {up} with λ throughout in both layers, "

@@ -61,7 +61,7 @@ def along_training(race: Race) -> Drawing:
     Parameters
     ----------
     race : Race
-        One run.
+        The race of one run.
     """
     curves, time = race.curves, np.arange(race.q.size)
 
@@ -103,7 +103,7 @@ def along_training(race: Race) -> Drawing:
 
 Limits = Mapping[str, Mapping[str, Floats]]
 _IMPORTANCE = ("importance", "natural importance / L(θ₀)", 2)
-# What is drawn against what, the label, the power of the bounds, and their factors.
+# For each panel its horizontal and its vertical quantity, the label, the power of the bounds, and their factors.
 _PANELS: tuple[tuple[str, str, str, int, dict[str, int]], ...] = (
     ("kappa", "moved_mu", "displacement² · μ / L(θ₀)", 1, {"(4.5)": 8, "least squares": 2}),
     ("kappa", *_IMPORTANCE, {"(4.6), limit": 8, "least squares": 1}),
@@ -119,7 +119,7 @@ def tightness(limits: Limits, tightest: Mapping[str, float]) -> Drawing:
     Parameters
     ----------
     limits : mapping of spectrum to mapping of str to (D, problems) array
-        kappa, moved_mu, importance, kappa_tilde, moved_L; the first group is drawn.
+        The arrays kappa, moved_mu, importance, kappa_tilde and moved_L; the first group is drawn.
     tightest : mapping of bound to float
         Nearest ratio of the left sides to (4.5), (4.6), (B.18) and (B.19), over all groups.
     """
@@ -178,7 +178,7 @@ def one_sample(kappa: Floats, limit: Floats, peak: Floats, halfway: int) -> Draw
     limit, peak : (m,) arrays
         Importance of the others at the limit of descent, and the largest on the way, in units of the first loss.
     halfway : int
-        Which problem the caption tells of.
+        The problem of which the caption tells.
     """
     fine = np.linspace(0, 1, 101)
     bounds = {
@@ -225,7 +225,7 @@ def findings(race: Race) -> Sequence[str]:
     Parameters
     ----------
     race : Race
-        One run.
+        The race of one run.
     """
     curves = race.curves
     ends = {group: {label: float(y[-1]) for label, y in lines.items()} for group, lines in curves.items()}

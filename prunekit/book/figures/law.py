@@ -56,19 +56,17 @@ class Convergence:
         return np.asarray(np.sqrt(squares[0] / squares[1]))
 
 
-def convergence(found: Convergence) -> Drawing:
+def convergence(gaps: Convergence) -> Drawing:
     """Return a figure of both distances against the number of features.
 
     Parameters
     ----------
-    found : Convergence
+    gaps : Convergence
         What was measured.
     """
-    root = np.sqrt(found.sizes)
-    lines = [
-        {f"κ = {k:g}": (found.sizes, np.mean(own[i] * root) / root) for k, own in found.own.items()} for i in (0, 1)
-    ]
-    points = [{f"κ = {k:g}": (found.sizes, *mean_and_error(fits[i])) for k, fits in found.fits.items()} for i in (0, 1)]
+    root = np.sqrt(gaps.sizes)
+    lines = [{f"κ = {k:g}": (gaps.sizes, np.mean(own[i] * root) / root) for k, own in gaps.own.items()} for i in (0, 1)]
+    points = [{f"κ = {k:g}": (gaps.sizes, *mean_and_error(fits[i])) for k, fits in gaps.fits.items()} for i in (0, 1)]
 
     def draw(palette: Palette) -> Figure:
         import matplotlib.pyplot as plt
@@ -77,7 +75,7 @@ def convergence(found: Convergence) -> Drawing:
         for i, axes in enumerate(both):
             compare(axes, palette, lines[i], points[i])
             axes.set(xscale="log", yscale="log", xlabel="features p", ylabel=f"{NAMES[i]} to the law")
-            axes.set_xticks(found.sizes, [str(p) for p in found.sizes], minor=False)
+            axes.set_xticks(gaps.sizes, [str(p) for p in gaps.sizes], minor=False)
             axes.minorticks_off()
             low, high = axes.get_ylim()
             ticks = [t for t in TICKS if low < t < high]
@@ -86,13 +84,13 @@ def convergence(found: Convergence) -> Drawing:
         return figure
 
     def words(k: float) -> str:
-        said = " and ".join(f"{mean:.2f} ± {error:.2f}" for mean, error in found.slope(k))
+        said = " and ".join(f"{mean:.2f} ± {error:.2f}" for mean, error in gaps.slope(k))
         return f"{said} for κ = {k:g}".replace("-", "−")
 
     caption = (
-        f"Fits (markers: means of {found.repetitions}) come closer to the law as the problem grows, beside independent "
+        f"Fits (markers: means of {gaps.repetitions}) come closer to the law as the problem grows, beside independent "
         "draws from the law (lines, of slope −1/2). Slopes of the markers for the energy and the moment distance: "
-        f"{'; '.join(map(words, found.fits))}."
+        f"{'; '.join(map(words, gaps.fits))}."
     )
     alt = (
         "Two panels with logarithmic axes: energy distance and moment distance against the number of features, for "
@@ -102,18 +100,18 @@ def convergence(found: Convergence) -> Drawing:
     return Drawing(draw, joined(tables, "distance_kind"), "convergence", alt, caption)
 
 
-def findings(found: Convergence) -> tuple[str, str]:
+def findings(gaps: Convergence) -> tuple[str, str]:
     """Return what the page found, in three sentences.
 
     Parameters
     ----------
-    found : Convergence
+    gaps : Convergence
         What was measured.
     """
-    means, errors = mean_and_error(np.hstack([*found.slopes.values()]))
-    chance = deviation_bound(means.size, found.repetitions)
+    means, errors = mean_and_error(np.hstack([*gaps.slopes.values()]))
+    chance = deviation_bound(means.size, gaps.repetitions)
     falls = "falls as" if np.all(np.abs(means - RATE) <= chance * errors) else "does not fall as"
-    ratios = np.concatenate([found.ratio(k) for k in found.fits])
+    ratios = np.concatenate([gaps.ratio(k) for k in gaps.fits])
     return (
         f"As a problem grows, the distance between its fitted coefficients and the law of Theorem 1 {falls} 1/√p "
         f"(slopes from {means.min():.2f} to {means.max():.2f}, where 1/√p is −0.50).".replace("-", "−"),
@@ -135,11 +133,11 @@ def pruned_risk(
     Parameters
     ----------
     fine, curves
-        Shares, increasing to 1, and by κ the limit of the risk there.
+        Shares, increasing to 1, and for each κ the limit of the risk there.
     shares, measured
-        Shares, and by κ the risks measured there, (repetitions, shares).
+        Shares, and for each κ the risks measured there, (repetitions, shares).
     deviations
-        By κ the largest gap in standard errors.
+        The largest gap for each κ, in standard errors.
     p : int
         Number of features of the fits.
     """
@@ -178,16 +176,16 @@ class Coordinate:
     Attributes
     ----------
     variances
-        Variance of the feature, one a row below.
+        Variances of the feature, one for each row of the arrays below.
     fine, factors
         Shares, and the correction there, (variances, shares).
     shares
-        Shares measured.
+        Shares at which the variance was measured.
     ratios, corrected
         By number of features p: squared deviations over the law's variance, (draws, variances, shares), and the
         correction, (variances, shares).
     drift : float
-        Largest difference of a mean from the law's, as a part of its largest value.
+        Largest difference of a mean from the law's, as a share of its largest value.
     """
 
     variances: Sequence[float]
@@ -211,20 +209,20 @@ class Coordinate:
         return f"{where} at variance {self.variances[row]:g}"
 
 
-def one_coordinate(found: Coordinate) -> Drawing:
+def one_coordinate(coordinate: Coordinate) -> Drawing:
     """Return a figure of the variance of one estimate over the law's, for each size.
 
     Parameters
     ----------
-    found : Coordinate
+    coordinate : Coordinate
         What was predicted and measured.
     """
-    labels = [f"variance {variance:g}" for variance in found.variances]
-    predicted = {label: (found.fine, factor) for label, factor in zip(labels, found.factors, strict=True)}
+    labels = [f"variance {variance:g}" for variance in coordinate.variances]
+    predicted = {label: (coordinate.fine, factor) for label, factor in zip(labels, coordinate.factors, strict=True)}
     points = {}
-    for p, ratio in found.ratios.items():
+    for p, ratio in coordinate.ratios.items():
         rows = zip(labels, *mean_and_error(ratio), strict=True)
-        points[p] = {label: (found.shares, mean, error) for label, mean, error in rows}
+        points[p] = {label: (coordinate.shares, mean, error) for label, mean, error in rows}
 
     def panel(axes: Axes, palette: Palette, p: int) -> None:
         compare(axes, palette, predicted, points[p])
@@ -241,13 +239,14 @@ def one_coordinate(found: Coordinate) -> Drawing:
         legend(figure, panels[0], ncols=len(labels), title="lines: our correction; markers: measured")
         return figure
 
-    plain, off = found.off
-    draws = len(next(iter(found.ratios.values())))
+    plain, off = coordinate.off
+    draws = len(next(iter(coordinate.ratios.values())))
     caption = (
         f"One large coefficient varies more than the law says, and as our correction says ({draws} draws). "
-        f"The corrected variance exceeds the law's by a tenth {', '.join(map(found.reaches, range(len(labels))))}. "
+        f"The corrected variance exceeds the law's by a tenth "
+        f"{', '.join(map(coordinate.reaches, range(len(labels))))}. "
         f"The measured variance is up to {plain:.1f} standard errors from the law, {off:.1f} from the correction. "
-        f"The mean is off by at most {100 * found.drift:.1f} percent of its largest value."
+        f"The mean is off by at most {100 * coordinate.drift:.1f} percent of its largest value."
     )
     alt = (
         "Variance of the estimate of one coefficient divided by the law's variance, against the share of the signal "

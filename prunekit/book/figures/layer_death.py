@@ -28,11 +28,11 @@ class Pruned:
     Attributes
     ----------
     plan : Plan
-        What was pruned how.
+        What was pruned, and how.
     shares : sequence of mappings
-        For each seed, by rule, a list over λ of the share kept of each layer, by the parameter's name.
+        For each seed and rule, a list over λ of the shares kept of the layers, by the parameters' names.
     accuracies : sequence of mappings
-        For each seed, test accuracy by λ, scope, rule and fraction.
+        The test accuracies of each seed by λ, scope, rule and fraction.
     """
 
     plan: Plan
@@ -52,7 +52,7 @@ class Pruned:
         return np.array([[run[case] for case in cases] for run in self.accuracies])
 
     def relative_share(self, layer: str, end: int) -> float:
-        """Return the share left of a layer over the fraction kept, magnitude pruning, largest over seeds."""
+        """Return the share of a layer that magnitude pruning leaves over the fraction kept, the largest over seeds."""
         return float(self.share_left("magnitude", layer)[:, end].max()) / self.plan.middle
 
     @property
@@ -61,12 +61,12 @@ class Pruned:
         return [self.share_left("magnitude", layer)[:, end] for layer, end in (("input", 0), ("output", -1))]
 
 
-def accuracies(found: Pruned, rule: str, sets: Sets) -> Drawing:
+def accuracies(pruned: Pruned, rule: str, sets: Sets) -> Drawing:
     """Return Figure 3a or 3b of li: test accuracy after pruning by one rule and retraining, against λ.
 
     Parameters
     ----------
-    found : Pruned
+    pruned : Pruned
         What was measured.
     rule : str
         "magnitude" for Figure 3a, "Hessian" for 3b.
@@ -75,8 +75,8 @@ def accuracies(found: Pruned, rule: str, sets: Sets) -> Drawing:
     """
     name = {"magnitude": "fig-3a", "Hessian": "fig-3b"}[rule]
     live = []
-    for keep in found.plan.fractions:
-        live += rows(found.accuracy("global", rule, keep), found.plan.retrained, fraction=keep)
+    for keep in pruned.plan.fractions:
+        live += rows(pruned.accuracy("global", rule, keep), pruned.plan.retrained, fraction=keep)
     numbers = sets.numbers(name, live)
 
     def draw(palette: Palette) -> Figure:
@@ -111,12 +111,12 @@ def accuracies(found: Pruned, rule: str, sets: Sets) -> Drawing:
     return Drawing(draw, numbers, name, alt, caption)
 
 
-def shares(found: Pruned, sets: Sets) -> Drawing:
+def shares(pruned: Pruned, sets: Sets) -> Drawing:
     """Return Figure 3c of li: the share of each layer that is left at the middle fraction, against λ.
 
     Parameters
     ----------
-    found : Pruned
+    pruned : Pruned
         What was measured.
     sets : Sets
         The data sets.
@@ -124,8 +124,8 @@ def shares(found: Pruned, sets: Sets) -> Drawing:
     live = []
     for rule in RULES:
         for layer in LAYERS:
-            values = found.share_left(rule, layer)
-            live += rows(values, found.plan.lambdas, rule=rule, layer=layer, fraction=found.plan.middle)
+            values = pruned.share_left(rule, layer)
+            live += rows(values, pruned.plan.lambdas, rule=rule, layer=layer, fraction=pruned.plan.middle)
     numbers = sets.numbers("fig-3c", live)
 
     def draw(palette: Palette) -> Figure:
@@ -166,20 +166,20 @@ def shares(found: Pruned, sets: Sets) -> Drawing:
     return Drawing(draw, numbers, "fig-3c", alt, caption)
 
 
-def scopes(found: Pruned, sets: Sets) -> Drawing:
+def scopes(pruned: Pruned, sets: Sets) -> Drawing:
     """Return Figure 4 of li: test accuracy where all weights are pruned together and where each layer is by itself.
 
     Parameters
     ----------
-    found : Pruned
+    pruned : Pruned
         What was measured.
     sets : Sets
         The data sets.
     """
     live = []
-    for scope, rule, keep in itertools.product(SCOPES, RULES, found.plan.fractions[:2]):
-        values = found.accuracy(scope, rule, keep, found.plan.compared)
-        live += rows(values, found.plan.compared, scope=scope, rule=rule, fraction=keep)
+    for scope, rule, keep in itertools.product(SCOPES, RULES, pruned.plan.fractions[:2]):
+        values = pruned.accuracy(scope, rule, keep, pruned.plan.compared)
+        live += rows(values, pruned.plan.compared, scope=scope, rule=rule, fraction=keep)
     numbers = sets.numbers("fig-4", live)
 
     def draw(palette: Palette) -> Figure:
@@ -214,27 +214,27 @@ def scopes(found: Pruned, sets: Sets) -> Drawing:
     return Drawing(draw, numbers, "fig-4", alt, caption)
 
 
-def findings(found: Pruned) -> tuple[str, str, str]:
+def findings(pruned: Pruned) -> tuple[str, str, str]:
     """Return what the page found, in three sentences.
 
     Parameters
     ----------
-    found : Pruned
+    pruned : Pruned
         What was measured.
     """
-    plan = found.plan
-    means = {rule: found.accuracy("global", rule, plan.middle).mean(axis=0) for rule in RULES}
+    plan = pruned.plan
+    means = {rule: pruned.accuracy("global", rule, plan.middle).mean(axis=0) for rule in RULES}
     worst = plan.retrained[int(means["magnitude"].argmin())]
     robust = "hardly depends" if np.ptp(means["Hessian"]) <= 0.05 else "depends"
-    cases, gone = sum(left.size for left in found.ends), sum(int((left == 0).sum()) for left in found.ends)
+    cases, gone = sum(left.size for left in pruned.ends), sum(int((left == 0).sum()) for left in pruned.ends)
     deletes = "deletes whole layers" if gone else "deletes no layer"
-    hessian = found.share_left("Hessian", "output").mean(axis=0)
+    hessian = pruned.share_left("Hessian", "output").mean(axis=0)
     edges = [plan.compared[0], plan.compared[-1]]
     layer, joint = (
-        found.accuracy(scope, "magnitude", plan.middle, edges).mean(axis=0) for scope in ("layer", "global")
+        pruned.accuracy(scope, "magnitude", plan.middle, edges).mean(axis=0) for scope in ("layer", "global")
     )
     helps = "does better" if np.all(layer > joint) else "does not always do better"
-    alone, together = (found.accuracy(scope, "Hessian", plan.middle, plan.compared) for scope in ("layer", "global"))
+    alone, together = (pruned.accuracy(scope, "Hessian", plan.middle, plan.compared) for scope in ("layer", "global"))
     return (
         f"With {plan.middle:.0%} of the weights kept and trained again, accuracy after magnitude pruning goes from "
         f"{means['magnitude'].max():.2f} down to {means['magnitude'].min():.2f} (at λ = {worst:g}) as the "

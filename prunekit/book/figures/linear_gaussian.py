@@ -25,13 +25,13 @@ class Widths:
     Attributes
     ----------
     p, n, s : int
-        Features, samples, coefficients kept.
+        Numbers of features, of samples, and of coefficients kept.
     sigma : float
         Standard deviation of the noise, in units of y.
     fine, lines
-        Widths of the law's grid, and by label its risks there.
+        Widths of the law's grid, and its risks there by label.
     widths, laws, measured
-        Widths measured, by label the law's risks there, and by label measurements, (repetitions, widths).
+        Widths measured, and by label the law's risks there and the measured ones, (repetitions, widths).
     """
 
     p: int
@@ -77,55 +77,55 @@ class Widths:
         return float(self.lines[label][-1])
 
 
-def figure_3a(found: Widths) -> Drawing:
+def figure_3a(risks: Widths) -> Drawing:
     """Return Figure 3a of chang: identity covariance, spiked coefficients.
 
     Parameters
     ----------
-    found : Widths
+    risks : Widths
         What was predicted and measured.
     """
     caption = (
-        f"Identity covariance, spiked coefficients ({found.sizes}). With all features the law predicts "
-        f"{found.full('dense'):.3f} for the dense fit, {found.full('magnitude'):.3f} after magnitude or Hessian "
-        f"pruning and {found.full('oracle'):.3f} after oracle pruning; the best small or retrained model was measured "
-        f"at {found.best_rival:.3f}."
+        f"Identity covariance, spiked coefficients ({risks.sizes}). With all features the law predicts "
+        f"{risks.full('dense'):.3f} for the dense fit, {risks.full('magnitude'):.3f} after magnitude or Hessian "
+        f"pruning and {risks.full('oracle'):.3f} after oracle pruning; the best small or retrained model was measured "
+        f"at {risks.best_rival:.3f}."
     )
     alt = (
         "Risk against k/p for identity covariance and a spiked coefficient vector. All curves rise to a peak at k = n "
-        f"= {found.n / found.p:g} p and fall again. Magnitude and Hessian pruning lie on one curve; oracle pruning is "
+        f"= {risks.n / risks.p:g} p and fall again. Magnitude and Hessian pruning lie on one curve; oracle pruning is "
         "lowest."
     )
-    return _against_width(found, "fig-3a", alt, caption)
+    return _against_width(risks, "fig-3a", alt, caption)
 
 
-def figure_3b(found: Widths) -> Drawing:
+def figure_3b(risks: Widths) -> Drawing:
     """Return Figure 3b of chang: spiked covariance, flat coefficients.
 
     Parameters
     ----------
-    found : Widths
+    risks : Widths
         What was predicted and measured.
     """
     caption = (
-        f"Spiked covariance, flat coefficients ({found.sizes}). With all features Hessian pruning is predicted at "
-        f"{found.full('Hessian'):.3f}, oracle pruning at {found.full('oracle'):.3f}, magnitude pruning at "
-        f"{found.full('magnitude'):.3f}; the best small or retrained model was measured at {found.best_rival:.3f}."
+        f"Spiked covariance, flat coefficients ({risks.sizes}). With all features Hessian pruning is predicted at "
+        f"{risks.full('Hessian'):.3f}, oracle pruning at {risks.full('oracle'):.3f}, magnitude pruning at "
+        f"{risks.full('magnitude'):.3f}; the best small or retrained model was measured at {risks.best_rival:.3f}."
     )
     alt = (
         "Risk against k/p for spiked covariance and flat coefficients. After the peak at k = n = "
-        f"{found.n / found.p:g} p, Hessian and oracle pruning fall to the dashed line of the best small or retrained "
+        f"{risks.n / risks.p:g} p, Hessian and oracle pruning fall to the dashed line of the best small or retrained "
         "model and below; magnitude pruning stays far above."
     )
-    return _against_width(found, "fig-3b", alt, caption)
+    return _against_width(risks, "fig-3b", alt, caption)
 
 
-def _against_width(found: Widths, name: str, alt: str, caption: str) -> Drawing:
+def _against_width(risks: Widths, name: str, alt: str, caption: str) -> Drawing:
     """Return a figure of risk against width: the law as lines, measurements as markers."""
-    n, s, p = found.n, found.s, found.p
-    predicted = {label: (found.fine / p, risk) for label, risk in found.lines.items()}
-    points = {label: (found.widths / p, *mean_and_error(found.measured[label])) for label in predicted}
-    best = found.best_rival
+    n, s, p = risks.n, risks.s, risks.p
+    predicted = {label: (risks.fine / p, risk) for label, risk in risks.lines.items()}
+    points = {label: (risks.widths / p, *mean_and_error(risks.measured[label])) for label in predicted}
+    best = risks.best_rival
 
     def draw(palette: Palette) -> Figure:
         import matplotlib.pyplot as plt
@@ -161,7 +161,7 @@ def against_noise(
     risks : mapping of str to (m,) array
         Predicted risks by label, that of the best rival among them.
     some : sequence of int
-        Which of the noise variances were measured.
+        The positions of the noise variances that were measured.
     points : mapping of str to sequence of (mean, standard error)
         Measured risks by label.
     ends : mapping of str to (float or "never")
@@ -218,7 +218,7 @@ def findings(a: Widths, b: Widths) -> tuple[str, str, str]:
     Parameters
     ----------
     a, b : Widths
-        Figures 3a and 3b.
+        The risks of Figures 3a and 3b.
     """
     gaps = [largest_deviation(each.measured[label], risk) for each in (a, b) for label, risk in each.laws.items()]
     count = len(gaps) * a.widths.size

@@ -86,10 +86,10 @@ def tail_index(tables: Tables) -> Drawing:
         _shared_legend(figure)
         return figure
 
-    found = next(iter(known.values()))
+    live = next(iter(known.values()))
     ends = []
     for network in _networks(known):
-        rows = selected(found, network=network)
+        rows = selected(live, network=network)
         if len(rows["ratio"]):
             first, last = (rows["alpha"][rows["ratio"] == f(rows["ratio"])].mean() for f in (np.min, np.max))
             ends.append(f"{network} from {first:.3f} to {last:.3f}")
@@ -131,21 +131,21 @@ def layers(tables: Tables) -> Drawing:
         _shared_legend(figure)
         return figure
 
-    found = next(iter(tables.values()))
+    live = next(iter(tables.values()))
     spans = []
-    for network in dict.fromkeys(found["network"]):
-        share = selected(found, network=network)["prunable"]
+    for network in dict.fromkeys(live["network"]):
+        share = selected(live, network=network)["prunable"]
         spans.append(f"{share.min():.0%} and {share.max():.0%} in {network}")
-    clipped = np.mean(np.array(found["alpha"]) == 2)
+    clipped = np.mean(np.array(live["alpha"]) == 2)
     caption = (
         f"What can be pruned of a layer at an error of 0.1 lies between {', '.join(spans)}, at tail indices between "
-        f"{min(found['alpha']):.2f} and 2; {clipped:.0%} of the layers have 2 itself, where the estimate is clipped."
+        f"{min(live['alpha']):.2f} and 2; {clipped:.0%} of the layers have 2 itself, where the estimate is clipped."
     )
     alt = (
         "For each network architecture the share of a layer's weights that can be pruned at a relative error of 0.1, "
         "against the layer's tail index, all panels with the same axes. Markers tell first, inner and last layers."
     )
-    return Drawing(draw, found, "layers", alt, caption)
+    return Drawing(draw, live, "layers", alt, caption)
 
 
 def pruned(tables: Tables) -> Drawing:
@@ -318,9 +318,9 @@ def findings(tables: Tables, nets: Table) -> tuple[str, ...]:
     Parameters
     ----------
     tables : mapping of tables
-        As for `correlations`.
+        The tables that `correlations` takes.
     nets : mapping
-        As for `tail_index`, of the live networks.
+        The table of the live networks that `tail_index` takes.
     """
     (live, table), *others = tables.items()
     below, of, above = counted(table)
@@ -346,8 +346,8 @@ def _converged(table: Table) -> dict[str, list[Any]]:
 
 def _networks(tables: Tables) -> list[str]:
     """Return the architectures of all tables, in an order that is the same in every figure."""
-    found = {network for table in tables.values() for network in table["network"]}
-    return sorted(found, key=lambda network: (not network.startswith("FCN"), network))
+    networks = {network for table in tables.values() for network in table["network"]}
+    return sorted(networks, key=lambda network: (not network.startswith("FCN"), network))
 
 
 def _grid(

@@ -25,11 +25,11 @@ class Layer:
     alpha : float
         The layer's estimated tail index.
     weights : (n,) array
-        All weights, less their median.
+        All weights after their median is subtracted.
     halves : pair of arrays
-        The same, parted at random.
+        The same weights, divided in two at random.
     stable, gaussian : arrays
-        Draws, scaled.
+        Draws of the two laws, scaled to the quartiles of the weights.
     """
 
     net: str
@@ -59,23 +59,23 @@ def apart(first: Floats, second: Floats) -> float:
     return float(ks_2samp(first, second, method="asymp").statistic)
 
 
-def histograms(found: Layer) -> Drawing:
+def histograms(layer: Layer) -> Drawing:
     """Return Figure 2 of barsbey: histograms of one layer, of its halves and of the laws it is compared with.
 
     Parameters
     ----------
-    found : Layer
+    layer : Layer
         The layer and the draws.
     """
-    reach = 1.05 * np.abs(found.weights).max()
+    reach = 1.05 * np.abs(layer.weights).max()
     edges = np.linspace(-reach, reach, 61)
     middle = (edges[1:] + edges[:-1]) / 2
     samples = {
-        "first half": found.halves[0],
-        "second half": found.halves[1],
-        "all weights": found.weights,
-        f"stable, α = {found.alpha:.2f}": found.stable,
-        "Gaussian": found.gaussian,
+        "first half": layer.halves[0],
+        "second half": layer.halves[1],
+        "all weights": layer.weights,
+        f"stable, α = {layer.alpha:.2f}": layer.stable,
+        "Gaussian": layer.gaussian,
     }
     density = {key: np.histogram(x, edges)[0] / x.size / (edges[1] - edges[0]) for key, x in samples.items()}
 
@@ -93,12 +93,12 @@ def histograms(found: Layer) -> Drawing:
         both[0].set(ylabel="density")
         return figure
 
-    stable, gaussian = (apart(found.weights, draws[:100000]) for draws in (found.stable, found.gaussian))
+    stable, gaussian = (apart(layer.weights, draws[:100000]) for draws in (layer.stable, layer.gaussian))
     nearer = "the Gaussian" if gaussian < stable else "the stable law"
     caption = (
-        f"{found.name} of {found.net} ({found.weights.size} weights) is nearer to {nearer}: it is {stable:.3f} from "
+        f"{layer.name} of {layer.net} ({layer.weights.size} weights) is nearer to {nearer}: it is {stable:.3f} from "
         f"the stable law and {gaussian:.3f} from the Gaussian (Kolmogorov-Smirnov). Its two random halves are "
-        f"{apart(*found.halves):.3f} apart."
+        f"{apart(*layer.halves):.3f} apart."
     )
     alt = (
         "Two panels of histograms with logarithmic density. Left: two random halves of a convolution's weights. Right: "

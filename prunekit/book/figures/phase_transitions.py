@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Meetings:
-    """Random subspaces and one cone.
+    """The meetings of random subspaces with one cone.
 
     Attributes
     ----------
@@ -80,19 +80,19 @@ class Meetings:
 Found = Mapping[tuple[str, int], Meetings]
 
 
-def jump(found: Found) -> Drawing:
+def jump(meetings: Found) -> Drawing:
     """Return a figure of the share of subspaces that meet a cone against their dimension, a panel for each cone.
 
     Parameters
     ----------
-    found : mapping of (str, int) to Meetings
-        By name of the cone and dimension of the space; four cones.
+    meetings : mapping of (str, int) to Meetings
+        The meetings by name of the cone and dimension of the space, for four cones.
     """
-    names, sizes = (list(dict.fromkeys(each)) for each in zip(*found, strict=True))
+    names, sizes = (list(dict.fromkeys(each)) for each in zip(*meetings, strict=True))
     lines: dict[str, Any] = {name: {} for name in names}
     points: dict[str, Any] = {name: {} for name in names}
     gaps = []
-    for (name, D), case in found.items():
+    for (name, D), case in meetings.items():
         k, at = np.arange(D + 1), case.marked
         lines[name][f"D = {D}"] = (k / D, case.predicted(k))
         points[name][f"D = {D}"] = (at / D, *case.shares(at))
@@ -103,7 +103,7 @@ def jump(found: Found) -> Drawing:
 
         figure, grid = plt.subplots(2, 2, figsize=(8.0, 5.8), sharex=True, sharey=True)
         for axes, name in zip(grid.flat, names, strict=True):
-            place = found[name, sizes[-1]].jump / sizes[-1]
+            place = meetings[name, sizes[-1]].jump / sizes[-1]
             axes.step([0, place, 1], [0, 1, 1], where="post", color=palette.muted, linewidth=1)
             compare(axes, palette, lines[name], points[name])
             axes.set_title(name, fontsize=10.5)
@@ -114,7 +114,7 @@ def jump(found: Found) -> Drawing:
         legend(figure, grid[0, 0], ncols=len(sizes))
         return figure
 
-    frames = len(next(iter(found.values())).first)
+    frames = len(next(iter(meetings.values())).first)
     caption = (
         f"Whether a random subspace meets a cone is decided by its dimension alone, the more sharply the larger D "
         f"({frames} random frames for each cone and D). Steps: the kinematic formula at D = {sizes[-1]}; lines: exact "
@@ -130,16 +130,16 @@ def jump(found: Found) -> Drawing:
     return Drawing(draw, joined(tables, "cone"), "jump", alt, caption)
 
 
-def excess(found: Mapping[str, Sequence[tuple[int, float, float, float]]]) -> Drawing:
-    """Return a figure of what the statistical dimension exceeds the squared width by.
+def excess(families: Mapping[str, Sequence[tuple[int, float, float, float]]]) -> Drawing:
+    """Return a figure of how far the statistical dimension exceeds the squared width.
 
     Parameters
     ----------
-    found : mapping of str to sequence of (D, δ, δ - w², standard error)
-        By family of cones.
+    families : mapping of str to sequence of (D, δ, δ - w², standard error)
+        The rows of each family of cones.
     """
-    points = {name: np.array(rows, dtype=float).T for name, rows in found.items()}
-    rows: list[tuple[Any, ...]] = [(name, *each) for name, all_of in found.items() for each in all_of]
+    points = {name: np.array(rows, dtype=float).T for name, rows in families.items()}
+    rows: list[tuple[Any, ...]] = [(name, *each) for name, all_of in families.items() for each in all_of]
     values = np.array([row[3] for row in rows])
 
     def draw(palette: Palette) -> Figure:
@@ -161,7 +161,8 @@ def excess(found: Mapping[str, Sequence[tuple[int, float, float, float]]]) -> Dr
     )
     alt = (
         "The difference between statistical dimension and squared width against the statistical dimension, on a "
-        f"logarithmic axis, for {len(found)} families of cones, with lines at 0 and 1 between which Theorem 2 puts it."
+        f"logarithmic axis, for {len(families)} families of cones, with lines at 0 and 1 between which Theorem 2 "
+        "puts it."
     )
     names = ("cone", "D", "dimension", "excess", "standard_error")
     return Drawing(draw, dict(zip(names, zip(*rows, strict=True), strict=True)), "excess", alt, caption)
@@ -177,7 +178,7 @@ def ellipsoid_width(
     effective, ratios : (m,) arrays
         Effective numbers of radii, falling, and the exact width over the formula there.
     marks : sequence of (effective number, ratio, standard error)
-        The same by Monte Carlo.
+        The same ratios by Monte Carlo.
     uneven : (float, float)
         Exact width, and the formula, for one radius of 10 beside 99 of 0.1.
     """
@@ -217,22 +218,24 @@ def ellipsoid_width(
     return Drawing(draw, dict(zip(names, zip(*rows, strict=True), strict=True)), "ellipsoid-width", alt, caption)
 
 
-def findings(found: Found, uneven: tuple[float, float]) -> tuple[str, str, str]:
+def findings(meetings: Found, uneven: tuple[float, float]) -> tuple[str, str, str]:
     """Return what the page found, in three sentences.
 
     Parameters
     ----------
-    found : mapping of (str, int) to Meetings
-        By name of the cone and dimension of the space.
+    meetings : mapping of (str, int) to Meetings
+        The meetings by name of the cone and dimension of the space.
     uneven : (float, float)
         Exact width, and the formula, for an ellipsoid with one radius of 10 beside 99 of 0.1.
     """
-    sizes = sorted({D for _, D in found})
-    cones = len({name for name, _ in found})
-    frames = len(next(iter(found.values())).first)
-    gap = max(case.gap for case in found.values())
-    meets = "begins" if gap <= deviation_bound(len(found), frames) else "does not begin"
-    small, large = (max(case.spread for (_, D), case in found.items() if size == D) for size in (sizes[0], sizes[-1]))
+    sizes = sorted({D for _, D in meetings})
+    cones = len({name for name, _ in meetings})
+    frames = len(next(iter(meetings.values())).first)
+    gap = max(case.gap for case in meetings.values())
+    meets = "begins" if gap <= deviation_bound(len(meetings), frames) else "does not begin"
+    small, large = (
+        max(case.spread for (_, D), case in meetings.items() if size == D) for size in (sizes[0], sizes[-1])
+    )
     sharpens, falls = ("sharpens", "falls") if large < small else ("does not sharpen", "goes")
     exact, formula = uneven
     fails = "too large" if formula > 1.01 * exact else "right even"

@@ -25,26 +25,26 @@ BOUNDARIES = (
 )
 REGIONS = {-1: "too few", 0: "exactly r", 1: "too many"}
 MIXED = "mixed"
-FLOOR = 1e-16  # distances are drawn no lower, so that an exact 0 has a place on a logarithmic axis
-FAR, MIDDLE, NEAR = 1e-6, 10**-8.5, 1e-11  # distances, over the norm of M, between which steps are counted
+FLOOR = 1e-16  # smaller distances are drawn here, so that an exact 0 has a place on a logarithmic axis
+FAR, MIDDLE, NEAR = 1e-6, 10**-8.5, 1e-11  # the distances, over the norm of M, between which steps are counted
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One problem: minimized with the penalty, cut, and fine-tuned without it.
+    """One problem that is minimized with the penalty, cut, and fine-tuned without the penalty.
 
     Attributes
     ----------
     problem : MatrixSensing
-        What is fitted.
+        The problem that is fitted.
     found : Stationary
         The approximate minimum of the penalized loss.
     pruned : (d, kept) array
-        Its columns above the cut.
+        The columns of the minimum that are above the cut.
     limit, best : (d, kept) and (d, r) arrays
         Limits of gradient descent on the plain loss from `pruned` and from the truth.
     step : float
-        Length by which the gradient is multiplied.
+        The step length, by which the gradient is multiplied.
     """
 
     problem: MatrixSensing
@@ -81,7 +81,7 @@ def distances(results: Runs) -> Drawing:
     Parameters
     ----------
     results : mapping of (eigenvalues in words, standard deviation of the noise) to runs
-        As many runs in each, both without and with noise.
+        The runs of each setting, equally many, without and with noise.
     """
     stages = {key: [run.distances for run in cell] for key, cell in results.items()}
     rows = [(name, noise, *each.values()) for (name, noise), cell in stages.items() for each in cell]
@@ -130,7 +130,7 @@ def findings(results: Runs, paths: Sequence[Descent]) -> tuple[str, str, str]:
     Parameters
     ----------
     results : mapping of (eigenvalues in words, standard deviation of the noise) to runs
-        All that was minimized, both without and with noise.
+        All runs, both without and with noise.
     paths : sequence of Descent
         Fine-tuning of each run, its distance from its limit `measured`.
     """
@@ -179,7 +179,7 @@ def fine_tuning(traces: Mapping[tuple[str, float], Floats]) -> Drawing:
     Parameters
     ----------
     traces : mapping of (start, standard deviation of the noise) to (runs, iterations) array
-        Distances over the norm of M; without noise and with one noise, the start "pruned" among them.
+        Distances over the norm of M, without noise and with one noise; one start is "pruned".
     """
     medians = {key: np.median(y, axis=0) for key, y in traces.items()}
     starts, noises = list(dict.fromkeys(s for s, _ in traces)), list(dict.fromkeys(noise for _, noise in traces))
@@ -212,7 +212,7 @@ def fine_tuning(traces: Mapping[tuple[str, float], Floats]) -> Drawing:
     ends = [", ".join(f"{s} {final[s, noise]:.{1 + (noise > 0)}g}" for s in starts) for noise in noises]
     caption = (
         "Left, without noise: a linear rate is a straight line, while a decay as 1/t bends. Right, with noise, on a "
-        "logarithmic axis of iterations: what rises late has begun to fit the noise. The distance is at last, left, "
+        "logarithmic axis of iterations: what rises late has begun to fit the noise. In the end the distance is, left, "
         f"{ends[0]}; right, {ends[1]} (medians of {runs} runs, {length - 1} iterations)."
     )
     alt = (
@@ -235,13 +235,13 @@ class Cell:
     Attributes
     ----------
     strength, smoothing : float
-        λ, in units of U³, and β, in units of U².
+        The strength λ, in units of U³, and the smoothing β, in units of U².
     n : int
         Number of measurements.
     predicted : int or None
         The sign of the number of columns kept less r, None where nothing is predicted.
     counts : tuple of int
-        Columns kept less r, for each run.
+        The number of columns kept less r, for each run.
     converged : tuple of bool
         Whether the searches converged.
     """
@@ -272,15 +272,15 @@ def phase(
     Parameters
     ----------
     cells : mapping of "n" and "beta" to sequence of Cell
-        Those of each diagram.
+        The cells of each diagram.
     along : mapping of "n" and "beta" to (m,) array
-        Where the boundaries are evaluated.
+        The places at which the boundaries are evaluated.
     boundaries : mapping of "n" and "beta" to (4, m) array
-        Strengths by the order of `BOUNDARIES`, 0 where there is none.
+        Strengths in the order of `BOUNDARIES`, 0 where there is no boundary.
     r : int
-        Columns of the truth.
+        Number of columns of the truth.
     noise : float
-        Its standard deviation.
+        The standard deviation of the noise.
     """
 
     def draw(palette: Palette) -> Figure:

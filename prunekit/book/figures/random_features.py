@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Curves = Mapping[str, Floats]
 CHANCE = 4.0  # E y², the risk of predicting 0
-CLOSE = 0.1  # a gap, as a share of the prediction, that a reader of a printed figure does not see
+CLOSE = 0.1  # the largest gap, as a share of the prediction, that a reader of a printed figure does not see
 FITS = {"dense": "dense", "fresh": "fresh retraining", "given support": "fixed support"}
 
 
@@ -30,15 +30,15 @@ class Layers:
     Attributes
     ----------
     inputs, n : int
-        Dimension of the inputs, and samples.
+        Dimension of the inputs, and number of samples.
     kept : mapping of str to int
         Numbers of features kept, by label; further curves stand for the last of them.
     widths : (m,) array
         Numbers of features p, increasing, none of them n.
     repetitions : int
-        Data sets for each layer, over which risks are averaged.
+        Number of data sets for each layer, over which risks are averaged.
     risks : mapping of str to mapping of str to (layers, m) array
-        By kind ("law", "ReLU", "Gaussian") and by curve, as `prunekit.linear.refits` names them.
+        Risks by kind ("law", "ReLU", "Gaussian") and by curve, as `prunekit.linear.refits` names them.
     """
 
     inputs: int
@@ -70,7 +70,7 @@ class Layers:
 
     @property
     def wide(self) -> NDArray[np.bool_]:
-        """At which widths pruning drops something, whatever is kept."""
+        """At which widths pruning drops something, however many features are kept."""
         return np.asarray(self.widths > max(self.kept.values()))
 
     @property
@@ -119,8 +119,8 @@ class Layers:
 
     def mean_ratios(self, kind: str) -> dict[str, tuple[float, float]]:
         """Return by fit the mean of `ratios` over all widths at which pruning drops something, and its error."""
-        found = {fit: mean_and_error(x[:, self.wide].mean(axis=1)) for fit, x in self.ratios(kind).items()}
-        return {fit: (float(mean), float(error)) for fit, (mean, error) in found.items()}
+        ratios = {fit: mean_and_error(x[:, self.wide].mean(axis=1)) for fit, x in self.ratios(kind).items()}
+        return {fit: (float(mean), float(error)) for fit, (mean, error) in ratios.items()}
 
 
 def stacked(rows: Sequence[Mapping[str, Sequence[Sequence[Mapping[str, float]]]]]) -> dict[str, dict[str, Floats]]:
@@ -129,60 +129,60 @@ def stacked(rows: Sequence[Mapping[str, Sequence[Sequence[Mapping[str, float]]]]
     Parameters
     ----------
     rows : sequence of mappings
-        For each layer by kind: risks for each data set, at each width, by curve.
+        For each layer and kind, the risks of each data set, at each width, by curve.
     """
-    found: dict[str, dict[str, Floats]] = {}
+    risks: dict[str, dict[str, Floats]] = {}
     for kind, sets in rows[0].items():
-        found[kind] = {
+        risks[kind] = {
             curve: np.array([[[at[curve] for at in each] for each in row[kind]] for row in rows]).mean(axis=1)
             for curve in sets[0][0]
         }
-    return found
+    return risks
 
 
-def figure_2(found: Layers) -> Drawing:
+def figure_2(nets: Layers) -> Drawing:
     """Return Figure 2 of chang: dense and retrained risks against the number of features.
 
     Parameters
     ----------
-    found : Layers
+    nets : Layers
         What was predicted and measured.
     """
-    names = {"dense": "dense"} | {label: f"{label} = {s}" for label, s in found.kept.items()}
-    means = {label: found.real[label].mean(axis=0) for label in found.kept}
-    said = "; ".join(f"{mean[-1]:.3f} against {mean[found.below].min():.3f} ({names[c]})" for c, mean in means.items())
-    wins = [mean[-1] < mean[found.below].min() for mean in means.values()]
+    names = {"dense": "dense"} | {label: f"{label} = {s}" for label, s in nets.kept.items()}
+    means = {label: nets.real[label].mean(axis=0) for label in nets.kept}
+    said = "; ".join(f"{mean[-1]:.3f} against {mean[nets.below].min():.3f} ({names[c]})" for c, mean in means.items())
+    wins = [mean[-1] < mean[nets.below].min() for mean in means.values()]
     where = "At every" if all(wins) else "Not at every" if any(wins) else "At no"
     caption = (
         f"{where} number of ReLU features kept the risk after retraining is lower when they are chosen from p = "
-        f"{found.widths[-1]} than from any p < n: {said}. Lines: prediction; markers: measured ({found.sizes})."
+        f"{nets.widths[-1]} than from any p < n: {said}. Lines: prediction; markers: measured ({nets.sizes})."
     )
     alt = (
         "Risk against the number of features on logarithmic axes. Dense and retrained risks fall, rise towards p = n "
         "and fall again; the peak is sharpest for the dense fit. Far beyond n the dense risk is lowest, and risks fall "
         "with the number of features kept. Markers lie on or a little above most lines, for 4s well above."
     )
-    return _risks(found, "fig-2", names, alt, caption)
+    return _risks(nets, "fig-2", names, alt, caption)
 
 
-def figure_4(found: Layers) -> Drawing:
+def figure_4(nets: Layers) -> Drawing:
     """Return Figure 4 of chang: pruned only, retrained on the same and on fresh samples, at the last number kept.
 
     Parameters
     ----------
-    found : Layers
+    nets : Layers
         What was predicted and measured.
     """
-    label, s = list(found.kept.items())[-1]
-    width = found.widths[found.top]
-    same, fresh, alone = (found.real[curve].mean(axis=0) for curve in (label, "fresh", "pruned"))
-    predicted = found.law["fresh"].mean(axis=0)[found.top]
-    factor = (alone / same)[found.wide]
-    excess = {name: x[found.top] / predicted - 1 for name, x in (("fresh", fresh), ("the same", same))}
+    label, s = list(nets.kept.items())[-1]
+    width = nets.widths[nets.top]
+    same, fresh, alone = (nets.real[curve].mean(axis=0) for curve in (label, "fresh", "pruned"))
+    predicted = nets.law["fresh"].mean(axis=0)[nets.top]
+    factor = (alone / same)[nets.wide]
+    excess = {name: x[nets.top] / predicted - 1 for name, x in (("fresh", fresh), ("the same", same))}
     caption = (
         f"Pruned to {label} = {s} features. Just below n, at p = {width}, the risk after retraining on the same "
-        f"samples is {excess['the same']:+.0%} off the prediction ({same[found.top]:.3f} against {predicted:.3f}), on "
-        f"fresh samples {excess['fresh']:+.0%} ({fresh[found.top]:.3f}). Without retraining the risk is "
+        f"samples is {excess['the same']:+.0%} off the prediction ({same[nets.top]:.3f} against {predicted:.3f}), on "
+        f"fresh samples {excess['fresh']:+.0%} ({fresh[nets.top]:.3f}). Without retraining the risk is "
         f"{factor.min():.1f} to {factor.max():.1f} times that with it (p > {s})."
     )
     alt = (
@@ -191,30 +191,28 @@ def figure_4(found: Layers) -> Drawing:
         "Retraining on the same samples is above fresh retraining around p = n."
     )
     names = {"dense": "dense", "pruned": "pruned only", "fresh": "retrained, fresh", label: "retrained, same"}
-    return _risks(found, "fig-4", names, alt, caption, unpredicted=(label,))
+    return _risks(nets, "fig-4", names, alt, caption, unpredicted=(label,))
 
 
 def _risks(
-    found: Layers, name: str, names: Mapping[str, str], alt: str, caption: str, unpredicted: Sequence[str] = ()
+    nets: Layers, name: str, names: Mapping[str, str], alt: str, caption: str, unpredicted: Sequence[str] = ()
 ) -> Drawing:
     """Return a figure of risks against p: the law as lines, measurements as markers."""
     lines = {
-        label: (found.widths, found.law[curve].mean(axis=0))
-        for curve, label in names.items()
-        if curve not in unpredicted
+        label: (nets.widths, nets.law[curve].mean(axis=0)) for curve, label in names.items() if curve not in unpredicted
     }
-    points = {label: (found.widths, *mean_and_error(found.real[curve])) for curve, label in names.items()}
+    points = {label: (nets.widths, *mean_and_error(nets.real[curve])) for curve, label in names.items()}
 
     def draw(palette: Palette) -> Figure:
         import matplotlib.pyplot as plt
 
         figure, axes = plt.subplots(figsize=(7.2, 4.6))
-        compare(axes, palette, lines, points, gap_at=found.n)
-        axes.axvline(found.n, color=palette.muted, linewidth=1, linestyle=":")
+        compare(axes, palette, lines, points, gap_at=nets.n)
+        axes.axvline(nets.n, color=palette.muted, linewidth=1, linestyle=":")
         axes.axhline(CHANCE, color=palette.muted, linewidth=1, linestyle="--")
         words: dict[str, Any] = {"color": palette.muted, "ha": "right", "va": "bottom", "fontsize": 9}
-        axes.text(found.widths[-1], CHANCE, "risk of predicting 0", **words)
-        _width_axis(axes, found.n, found.widths)
+        axes.text(nets.widths[-1], CHANCE, "risk of predicting 0", **words)
+        _width_axis(axes, nets.n, nets.widths)
         axes.set(yscale="log", ylabel="population risk, units of y²")
         values = [x for x in (0.2, 0.5, 1, 2, 4, 8, 16, 32) if x < axes.get_ylim()[1]]
         axes.set_yticks(values, [f"{x:g}" for x in values])
@@ -233,18 +231,18 @@ def _width_axis(axes: Axes, n: int, widths: NDArray[Any]) -> None:
     axes.set_xticks([], minor=True)
 
 
-def ratio(found: Layers) -> Drawing:
+def ratio(nets: Layers) -> Drawing:
     """Return a figure of true over predicted risk, a panel for each kind of features.
 
     Parameters
     ----------
-    found : Layers
+    nets : Layers
         What was predicted and measured.
     """
-    widths = found.widths[found.wide]
-    kinds = [kind for kind in found.risks if kind != "law"]
+    widths = nets.widths[nets.wide]
+    kinds = [kind for kind in nets.risks if kind != "law"]
     points = {
-        kind: {fit: (widths, *mean_and_error(x[:, found.wide])) for fit, x in found.ratios(kind).items()}
+        kind: {fit: (widths, *mean_and_error(x[:, nets.wide])) for fit, x in nets.ratios(kind).items()}
         for kind in kinds
     }
     every = {f"{kind}, {fit}": xye for kind, rows in points.items() for fit, xye in rows.items()}
@@ -256,19 +254,19 @@ def ratio(found: Layers) -> Drawing:
         for axes, (kind, rows) in zip(panels, points.items(), strict=True):
             compare(axes, palette, {}, rows)
             axes.axhline(1, color=palette.muted, linewidth=1, linestyle="--")
-            axes.axvline(found.n, color=palette.muted, linewidth=1, linestyle=":")
+            axes.axvline(nets.n, color=palette.muted, linewidth=1, linestyle=":")
             axes.set_title(f"{kind} features")
-            _width_axis(axes, found.n, widths)
+            _width_axis(axes, nets.n, widths)
         panels[0].set_ylabel("true / predicted risk")
         legend(figure, panels[0], ncols=3)
         return figure
 
     def words(kind: str) -> str:
-        rows = found.mean_ratios(kind).items()
+        rows = nets.mean_ratios(kind).items()
         return ", ".join(f"{mean:.3f} ± {error:.3f} ({fit})" for fit, (mean, error) in rows)
 
     caption = (
-        f"Mean of true over predicted risk, all p > {max(found.kept.values())}. "
+        f"Mean of true over predicted risk, all p > {max(nets.kept.values())}. "
         + " ".join(f"{kind} features: {words(kind)}." for kind in kinds)
         + " The Gaussian ones have the covariance of the others, and the equivalent problem's labels."
     )
@@ -280,19 +278,19 @@ def ratio(found: Layers) -> Drawing:
     return Drawing(draw, columns("p", "ratio", {}, every), "ratio", alt, caption)
 
 
-def variants(found: Layers, curve: str, others: Mapping[str, Layers]) -> Drawing:
+def variants(nets: Layers, curve: str, others: Mapping[str, Layers]) -> Drawing:
     """Return a figure of one retrained risk for other targets and inputs than those of Figure 2.
 
     Parameters
     ----------
-    found : Layers
+    nets : Layers
         The setting of Figure 2.
     curve : str
-        Which number of features is kept.
+        The curve to draw, which says how many features are kept.
     others : mapping of str to Layers
-        Other settings, by their names.
+        The other settings by name.
     """
-    every = {"as in Figure 2": found} | dict(others)
+    every = {"as in Figure 2": nets} | dict(others)
     lines = {name: (each.widths, each.law[curve].mean(axis=0)) for name, each in every.items()}
     points = {name: (each.widths, *mean_and_error(each.real[curve])) for name, each in every.items()}
 
@@ -300,9 +298,9 @@ def variants(found: Layers, curve: str, others: Mapping[str, Layers]) -> Drawing
         import matplotlib.pyplot as plt
 
         figure, axes = plt.subplots(figsize=(7.2, 4.2))
-        compare(axes, palette, lines, points, gap_at=found.n)
-        axes.axvline(found.n, color=palette.muted, linewidth=1, linestyle=":")
-        _width_axis(axes, found.n, found.widths)
+        compare(axes, palette, lines, points, gap_at=nets.n)
+        axes.axvline(nets.n, color=palette.muted, linewidth=1, linestyle=":")
+        _width_axis(axes, nets.n, nets.widths)
         axes.set(ylabel="population risk, units of y²", ylim=(0, None))
         legend(figure, axes, ncols=4)
         return figure
@@ -310,8 +308,8 @@ def variants(found: Layers, curve: str, others: Mapping[str, Layers]) -> Drawing
     peaks = {name: at_peak(each, curve) for name, each in every.items()}
     few = {each.layers for each in others.values()}
     caption = (
-        f"Pruned to {curve} = {found.kept[curve]} and retrained on the same samples ({', '.join(map(str, few))} "
-        f"realizations for each variant). Risk at p = {found.widths[-1]} relative to the lowest at p < n: "
+        f"Pruned to {curve} = {nets.kept[curve]} and retrained on the same samples ({', '.join(map(str, few))} "
+        f"realizations for each variant). Risk at p = {nets.widths[-1]} relative to the lowest at p < n: "
         + "; ".join(f"{large_over_small(each, curve):.2f} ({name})" for name, each in every.items())
         + ". Just below n, relative to the same: "
         + "; ".join(f"{value:.2f} ({name})" for name, value in peaks.items())
@@ -325,51 +323,51 @@ def variants(found: Layers, curve: str, others: Mapping[str, Layers]) -> Drawing
     return Drawing(draw, columns("p", "risk", lines, points), "variants", alt, caption)
 
 
-def large_over_small(found: Layers, curve: str) -> float:
+def large_over_small(nets: Layers, curve: str) -> float:
     """Return the measured mean risk at the largest width over the lowest at p < n."""
-    mean = found.real[curve].mean(axis=0)
-    return float(mean[-1] / mean[found.below].min())
+    mean = nets.real[curve].mean(axis=0)
+    return float(mean[-1] / mean[nets.below].min())
 
 
-def at_peak(found: Layers, curve: str) -> float:
+def at_peak(nets: Layers, curve: str) -> float:
     """Return the measured mean risk just below n over the lowest at p < n."""
-    mean = found.real[curve].mean(axis=0)
-    return float(mean[found.top] / mean[found.below].min())
+    mean = nets.real[curve].mean(axis=0)
+    return float(mean[nets.top] / mean[nets.below].min())
 
 
-def findings(found: Layers) -> tuple[str, str, str]:
+def findings(nets: Layers) -> tuple[str, str, str]:
     """Return what the page found, in three sentences.
 
     Parameters
     ----------
-    found : Layers
+    nets : Layers
         What was predicted and measured.
     """
-    few = list(found.kept)[:-1]
-    share, slack = found.shares(["dense", *few])
+    few = list(nets.kept)[:-1]
+    share, slack = nets.shares(["dense", *few])
     follows = bool(np.all(share - slack <= CLOSE))
     law = "predicts" if follows else "does not predict"
     chance = ", of which chance may explain what exceeds a tenth" if follows and share.max() > CLOSE else ""
-    means = [found.real[label].mean(axis=0) for label in found.kept]
-    lower = "is lower" if all(x[-1] < x[found.below].min() for x in means) else "is not always lower"
-    twice = "have" if all(_twice(found, curve) for curve in ("dense", *found.kept)) else "do not all have"
-    (real, error), (control, its_error) = (found.mean_ratios(kind)["fresh retraining"] for kind in ("ReLU", "Gaussian"))
-    exact = real - 1 <= deviation_bound(2, found.layers) * error
+    means = [nets.real[label].mean(axis=0) for label in nets.kept]
+    lower = "is lower" if all(x[-1] < x[nets.below].min() for x in means) else "is not always lower"
+    twice = "have" if all(_twice(nets, curve) for curve in ("dense", *nets.kept)) else "do not all have"
+    (real, error), (control, its_error) = (nets.mean_ratios(kind)["fresh retraining"] for kind in ("ReLU", "Gaussian"))
+    exact = real - 1 <= deviation_bound(2, nets.layers) * error
     perfect = "perfect, within errors, as the paper says" if exact else "not perfect, other than the paper says"
-    numbers = " or ".join(str(found.kept[label]) for label in few)
+    numbers = " or ".join(str(nets.kept[label]) for label in few)
     return (
         f"Within a tenth, a linear Gaussian problem with the same second moments {law} the risk of a network whose "
         f"first layer is random, dense or retrained with {numbers} features: the gap is "
         f"{np.median(share):.1%} of the prediction in the median of {share.size} risks and {share.max():.0%} at "
         f"most{chance}.",
         f"Dense and retrained risks {twice} two descents, and at each number of features kept the mean risk {lower} "
-        f"when they are chosen from {found.widths[-1]} than from any number below the {found.n} samples.",
+        f"when they are chosen from {nets.widths[-1]} than from any number below the {nets.n} samples.",
         f"For retraining on fresh samples the prediction is {perfect}: risks are {real - 1:+.1%} ± {error:.1%} off it "
         f"with ReLU features, and {control - 1:+.1%} ± {its_error:.1%} with Gaussian features of the same covariance.",
     )
 
 
-def _twice(found: Layers, curve: str) -> bool:
+def _twice(nets: Layers, curve: str) -> bool:
     """Tell whether a mean risk falls, rises towards n, and falls again beyond."""
-    mean, top = found.real[curve].mean(axis=0), found.top
+    mean, top = nets.real[curve].mean(axis=0), nets.top
     return bool(mean[: top + 1].min() < min(mean[0], mean[top]) and mean[top + 1 :].min() < mean[top])

@@ -31,7 +31,7 @@ class Panel:
     Attributes
     ----------
     title : str
-        Such as "live".
+        The panel's title, such as "live".
     d, k, r : int
         Rows of U, its columns, and those of the truth.
     curves : mapping of str to sequence of (x, mean, standard error)
@@ -58,7 +58,7 @@ class Panel:
         x : (m,) array
             Numbers from 0 to 1.
         shares : mapping of str to (runs, m) array
-            Shares by kind of run.
+            The measured shares by kind of run.
         law : callable
             The predicted share from x, k and r.
         """
@@ -106,7 +106,7 @@ def share(panels: Sequence[Panel], repetitions: int) -> Drawing:
     panels : sequence of Panel
         What was measured just now, and what was recorded.
     repetitions : int
-        Runs of the first panel.
+        Number of runs of the first panel.
     """
 
     def draw(palette: Palette) -> Figure:
@@ -177,9 +177,9 @@ def descent(paths: Sequence[Path], small: int, r: int) -> Drawing:
     paths : sequence of Path
         One for each run.
     small : int
-        Rows and columns of U.
+        Number of rows and of columns of U.
     r : int
-        Columns of the truth.
+        Number of columns of the truth.
     """
 
     def draw(palette: Palette) -> Figure:

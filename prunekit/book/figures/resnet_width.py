@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 INTERPOLATED = 0.01  # the mean training error up to which a curve counts as interpolating
 MOST = len(DASHES) - 1  # targets that a figure can tell apart, beside the dense networks
-CLEAR = 2.0  # standard errors that make a lead
+CLEAR = 2.0  # how many standard errors make a lead
 NAMES = {"digits": "8×8 digits", "cifar10": "CIFAR-10"}
 Target = int | None  # the width to whose size networks are pruned; None for dense ones
 
@@ -30,9 +30,9 @@ class End:
     Attributes
     ----------
     rise : float
-        Of the mean training error, as a share.
+        Rise of the mean training error, as a share.
     fall : float
-        Of the test error, in standard errors of the paired difference.
+        Fall of the test error, in standard errors of the paired difference.
     last : str
         Training error at the last width, in words.
     advantage : float or None
@@ -55,13 +55,13 @@ class Sweep:
     data : str
         Name of the data set.
     images, test_images, epochs, seeds : int
-        Of a run: training and test images, epochs of each training; and how many runs there are.
+        Training and test images of a run, epochs of each training, and how many runs there are.
     curves : mapping of Target to ((K,) array, (runs, K, 2) array)
         Widths, and shares of training and of test images that are got wrong.
     sizes : mapping of Target to int
         Parameters of the widest network that are not held at 0.
     table : mapping of str to sequence
-        All networks, a row each.
+        The columns of a table with a row for each network.
     """
 
     data: str
@@ -82,7 +82,7 @@ class Sweep:
         table : mapping of str to sequence
             Columns run, width, target (None for dense networks), parameters, train_error and test_error.
         values : mapping
-            The setting: data, images, test_images, epochs, seeds.
+            The setting, with data, images, test_images, epochs and seeds.
         """
         columns = ("target", "width", "run", "train_error", "test_error")
         cells = sorted(zip(*(table[c] for c in columns), strict=True), key=lambda c: c[1:3])
@@ -126,7 +126,7 @@ class Sweep:
         return self.errors(None)[:, int(np.flatnonzero(self.widths == target)[0]), 1]
 
     def first(self, target: Target) -> int:
-        """Return the index of the width from which on a curve interpolates, among its own; their number if none."""
+        """Return the index, among a curve's widths, from which on it interpolates; their number if there is none."""
         fits = self.errors(target)[..., 0].mean(axis=0) <= INTERPOLATED
         return fits.size - int(np.argmin(np.append(fits[::-1], False)))
 
@@ -162,15 +162,15 @@ class Sweep:
     def ends(self) -> dict[Target, End]:
         """Return what each curve does between its ends; a standard error is at least one test image."""
         finest = 1 / self.test_images
-        found: dict[Target, End] = {}
+        ends: dict[Target, End] = {}
         for target, (_, errors) in self.curves.items():
             rise = float((errors[:, -1, 0] - errors[:, 0, 0]).mean())
             fall = float(leads(errors[:, 0, 1] - errors[:, -1, 1], least_error=finest))
             last, advantage = percent(errors[:, -1, 0]), None
             if target is not None:
                 advantage = float(leads(self.small(target) - errors[:, -1, 1], least_error=finest))
-            found[target] = End(rise, fall, last, advantage)
-        return found
+            ends[target] = End(rise, fall, last, advantage)
+        return ends
 
     def largest_rise(self) -> float:
         """Return the largest rise of the test error between neighbouring widths of a curve, in standard errors."""

@@ -26,13 +26,13 @@ class Correlations:
     Attributes
     ----------
     p, n, s : int
-        Features, samples, coefficients kept.
+        Numbers of features, of samples, and of coefficients kept.
     rhos
-        Correlations, increasing.
+        The correlations, increasing.
     predicted
-        By rule: risk after pruning, its standard error, risk after retraining, its standard error, (4, rhos).
+        By rule, the risk after pruning and the risk after retraining, each with its standard error, (4, rhos).
     measured
-        By label as in `measured_risks`, (repetitions, rhos).
+        The measured risks by label, as in `measured_risks`, (repetitions, rhos).
     """
 
     p: int
@@ -92,22 +92,22 @@ def stays_below(rhos: Floats, difference: Floats) -> float | None:
     return float(np.interp(0, [difference[i + 1], difference[i]], rhos[[i + 1, i]]))
 
 
-def correlation(found: Correlations) -> Drawing:
+def correlation(risks: Correlations) -> Drawing:
     """Return a figure of the risks against the correlation, a panel for each rule.
 
     Parameters
     ----------
-    found : Correlations
+    risks : Correlations
         What was predicted and measured.
     """
 
     def draw(palette: Palette) -> Figure:
         import matplotlib.pyplot as plt
 
-        figure, panels = plt.subplots(1, len(found.predicted), figsize=(7.6, 4.2), sharey=True)
-        for axes, rule in zip(panels, found.predicted, strict=True):
-            compare(axes, palette, *found.rows(rule))
-            onset = found.helps_from(rule)[0]
+        figure, panels = plt.subplots(1, len(risks.predicted), figsize=(7.6, 4.2), sharey=True)
+        for axes, rule in zip(panels, risks.predicted, strict=True):
+            compare(axes, palette, *risks.rows(rule))
+            onset = risks.helps_from(rule)[0]
             if onset is not None:
                 axes.axvline(onset, color=palette.muted, linewidth=1, linestyle=":")
             axes.set(xlabel="correlation ρ of every two features", title=f"{rule} pruning", ylim=(0, None))
@@ -116,34 +116,34 @@ def correlation(found: Correlations) -> Drawing:
         return figure
 
     def where(rule: str) -> str:
-        words = ["nowhere" if x is None else f"from ρ = {x:.2f}" for x in found.helps_from(rule)]
+        words = ["nowhere" if x is None else f"from ρ = {x:.2f}" for x in risks.helps_from(rule)]
         return f"{rule} pruning {words[0]} as predicted, {words[1]} on fresh and {words[2]} on the same samples"
 
     caption = (
-        f"Retraining lowers the risk for {'; for '.join(map(where, found.predicted))} (p = {found.p}, n = {found.n}, "
-        f"s = {found.s}, {found.repetitions} repetitions)."
+        f"Retraining lowers the risk for {'; for '.join(map(where, risks.predicted))} (p = {risks.p}, n = {risks.n}, "
+        f"s = {risks.s}, {risks.repetitions} repetitions)."
     )
     alt = (
         "Risk of pruned and retrained models against the correlation of the features from 0 to 1, for magnitude and "
         "Hessian pruning. At 0 the retrained risk is the higher one; it falls almost linearly, crosses the pruned "
         "risk near the dotted line and is far below it close to 1."
     )
-    tables = {rule: columns("correlation", "risk", *found.rows(rule)) for rule in found.predicted}
+    tables = {rule: columns("correlation", "risk", *risks.rows(rule)) for rule in risks.predicted}
     return Drawing(draw, joined(tables, "rule"), "correlation", alt, caption)
 
 
-def findings(found: Correlations) -> tuple[str, str, str]:
+def findings(risks: Correlations) -> tuple[str, str, str]:
     """Return what the page found, in three sentences.
 
     Parameters
     ----------
-    found : Correlations
+    risks : Correlations
         What was predicted and measured.
     """
-    rules = list(found.predicted)
+    rules = list(risks.predicted)
 
     def change(at: int) -> tuple[str, str]:
-        pairs = [[found.measured[x][:, at].mean() for x in (rule, f"{rule}, retrained")] for rule in rules]
+        pairs = [[risks.measured[x][:, at].mean() for x in (rule, f"{rule}, retrained")] for rule in rules]
         verbs = {"raises" if again > alone else "lowers" for alone, again in pairs}
         numbers = ", ".join(
             f"{a:.2f} to {b:.2f} after {rule} pruning" for rule, (a, b) in zip(rules, pairs, strict=True)
@@ -151,19 +151,19 @@ def findings(found: Correlations) -> tuple[str, str, str]:
         return verbs.pop() if len(verbs) == 1 else "changes", numbers
 
     def onset(rule: str) -> str:
-        same = found.helps_from(rule)[2]
+        same = risks.helps_from(rule)[2]
         return f"nowhere with {rule} pruning" if same is None else f"from ρ = {same:.2f} on with {rule} pruning"
 
     (first, at_0), (last, at_1) = change(0), change(-1)
     agrees = ", as the paper says" if (first, last) == ("raises", "lowers") else ""
-    worst = max(map(found.off, rules))
-    fits = "follows" if worst <= found.bound else "does not follow"
+    worst = max(map(risks.off, rules))
+    fits = "follows" if worst <= risks.bound else "does not follow"
     return (
         f"With uncorrelated features retraining {first} the risk ({at_0}); with perfectly correlated ones it {last} it "
         f"({at_1}){agrees}.",
         f"In between, retraining on the same samples helps {' and '.join(map(onset, rules))}.",
         f"The paper's prediction {fits} fresh samples at every correlation (largest gap {worst:.1f} standard errors, "
-        f"where chance allows {found.bound:.1f}), although the theorem behind it is proved for uncorrelated features.",
+        f"where chance allows {risks.bound:.1f}), although the theorem behind it is proved for uncorrelated features.",
     )
 
 
@@ -179,11 +179,11 @@ def lemma_1(
     Parameters
     ----------
     fine, curves
-        Shares, and by label the excess risk there by Lemma 1.
+        Shares, and by label the excess risk that Lemma 1 gives there.
     zeta, measured
         Shares measured, and by label the excess risks, (repetitions, shares).
     worst
-        By name of a formula the largest gap in standard errors.
+        The largest gap from each formula, by its name, in standard errors.
     """
     lines = {label: (fine, curve) for label, curve in curves.items()}
     marks = {label: (zeta, *mean_and_error(rows)) for label, rows in measured.items()}
@@ -219,13 +219,13 @@ class Figure7:
     name : str
         "3a" or "3b".
     p, n : int
-        Features and samples.
+        Numbers of features and of samples.
     fine, lines
-        Widths, and by rule the predicted risks pruned and retrained, (2, fine).
+        Widths, and by rule the predicted risks after pruning and after retraining, (2, fine).
     widths, laws, measured
-        Widths measured, predictions there, and by label as in `measured_risks` (repetitions, widths).
+        Widths measured, predictions there, and measured risks by label, as in `measured_risks`, (repetitions, widths).
     shown
-        Rules that are drawn.
+        The rules that are drawn.
     """
 
     name: str
@@ -273,43 +273,43 @@ class Figure7:
         return int(np.sum(self.rise(rule) > self.bound))
 
 
-def figure_7(found: Figure7) -> Drawing:
+def figure_7(case: Figure7) -> Drawing:
     """Return Figure 7 of chang for one problem: the risk after retraining on fresh and on the same samples.
 
     Parameters
     ----------
-    found : Figure7
+    case : Figure7
         What was predicted and measured.
     """
 
     def panel(kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        predicted = {rule: (found.fine / found.p, found.lines[rule][1]) for rule in found.shown}
-        risks = {rule: found.measured[f"{rule}, {KINDS[kind]}"] for rule in found.shown}
-        return predicted, {rule: (found.widths / found.p, *mean_and_error(x)) for rule, x in risks.items()}
+        predicted = {rule: (case.fine / case.p, case.lines[rule][1]) for rule in case.shown}
+        risks = {rule: case.measured[f"{rule}, {KINDS[kind]}"] for rule in case.shown}
+        return predicted, {rule: (case.widths / case.p, *mean_and_error(x)) for rule, x in risks.items()}
 
     def draw(palette: Palette) -> Figure:
         import matplotlib.pyplot as plt
 
         figure, both = plt.subplots(1, 2, figsize=(7.6, 4), sharey=True)
         for axes, kind in zip(both, KINDS, strict=True):
-            compare(axes, palette, *panel(kind), gap_at=found.n / found.p)
+            compare(axes, palette, *panel(kind), gap_at=case.n / case.p)
             axes.set(xlabel="features used, k/p", title=f"{kind} samples", xlim=(0.08, 1.02))
         both[0].set(ylabel="risk after retraining, units of y²")
-        legend(figure, both[0], ncols=len(found.shown), title=KEY)
+        legend(figure, both[0], ncols=len(case.shown), title=KEY)
         return figure
 
     def shift(rule: str) -> str:
-        mean = np.mean(found.measured[f"{rule}, retrained"][:, -1])
-        return f"{100 * (mean / found.laws[rule][1][-1] - 1):+.1f} percent ({rule})".replace("-", "−")
+        mean = np.mean(case.measured[f"{rule}, retrained"][:, -1])
+        return f"{100 * (mean / case.laws[rule][1][-1] - 1):+.1f} percent ({rule})".replace("-", "−")
 
     caption = (
-        f"Problem of Figure {found.name}: measured risks are up to {found.off('fresh'):.1f} standard errors from the "
-        f"prediction on fresh samples and up to {found.off('same'):.1f} on the same, where chance allows "
-        f"{found.bound:.1f} (p = {found.p}, {found.repetitions} repetitions). At full width the same samples give "
-        f"{', '.join(map(shift, found.shown))} against the prediction."
+        f"Problem of Figure {case.name}: measured risks are up to {case.off('fresh'):.1f} standard errors from the "
+        f"prediction on fresh samples and up to {case.off('same'):.1f} on the same, where chance allows "
+        f"{case.bound:.1f} (p = {case.p}, {case.repetitions} repetitions). At full width the same samples give "
+        f"{', '.join(map(shift, case.shown))} against the prediction."
     )
-    where = f"k = n = {found.n / found.p:g} p"
-    if found.name == "3a":
+    where = f"k = n = {case.n / case.p:g} p"
+    if case.name == "3a":
         alt = (
             "Risk after retraining against k/p for identity covariance, on fresh and on the same samples. The curve of "
             f"magnitude pruning rises towards {where} and is far above that of oracle pruning, which is flat."
@@ -321,15 +321,15 @@ def figure_7(found: Figure7) -> Drawing:
             "lowest and flat."
         )
     tables = {kind: columns("k_over_p", "risk", *panel(kind)) for kind in KINDS}
-    return Drawing(draw, joined(tables, "samples"), f"fig-7-{found.name}", alt, caption)
+    return Drawing(draw, joined(tables, "samples"), f"fig-7-{case.name}", alt, caption)
 
 
-def hurts(found: Sequence[Figure7]) -> Drawing:
+def hurts(cases: Sequence[Figure7]) -> Drawing:
     """Return a figure of what retraining on the same samples adds to the risk, a panel for each problem.
 
     Parameters
     ----------
-    found : sequence of Figure7
+    cases : sequence of Figure7
         What was predicted and measured.
     """
 
@@ -340,8 +340,8 @@ def hurts(found: Sequence[Figure7]) -> Drawing:
     def draw(palette: Palette) -> Figure:
         import matplotlib.pyplot as plt
 
-        figure, both = plt.subplots(1, len(found), figsize=(7.6, 4), sharey=True)
-        for axes, each in zip(both, found, strict=True):
+        figure, both = plt.subplots(1, len(cases), figsize=(7.6, 4), sharey=True)
+        for axes, each in zip(both, cases, strict=True):
             compare(axes, palette, *rows(each), gap_at=each.n / each.p)
             axes.axhline(0, color=palette.muted, linewidth=1, linestyle=":")
             axes.set(xlabel="features used, k/p", title=f"Figure {each.name}", xlim=(0.08, 1.02), ylim=(-3, 2))
@@ -353,15 +353,15 @@ def hurts(found: Sequence[Figure7]) -> Drawing:
         mean, error = mean_and_error(each.loss(rule)[:, -1])
         return f"{mean:+.2f} ± {error:.2f} ({each.name}, {rule})".replace("-", "−")
 
-    counts = " and ".join(f"{sum(map(each.hurt, each.laws))} ({each.name})" for each in found)
-    full = ", ".join(at_full_width(each, rule) for each in found for rule in each.shown)
+    counts = " and ".join(f"{sum(map(each.hurt, each.laws))} ({each.name})" for each in cases)
+    full = ", ".join(at_full_width(each, rule) for each in cases for rule in each.shown)
     caption = (
         "Retraining on the same samples (markers; lines: predicted for fresh ones) raises the risk beyond chance at "
-        f"{counts} of {found[0].pairs} pairs of rule and width. At full width it adds {full}."
+        f"{counts} of {cases[0].pairs} pairs of rule and width. At full width it adds {full}."
     )
     alt = (
         "Retrained minus pruned risk against k/p in two panels. Near k = n the curves plunge below zero; away from it "
         "most of them are above zero."
     )
-    tables = {each.name: columns("k_over_p", "risk_difference", *rows(each)) for each in found}
+    tables = {each.name: columns("k_over_p", "risk_difference", *rows(each)) for each in cases}
     return Drawing(draw, joined(tables, "problem"), "hurts", alt, caption)

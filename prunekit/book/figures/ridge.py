@@ -31,7 +31,7 @@ class Fit:
     deviation : float
         The largest gap, in standard errors.
     bound : float
-        What chance allows.
+        The largest gap that chance allows.
     """
 
     deviation: float
@@ -50,17 +50,17 @@ class Curves:
     Attributes
     ----------
     p, n, s : int
-        Features, samples, coefficients kept.
+        Numbers of features, of samples, and of coefficients kept.
     grid
-        Penalties.
+        The penalties at which risks are predicted.
     lines
-        Predicted risks there.
+        The predicted risks there.
     best
         The best penalty and its risk.
     points
-        Penalties measured, and risks there, (repetitions, penalties).
+        Penalties that were measured, and the risks there, (repetitions, penalties).
     fit : Fit
-        Measured against predicted.
+        How far the measured means are from the predicted ones.
     """
 
     p: int
@@ -87,29 +87,29 @@ class Curves:
         return float(self.best[figure, rule].penalty / max(self.best[figure, "dense"].penalty, self.grid[0]))
 
 
-def curves(found: Curves) -> Drawing:
+def curves(sweep: Curves) -> Drawing:
     """Return a figure of the risk against the penalty, a panel for each problem, with a star at each best penalty.
 
     Parameters
     ----------
-    found : Curves
+    sweep : Curves
         What was predicted and measured.
     """
 
     def rows(figure: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        predicted = {rule: (found.grid, found.lines[figure, rule]) for rule in found.rules}
-        points = {rule: found.points[figure, rule] for rule in found.rules}
+        predicted = {rule: (sweep.grid, sweep.lines[figure, rule]) for rule in sweep.rules}
+        points = {rule: sweep.points[figure, rule] for rule in sweep.rules}
         return predicted, {rule: (at, *mean_and_error(risks)) for rule, (at, risks) in points.items()}
 
     def draw(palette: Palette) -> Figure:
         import matplotlib.pyplot as plt
 
-        figure, panels = plt.subplots(1, len(found.figures), figsize=(7.6, 4.2), sharey=True)
-        for axes, name in zip(panels, found.figures, strict=True):
+        figure, panels = plt.subplots(1, len(sweep.figures), figsize=(7.6, 4.2), sharey=True)
+        for axes, name in zip(panels, sweep.figures, strict=True):
             compare(axes, palette, *rows(name))
-            for colour, rule in zip(palette.series, found.rules, strict=False):
-                penalty, risk = found.best[name, rule]
-                axes.plot(max(penalty, found.grid[0]), risk, "*", color=colour, markersize=13)
+            for colour, rule in zip(palette.series, sweep.rules, strict=False):
+                penalty, risk = sweep.best[name, rule]
+                axes.plot(max(penalty, sweep.grid[0]), risk, "*", color=colour, markersize=13)
             axes.set(xscale="log", title=f"problem of Figure {name}", xlabel="penalty μ/n")
             axes.minorticks_off()
         panels[0].set(ylabel="population risk, units of y²", ylim=(0, None))
@@ -117,41 +117,41 @@ def curves(found: Curves) -> Drawing:
         return figure
 
     def said(figure: str) -> str:
-        penalties = ", ".join(f"{found.best[figure, rule].penalty:.2g} ({rule})" for rule in found.rules)
+        penalties = ", ".join(f"{sweep.best[figure, rule].penalty:.2g} ({rule})" for rule in sweep.rules)
         return f"{penalties} in {figure}"
 
     caption = (
-        f"The best penalty μ/n (stars) is {'; '.join(map(said, found.figures))} (p = {found.p}, n = {found.n}, "
-        f"s = {found.s}). Measured means are off {found.fit}."
+        f"The best penalty μ/n (stars) is {'; '.join(map(said, sweep.figures))} (p = {sweep.p}, n = {sweep.n}, "
+        f"s = {sweep.s}). Measured means are off {sweep.fit}."
     )
     alt = (
         "Risk against the penalty on a logarithmic axis for the problems of Figures 3a and 3b: dense, magnitude and "
         "Hessian pruning, with a star at the least point of each curve. In the panel of 3b the curve of magnitude "
         "pruning starts far above the others."
     )
-    tables = {figure: columns("penalty", "risk", *rows(figure)) for figure in found.figures}
+    tables = {figure: columns("penalty", "risk", *rows(figure)) for figure in sweep.figures}
     return Drawing(draw, joined(tables, "figure"), "curves", alt, caption)
 
 
-def findings(found: Curves) -> tuple[str, str, str]:
+def findings(sweep: Curves) -> tuple[str, str, str]:
     """Return what the page found, in three sentences.
 
     Parameters
     ----------
-    found : Curves
+    sweep : Curves
         What was predicted and measured.
     """
-    pairs = [(figure, rule) for figure in found.figures for rule in found.rules if rule != "dense"]
-    quotients = {pair: found.quotient(*pair) for pair in pairs}
+    pairs = [(figure, rule) for figure in sweep.figures for rule in sweep.rules if rule != "dense"]
+    quotients = {pair: sweep.quotient(*pair) for pair in pairs}
     said = ", ".join(f"{x:.2g} for {rule} pruning in {figure}" for (figure, rule), x in quotients.items())
     same = "is also" if all(abs(x - 1) < 0.1 for x in quotients.values()) else "is not"
-    gains = {pair: found.lines[pair][0] / found.best[pair].risk for pair in pairs}
+    gains = {pair: sweep.lines[pair][0] / sweep.best[pair].risk for pair in pairs}
     figure, rule = most = max(gains, key=lambda pair: gains[pair])
-    risks = f"{found.lines[most][0]:.2f} at the smallest penalty and {found.best[most].risk:.2f} at the best one"
+    risks = f"{sweep.lines[most][0]:.2f} at the smallest penalty and {sweep.best[most].risk:.2f} at the best one"
     return (
         f"The ridge that is best for pruning {same} the dense model's. Divided by it, it is {said}.",
         f"A ridge helps most for {rule} pruning in the problem of Figure {figure}: the risk is {risks}.",
-        f"These are predictions of the law, which measured means miss {found.fit}; the paper leaves the question open.",
+        f"These are predictions of the law, which measured means miss {sweep.fit}; the paper leaves the question open.",
     )
 
 
@@ -173,11 +173,11 @@ def penalties(shares: Floats, table: Table, least: float, noise: float) -> Drawi
     Parameters
     ----------
     shares
-        Shares of coefficients kept.
+        The shares of coefficients that are kept.
     table
-        By case and noise variance: best penalty dense, best penalty pruned, relative loss, (shares, 3).
+        By case and noise variance, the best dense penalty, the best pruned one and the relative loss, (shares, 3).
     least : float
-        Penalties below are drawn here.
+        The penalty at which smaller ones are drawn.
     noise : float
         The noise variance that the caption speaks of.
     """
@@ -229,11 +229,11 @@ def losses(shares: Floats, table: Table, at: Floats, measured: Table, fit: Fit) 
     Parameters
     ----------
     shares, table
-        As for `penalties`.
+        The shares and the table that `penalties` takes.
     at, measured
-        Shares measured, and by case and noise variance relative losses there, (repetitions, shares measured).
+        Shares measured, and the relative losses there by case and noise variance, (repetitions, shares measured).
     fit : Fit
-        Measured against predicted.
+        How far the measured means are from the predicted ones.
     """
     cases, noises = _parts(table)
 
@@ -283,13 +283,13 @@ def informed(
     Parameters
     ----------
     powers, lines
-        Exponents a, and by label the predicted risks there.
+        Exponents a, and the predicted risks there by label.
     exponents, points
-        Exponents measured, and by label the risks there, (repetitions, exponents).
+        Exponents measured, and the risks there by label, (repetitions, exponents).
     ends
-        By label the predicted risks at a = 0 and at a = 1.
+        The predicted risks at a = 0 and at a = 1, by label.
     fit : Fit
-        Measured against predicted.
+        How far the measured means are from the predicted ones.
     """
     predicted = {label: (powers, risks) for label, risks in lines.items()}
     measured = {label: (exponents, *mean_and_error(risks)) for label, risks in points.items()}

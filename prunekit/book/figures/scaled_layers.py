@@ -23,13 +23,13 @@ class Lemma:
     Attributes
     ----------
     lambdas : sequence of float
-        λ, increasing.
+        The scales λ, increasing.
     sizes : mapping of (str, str) to sequence of float
-        By layer and key of `QUANTITIES`, the quantity at each λ over that at λ = 1.
+        Each quantity at each λ over its value at λ = 1, by layer and key of `QUANTITIES`.
     powers : mapping of (str, str) to int
-        By the same, the power of λ that the lemma gives.
+        The power of λ that the lemma gives, by the same keys.
     apart : mapping of str to float
-        Largest relative difference from the lemma: of the "outputs", and by key of `QUANTITIES`.
+        Largest relative difference from the lemma, of the "outputs" and by key of `QUANTITIES`.
     """
 
     lambdas: Sequence[float]
@@ -38,18 +38,18 @@ class Lemma:
     apart: Mapping[str, float]
 
 
-def lemma(found: Lemma) -> Drawing:
+def lemma(net: Lemma) -> Drawing:
     """Return a figure of importances and curvatures against λ, a panel for each layer.
 
     Parameters
     ----------
-    found : Lemma
-        What automatic differentiation says, and the lemma.
+    net : Lemma
+        What automatic differentiation and the lemma say of one network.
     """
-    x = np.asarray(found.lambdas, dtype=float)
-    layers = list(dict.fromkeys(layer for layer, _ in found.sizes))
-    lines = {key: (x, x ** found.powers[key]) for key in found.sizes}
-    points = {key: (x, np.asarray(values), np.zeros(x.size)) for key, values in found.sizes.items()}
+    x = np.asarray(net.lambdas, dtype=float)
+    layers = list(dict.fromkeys(layer for layer, _ in net.sizes))
+    lines = {key: (x, x ** net.powers[key]) for key in net.sizes}
+    points = {key: (x, np.asarray(values), np.zeros(x.size)) for key, values in net.sizes.items()}
 
     def of(layer: str, rows: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
         return {QUANTITIES[kind]: row for (name, kind), row in rows.items() if name == layer}
@@ -70,8 +70,8 @@ def lemma(found: Lemma) -> Drawing:
         return {f"{layer} layer, {QUANTITIES[kind]}": row for (layer, kind), row in rows.items()}
 
     caption = (
-        "Scaling changes what a layer's weights and its curvature are, and leaves their product: lines are Lemma 4.1, "
-        f"markers automatic differentiation, at most {max(found.apart.values()):.0e} apart."
+        "Scaling changes a layer's weights and its curvature, and leaves their product as it is: lines are Lemma 4.1, "
+        f"markers automatic differentiation, at most {max(net.apart.values()):.0e} apart."
     )
     alt = (
         "Three quantities of each layer over their values at λ = 1, against λ from 0.1 to 9, both axes logarithmic. In "
@@ -83,22 +83,22 @@ def lemma(found: Lemma) -> Drawing:
     return Drawing(draw, numbers, "lemma-4.1", alt, caption)
 
 
-def findings(found: Lemma, tolerance: float) -> tuple[str, ...]:
+def findings(net: Lemma, tolerance: float) -> tuple[str, ...]:
     """Return what the page found.
 
     Parameters
     ----------
-    found : Lemma
-        What automatic differentiation says, and the lemma.
+    net : Lemma
+        What automatic differentiation and the lemma say of one network.
     tolerance : float
-        Largest relative difference that is rounding.
+        Largest relative difference that counts as rounding.
     """
-    same = "leaves the function as it is" if found.apart["outputs"] <= tolerance else "changes the function"
-    worst = max(found.apart.values())
+    same = "leaves the function as it is" if net.apart["outputs"] <= tolerance else "changes the function"
+    worst = max(net.apart.values())
     holds = "follow" if worst <= tolerance else "do not follow"
-    sizes = found.sizes["input", "M"]
+    sizes = net.sizes["input", "M"]
     change = max(sizes) / min(sizes)
-    spread = max(abs(value - 1) for layer in ("input", "output") for value in found.sizes[layer, "H"])
+    spread = max(abs(value - 1) for layer in ("input", "output") for value in net.sizes[layer, "H"])
     stays = (
         "stays the same: only the first sees how a function is written down"
         if spread <= tolerance
@@ -106,7 +106,7 @@ def findings(found: Lemma, tolerance: float) -> tuple[str, ...]:
     )
     return (
         f"Multiplying one layer of a ReLU network by λ and dividing the next by it {same}; importances and Hessian "
-        f"blocks {holds} Lemma 4.1 exactly, to {worst:.0e} at λ from {found.lambdas[0]:g} to {found.lambdas[-1]:g}.",
+        f"blocks {holds} Lemma 4.1 exactly, to {worst:.0e} at λ from {net.lambdas[0]:g} to {net.lambdas[-1]:g}.",
         f"Magnitude importance of the input layer changes by a factor {change:,.0f} over this range, while Hessian "
         f"importance {stays}.",
     )

@@ -33,7 +33,7 @@ class Samples:
     sizes, indices : sequences
         Sample sizes n and tail indices α.
     values : mapping of (str, float, int) to (repetitions, 3) array
-        By block size in words, α and n: 1/α̂, its stated standard error, and α̂.
+        The estimate 1/α̂, its stated standard error, and α̂, by block size in words, α and n.
     """
 
     sizes: Sequence[int]
@@ -53,7 +53,7 @@ class Samples:
 
     @property
     def bound(self) -> float:
-        """What the largest gap exceeds once in a hundred times if every mean is right."""
+        """The gap that the largest one exceeds once in a hundred times if every mean is right."""
         return deviation_bound(len(self.values), self.repetitions)
 
     def estimates(self, alpha: float, n: int) -> Floats:
@@ -61,22 +61,22 @@ class Samples:
         return self.values[ROOT, alpha, n][:, 2]
 
 
-def calibration(found: Samples) -> Drawing:
+def calibration(samples: Samples) -> Drawing:
     """Return a figure of the bias of α̂ and of the spread of 1/α̂ on stable samples.
 
     Parameters
     ----------
-    found : Samples
+    samples : Samples
         What was estimated.
     """
-    sizes, first, last = found.sizes, found.indices[0], found.indices[-1]
+    sizes, first, last = samples.sizes, samples.indices[0], samples.indices[-1]
     bias, spread, law = {}, {}, {}
     many = np.geomspace(sizes[0], sizes[-1], 30).astype(int)
-    for a in found.indices:
+    for a in samples.indices:
         label = f"α = {a:g}"
-        bias[label] = (sizes, *np.transpose([mean_and_error(found.estimates(a, n) - a) for n in sizes]))
-        sd = np.array([found.values[ROOT, a, n][:, 0].std(ddof=1) for n in sizes])
-        spread[label] = (sizes, sd, sd / math.sqrt(2 * (found.repetitions - 1)))
+        bias[label] = (sizes, *np.transpose([mean_and_error(samples.estimates(a, n) - a) for n in sizes]))
+        sd = np.array([samples.values[ROOT, a, n][:, 0].std(ddof=1) for n in sizes])
+        spread[label] = (sizes, sd, sd / math.sqrt(2 * (samples.repetitions - 1)))
         law[label] = (many, [spread_of_inverse(a, n, math.isqrt(n)) for n in many])
 
     def draw(palette: Palette) -> Figure:
@@ -93,11 +93,11 @@ def calibration(found: Samples) -> Drawing:
         legend(figure, right, ncols=len(law))
         return figure
 
-    off = " and ".join(f"{np.mean(found.estimates(a, sizes[1])) - a:+.3f} at α = {a:g}" for a in (first, last))
-    wide = " and ".join(f"{found.estimates(a, sizes[-1]).std(ddof=1):.3f} at α = {a:g}" for a in (first, last))
+    off = " and ".join(f"{np.mean(samples.estimates(a, sizes[1])) - a:+.3f} at α = {a:g}" for a in (first, last))
+    wide = " and ".join(f"{samples.estimates(a, sizes[-1]).std(ddof=1):.3f} at α = {a:g}" for a in (first, last))
     caption = (
         f"On stable samples the mean of 1/α̂ is exact and α̂ itself is off by little: by {off} for n = {sizes[1]:,} "
-        f"(blocks of √n, {found.repetitions} repetitions). Its standard deviation at n = {sizes[-1]:,} is {wide}. "
+        f"(blocks of √n, {samples.repetitions} repetitions). Its standard deviation at n = {sizes[-1]:,} is {wide}. "
         "Lines: the predicted spread of 1/α̂."
     )
     alt = (
@@ -109,27 +109,27 @@ def calibration(found: Samples) -> Drawing:
     return Drawing(draw, joined(tables, "quantity"), "calibration", alt, caption)
 
 
-def variants(found: Mapping[str, Mapping[float, Floats]], rows: int) -> Drawing:
+def variants(estimates: Mapping[str, Mapping[float, Floats]], rows: int) -> Drawing:
     """Return a figure of what medians over block sizes and orders, and clipping, do to the estimate.
 
     Parameters
     ----------
-    found : mapping of str to mapping of float to (repetitions, 2) array
-        By variant and α: α̂ and its stated standard error; the last is clipped at 2, the one before it is not.
+    estimates : mapping of str to mapping of float to (repetitions, 2) array
+        The α̂ and their stated standard errors by variant and α; the last is clipped at 2, the one before it is not.
     rows : int
         Number of vectors in a sample.
     """
-    indices = list(next(iter(found.values())))
+    indices = list(next(iter(estimates.values())))
     place = np.arange(len(indices))
-    off = {name: np.transpose([mean_and_error(v[a][:, 0] - a) for a in indices]) for name, v in found.items()}
-    wide = {name: np.array([v[a][:, 0].std(ddof=1) for a in indices]) for name, v in found.items()}
-    again = len(found[next(iter(found))][indices[0]])
+    off = {name: np.transpose([mean_and_error(v[a][:, 0] - a) for a in indices]) for name, v in estimates.items()}
+    wide = {name: np.array([v[a][:, 0].std(ddof=1) for a in indices]) for name, v in estimates.items()}
+    again = len(estimates[next(iter(estimates))][indices[0]])
 
     def draw(palette: Palette) -> Figure:
         import matplotlib.pyplot as plt
 
         figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.9))
-        for k, name in enumerate(found):
+        for k, name in enumerate(estimates):
             style: dict[str, Any] = {"color": palette.series[k], "marker": MARKERS[k], "linestyle": "none"}
             style |= {"markerfacecolor": "none", "capsize": 2, "elinewidth": 1}
             x = place + 0.14 * (k - 1.5)
@@ -140,12 +140,12 @@ def variants(found: Mapping[str, Mapping[float, Floats]], rows: int) -> Drawing:
             axes.set_xticks(place, [f"{a:g}" for a in indices])
             axes.set(xlabel="tail index α", ylabel=words)
         right.set(ylim=(0, None))
-        figure.legend(fontsize=9, ncols=len(found), loc="outside upper center")
+        figure.legend(fontsize=9, ncols=len(estimates), loc="outside upper center")
         return figure
 
-    (_, free), (_, clipped) = list(found.items())[-2:]
+    (_, free), (_, clipped) = list(estimates.items())[-2:]
     gauss, second = indices[-1], indices[min(1, len(indices) - 1)]
-    spreads = ", ".join(f"{v[second][:, 0].std(ddof=1):.3f} ({name})" for name, v in found.items())
+    spreads = ", ".join(f"{v[second][:, 0].std(ddof=1):.3f} ({name})" for name, v in estimates.items())
     caption = (
         f"Clipping hides where the truth is: at α = {gauss:g} the clipped estimate is off by "
         f"{clipped[gauss][:, 0].mean() - gauss:+.3f} on average and is exactly 2 in "
@@ -159,7 +159,7 @@ def variants(found: Mapping[str, Mapping[float, Floats]], rows: int) -> Drawing:
     )
     table = [
         (name, a, v[a][:, 0].mean() - a, v[a][:, 0].std(ddof=1), np.median(v[a][:, 1]))
-        for name, v in found.items()
+        for name, v in estimates.items()
         for a in indices
     ]
     names = ("variant", "alpha", "bias", "spread", "stated_error")
@@ -173,7 +173,7 @@ class Regression:
     Attributes
     ----------
     steps : (m,) array
-        Steps η.
+        The steps η.
     exact : mapping of int to (m,) array
         Exact tail index by batch; infinite where it is above 12, 0 where there is no stationary law.
     runs : sequence of (float, int)
@@ -181,7 +181,7 @@ class Regression:
     known : sequence of float
         Exact tail index of each run.
     estimates : sequence of TailIndex
-        Estimates from averages of iterates, one a run.
+        Estimates from averages of iterates, one for each run.
     """
 
     steps: Floats
@@ -192,18 +192,18 @@ class Regression:
 
     @property
     def table(self) -> Floats:
-        """Exact index, (batches, steps), rising batches."""
+        """The exact index, (batches, steps), with rising batches."""
         return np.array([self.exact[b] for b in sorted(self.exact)])
 
     @property
     def pairs(self) -> int:
-        """Number of neighbours, in η or in b, whose exact indices are compared."""
+        """Number of pairs of neighbours, in η or in b, whose exact indices are compared."""
         known = self._known
         return int((known[:, 1:] & known[:, :-1]).sum() + (known[1:] & known[:-1]).sum())
 
     @property
     def exceptions(self) -> int:
-        """Number of neighbours of which the larger η or the smaller b does not have the smaller index."""
+        """Number of pairs of neighbours in which the larger η or the smaller b does not have the smaller index."""
         known, table = self._known, self.table
         in_step = known[:, 1:] & known[:, :-1] & (table[:, 1:] >= table[:, :-1])
         in_batch = known[1:] & known[:-1] & (table[1:] <= table[:-1])
@@ -219,21 +219,21 @@ class Regression:
         return (one.alpha - two.alpha) / math.hypot(one.error, two.error)
 
 
-def linear_regression(found: Regression, chains: int, averaged: int) -> Drawing:
+def linear_regression(sgd: Regression, chains: int, averaged: int) -> Drawing:
     """Return a figure of the exact tail index of SGD on linear regression, and of its estimates.
 
     Parameters
     ----------
-    found : Regression
-        What is exact, and what was estimated.
+    sgd : Regression
+        The exact tail indices, and the estimated ones.
     chains, averaged : int
-        Runs of SGD, and iterates averaged in each.
+        Number of runs of SGD, and of iterates averaged in each.
     """
     lines, points = {}, {}
-    for b, values in found.exact.items():
+    for b, values in sgd.exact.items():
         shown = np.isfinite(values) & (values > 0)
-        lines[f"b = {b}"] = (found.steps[shown] / b, values[shown])
-        chosen = [(r[0] / b, t.alpha, t.error) for r, t in zip(found.runs, found.estimates, strict=True) if r[1] == b]
+        lines[f"b = {b}"] = (sgd.steps[shown] / b, values[shown])
+        chosen = [(r[0] / b, t.alpha, t.error) for r, t in zip(sgd.runs, sgd.estimates, strict=True) if r[1] == b]
         if chosen:
             points[f"b = {b}"] = tuple(np.transpose(chosen))
 
@@ -249,7 +249,7 @@ def linear_regression(found: Regression, chains: int, averaged: int) -> Drawing:
 
     said = ", ".join(
         f"{'above 12' if math.isinf(a) else f'{a:.2f}'} and {t.alpha:.2f} (b = {run[1]})"
-        for run, a, t in zip(found.runs, found.known, found.estimates, strict=True)
+        for run, a, t in zip(sgd.runs, sgd.known, sgd.estimates, strict=True)
     )
     caption = (
         "The index depends on η and b, not on η/b alone: the three exact lines do not coincide. Markers are estimates "
@@ -264,16 +264,16 @@ def linear_regression(found: Regression, chains: int, averaged: int) -> Drawing:
 
 @dataclass(frozen=True)
 class Laws:
-    """What the estimator estimates, and gave, on laws that need not be stable.
+    """What the estimator estimates of laws that need not be stable, and what it gave on samples of them.
 
     Attributes
     ----------
     predicted : mapping of str to (blocks, α)
-        By law, what it estimates at each block size.
+        What the estimator estimates of each law, at each block size.
     measured : mapping of str to (blocks, α̂, standard error)
-        By law, what it gave on one sample.
+        What it gave on one sample of each law.
     at_measured : mapping of str to (m,) array
-        By law, what it estimates at the block sizes that were measured.
+        What it estimates of each law at the block sizes that were measured.
     draws : int
         Size of a sample.
     """
@@ -297,12 +297,12 @@ class Laws:
         return float(self.at_measured[name][list(self.measured[name][0]).index(block)])
 
 
-def other_laws(found: Laws) -> Drawing:
+def other_laws(laws: Laws) -> Drawing:
     """Return a figure of the estimate against the block size, for laws that need not be stable.
 
     Parameters
     ----------
-    found : Laws
+    laws : Laws
         What is estimated, and what was measured.
     """
 
@@ -310,10 +310,10 @@ def other_laws(found: Laws) -> Drawing:
         import matplotlib.pyplot as plt
 
         figure, axes = plt.subplots(figsize=(7.2, 4.8))
-        for k, name in enumerate(found.predicted):
+        for k, name in enumerate(laws.predicted):
             colour = palette.series[k]
-            axes.plot(*found.predicted[name], color=colour, linestyle=DASHES[k])
-            x, y, error = found.measured[name]
+            axes.plot(*laws.predicted[name], color=colour, linestyle=DASHES[k])
+            x, y, error = laws.measured[name]
             axes.errorbar(
                 x, y, yerr=error, color=colour, marker=MARKERS[k], capsize=2,
                 linestyle="none", markerfacecolor="none", elinewidth=1, label=name,
@@ -322,17 +322,17 @@ def other_laws(found: Laws) -> Drawing:
         figure.legend(fontsize=9, ncols=3, loc="outside upper center")
         return figure
 
-    at_ten = ", ".join(f"{found.at(name, 10):.2f} for {name}" for name in found.predicted)
+    at_ten = ", ".join(f"{laws.at(name, 10):.2f} for {name}" for name in laws.predicted)
     caption = (
         f"Only a stable law has one answer at every block size. With blocks of 10 the estimator answers {at_ten}. "
-        f"Lines: what it estimates; markers: one sample of {found.draws:,} draws of each law (bars: stated standard "
-        f"error, largest gap to a line {found.largest_gap:.1f} of them)."
+        f"Lines: what it estimates; markers: one sample of {laws.draws:,} draws of each law (bars: stated standard "
+        f"error, largest gap to a line {laws.largest_gap:.1f} of them)."
     )
     alt = (
         "Estimated tail index against the block size, logarithmic, for six laws: the Gaussian line is level at 2, the "
         "others change with the block size, most from well below 2 upwards. Markers lie on the lines."
     )
-    return Drawing(draw, columns("block_size", "alpha", found.predicted, found.measured), "other-laws", alt, caption)
+    return Drawing(draw, columns("block_size", "alpha", laws.predicted, laws.measured), "other-laws", alt, caption)
 
 
 def findings(samples: Samples, regression: Regression, laws: Laws) -> tuple[str, str, str]:
@@ -345,7 +345,7 @@ def findings(samples: Samples, regression: Regression, laws: Laws) -> tuple[str,
     regression : Regression
         Exact and estimated indices of SGD.
     laws : Laws
-        Of which "Laplace" and "one in ten wider" have a variance, and "Gaussian" is stable.
+        The laws, of which "Laplace" and "one in ten wider" have a variance, and "Gaussian" is stable.
     """
     right = "right" if samples.largest_gap <= samples.bound else "not right"
     wrong, pairs = regression.exceptions, regression.pairs

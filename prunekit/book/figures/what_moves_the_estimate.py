@@ -28,7 +28,7 @@ class Starts:
         One for each network and reading, with the keys ``start``, ``ratio`` (η/b), ``reading``, ``alpha``, ``stopped``
         and ``train_accuracy``; the readings are `READINGS`.
     trainings : int
-        How many networks were trained from each start, with those that diverged, which have no row.
+        How many networks were trained from each start, including those that diverged, which have no row.
     """
 
     rows: Sequence[Mapping[str, Any]]
@@ -69,24 +69,24 @@ class Starts:
         )
 
 
-def readings(found: Starts) -> Drawing:
+def readings(starts: Starts) -> Drawing:
     """Return a figure of the tail index against η/b, a panel for each start and a line for each reading.
 
     Parameters
     ----------
-    found : Starts
-        What was read.
+    starts : Starts
+        The readings of the networks.
     """
 
     def draw(palette: Palette) -> Figure:
         import matplotlib.pyplot as plt
 
-        figure, grid = plt.subplots(1, len(found.starts), figsize=(7.8, 3.7), sharey=True, squeeze=False)
-        for axes, start in zip(grid[0], found.starts, strict=True):
-            for k, reading in enumerate(found.names):
+        figure, grid = plt.subplots(1, len(starts.starts), figsize=(7.8, 3.7), sharey=True, squeeze=False)
+        for axes, start in zip(grid[0], starts.starts, strict=True):
+            for k, reading in enumerate(starts.names):
                 colour, own = palette.series[k], {"start": start, "reading": reading}
-                own_rows = [row for row in found.rows if all(row[key] == value for key, value in own.items())]
-                axes.plot(*found.means(start, reading), color=colour, linestyle=DASHES[k], marker="", zorder=1)
+                own_rows = [row for row in starts.rows if all(row[key] == value for key, value in own.items())]
+                axes.plot(*starts.means(start, reading), color=colour, linestyle=DASHES[k], marker="", zorder=1)
                 axes.plot(
                     [row["ratio"] for row in own_rows], [row["alpha"] for row in own_rows], MARKERS[k], color=colour,
                     markerfacecolor="none", linestyle="none",
@@ -101,33 +101,33 @@ def readings(found: Starts) -> Drawing:
         return figure
 
     def fall(reading: str) -> str:
-        ends = {start: found.ends(start, reading) for start in found.starts}
+        ends = {start: starts.ends(start, reading) for start in starts.starts}
         return " and ".join(f"from {first:.2f} to {last:.2f} ({start})" for start, (first, last) in ends.items())
 
-    fits = " and ".join(f"{found.fitted(start)}" for start in found.starts)
+    fits = " and ".join(f"{starts.fitted(start)}" for start in starts.starts)
     caption = (
         f"From the smallest η/b to the largest the authors' program goes {fall(PROGRAM)}. Single weights in random "
         f"order, which have no more than their common law, go {fall(SHUFFLED)}. Markers are networks, lines their "
-        f"means, the level line is the Gaussian value 2; {fits} of {found.trainings} networks end with a training "
+        f"means, the level line is the Gaussian value 2; {fits} of {starts.trainings} networks end with a training "
         "accuracy of 100%."
     )
     alt = (
         "Mean estimated tail index against the ratio of learning rate to batch size, logarithmic, one panel for each "
         "kind of initial weights, with a line for each of four ways of reading it and a level line at 2."
     )
-    return Drawing(draw, tabulated(found.rows), "starts", alt, caption)
+    return Drawing(draw, tabulated(starts.rows), "starts", alt, caption)
 
 
-def findings(found: Starts) -> tuple[str, str, str]:
+def findings(starts: Starts) -> tuple[str, str, str]:
     """Return what the page found, in three sentences.
 
     Parameters
     ----------
-    found : Starts
-        What was read, from two starts.
+    starts : Starts
+        The readings of networks from two starts.
     """
-    one, other = found.starts
-    last = {reading: {start: found.ends(start, reading)[1] for start in (one, other)} for reading in found.names}
+    one, other = starts.starts
+    last = {reading: {start: starts.ends(start, reading)[1] for start in (one, other)} for reading in starts.names}
     program, stored, mixed = (last[reading] for reading in (PROGRAM, IN_ORDER, SHUFFLED))
     lower, higher = sorted((one, other), key=lambda start: program[start])
     law = "nearer to 2" if mixed[lower] > stored[lower] else "no nearer to 2"
@@ -137,6 +137,6 @@ def findings(found: Starts) -> tuple[str, str, str]:
         f"Of the former, single weights are read at {stored[lower]:.2f} in the order in which they stand, and at "
         f"{mixed[lower]:.2f}, {law}, in random order, where their law is all that is left; the program answers "
         f"{last[NOT_CENTRED][lower]:.2f} where no mean is subtracted.",
-        f"These are networks on small digits, of which {found.fitted(one) + found.fitted(other)} of "
-        f"{2 * found.trainings} fit every training image at the end; where the paper's networks start is not known.",
+        f"These are networks on small digits, of which {starts.fitted(one) + starts.fitted(other)} of "
+        f"{2 * starts.trainings} fit every training image at the end; where the paper's networks start is not known.",
     )

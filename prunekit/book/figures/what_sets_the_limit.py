@@ -29,9 +29,9 @@ def upper(points: Sequence[Row], rows: Sequence[Row]) -> Drawing:
     Parameters
     ----------
     points : sequence of mappings
-        network, p, gap, R_squared, T.
+        Rows with the keys network, p, gap, R_squared and T.
     rows : sequence of mappings
-        gap and T of every network, U(T) - T and T.
+        The gap U(T) - T and the threshold T of every network.
     """
     gap, T = 100 * column(rows, "gap"), column(rows, "T")
 
@@ -75,9 +75,9 @@ def separation(swaps: Sequence[Row], reach: Sequence[float]) -> Drawing:
     Parameters
     ----------
     swaps : sequence of mappings
-        network, neither, weights, Hessian, both.
+        Rows with the keys network, neither, weights, Hessian and both.
     reach : sequence of float
-        Of the penalties; the weakest and the strongest are compared.
+        The reaches of the penalties; the weakest and the strongest are compared.
     """
     change = changes(swaps)
 
@@ -119,13 +119,13 @@ def findings(
     Parameters
     ----------
     rows : sequence of mappings
-        gap and T of every network.
+        The gap and T of every network.
     printed : float
         The largest difference of upper bound and T that the paper states, in points.
     swaps : sequence of mappings
-        As for `separation`; the second sentence is of them, if there are any.
+        The rows that `separation` takes; the second sentence tells of them, if there are any.
     along : mapping of str to (float, float, float)
-        Rank correlation across networks of T with what is named, and its interval; the third sentence is of them.
+        Rank correlation of T with each quantity, across networks, and its interval; the third sentence tells of them.
     """
     gap, T = 100 * column(rows, "gap"), column(rows, "T")
     near = "near to" if gap.mean() <= printed else "far from"

@@ -29,13 +29,13 @@ class Point:
     Attributes
     ----------
     diagram : str
-        Its name.
+        The diagram's name.
     x, y : float
-        Where it stands.
+        The point's place in the diagram.
     n, s : int
-        Samples, coefficients kept.
+        Numbers of samples and of coefficients kept.
     kind : str
-        Kind of the best rival.
+        The kind of the best rival.
     predicted, measured, error : float
         Lead of the large model over it, and the standard error of the measured one, in units of y².
     off : float
@@ -99,11 +99,11 @@ class Diagram:
     name : str
         "samples" or "noise".
     labels : (str, str)
-        Of the two axes.
+        The labels of the two axes.
     xs, ys
         The settings, increasing.
     rows
-        Contests, a row for each y.
+        The contests, with a row for each y.
     logarithmic : bool
         Whether x is drawn on a logarithmic axis.
     """
