@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
+Flags = NDArray[np.bool_]
 Seed = int | np.integer[Any] | np.random.SeedSequence | np.random.Generator
 T = TypeVar("T")
 

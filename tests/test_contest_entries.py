@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
-from prunekit.algorithms.entries import SMALL, TABLE_3, build, share_kept, training
+from prunekit.algorithms.table_3 import SMALL, TABLE_3, build, share_kept, training
 from prunekit.limit.tasks import PAPER
 from prunekit.nets import load
 

@@ -7,13 +7,13 @@ Hessians of networks in `prunekit.curvature`. Importing this package imports tor
 
 from prunekit.limit.authors import program_limit
 from prunekit.limit.comparison import LimitComparison, compare_limits
+from prunekit.limit.costs import one_shot_costs, reoptimized_costs
 from prunekit.limit.lanczos import Lanczos
 from prunekit.limit.landscape import Landscape
 from prunekit.limit.measured import MeasuredLimit, PruningCurve, gain_at_limit, halves, measured_limit, pruning_curve
 from prunekit.limit.negative import NEGATIVE, Negative
 from prunekit.limit.networks import network_landscape, pruning_limit
 from prunekit.limit.prediction import METHODS, PruningLimit, predict, threshold
-from prunekit.limit.quadratic import one_shot_costs, reoptimized_costs
 from prunekit.limit.tasks import PAPER, PaperNetwork, l1_path
 from prunekit.limit.tolerance import Tolerance, minibatch_tolerance, relative_tolerance
 from prunekit.limit.upper import upper_gap, upper_map

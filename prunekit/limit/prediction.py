@@ -15,9 +15,9 @@ from typing import Literal, get_args
 from prunekit import _checks, cones
 from prunekit.limit._last_crossing import Curve
 from prunekit.limit.authors import LANCZOS_STEPS, program_limit
+from prunekit.limit.costs import known_energies, one_shot_costs, reoptimized_costs, within_from
 from prunekit.limit.landscape import Landscape, checked
 from prunekit.limit.negative import NEGATIVE, Negative, treated, treated_spectrum
-from prunekit.limit.quadratic import known_energies, one_shot_costs, reoptimized_costs, within_from
 from prunekit.limit.tolerance import Tolerance
 from prunekit.spectrum import UNSETTLED, Measure, Spectrum
 from prunekit.statistics import Estimate, ProbedEstimate

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
-from prunekit._checks import Floats
+from prunekit._checks import Flags, Floats
 from prunekit.linear.interval_moments import density, edge, moments_between, outside, probability_between
 from prunekit.linear.roots import increasing_root
-from prunekit.linear.strategies import HardThreshold, Mask, SoftThreshold, UniformQuantizer
+from prunekit.linear.strategies import HardThreshold, SoftThreshold, UniformQuantizer
 
 _EPS = float(np.finfo(np.float64).eps)
 _TINY = float(np.finfo(np.float64).tiny)
@@ -24,12 +24,12 @@ _CHUNK = 4_000_000  # numbers held at once
 Piece = tuple[Any, bool, float]
 
 
-def is_atom(mean: Floats, sd: Floats) -> Mask:
+def is_atom(mean: Floats, sd: Floats) -> Flags:
     """Tell which coordinates vary by no more than the rounding errors of their means."""
     return sd <= 64 * _EPS * np.abs(mean)
 
 
-def cut(mean: Floats, sd: Floats, s: int) -> tuple[float, Mask, Floats]:
+def cut(mean: Floats, sd: Floats, s: int) -> tuple[float, Flags, Floats]:
     """Return the threshold t at which the expected number of |X_i| above it is s.
 
     Coordinates that do not vary make the expected number jump; where it jumps over s, those that sit at t are

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from prunekit import _checks
-from prunekit._checks import Floats
+from prunekit._checks import Flags, Floats
 
-Mask = NDArray[np.bool_]
 _ROUNDS = 45  # halvings: what is left of an interval is below the rounding of its length
 _END = 1 - 1e-9  # the multiplier ν = x/(1 - x) is searched for x up to here
 
@@ -83,7 +82,7 @@ def _least(theta2: Floats, theta_h: Floats, h2: Floats, c: Floats, noise2: Float
         size = _bisect(lambda s: s * (1 + nu * c / np.sqrt(s**2 + noise2)) < length, low, length)
         return nu, size / np.maximum(length, 1e-300), np.sqrt(size**2 + noise2)
 
-    def violated(x: Floats) -> Mask:
+    def violated(x: Floats) -> Flags:
         nu, shrink, rho = solve(x)
         return np.asarray(c * rho > shrink * (theta_h + nu * h2) + offset)
 
@@ -94,7 +93,7 @@ def _least(theta2: Floats, theta_h: Floats, h2: Floats, c: Floats, noise2: Float
     return np.where(violated(end), np.inf, norm)
 
 
-def _bisect(violated: Callable[[Floats], Mask], low: Floats, high: Floats) -> Floats:
+def _bisect(violated: Callable[[Floats], Flags], low: Floats, high: Floats) -> Floats:
     """Return, in each place, the smallest value from which on `violated` is false."""
     for _ in range(_ROUNDS):
         middle = (low + high) / 2

@@ -14,15 +14,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from prunekit import _checks
-from prunekit._checks import Floats, Integers
+from prunekit._checks import Flags, Floats, Integers
 
 if TYPE_CHECKING:
     from prunekit.linear.problem import LinearGaussian
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -351,7 +349,7 @@ class _Needs:
         return _checks.finite("a latent saliency", saliencies, "the beta of problem")
 
 
-def _kept(rows: Floats, strategy: Strategy, needs: _Needs) -> Mask:
+def _kept(rows: Floats, strategy: Strategy, needs: _Needs) -> Flags:
     """Return which entries of `rows` (m, p) a selecting strategy keeps."""
     size = np.abs(rows)
     if isinstance(strategy, HardThreshold):
@@ -366,7 +364,7 @@ def _kept(rows: Floats, strategy: Strategy, needs: _Needs) -> Mask:
     return _largest(size, strategy.s)  # type: ignore[union-attr]
 
 
-def largest(saliency: Floats, s: int) -> Mask:
+def largest(saliency: Floats, s: int) -> Flags:
     """Return a mask of exactly the s largest entries of each row; among equal ones the lowest index is kept.
 
     Parameters
@@ -385,7 +383,7 @@ def largest(saliency: Floats, s: int) -> Mask:
     return _largest(table, _checks.count("s", s, 1, table.shape[1], high_is="the number of columns"))
 
 
-def _largest(saliency: Floats, s: int) -> Mask:
+def _largest(saliency: Floats, s: int) -> Flags:
     """Return the mask of `largest`, for numbers that have been checked."""
     p = saliency.shape[1]
     if s == p:
@@ -404,7 +402,7 @@ def _surgeon(rows: Floats, s: int, covariance: Floats) -> Floats:
     return _surgeon_alive(rows, s, covariance)[1]
 
 
-def _surgeon_alive(rows: Floats, s: int, covariance: Floats) -> tuple[Mask, Floats]:
+def _surgeon_alive(rows: Floats, s: int, covariance: Floats) -> tuple[Flags, Floats]:
     """Return which entries survive the surgeon, and their re-optimized values, each (m, p)."""
     if covariance.ndim == 1:  # nothing to re-optimize
         _checks.nonnegative_vector("covariance", covariance)
@@ -432,7 +430,7 @@ def _unit(values: Floats) -> float:
     return float(np.ldexp(1.0, int(np.frexp(top)[1]) - 1)) if top else 1.0
 
 
-def _operate(coefficients: Floats, s: int, inverse: Floats) -> tuple[Mask, Floats]:
+def _operate(coefficients: Floats, s: int, inverse: Floats) -> tuple[Flags, Floats]:
     """Run the surgeon on one vector (p,), given the inverse covariance (p, p)."""
     alive = np.ones(coefficients.size, dtype=bool)
     values, inverse = coefficients.copy(), inverse.copy()

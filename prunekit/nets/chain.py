@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunekit.nets.layers import (
+from prunekit.nets.chain_layers import (
     Convolution,
     Flatten,
     Layer,

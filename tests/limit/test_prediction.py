@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from prunekit import limit
 from prunekit.curvature import Matrix
 from prunekit.limit import METHODS, Lanczos, Landscape, one_shot_costs, predict
+from prunekit.limit.costs import known_energies
 from prunekit.limit.prediction import crossing
-from prunekit.limit.quadratic import known_energies
 from tests.limit.helpers import EPSILON, WITH_T, brute_removed, problem
 
 

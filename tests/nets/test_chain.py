@@ -143,7 +143,7 @@ def void(_: object) -> None:
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))
 def test_what_is_unfolded_is_known_before(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from prunekit.nets import layers as module
+    from prunekit.nets import chain_layers as module
 
     model, sizes, real = NETWORKS[name](), [], module._columns
 

@@ -515,8 +515,8 @@ NETWORKS: dict[str, Example] = {
     "limit.authors.program_limit": Example(
         lambda: {"landscape": landscape(), "epsilon": 0.05, "zero_share": 0.1, "steps": 20, "seed": 0}
     ),
-    "limit.quadratic.one_shot_costs": Example(lambda: {"landscape": landscape(), "negative": "absolute"}),
-    "limit.quadratic.reoptimized_costs": Example(lambda: {"landscape": landscape(), "negative": "absolute"}),
+    "limit.costs.one_shot_costs": Example(lambda: {"landscape": landscape(), "negative": "absolute"}),
+    "limit.costs.reoptimized_costs": Example(lambda: {"landscape": landscape(), "negative": "absolute"}),
     "limit.known.KnownNetwork.train": Example(
         lambda: {"kind": "a network", "model": model(), "data": data(), "config": config()},
         allows={"kind": {"it is a text": ("text",)}},
@@ -643,12 +643,12 @@ NETWORKS: dict[str, Example] = {
         },
         allows={"resume": PATH},
     ),
-    "algorithms.entries.build": Example(lambda: {"network": "FC5", "data": data(), "seed": 0}),
-    "algorithms.entries.share_kept": Example(
+    "algorithms.table_3.build": Example(lambda: {"network": "FC5", "data": data(), "seed": 0}),
+    "algorithms.table_3.share_kept": Example(
         lambda: {"network": "FC5", "data": "digits"},
         allows={"data": {"a set without a row counts as FC5's": ("text",)}},
     ),
-    "algorithms.entries.training": Example(
+    "algorithms.table_3.training": Example(
         lambda: {"network": "FC5", "data": "digits", "epochs": 8, "seed": 0, "device": "cpu"},
         allows={"data": {"it decides the augmentation alone": ("text",)}},
     ),
@@ -691,7 +691,7 @@ def _saved() -> Path:
 
 
 EXEMPT = {
-    "algorithms.entries.Printed": RECORD,
+    "algorithms.table_3.Printed": RECORD,
     "limit.known.KnownNetwork": RECORD,
     "limit.study.Extent": RECORD,
     "limit.study.Study": RECORD,

@@ -44,7 +44,7 @@ def test_a_landscape_of_products_has_no_quadratic_costs():
 
 
 def test_the_limit_holds_from_there_on():
-    from prunekit.limit.quadratic import within_from
+    from prunekit.limit.costs import within_from
 
     assert within_from([9.0, 1.0, 3.0, 1.0, 0.0], 2.0) == 3
     assert within_from([1.0, 0.0], 2.0) == 0
