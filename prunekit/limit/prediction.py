@@ -49,8 +49,8 @@ class PruningLimit:
         R = |w* - w^k| at that k, in units of a weight.
     negative : str
         What became of negative eigenvalues.
-    spectrum : str
-        "dense", or the numbers of Lanczos steps and probes.
+    known_by : str
+        How the Hessian is known: "dense", or the numbers of Lanczos steps and probes.
     curve : tuple of (float, float)
         Where T was evaluated on the way: share kept and T, in increasing order of the share; empty for the methods
         that have no T.
@@ -71,7 +71,7 @@ class PruningLimit:
     dimension: int
     distance: float
     negative: Negative
-    spectrum: str
+    known_by: str
     curve: tuple[tuple[float, float], ...] = field(default=(), repr=False)
     scatter: float = 0.0
     quadrature: float = 0.0
@@ -259,7 +259,7 @@ def predict(
         dimension=landscape.dimension,
         distance=landscape.distance(kept),
         negative=negative,
-        spectrum=landscape.method,
+        known_by=landscape.method,
         curve=curve,
         scatter=share.scatter,
         quadrature=share.quadrature,

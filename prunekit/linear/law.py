@@ -88,13 +88,13 @@ class MinNormLaw:
     @property
     def mean(self) -> Floats:
         """Means of the coefficients, (p,)."""
-        vectors = self.problem.spectrum[1]
+        vectors = self.problem.eigen[1]
         return self.eigen_mean if vectors is None else vectors @ self.eigen_mean
 
     @property
     def variance(self) -> Floats:
         """Variances of the coefficients, (p,); for a general covariance their covariances are not zero."""
-        vectors = self.problem.spectrum[1]
+        vectors = self.problem.eigen[1]
         return self.eigen_variance if vectors is None else vectors**2 @ self.eigen_variance
 
     @property
@@ -106,7 +106,7 @@ class MinNormLaw:
     def training_error(self) -> float:
         """Expected mean square of the residuals on the n samples: γ (μξ/n)², or σ²(1 - p/n) if unique without μ."""
         if self.xi is None:
-            rank = np.count_nonzero(self.problem.spectrum[0])
+            rank = np.count_nonzero(self.problem.eigen[0])
             return self.problem.sigma**2 * (self.n - rank) / self.n
         return self.gamma * (self.ridge * self.xi / self.n) ** 2
 
@@ -133,7 +133,7 @@ class MinNormLaw:
         draws = rng.standard_normal((size, self.problem.p))
         draws *= np.sqrt(self.eigen_variance)
         draws += self.eigen_mean
-        vectors = self.problem.spectrum[1]
+        vectors = self.problem.eigen[1]
         return draws if vectors is None else draws @ vectors.T
 
     def threshold(self, strategy: Strategy) -> float:
@@ -389,7 +389,7 @@ def characterize(problem: LinearGaussian, n: int, ridge: float = 0.0) -> MinNorm
     """
     _checks.instance("problem", problem, LinearGaussian, "a LinearGaussian")
     n, ridge = _checks.count("n", n), _checks.scalar("ridge", ridge)
-    eigenvalues, vectors = problem.spectrum
+    eigenvalues, vectors = problem.eigen
     beta = problem.beta if vectors is None else vectors.T @ problem.beta
     alive = eigenvalues > 0
     rank = int(np.count_nonzero(alive))

@@ -91,7 +91,7 @@ class LinearGaussian:
         return float(np.sum(self.beta * self._apply(self.beta)))
 
     @cached_property
-    def spectrum(self) -> tuple[Floats, Floats | None]:
+    def eigen(self) -> tuple[Floats, Floats | None]:
         """Eigenvalues λ (p,) and eigenvectors U (p, p) of Σ = U diag(λ) Uᵀ; U is None (the identity) if diagonal.
 
         Eigenvalues of a matrix below p ε times the largest are rounding errors, and are 0 here. The largest entry of
@@ -137,7 +137,7 @@ class LinearGaussian:
         n = _checks.draws("n", n, self.p)
         _checks.room("n", n, 16.0 * n * self.p)
         rng = _checks.generator(seed)
-        eigenvalues, vectors = self.spectrum
+        eigenvalues, vectors = self.eigen
         X = rng.standard_normal((n, self.p)) * np.sqrt(eigenvalues)
         if vectors is not None:
             X = X @ vectors.T

@@ -255,7 +255,7 @@ def test_dependent_columns_are_seen_behind_a_small_first_pivot(n, p, seed):
 def test_eigenvectors_have_a_sign_of_their_own():
     A = np.random.default_rng(0).standard_normal((9, 6))
     problem = LinearGaussian(A.T @ A, np.ones(6), 1.0)
-    values, vectors = problem.spectrum
+    values, vectors = problem.eigen
     np.testing.assert_allclose(vectors @ np.diag(values) @ vectors.T, problem.covariance, atol=1e-12)
     assert (np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0) > 0).all()
 
