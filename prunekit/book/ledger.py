@@ -174,19 +174,11 @@ def check(
     if not _checks.text("what", what).strip():
         raise ValueError("what is empty: say in words what was measured")
     _checks.choice("relation", relation, tuple(RELATIONS))
-    if margin is None and tolerance is None:
-        raise ValueError("margin is missing: say which difference matters, and because of what")
-    if margin is not None and tolerance is not None:
-        raise ValueError("tolerance is given beside margin: give margin alone, and because of what")
     numbers_ = {"measured": measured, "expected": expected, "error": error}
     record: dict[str, Any] = {name: _finite(name, value) for name, value in numbers_.items()}
-    name, allowed = ("tolerance", tolerance) if margin is None else ("margin", margin)
-    record["margin"] = _finite(name, allowed)
-    for key, value in ((name, record["margin"]), ("error", record["error"])):
-        if value < 0:
-            raise ValueError(f"{key} is {value!r}: give a number that is not negative")
-    if margin is not None and not _checks.text("because", because).strip():
-        raise ValueError("because is empty: say in words why the margin is what it is")
+    record["margin"] = _margin(margin, because, tolerance)
+    if record["error"] < 0:
+        raise ValueError(f"error is {record['error']!r}: give a number that is not negative")
     if within is not None:
         verdicts.refuse_the_certain(record["expected"], record["margin"], relation, _range(within))
     if setting is not None:
@@ -208,6 +200,21 @@ def check(
     }
     record["verdict"] = verdicts.verdict(record)
     show_record(record, badge(record), sentence(record))
+
+
+def _margin(margin: float | None, because: str, tolerance: float | None) -> float:
+    """Return the margin, which has its reason, or the tolerance of a check that does not state its margin yet."""
+    if margin is None and tolerance is None:
+        raise ValueError("margin is missing: say which difference matters, and because of what")
+    if margin is not None and tolerance is not None:
+        raise ValueError("tolerance is given beside margin: give margin alone, and because of what")
+    name, given = ("tolerance", tolerance) if margin is None else ("margin", margin)
+    number = _finite(name, given)
+    if number < 0:
+        raise ValueError(f"{name} is {number!r}: give a number that is not negative")
+    if margin is not None and not _checks.text("because", because).strip():
+        raise ValueError("because is empty: say in words why the margin is what it is")
+    return number
 
 
 def _range(within: Any) -> tuple[float, float]:

@@ -102,6 +102,11 @@ def _earlier(before: dict[str, Any]) -> dict[str, dict[str, str]]:
 def main(*only: str) -> None:
     """Time the steps, print them, keep them as JSON."""
     before = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() and only else {"seconds": {}}
+    unknown = [step for step in only if step not in before["seconds"]]
+    if unknown:
+        raise SystemExit(
+            f"there is no step {unknown[0]!r}: give some of {', '.join(before['seconds'])}, or none for all"
+        )
     kept, earlier = before["seconds"], _earlier(before)
     commit, began = checkout_commit()[0], datetime.now(UTC).isoformat(timespec="seconds")
     with tempfile.TemporaryDirectory() as folder:

@@ -42,32 +42,17 @@ def record() -> dict[str, Any]:
     }  # fmt: skip
 
 
+RECORDS = {
+    "record": {
+        "only its numbers and its relation are read": ("mapping of None", "mapping of text", "mapping by number")
+    }
+}
+
+
 PLOTS: dict[str, Example] = {
     "book.ledger.records": Example(lambda: {"notebook": _notebook()}),
-    "book.verdicts.verdict": Example(
-        lambda: {"record": record()},
-        allows={
-            "record": {
-                "only its numbers and its relation are read": (
-                    "mapping of None",
-                    "mapping of text",
-                    "mapping by number",
-                )
-            }
-        },
-    ),
-    "book.verdicts.deciding": Example(
-        lambda: {"record": record()},
-        allows={
-            "record": {
-                "only its numbers and its relation are read": (
-                    "mapping of None",
-                    "mapping of text",
-                    "mapping by number",
-                )
-            }
-        },
-    ),
+    "book.verdicts.verdict": Example(lambda: {"record": record()}, allows=RECORDS),
+    "book.verdicts.deciding": Example(lambda: {"record": record()}, allows=RECORDS),
     "book.verdicts.worst": Example(lambda: {"verdicts": ["reproduced", "differs"]}),
     "book.tables.selected": Example(
         lambda: {"table": {"width": [1, 2], "risk": [1.0, 0.5]}},
