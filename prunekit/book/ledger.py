@@ -13,17 +13,17 @@ import html
 import math
 import numbers
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Protocol
 
 from prunekit import _checks
 from prunekit.book import paths, verdicts
+from prunekit.book.badges import METADATA, badge, sentence, show_record
 from prunekit.book.claims_form import parse
 from prunekit.book.scales import known
 from prunekit.book.settings import Setting
-from prunekit.book.verdicts import DIFFERS, ERRATUM, RELATIONS, REPRODUCED, UNDECIDED
-
-METADATA = "prunekit"  # the key of our records in an output's metadata
+from prunekit.book.verdicts import RELATIONS
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,12 @@ class Claim:
         ``live`` or ``heavy``; empty for an erratum.
     right
         For an erratum, what is right; empty for a claim.
+    statements
+        What the claim states, one by one, in our words by name; empty for a claim of a single statement.
+    group
+        For an erratum, one of `GROUPS`; empty for a claim, or where it has not been said yet.
+    survives
+        For an erratum, whether the paper's result survives, in words.
     """
 
     id: str
@@ -52,6 +58,9 @@ class Claim:
     statement: str
     kind: str = ""
     right: str = ""
+    statements: Mapping[str, str] = field(default_factory=dict)
+    group: str = ""
+    survives: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,22 +98,54 @@ def ledger() -> Ledger:
         If ``claims.yml`` is not of its form; the place and what belongs there are named.
     """
     raw = parse(paths.ledger().read_text(encoding="utf-8"))
-    claims = [Claim(c["id"], c["paper"], c["place"], c["statement"].strip(), c["kind"]) for c in raw["claims"]]
+    claims = [
+        Claim(
+            c["id"],
+            c["paper"],
+            c["place"],
+            c["statement"].strip(),
+            c["kind"],
+            statements=MappingProxyType({name: words.strip() for name, words in c.get("statements", {}).items()}),
+        )
+        for c in raw["claims"]
+    ]
     errata = [
-        Claim(e["id"], e["paper"], e["place"], e["says"].strip(), right=e["right"].strip()) for e in raw["errata"]
+        Claim(
+            e["id"],
+            e["paper"],
+            e["place"],
+            e["says"].strip(),
+            right=e["right"].strip(),
+            group=e.get("group", ""),
+            survives=e.get("survives", "").strip(),
+        )
+        for e in raw["errata"]
     ]
     return Ledger(raw["papers"], {c.id: c for c in claims}, {e.id: e for e in errata})
+
+
+class Recorded(Protocol):
+    """What `check` asks of a recorded run: `prunekit.book.recordings.Recording` has it."""
+
+    @property
+    def run(self) -> Mapping[str, Any]:
+        """Its ``run.json``."""
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Its parameters, the scale among them."""
 
 
 def check(
     claim: str,
     *,
+    statement: str = "",
     what: str,
     measured: float,
     expected: float,
     margin: float | None = None,
     because: str = "",
-    error: float = 0.0,
+    error: float | None = 0.0,
     repetitions: int | None = None,
     of: str = "repetitions",
     relation: str = "equal",
@@ -112,7 +153,9 @@ def check(
     setting: Setting | None = None,
     unstated: str = "",
     within: tuple[float, float] | None = None,
-    scale: str,
+    explain: str = "",
+    recorded: Recorded | None = None,
+    scale: str = "",
     data: str = "synthetic",
     tolerance: float | None = None,
     reduced: bool = False,
@@ -123,8 +166,10 @@ def check(
     ----------
     claim
         The claim's id in the ledger.
+    statement
+        Which of the claim's statements is tested, by its name in the ledger; empty for a claim of a single one.
     what
-        What `measured` is, in words, with its unit if it has one.
+        What `measured` is, in words that are read without the code, with its unit if it has one.
     measured
         The measured value.
     expected
@@ -135,7 +180,8 @@ def check(
     because
         The reason for the margin, in words.
     error
-        The standard error of `measured`; 0 for an exact computation.
+        The standard error of `measured`; 0 for an exact computation, None where nobody knows it, as for a single run:
+        such a check is undecided.
     repetitions, of
         From how many independent repetitions the error was estimated, and what they are ("seeds", "draws"); None for
         an error that is known.
@@ -149,6 +195,10 @@ def check(
         What the paper does not say although the outcome depends on it: a difference is then undecided.
     within
         The least and the largest value that `measured` can take at all: a statement that allows them all is refused.
+    explain
+        What explains a difference, as far as it is known, in a sentence; it is shown only where there is one.
+    recorded
+        The recorded run whose numbers are judged; its scale is taken from it.
     scale
         The scale that the notebook runs at.
     data
@@ -160,25 +210,31 @@ def check(
     Raises
     ------
     ValueError
-        For an unknown claim, relation or scale, a value that is not finite, a negative margin or error, fewer than two
-        repetitions, or a statement that cannot fail.
+        For an unknown claim, statement, relation or scale, a value that is not finite, a negative margin or error,
+        fewer than two repetitions, or a statement that cannot fail.
 
     Examples
     --------
     >>> check("chang/fig-3b", what="gap", measured=0.9, expected=1.0, margin=0.2, because="a line's width",
     ...       error=0.01, repetitions=40, of="draws", scale="smoke")
-    chang/fig-3b: reproduced. gap: 0.9 ± 0.042 (40 draws); the statement allows 0.8 to 1.2 (a line's width)
+    chang/fig-3b: reproduced. gap: measured 0.9 ± 0.042 (40 draws), expected 1; 0.8 to 1.2 counts (a line's width)
     """
     entry = ledger()[_checks.text("claim", claim)]
+    _known_statement(entry, _checks.text("statement", statement))
     _checks.text("data", data)
     if not _checks.text("what", what).strip():
         raise ValueError("what is empty: say in words what was measured")
     _checks.choice("relation", relation, tuple(RELATIONS))
-    numbers_ = {"measured": measured, "expected": expected, "error": error}
-    record: dict[str, Any] = {name: _finite(name, value) for name, value in numbers_.items()}
-    record["margin"] = _margin(margin, because, tolerance)
-    if record["error"] < 0:
+    record: dict[str, Any] = {
+        "measured": _finite("measured", measured),
+        "expected": _finite("expected", expected),
+        "margin": _margin(margin, because, tolerance),
+        "error": None if error is None else _finite("error", error),
+    }
+    if error is not None and record["error"] < 0:
         raise ValueError(f"error is {record['error']!r}: give a number that is not negative")
+    if error is None and repetitions is not None:
+        raise ValueError(f"repetitions is {repetitions!r} although error is None: give the error that they have")
     if within is not None:
         verdicts.refuse_the_certain(record["expected"], record["margin"], relation, _range(within))
     if setting is not None:
@@ -187,6 +243,7 @@ def check(
     record |= {
         "kind": "claim",
         "claim": entry.id,
+        "statement": statement,
         "what": what,
         "relation": relation,
         "corrected": None if corrected is None else _finite("corrected", corrected),
@@ -195,11 +252,21 @@ def check(
         "of": _checks.text("of", of),
         "smaller": [*smaller, *([_SMALLER] if _checks.flag("reduced", reduced) else [])],
         "unstated": _checks.text("unstated", unstated),
-        "scale": known(scale),
+        "explain": _checks.text("explain", explain),
+        "scale": known(scale if recorded is None else recorded.parameters["scale"]),
         "data": data,
     }
+    if recorded is not None:
+        record["recorded"] = recorded.run["key"]
     record["verdict"] = verdicts.verdict(record)
     show_record(record, badge(record), sentence(record))
+
+
+def _known_statement(entry: Claim, statement: str) -> None:
+    """Refuse a statement that the claim does not make, or none of a claim that makes several."""
+    if statement not in entry.statements and (statement or entry.statements):
+        known_ = ", ".join(repr(name) for name in entry.statements) or "a single statement: leave statement out"
+        raise ValueError(f"statement is {statement!r}: {entry.id} has {known_}")
 
 
 def _margin(margin: float | None, because: str, tolerance: float | None) -> float:
@@ -229,19 +296,24 @@ _SMALLER = "a setting smaller than the paper's"
 
 
 def upgraded(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record of a check in today's form: an older one has a tolerance and a flag."""
+    """Return a record of a check in today's form: an older one has a tolerance and a flag, and names no statement."""
+    added = {"statement": "", "explain": ""}
     if "margin" in record:
-        return dict(record)
+        return added | dict(record)
     fresh = {k: v for k, v in record.items() if k not in ("tolerance", "reduced")}
-    return fresh | {
-        "margin": record["tolerance"],
-        "because": "",
-        "error": 0.0,
-        "repetitions": None,
-        "of": "repetitions",
-        "smaller": [_SMALLER] if record["reduced"] else [],
-        "unstated": "",
-    }
+    return (
+        fresh
+        | added
+        | {
+            "margin": record["tolerance"],
+            "because": "",
+            "error": 0.0,
+            "repetitions": None,
+            "of": "repetitions",
+            "smaller": [_SMALLER] if record["reduced"] else [],
+            "unstated": "",
+        }
+    )
 
 
 def report(**values: Any) -> None:
@@ -279,74 +351,6 @@ def records(notebook: Any) -> list[dict[str, Any]]:
             if record and record.get("kind") in {"claim", "report"}:
                 recorded.append({**record, "cell": index})
     return recorded
-
-
-def sentence(record: Mapping[str, Any]) -> str:
-    """Say one record of `check` in a line of plain text."""
-    half = verdicts.half_width(record)
-    value = f"{record['measured']:.4g}"
-    if half:
-        value += f" ± {half:.2g}" + (f" ({record['repetitions']:,} {record['of']})" if record["repetitions"] else "")
-    reason = f" ({record['because']})" if record["because"] else ""
-    text = f"{record['claim']}: {record['verdict']}. {record['what']}: {value}; the statement allows "
-    text += allowed(record, record["expected"]) + reason
-    if record["corrected"] is not None:
-        text += f", the corrected one {allowed(record, record['corrected'])}"
-    return "; ".join([text, *conditions(record)])
-
-
-def allowed(record: Mapping[str, Any], expected: float) -> str:
-    """Say which values a statement allows."""
-    margin = record["margin"]
-    if record["relation"] == "at most":
-        return f"at most {expected + margin:.4g}"
-    if record["relation"] == "at least":
-        return f"at least {expected - margin:.4g}"
-    return f"{expected - margin:.4g} to {expected + margin:.4g}" if margin else f"{expected:.4g} alone"
-
-
-def conditions(record: Mapping[str, Any]) -> list[str]:
-    """Say what a verdict depends on: a smaller setting, what the paper leaves open, and too few repetitions."""
-    said = list(record["smaller"])
-    if record["verdict"].startswith(UNDECIDED):
-        more = verdicts.deciding(record)
-        if more is not None:
-            said.append(f"{more:,} {record['of']} would decide")
-    if record["unstated"]:
-        said.append(f"the paper does not state {record['unstated']}")
-    return said
-
-
-_LOOKS = {
-    REPRODUCED: ("good", "#0072b2"),
-    ERRATUM: ("note", "#b35900"),
-    UNDECIDED: ("open", "#57606a"),
-    DIFFERS: ("bad", "#a3195b"),
-}
-
-
-def badge(record: Mapping[str, Any]) -> str:
-    """Return the HTML that shows a reader one record of `check`."""
-    kind, colour = _LOOKS[record["verdict"].split()[0]]
-    head, tail = sentence(record).split(". ", 1)
-    claim = head.split(": ", 1)[0]
-    return (
-        f'<div class="pk-claim pk-{kind}" data-verdict="{html.escape(record["verdict"].replace(" ", "-"))}" '
-        f'style="border-left:.4em solid {colour};padding:.3em .8em;margin:.4em 0">'
-        f'<strong class="pk-verdict">{html.escape(record["verdict"])}</strong> '
-        f"<code>{html.escape(claim)}</code><br>{html.escape(tail)}</div>"
-    )
-
-
-def show_record(record: dict[str, Any], markup: str, text: str) -> None:
-    """Display HTML with a plain-text fallback, and keep the record in the output's metadata."""
-    from IPython import get_ipython
-    from IPython.display import display
-
-    if get_ipython() is None:  # a plain script has no display
-        print(text)
-        return
-    display({"text/html": markup, "text/plain": text}, raw=True, metadata={METADATA: record})
 
 
 def _finite(name: str, value: Any) -> float:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from prunekit import _checks
-from prunekit.book.ledger import show_record
+from prunekit.book.badges import show_record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -20,7 +20,7 @@ from typing import Any
 
 from prunekit import _checks
 from prunekit._system import files
-from prunekit.book import ledger, paths, verdicts
+from prunekit.book import badges, ledger, paths, verdicts
 
 RUN, RECORDS, SUMS = "run.json", "records.json", "SHA256SUMS"
 
@@ -144,7 +144,7 @@ class Recording:
             if not ids or record["claim"] in ids:
                 run = f"recorded run ({mark})" if mark else "recorded run"
                 said = record | {"what": f"{run}: {record['what']}"}
-                ledger.show_record(said, ledger.badge(said), ledger.sentence(said))
+                badges.show_record(said, badges.badge(said), badges.sentence(said))
 
 
 def has(page: str, label: str) -> bool:

@@ -57,7 +57,9 @@ def quantile(repetitions: int | None) -> float:
 
 
 def half_width(record: Mapping[str, Any]) -> float:
-    """Return half the width of the interval around what was measured."""
+    """Return half the width of the interval around what was measured: without end where the error is not known."""
+    if record["error"] is None:
+        return math.inf
     return 0.0 if record["error"] == 0 else quantile(record["repetitions"]) * record["error"]
 
 
@@ -124,7 +126,8 @@ def _complete(record: Any) -> None:
         if key != "corrected" or record[key] is not None:
             _checks.real(f"{key} of record", record[key])
     for key in ("error", "margin"):
-        _checks.scalar(f"{key} of record", record[key])
+        if key != "error" or record[key] is not None:
+            _checks.scalar(f"{key} of record", record[key])
     if record["repetitions"] is not None:
         _checks.count("repetitions of record", record["repetitions"], 2)
 
@@ -145,7 +148,7 @@ def deciding(record: Mapping[str, Any]) -> int | None:
     """
     _complete(record)
     n, error = record["repetitions"], record["error"]
-    if n is None or error == 0:
+    if n is None or not error:
         return None
     goals = [record["expected"]]
     if record["corrected"] is not None and decide(record, record["expected"]) == DIFFERS:

@@ -45,6 +45,19 @@ SLIPS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "an id of other letters": (lambda raw: raw["claims"][0].update(id="chang/Fig 1"), "an id like chang/theorem-1"),
     "an unknown kind": (lambda raw: raw["claims"][0].update(kind="lazy"), "kind is 'lazy': give one of live, heavy"),
     "an id twice": (lambda raw: raw["claims"].append(raw["claims"][0]), "entry 4 .*: an entry before has the same id"),
+    "statements as a list": (
+        lambda raw: raw["claims"][0].update(statements=["a"]), r"entry 1 .*: statements is \['a'\]: give words by name"
+    ),
+    "a single statement": (lambda raw: raw["claims"][0].update(statements={"a": "b"}), "for two statements at least"),
+    "a statement's name": (
+        lambda raw: raw["claims"][0].update(statements={"A b": "c", "d": "e"}), "a statement is called 'A b'"
+    ),
+    "a statement without words": (
+        lambda raw: raw["claims"][0].update(statements={"a": " ", "d": "e"}), "statement a is ' ': give words"
+    ),
+    "an unknown group": (
+        lambda raw: raw["errata"].append(RAW["errata"][0] | {"claim": None, "group": "x"}), "group is 'x': give one of"
+    ),
     "an erratum of no claim": (
         lambda raw: raw["errata"].append(RAW["errata"][0] | {"claim": "li/none"}), "claim is 'li/none', which is not"
     ),

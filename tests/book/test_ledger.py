@@ -2,6 +2,7 @@
 
 import ast
 import re
+from types import SimpleNamespace
 
 import nbformat
 import numpy as np
@@ -10,7 +11,7 @@ from nbclient import NotebookClient
 from scipy import stats
 
 from prunekit.book import paths, verdicts
-from prunekit.book.ledger import check, ledger, records, report, upgraded
+from prunekit.book.ledger import Claim, check, ledger, records, report, upgraded
 from prunekit.book.runs.notebooks import read
 from prunekit.book.settings import PaperSetting
 from prunekit.book.site.evidence import chapters
@@ -78,14 +79,15 @@ def said(capsys, claim="chang/fig-3a", **change):
 
 def test_outside_a_notebook_check_prints_its_sentence(capsys):
     assert said(capsys, measured=np.float32(1.05)) == (
-        f"chang/fig-3a: reproduced. a number: 1.05; the statement allows 0.9 to 1.1 ({WHY})"
+        f"chang/fig-3a: reproduced. a number: measured 1.05, expected 1; 0.9 to 1.1 counts ({WHY})"
     )
     half = stats.t.ppf(1 - 0.01 / 64 / 2, 39) * 0.01
     assert said(capsys, error=0.01, repetitions=40, of="draws", relation="at most") == (
-        f"chang/fig-3a: reproduced. a number: 1 ± {half:.2g} (40 draws); the statement allows at most 1.1 ({WHY})"
+        f"chang/fig-3a: reproduced. a number: measured 1 ± {half:.2g} (40 draws), expected at most 1; "
+        f"at most 1.1 counts ({WHY})"
     )
     assert said(capsys, margin=0.0, because="exact", measured=2.0, corrected=2.0) == (
-        "chang/fig-3a: erratum. a number: 2; the statement allows 1 alone (exact), the corrected one 2 alone"
+        "chang/fig-3a: erratum. a number: measured 2, expected 1 (exact); by the corrected statement 2"
     )
 
 
@@ -94,12 +96,44 @@ def test_what_a_verdict_hangs_on_is_said(capsys):
     text = said(capsys, error=0.05, repetitions=40, of="draws", setting=setting)
     assert text.startswith("chang/fig-3a: undecided in reduced form. ")
     head, smaller, needed = text.split("; ")[1:]
-    assert head.startswith("the statement allows 0.9 to 1.1") and smaller == "1,500 of 60,000 images"
+    assert head.startswith("0.9 to 1.1 counts") and smaller == "1,500 of 60,000 images"
     assert re.fullmatch(r"\d+ draws would decide", needed) and int(needed.split()[0]) > 40
     text = said(capsys, measured=9.0, unstated="the learning rate")
     assert text.startswith("chang/fig-3a: undecided. ") and text.endswith(
         "; the paper does not state the learning rate"
     )
+
+
+def test_one_run_tells_nothing_for_sure(capsys):
+    text = said(capsys, error=None, of="seeds")
+    assert text.startswith("chang/fig-3a: undecided. a number: measured 1 (one run, so its error is not known), ")
+    assert text.endswith("; a second run would begin to tell")
+    with pytest.raises(ValueError, match="repetitions is 5 although error is None"):
+        said(capsys, error=None, repetitions=5)
+
+
+def test_a_difference_is_explained_and_nothing_else(capsys):
+    assert said(capsys, measured=2.0, explain="the units are other").endswith("; the units are other")
+    assert "units" not in said(capsys, explain="the units are other")
+    assert "units" not in said(capsys, measured=2.0, corrected=2.0, explain="the units are other")
+
+
+def test_a_recorded_run_says_so_and_gives_its_scale(capsys):
+    run = SimpleNamespace(run={"key": "abc"}, parameters={"scale": "paper"})
+    assert said(capsys, recorded=run).startswith("chang/fig-3a: reproduced. recorded run: a number: measured 1, ")
+    with pytest.raises(ValueError, match="'smoke', 'laptop', 'paper'"):
+        said(capsys, recorded=SimpleNamespace(run={"key": "abc"}, parameters={"scale": "huge"}))
+
+
+def test_a_statement_is_one_of_its_claims(capsys, monkeypatch):
+    with pytest.raises(ValueError, match="statement is 'peak': chang/fig-3a has a single statement: leave"):
+        said(capsys, statement="peak")
+    several = Claim("chang/fig-3a", "chang", "Figure 3a", "Two things.", statements={"peak": "One.", "tail": "Two."})
+    monkeypatch.setattr("prunekit.book.ledger.ledger", lambda: {"chang/fig-3a": several})
+    assert said(capsys, statement="tail").startswith("chang/fig-3a: reproduced. ")
+    for wrong in ("", "head"):
+        with pytest.raises(ValueError, match=f"statement is {wrong!r}: chang/fig-3a has 'peak', 'tail'"):
+            said(capsys, statement=wrong)
 
 
 def test_a_record_of_earlier_is_judged_by_todays_rule():
@@ -144,6 +178,8 @@ def test_records_come_back_from_an_executed_notebook():
     first = {
         "kind": "claim",
         "claim": "chang/fig-3a",
+        "statement": "",
+        "explain": "",
         "what": "gap < 1 & more",
         "measured": 0.0,
         "expected": 0.0,
@@ -189,7 +225,7 @@ def test_records_come_back_from_an_executed_notebook():
     shown = found.cells[1].outputs[1].data
     assert "gap &lt; 1 &amp; more" in shown["text/html"]
     assert f">{DIFFERS}<" in shown["text/html"]
-    assert shown["text/plain"].startswith("chang/fig-3a: differs. gap < 1 & more: 1;")
+    assert shown["text/plain"].startswith("chang/fig-3a: differs. gap < 1 & more: measured 1, ")
 
 
 def test_the_ledger_lists_what_the_book_undertakes_to_test():

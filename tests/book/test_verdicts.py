@@ -48,6 +48,9 @@ Z = stats.norm.ppf(1 - 0.01 / 64 / 2)  # 99% over 64 intervals, by another libra
         (record(5.0, margin=0.5, corrected=3.0), DIFFERS),
         (record(5.0, margin=0.5, unstated="the learning rate"), UNDECIDED),
         (record(1.0, margin=0.5, unstated="the learning rate"), REPRODUCED),
+        (record(1.0, margin=0.5, error=None), UNDECIDED),  # one run
+        (record(9.0, margin=0.5, error=None), UNDECIDED),
+        (record(9.0, margin=0.5, error=None, corrected=9.0), UNDECIDED),
     ],
 )
 def test_verdicts_by_hand(one, verdict):

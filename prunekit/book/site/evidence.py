@@ -39,7 +39,7 @@ class Page:
         """Records of `check` in the page's run, each with its anchor; of a failed run only those of recorded runs."""
         if not self.run:
             return []
-        checks = [r for r in ledger.records(self.run.notebook()) if r["kind"] == "claim"]
+        checks = [ledger.upgraded(r) for r in ledger.records(self.run.notebook()) if r["kind"] == "claim"]
         if not self.run.finished:
             checks = [r for r in checks if r.get("recorded")]
         seen: dict[str, int] = {}
@@ -66,7 +66,11 @@ class Evidence:
     pages: Sequence[Page]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one row for each claim and erratum of the ledger, in its order, with verdict and records."""
+        """Return one row for each claim and erratum of the ledger, in its order.
+
+        Each has its records, its statements with a verdict of each, and its own verdict: the worst of those that were
+        tested.
+        """
         records = [r for page in self.pages for r in page.records]
         book = ledger.ledger()
         unknown = {r["claim"] for r in records} - {*book.claims, *book.errata}
@@ -86,10 +90,27 @@ class Evidence:
                     "kind": "erratum" if entry.right else entry.kind,
                     "right": entry.right,
                     "verdict": verdicts.worst(r["verdict"] for r in mine),
+                    "statements": _statements(entry, mine),
                     "records": mine,
                 }
             )
         return rows
+
+
+def _statements(entry: ledger.Claim, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return an entry's statements, each with its verdict and records.
+
+    A recording of earlier times does not say which statement its checks are about: these are a statement of their own.
+    """
+    listed = dict(entry.statements) or {"": entry.statement}
+    if any(r["statement"] not in listed for r in records):
+        listed[""] = "Recorded before the claim was taken apart into statements."
+    rows = []
+    for name, words in listed.items():
+        mine = [r for r in records if r["statement"] == name]
+        verdict = verdicts.worst(r["verdict"] for r in mine)
+        rows.append({"name": name, "words": words, "verdict": verdict, "records": mine})
+    return rows
 
 
 def chapters() -> list[Path]:

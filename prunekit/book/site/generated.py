@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from prunekit.book import ledger
+from prunekit.book import badges, ledger
 from prunekit.book.site.cards import title
 from prunekit.book.site.evidence import Evidence, Page
 from prunekit.book.site.words import number, plain
@@ -111,7 +111,7 @@ def _evidence(row: Row, failed: str, computed: str) -> str:
         return "its full setting needs a GPU or hours" if row["kind"] == "heavy" else "its page is not written yet"
     return "; ".join(
         f"{plain(r['what'])}: {{ref}}`{number(r['measured'])} <{r['anchor']}>`, "
-        f"the statement allows {ledger.allowed(r, r['expected'])}"
+        f"the statement allows {badges.allowed(r, r['expected'])}"
         for r in row["records"]
     )
 
@@ -153,8 +153,8 @@ def _erratum(row: Row) -> list[str]:
         f"**{'Shown' if row['verdict'] == ERRATUM else 'Not shown'}** ({row['verdict']}, `{row['id']}`). "
         + "; ".join(
             f"{plain(r['what'])}: {{ref}}`{number(r['measured'])} <{r['anchor']}>`; as printed the statement allows "
-            f"{ledger.allowed(r, r['expected'])}"
-            + ("" if r["corrected"] is None else f", corrected {ledger.allowed(r, r['corrected'])}")
+            f"{badges.allowed(r, r['expected'])}"
+            + ("" if r["corrected"] is None else f", corrected {badges.allowed(r, r['corrected'])}")
             for r in row["records"]
         ),
     ]

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from prunekit.book import ledger, paths
+from prunekit.book import badges, paths
 from prunekit.book.runs import tags
 from prunekit.book.runs.store import Run
-from prunekit.book.site import architecture, cards, error_bars, generated
+from prunekit.book.site import architecture, cards, error_bars, folding, generated
 from prunekit.book.site.evidence import Evidence, Page
 from prunekit.book.site.words import without_paths
 
@@ -89,6 +89,7 @@ def compose(page: Page, run: Run) -> Any:
             code += 1
         else:
             cells.append(cell)
+    folding.fold(cells)
     node.cells = _with_cards(page, run, *_glanced(page, cells))
     node.metadata = {"kernelspec": node.metadata["kernelspec"]} | _looks(node.metadata)
     return node
@@ -135,7 +136,7 @@ def _glanced(page: Page, cells: list[Any]) -> tuple[list[Any], Any | None]:
     """
     for number, cell in enumerate(cells):
         outputs = cell.get("outputs", [])
-        said = [o for o in outputs if o.get("metadata", {}).get(ledger.METADATA, {}).get("kind") == "glance"]
+        said = [o for o in outputs if o.get("metadata", {}).get(badges.METADATA, {}).get("kind") == "glance"]
         if said:
             first = copy.deepcopy(cell)
             first.outputs = said + [o for o in outputs if o not in said]

@@ -8,14 +8,14 @@ from typing import Any
 import nbformat
 import pytest
 
-from prunekit.book import ledger
+from prunekit.book import badges
 from prunekit.book.recordings import recording
 from prunekit.book.site.evidence import Evidence, Page
 
 
 def shown(record: dict[str, Any]) -> Any:
     """Return a cell that holds one check."""
-    output = nbformat.v4.new_output("display_data", {"text/plain": "said"}, metadata={ledger.METADATA: record})
+    output = nbformat.v4.new_output("display_data", {"text/plain": "said"}, metadata={badges.METADATA: record})
     return nbformat.v4.new_code_cell("check()", outputs=[output])
 
 
