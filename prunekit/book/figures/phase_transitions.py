@@ -12,7 +12,7 @@ import numpy as np
 from prunekit._checks import Floats, Integers
 from prunekit.book.plotting import DASHES, MARKERS, Drawing, Palette, columns, compare, joined, legend
 from prunekit.cones import kinematic, volumes
-from prunekit.statistics import Estimate, deviation_bound
+from prunekit.statistics import Estimate, mean
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,8 +28,8 @@ class Meetings:
         D, the dimension of the space.
     first : (frames,) array of int
         For each random frame, how many of its vectors are needed for their span to meet the cone.
-    dimension, variance : Estimate
-        Statistical dimension of the cone, and variance of its intrinsic volumes.
+    dimension, width, variance : Estimate
+        Statistical dimension of the cone, its Gaussian width, and the variance of its intrinsic volumes.
     volumes : (D + 1,) array or None
         The intrinsic volumes, where they have a closed form.
     """
@@ -37,6 +37,7 @@ class Meetings:
     ambient: int
     first: Integers
     dimension: Estimate
+    width: Estimate
     variance: Estimate
     volumes: Floats | None
 
@@ -46,15 +47,37 @@ class Meetings:
         return self.ambient - self.dimension.value
 
     @property
-    def gap(self) -> float:
-        """Gap of the mean place, minus ½, from the predicted one, in standard errors."""
-        error = math.hypot(self.first.std(ddof=1) / math.sqrt(len(self.first)), self.dimension.error)
-        return abs(float(self.first.mean()) - 0.5 - (self.ambient - self.dimension.value)) / error
+    def squared_width(self) -> Estimate:
+        """The squared width, which Theorem 3 of the paper has in place of the dimension."""
+        return Estimate(self.width.value**2, 2 * self.width.value * self.width.error)
+
+    def offset(self, dimension: Estimate) -> Estimate:
+        """Return the mean place, minus ½, less the one that a dimension predicts, in units of √D."""
+        error = math.hypot(self.first.std(ddof=1) / math.sqrt(len(self.first)), dimension.error)
+        gap = float(self.first.mean()) - 0.5 - (self.ambient - dimension.value)
+        return Estimate(gap / math.sqrt(self.ambient), error / math.sqrt(self.ambient))
+
+    def wrong(self, dimension: Estimate) -> Estimate:
+        """Return the share of frames on the wrong side, 2√D away from where a dimension predicts the jump; the worse.
+
+        Its error is that of a binomial share, at a share that is neither 0 nor 1.
+        """
+        place, away, frames = self.ambient - dimension.value, 2 * math.sqrt(self.ambient), len(self.first)
+        hits = int(max(np.sum(self.first <= place - away), np.sum(self.first > place + away)))
+        p = (hits + 1) / (frames + 2)
+        return Estimate(hits / frames, math.sqrt(p * (1 - p) / frames))
 
     @property
     def spread(self) -> float:
         """Standard deviation of the jump's place, as a share of D."""
         return float(self.first.std(ddof=1)) / self.ambient
+
+    @property
+    def spread_error(self) -> float:
+        """The relative standard error of the spread, by the fourth moment."""
+        deviations = self.first - self.first.mean()
+        kurtosis = float(np.mean(deviations**4) / np.mean(deviations**2) ** 2)
+        return math.sqrt(max(kurtosis - 1, 0.0) / (4 * len(self.first)))
 
     @property
     def marked(self) -> Integers:
@@ -77,7 +100,39 @@ class Meetings:
         return hits / frames, np.sqrt(p * (1 - p) / frames)
 
 
+@dataclass(frozen=True)
+class Below:
+    """A cone whose statistical dimension is known in closed form, and suprema of <g, x> over it, (draws,)."""
+
+    dimension: float
+    suprema: Floats
+
+    @property
+    def excess(self) -> Estimate:
+        """The dimension less the squared width, which no estimate of a variance makes positive by itself."""
+        width = mean(self.suprema)
+        return Estimate(self.dimension - width.value**2, 2 * abs(width.value) * width.error)
+
+
 Found = Mapping[tuple[str, int], Meetings]
+NEAR = 0.25  # how far from its predicted place a jump may be, in units of √D
+
+
+def sharpening(meetings: Found, name: str) -> Estimate:
+    """Return the power of D with which the jump of a cone narrows, as a share of D, by least squares.
+
+    Parameters
+    ----------
+    meetings : mapping of (str, int) to Meetings
+        The meetings by name of the cone and dimension of the space, in two spaces at least.
+    name : str
+        Which cone.
+    """
+    cases = [case for (cone, _), case in meetings.items() if cone == name]
+    x = np.log([case.ambient for case in cases])
+    x = (x - x.mean()) / np.sum((x - x.mean()) ** 2)
+    power = x @ np.log([case.spread for case in cases])
+    return Estimate(float(power), float(np.linalg.norm(x * [case.spread_error for case in cases])))
 
 
 def jump(meetings: Found) -> Drawing:
@@ -230,9 +285,8 @@ def findings(meetings: Found, uneven: tuple[float, float]) -> tuple[str, str, st
     """
     sizes = sorted({D for _, D in meetings})
     cones = len({name for name, _ in meetings})
-    frames = len(next(iter(meetings.values())).first)
-    gap = max(case.gap for case in meetings.values())
-    meets = "begins" if gap <= deviation_bound(len(meetings), frames) else "does not begin"
+    gap = max(abs(case.offset(case.dimension).value) for case in meetings.values())
+    meets = "begins" if gap <= NEAR else "does not begin"
     small, large = (
         max(case.spread for (_, D), case in meetings.items() if size == D) for size in (sizes[0], sizes[-1])
     )
@@ -241,8 +295,7 @@ def findings(meetings: Found, uneven: tuple[float, float]) -> tuple[str, str, st
     fails = "too large" if formula > 1.01 * exact else "right even"
     return (
         f"A random subspace {meets} to meet a cone where the two dimensions add up to that of the space: for {cones} "
-        f"cones in {sizes[0]} to {sizes[-1]} dimensions the jump is at most {gap:.1f} standard errors from its "
-        "predicted place.",
+        f"cones in {sizes[0]} to {sizes[-1]} dimensions D the jump is at most {gap:.2f} √D from its predicted place.",
         f"The jump {sharpens} as the space grows: from {sizes[0]} to {sizes[-1]} dimensions its largest standard "
         f"deviation {falls} from {small:.3f} to {large:.3f} of the dimension.",
         f"The formula for the width of an ellipsoid is {fails} where one radius dominates: with one of 10 beside 99 of "

@@ -10,7 +10,7 @@ import numpy as np
 
 from prunekit._checks import Floats
 from prunekit.book.plotting import MARKERS, Drawing, Palette
-from prunekit.statistics import mean_and_error
+from prunekit.statistics import Estimate, mean_and_error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,6 +90,16 @@ class Panel:
     def at(self, name: str, x: float) -> float:
         """Return the mean share of a kind of run at one of its x."""
         return next(share for at, share, _ in self.curves[name] if at == x)
+
+    @property
+    def from_step(self) -> Estimate:
+        """Largest distance of the mean share from r/k with the penalty, over all x, with the error there."""
+        return max((Estimate(abs(share - self.r / self.k), error or 0.0) for _, share, error in self.curves["penalty"]))
+
+    def without(self, x: float = 0.5) -> Estimate:
+        """Return the mean number of columns longer than x times the longest without the penalty, the fewer by start."""
+        rows = [row for name in LABELS if name != "penalty" for row in self.curves[name] if row[0] == x]
+        return min(Estimate(self.k * share, self.k * (error or 0.0)) for _, share, error in rows)
 
     @property
     def off(self) -> float:

@@ -41,6 +41,15 @@ def test_the_share_is_what_its_numbers_say(panel: Panel) -> None:
     assert panel.off == pytest.approx(0.03)
 
 
+def test_what_the_figure_shows_comes_with_its_error(panel: Panel) -> None:
+    assert panel.from_step == pytest.approx((0.0, 0.0))
+    one_more = dataclasses.replace(panel, curves=panel.curves | {"penalty": [(0.5, 0.3, 0.1), (0.75, 0.2, 0.0)]})
+    assert one_more.from_step == pytest.approx((0.1, 0.1))
+    fewest, error = panel.without()  # of 10 columns, from the small start: 1 - 0.5 · 0.8 + 0.03, and 0.7 from the large
+    assert fewest == pytest.approx(6.3) and error == pytest.approx(10 * 0.01 / 3**0.5)
+    assert panel.without(0.75).value == pytest.approx(4.3)
+
+
 def test_a_recorded_panel_is_the_live_one_of_its_run() -> None:
     record = recordings.find("matrix-sensing/regulariser", "d500")
     assert record is not None
