@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from prunekit import sensing
 from prunekit._checks import Floats
 from prunekit.book.plotting import DASHES, MARKERS, Drawing, Palette
-from prunekit.sensing import Descent, MatrixSensing, Stationary
+from prunekit.sensing import Descent, MatrixSensing, Penalized, Stationary
+from prunekit.statistics import Estimate, mean_and_error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,6 +73,27 @@ class Run:
     def loss_gap(self) -> float:
         """Training loss after fine-tuning over that reached from the truth, less 1."""
         return self.problem.loss(self.limit) / max(self.problem.loss(self.best), 1e-300) - 1
+
+    @property
+    def asymptotic_slope(self) -> float:
+        """The slope of the logarithm of the distance a step in the long run, by the least curvature at the limit."""
+        return math.log(sensing.contraction(Penalized(self.problem), self.limit, self.step))
+
+    def linearized_gap(self, path: Descent, at: Approach) -> float:
+        """Return the largest relative gap between the distance along fine-tuning and its linearized value.
+
+        Parameters
+        ----------
+        path : Descent
+            Fine-tuning step by step, its distance from the limit over the norm of M `measured`.
+        at : Approach
+            The stretch of it that is compared; the linearization starts at its first record.
+        """
+        plain, step, t = Penalized(self.problem), self.step, path.step[at.inside]
+        first = int(t[0])
+        begin = sensing.gradient_descent(plain, self.pruned, step=step, steps=first, every=max(first, 1)).U
+        model = sensing.linearized_distance(plain, self.limit, begin, step=step, times=t - first)
+        return float(np.max(np.abs(path.measured[at.inside] * np.linalg.norm(self.problem.target) / model - 1)))
 
 
 Runs = Mapping[tuple[str, float], Sequence[Run]]
@@ -173,6 +197,126 @@ def _below(path: Descent, distance: float) -> int:
     return int(path.step[np.argmax(path.measured <= distance)])
 
 
+@dataclass(frozen=True)
+class Approach:
+    """How a descent comes from `FAR` of its limit to `NEAR` it, on a logarithmic axis.
+
+    Attributes
+    ----------
+    inside : (records,) array of bool
+        The records between the two distances.
+    slope, late : float
+        Slope of the logarithm of the distance a step, over all of them and over the later half; 0 if the descent does
+        not come through.
+    bend : float
+        The largest distance of the logarithm from its fitted line, over its fall; 1 if the descent does not come
+        through.
+    """
+
+    inside: np.ndarray[Any, np.dtype[np.bool_]]
+    slope: float
+    late: float
+    bend: float
+
+    @classmethod
+    def of(cls, path: Descent) -> Approach:
+        """Return the approach of a descent, its distance from the limit `measured`."""
+        inside = (path.measured <= FAR) & (path.measured >= NEAR)
+        if path.measured[-1] > NEAR or np.count_nonzero(inside) < 4:
+            return cls(inside, 0.0, 0.0, 1.0)
+        t, y = path.step[inside], np.log(path.measured[inside])
+        half = slice(t.size // 2, None)
+        line, later = (np.polyfit(t[part], y[part], 1) for part in (slice(None), half))
+        bend = np.max(np.abs(np.polyval(line, t) - y)) / (y[0] - y[-1])
+        return cls(inside, float(line[0]), float(later[0]), float(bend))
+
+
+def worst(values: Sequence[float], settings: int, sign: int = 1) -> Estimate:
+    """Return the mean over the runs of the setting where it is largest, or smallest for a sign of -1, with its error.
+
+    Parameters
+    ----------
+    values : sequence of float
+        One for each run, the settings one after the other, with equally many runs each.
+    settings : int
+        Number of settings.
+    sign : int
+        1 or -1.
+    """
+    means, errors = mean_and_error(np.array(values).reshape(settings, -1).T)
+    i = int(np.argmax(sign * means))
+    return Estimate(float(means[i]), float(errors[i]))
+
+
+def excesses(models: Sequence[Floats], new: MatrixSensing) -> Floats:
+    """Return the loss of models beyond that of the truth, (2, models): on the population and on new measurements.
+
+    Parameters
+    ----------
+    models : sequence of (d, k) arrays
+        The models.
+    new : MatrixSensing
+        The new measurements, with the truth.
+
+    Returns
+    -------
+    (2, models) array
+        The losses, over the squared norm of M.
+    """
+    size, least = float(np.sum(new.target**2)), new.loss(new.truth)
+    return np.array([[new.error(U) ** 2 for U in models], [(new.loss(U) - least) / size for U in models]])
+
+
+Excesses = Mapping[tuple[str, float, str], Floats]
+
+
+def generalization(excesses: Excesses) -> Drawing:
+    """Return the figure of what models lose on the population and on new measurements.
+
+    Parameters
+    ----------
+    excesses : mapping of (model, standard deviation of the noise, "population" or "new measurements") to (runs,) array
+        Loss in excess of that of the truth, over the squared norm of M; without noise and with one noise.
+    """
+    models, noises, kinds = (list(dict.fromkeys(each)) for each in zip(*excesses, strict=True))
+    rows = [(*key, float(value)) for key, values in excesses.items() for value in values]
+
+    def draw(palette: Palette) -> Figure:
+        import matplotlib.pyplot as plt
+
+        figure, both = plt.subplots(1, 2, figsize=(8.2, 4.0), sharey=True)
+        for axes, noise in zip(both, noises, strict=True):
+            for j, kind in enumerate(kinds):
+                look: dict[str, Any] = {"color": palette.series[j], "markerfacecolor": "none", "markersize": 5}
+                at = [i + 0.2 * (j - 0.5) for i, model in enumerate(models) for _ in excesses[model, noise, kind]]
+                y = np.concatenate([excesses[model, noise, kind] for model in models])
+                axes.plot(at, np.maximum(y, FLOOR), MARKERS[j], label=kind, **look)
+            axes.set_xticks(range(len(models)), [model.replace(", ", ",\n") for model in models], fontsize=8)
+            axes.set(yscale="log", title=f"σ = {noise:g}", xlabel="model")
+            axes.minorticks_off()
+        both[0].set(ylabel="loss beyond that of the truth, relative")
+        figure.legend(*both[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=9)
+        return figure
+
+    new = {model: float(np.median(excesses[model, noises[-1], kinds[-1]])) for model in models}
+    best = min(new, key=lambda model: new[model])
+    told = ", ".join(f"{model} {value:.2g}" for model, value in new.items())
+    caption = (
+        f"With noise of σ = {noises[-1]:g} the model that does best on new measurements is “{best}”. Medians of the "
+        f"loss beyond the truth's, over the squared norm of M: {told}. Left without noise; what is 0 or below is drawn "
+        f"at {FLOOR:g}."
+    )
+    alt = (
+        "Loss beyond that of the truth, logarithmic, for models before and after the cut and fine-tuning, and for "
+        "those that were not pruned: on the population and on new measurements, a marker for each run, without noise "
+        "on the left and with noise on the right."
+    )
+    header = ("model", "sigma", "loss", "excess")
+    return Drawing(
+        draw, dict(zip(header, map(list, zip(*rows, strict=True)), strict=True)), "new-samples", alt, caption
+    )
+
+
 def fine_tuning(traces: Mapping[tuple[str, float], Floats]) -> Drawing:
     """Return the figure of the distance from the truth along gradient descent from several starts.
 
@@ -258,6 +402,33 @@ class Cell:
         """What came out, in the words of `REGIONS`, or `MIXED`."""
         signs = {int(np.sign(count)) for count in self.counts}
         return REGIONS[signs.pop()] if len(signs) == 1 else MIXED
+
+
+def boundaries(
+    cells: Mapping[str, Sequence[Cell]], d: int, noise: float
+) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """Return where the boundaries of the two diagrams are evaluated, and the strengths there, as `phase` takes them.
+
+    Parameters
+    ----------
+    cells : mapping of "n" and "beta" to sequence of Cell
+        The cells of each diagram.
+    d : int
+        Number of rows of U.
+    noise : float
+        The standard deviation of the noise.
+    """
+    along, strengths = {}, {}
+    for axis, group in cells.items():
+        ends = [cell.n if axis == "n" else cell.smoothing for cell in group]
+        along[axis] = np.geomspace(min(ends), max(ends), 40)
+        columns = []
+        for at in along[axis]:
+            n, smoothing = (round(at), group[0].smoothing) if axis == "n" else (group[0].n, float(at))
+            levels = (1.0, sensing.noise_level(d, n, noise))
+            columns.append(np.ravel([sensing.strength_range(mu, smoothing, 4 * smoothing) for mu in levels]))
+        strengths[axis] = np.array(columns).T
+    return along, strengths
 
 
 def phase(

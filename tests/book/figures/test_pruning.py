@@ -109,6 +109,65 @@ def cells() -> dict[str, list[Cell]]:
     }
 
 
+def test_an_approach_is_straight_or_bent_or_does_not_come_through() -> None:
+    straight, bent = figures.Approach.of(path(GEOMETRIC)), figures.Approach.of(path(HARMONIC))
+    assert straight.slope == pytest.approx(np.log(0.5)) == straight.late and straight.bend < 1e-9
+    assert np.flatnonzero(straight.inside).tolist() == list(range(20, 37))  # 2^-20 to 2^-36
+    assert bent.bend > 0.2 and bent.late > bent.slope  # a decay as a power of t is far from a line, and slows down
+    assert figures.Approach.of(path(GEOMETRIC[:30])).bend == 1 and figures.Approach.of(path(GEOMETRIC[:30])).slope == 0
+
+
+def test_a_descent_near_its_limit_is_that_of_the_least_curvature() -> None:
+    truth = sensing.ground_truth(4, 2, np.array([2.0, 1.0]), seed=0)
+    problem, step = sensing.MatrixSensing.population(truth), 0.02
+    start = truth + 1e-4 * np.random.default_rng(1).standard_normal(truth.shape)
+    one = Run(problem, run(noise=0.0, seed=0).found, start, truth, truth, step)
+    size = np.linalg.norm(problem.target)
+    walk = sensing.gradient_descent(
+        sensing.Penalized(problem),
+        start,
+        step=step,
+        steps=400,
+        measure=lambda U: np.linalg.norm(U @ U.T - problem.target) / size,
+    )
+    at = figures.Approach.of(walk)
+    assert one.asymptotic_slope == pytest.approx(np.log(1 - 4 * step * 1.0))  # h = 4 μ_r
+    assert at.late == pytest.approx(one.asymptotic_slope, rel=0.02)
+    assert one.linearized_gap(walk, at) < 1e-3
+
+
+def test_the_worst_setting_is_told_with_the_error_of_its_mean() -> None:
+    values = [0.0, 0.0, 1.0, 3.0, -5.0, -4.0]
+    assert figures.worst(values, 3) == pytest.approx((2.0, 1.0))
+    assert figures.worst(values, 3, -1) == pytest.approx((-4.5, 0.5))
+
+
+def test_losses_beyond_the_truth_are_drawn_by_model() -> None:
+    truth = sensing.ground_truth(4, 1, seed=0)
+    new = sensing.MatrixSensing.measure(truth, 20000, sigma=0.1, seed=1)
+    both = figures.excesses([truth, 1.1 * truth], new)
+    assert both[:, 0] == pytest.approx(0.0, abs=1e-12)
+    assert both[0, 1] == pytest.approx(0.21**2) and both[1, 1] == pytest.approx(0.21**2, rel=0.1)
+    losses = {
+        (model, noise, kind): np.array([0.1, 0.2]) * (1 + j)
+        for noise in (0.0, 0.1)
+        for j, model in enumerate(("not pruned", "pruned, tuned"))
+        for kind in ("population", "new measurements")
+    }
+    drawing = figures.generalization(losses)
+    look(drawing)
+    assert "does best on new measurements is “not pruned”" in drawing.caption and "tuned 0.3" in drawing.caption
+    assert len(drawing.numbers["excess"]) == 16
+
+
+def test_boundaries_run_along_both_axes() -> None:
+    along, strengths = figures.boundaries(cells(), 16, 0.2)
+    assert set(along) == {"n", "beta"} and strengths["n"].shape == strengths["beta"].shape == (4, 40)
+    low, high = sensing.strength_range(1.0, cells()["n"][0].smoothing, 4 * cells()["n"][0].smoothing)
+    assert strengths["n"][0, 0] == pytest.approx(low) and strengths["n"][1, -1] == pytest.approx(high)
+    assert strengths["n"][3, 0] > strengths["n"][3, -1]  # the noise level falls with the measurements
+
+
 def test_a_cell_is_named_by_what_came_out() -> None:
     assert [cell.outcome for cell in cells()["n"]] == ["too few", "exactly r", "exactly r", "mixed"]
 
