@@ -27,7 +27,7 @@ barsbey/theorem-1-global barsbey/theorem-1-layerwise barsbey/theorem-2 barsbey/t
 barsbey/heavier-compresses barsbey/estimator barsbey/linear-regression barsbey/fig-1 barsbey/fig-2 barsbey/fig-3
 barsbey/fig-4 barsbey/fig-5 barsbey/fig-6 barsbey/fig-7
 geometric/theorem-1 geometric/theorem-2 geometric/theorem-3 geometric/definition-1
-geometric/lemma-1 geometric/lemma-2 geometric/corollary-1 geometric/table-1
+geometric/lemma-1 geometric/lemma-2 geometric/lemma-2-interval geometric/corollary-1 geometric/table-1
 geometric/table-2 geometric/fig-3 geometric/table-3 geometric/appendix-b geometric/appendix-c.2 geometric/fig-4-imp
 geometric/fig-4-random geometric/fig-4-l2 geometric/magnitude-flatness
 sensing/exact-columns sensing/linear-rate sensing/unregularized sensing/figure sensing/generalizes sensing/phase

@@ -42,11 +42,30 @@ def shares() -> Shares:
     return Shares(100, models, rows(0.2, 0.25, 0.22))
 
 
-def test_what_a_formula_is_off_is_told_in_tolerances_and_shares(cones: Dimensions) -> None:
-    allowed = 4 * 0.05 + 0.25
-    assert cones.tolerance == pytest.approx(allowed)
+def test_the_farthest_row_is_told_as_a_check(cones: Dimensions) -> None:
+    row = cones.farthest(3)
+    assert "published formula" in row["what"] and "power law spectrum, tolerance 0.01" in row["what"]
+    assert (row["measured"], row["error"]) == pytest.approx((0.2, 0.0005))
+    assert (row["expected"], row["corrected"]) == pytest.approx((0.1, 0.2))
+    moved = {
+        name: rows + (0, 0, 0.9 * (name == "flat") + 0.5 * (name == "power law"), 0) for name, rows in cones.points.items()
+    }
+    other = dataclasses.replace(cones, points=moved)
+    assert "power law" in other.farthest(2)["what"]  # the flat one is farther off, but its formulas are one
+    assert other.farthest(2)["corrected"] - other.farthest(2)["measured"] == pytest.approx(0.005)
+
+
+def test_the_interval_is_held_against_the_least_that_the_width_can_be(cones: Dimensions) -> None:
+    low, high = cones.interval()
+    assert high["measured"] == pytest.approx(0.19) and high["expected"] == pytest.approx(0.1)
+    assert high["corrected"] == pytest.approx(0.2) and "power law" in high["what"]
+    assert low["measured"] - low["expected"] == pytest.approx(0.19 - (2 / np.pi) ** 0.5 * 0.2)
+    assert (low["relation"], high["relation"]) == ("at least", "at most") and "corrected" not in low
+
+
+def test_what_a_formula_is_off_is_told_in_shares(cones: Dimensions) -> None:
     assert cones.gaps(2).max() == 0 and cones.off == 0
-    assert cones.gaps(3) == pytest.approx([0] * 6 + [10 / allowed] * 2)
+    assert cones.gaps(3) == pytest.approx([0] * 6 + [0.1] * 2)
     assert [cones.lost(name) for name in NAMES] == pytest.approx([0, 0, 0, 0.1])
 
 
@@ -63,6 +82,7 @@ def test_a_mean_gap_has_the_allowance_of_chance_and_of_a_weight(shares: Shares) 
     assert gap == pytest.approx(-0.1) and allowed == pytest.approx(0.01)  # no scatter: one weight of a hundred
     assert shares.lowest == setting and shares.below == 2
     assert shares.off("T, published") == pytest.approx(0.1)
+    assert shares.way() == pytest.approx((0.2 / (0.2 - 6 * 0.01), 0.0, (0.2 - 6 * 0.01) / 6))
     assert shares.off("T, published", "aligned") == pytest.approx(0, abs=1e-12)
 
 
