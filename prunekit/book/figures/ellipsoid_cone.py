@@ -78,7 +78,7 @@ class Dimensions:
         return {"what": what, "measured": value, "error": error, "expected": published, "corrected": formula}
 
     def interval(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the rows that are nearest to leaving the interval of the squared width, as `prunekit.check` takes them.
+        """Return the rows nearest to leaving the interval of the squared width, as `prunekit.check` takes them.
 
         The squared width is taken to be δ - 1, the least that it can be (Theorem 2).
         """

@@ -47,9 +47,8 @@ def test_the_farthest_row_is_told_as_a_check(cones: Dimensions) -> None:
     assert "published formula" in row["what"] and "power law spectrum, tolerance 0.01" in row["what"]
     assert (row["measured"], row["error"]) == pytest.approx((0.2, 0.0005))
     assert (row["expected"], row["corrected"]) == pytest.approx((0.1, 0.2))
-    moved = {
-        name: rows + (0, 0, 0.9 * (name == "flat") + 0.5 * (name == "power law"), 0) for name, rows in cones.points.items()
-    }
+    off = {"flat": 0.9, "power law": 0.5}
+    moved = {name: rows + np.array([0, 0, off.get(name, 0), 0]) for name, rows in cones.points.items()}
     other = dataclasses.replace(cones, points=moved)
     assert "power law" in other.farthest(2)["what"]  # the flat one is farther off, but its formulas are one
     assert other.farthest(2)["corrected"] - other.farthest(2)["measured"] == pytest.approx(0.005)
