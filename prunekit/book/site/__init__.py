@@ -6,8 +6,10 @@ words
     Text safe inside MyST-Markdown, and numbers as a reader reads them.
 cards
     What every page says about itself: paper, claims, how it was run, how to run and cite it.
-generated
-    The scorecard and errata pages.
+folding
+    One badge for a claim in a section of a page.
+scorecard, errata
+    The pages of results, and the scorecard as files.
 stage
     The book as Sphinx will read it, in a fresh folder.
 build
