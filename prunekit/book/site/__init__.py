@@ -10,6 +10,10 @@ folding
     One badge for a claim in a section of a page.
 scorecard, errata
     The pages of results, and the scorecard as files.
+evidenced
+    Prose that names its evidence, each name a link with the verdict as it is now.
+crate
+    The evidence for machines: runs, parameters, checksums and verdicts.
 stage
     The book as Sphinx will read it, in a fresh folder.
 build
