@@ -249,19 +249,9 @@ def worst(values: Sequence[float], settings: int, sign: int = 1) -> Estimate:
 
 
 def excesses(models: Sequence[Floats], new: MatrixSensing) -> Floats:
-    """Return the loss of models beyond that of the truth, (2, models): on the population and on new measurements.
+    """Return the loss of models (d, k) beyond the truth's, over the squared norm of M: of the population, and on `new`.
 
-    Parameters
-    ----------
-    models : sequence of (d, k) arrays
-        The models.
-    new : MatrixSensing
-        The new measurements, with the truth.
-
-    Returns
-    -------
-    (2, models) array
-        The losses, over the squared norm of M.
+    The result is (2, models).
     """
     size, least = float(np.sum(new.target**2)), new.loss(new.truth)
     return np.array([[new.error(U) ** 2 for U in models], [(new.loss(U) - least) / size for U in models]])
