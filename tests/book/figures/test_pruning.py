@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from prunekit import sensing
+from prunekit.book.figures import new_samples
 from prunekit.book.figures import pruning as figures
 from prunekit.book.figures.pruning import Cell, Run
 from prunekit.book.plotting import LIGHT
@@ -145,7 +146,7 @@ def test_the_worst_setting_is_told_with_the_error_of_its_mean() -> None:
 def test_losses_beyond_the_truth_are_drawn_by_model() -> None:
     truth = sensing.ground_truth(4, 1, seed=0)
     new = sensing.MatrixSensing.measure(truth, 20000, sigma=0.1, seed=1)
-    both = figures.excesses([truth, 1.1 * truth], new)
+    both = new_samples.excesses([truth, 1.1 * truth], new)
     assert both[:, 0] == pytest.approx(0.0, abs=1e-12)
     assert both[0, 1] == pytest.approx(0.21**2) and both[1, 1] == pytest.approx(0.21**2, rel=0.1)
     losses = {
@@ -154,7 +155,7 @@ def test_losses_beyond_the_truth_are_drawn_by_model() -> None:
         for j, model in enumerate(("not pruned", "pruned, tuned"))
         for kind in ("population", "new measurements")
     }
-    drawing = figures.generalization(losses)
+    drawing = new_samples.generalization(losses)
     look(drawing)
     assert "does best on new measurements is “not pruned”" in drawing.caption and "tuned 0.3" in drawing.caption
     assert len(drawing.numbers["excess"]) == 16
