@@ -42,7 +42,7 @@ def generalization(excesses: Excesses) -> Drawing:
     def draw(palette: Palette) -> Figure:
         import matplotlib.pyplot as plt
 
-        figure, both = plt.subplots(1, 2, figsize=(8.2, 4.0), sharey=True)
+        figure, both = plt.subplots(1, 2, figsize=(8.6, 4.0))
         for axes, noise in zip(both, noises, strict=True):
             for j, kind in enumerate(kinds):
                 look: dict[str, Any] = {"color": palette.series[j], "markerfacecolor": "none", "markersize": 5}
