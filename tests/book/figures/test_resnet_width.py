@@ -116,3 +116,44 @@ def test_the_findings_follow_from_the_numbers(found: Sweep) -> None:
     first, second, third = figures.findings(worse)
     assert "does not clearly beat" in first and "may be that of training for longer" in second
     assert "do not interpolate from the same width, other than the paper says" in third and "width 2 at none." in third
+
+
+def test_each_statement_is_tested_in_runs(found: Sweep) -> None:
+    tests = {}
+    for test in found.tests():
+        tests.setdefault(test["statement"], []).append(test)
+    assert {name: len(rows) for name, rows in tests.items()} == {
+        "same-width": 1,
+        "errors-fall": 2,
+        "double-descent": 1,
+        "large-beats-small": 1,
+        "best-overparameterized": 1,
+        "comparable": 1,
+    }
+    assert {test["repetitions"] for test in found.tests()} == {3}
+    (lead,) = tests["large-beats-small"]
+    assert lead["measured"] == pytest.approx(0.4 - 0.3, abs=0.01)  # target 4; target 2 leads by 0.25
+    (comparable,) = tests["comparable"]
+    assert comparable["measured"] == pytest.approx(0.3 / 0.2 - 1, abs=0.01)
+    (rise,) = tests["double-descent"]
+    assert rise["measured"] == pytest.approx(-0.05, abs=0.01)  # of target 2; target 4 rises by 0.05
+
+
+def test_what_a_sweep_does_not_say_is_not_tested() -> None:
+    never = {width: (0.5, 0.5) for width in DENSE}
+    names = {test["statement"] for test in sweep({None: never, 2: never}).tests()}
+    assert names == {"errors-fall", "double-descent", "large-beats-small", "comparable"}
+
+
+def test_steps_are_counted_in_each_run(found: Sweep) -> None:
+    assert found.run_steps().tolist() == [[1.0, 0.0]] * 3
+    never = {width: (0.5, 0.5) for width in DENSE}
+    assert sweep({None: DENSE, 2: never}).run_steps().tolist() == [[4.0]] * 3
+    assert sweep({None: never, 2: never}).run_steps().size == 0
+
+
+def test_pruned_networks_are_compared_before_and_after_retraining() -> None:
+    one = sweep({None: DENSE, 2: TO_2})
+    alone = [0.7 if target == 2 else 0.1 for target in one.table["target"]]
+    excess = Sweep.of({**one.table, "alone": alone}, SETTING).without_retraining(2)
+    assert excess == pytest.approx([1.0] * 3, abs=0.02)  # 0.7 in place of 0.35
