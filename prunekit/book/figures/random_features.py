@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prunekit._checks import Floats
+from prunekit.book import verdicts
 from prunekit.book.plotting import Drawing, Palette, columns, compare, legend
 from prunekit.statistics import deviation_bound, mean_and_error
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 Curves = Mapping[str, Floats]
 CHANCE = 4.0  # E y², the risk of predicting 0
+PERFECT = 0.01  # the gap that a prediction called perfect leaves room for, as a share of it
 CLOSE = 0.1  # the largest gap, as a share of the prediction, that a reader of a printed figure does not see
 FITS = {"dense": "dense", "fresh": "fresh retraining", "given support": "fixed support"}
 
@@ -358,8 +360,11 @@ def findings(nets: Layers) -> tuple[str, str, str]:
     lower = "is lower" if all(x[-1] < x[nets.below].min() for x in means) else "is not always lower"
     twice = "have" if all(_twice(nets, curve) for curve in ("dense", *nets.kept)) else "do not all have"
     (real, error), (control, its_error) = (nets.mean_ratios(kind)["fresh retraining"] for kind in ("ReLU", "Gaussian"))
-    exact = real - 1 <= deviation_bound(2, nets.layers) * error
-    perfect = "perfect, within errors, as the paper says" if exact else "not perfect, other than the paper says"
+    half = verdicts.quantile(nets.layers) * error
+    if real - 1 + half <= PERFECT:
+        perfect = "perfect, to a hundredth, as the paper says"
+    else:
+        perfect = "not perfect, other than the paper says" if real - 1 - half > PERFECT else "perfect or nearly so"
     numbers = " or ".join(str(nets.kept[label]) for label in few)
     return (
         f"Within a tenth, a linear Gaussian problem with the same second moments {law} the risk of a network whose "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from prunekit._checks import Floats
+from prunekit.book import verdicts
 from prunekit.book.plotting import DASHES, MARKERS, Drawing, Palette
 from prunekit.book.points import at_every, at_some, weakest
 from prunekit.statistics import leads, mean_and_error
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 INTERPOLATED = 0.01  # the mean training error up to which a curve counts as interpolating
 MOST = len(DASHES) - 1  # targets that a figure can tell apart, beside the dense networks
-CLEAR = 2.0  # how many standard errors make a lead
 NAMES = {"digits": "8×8 digits", "cifar10": "CIFAR-10"}
 FEW = "a few hundred images at most, and a few widths, are far from the paper's setting"
 Target = int | None  # the width to whose size networks are pruned; None for dense ones
@@ -365,14 +365,15 @@ def findings(sweep: Sweep) -> tuple[str, str, str]:
         What was measured.
     """
     ends, widest = sweep.ends(), sweep.widths[-1]
-    clear = all((ends[target].advantage or 0.0) >= CLEAR for target in sweep.targets)
+    enough = verdicts.quantile(sweep.seeds)  # how many standard errors make a lead
+    clear = all((ends[target].advantage or 0.0) >= enough for target in sweep.targets)
     compared = " and ".join(
         f"{percent(sweep.errors(target)[:, -1, 1])} at the size of width {target} (trained dense "
         f"{percent(sweep.small(target))})"
         for target in sweep.targets
     )
     control = min(ends[target].fall for target in sweep.targets)
-    longer = "is not that of training for longer" if control >= CLEAR else "may be that of training for longer"
+    longer = "is not that of training for longer" if control >= enough else "may be that of training for longer"
     return (
         f"Training wide and pruning {'beats' if clear else 'does not clearly beat'} training small on "
         f"{sweep.images} images of {sweep.name}: width {widest} after pruning has a test error of {compared}.",
