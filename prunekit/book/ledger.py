@@ -216,9 +216,9 @@ def check(
 
     Examples
     --------
-    >>> check("chang/fig-3b", what="gap", measured=0.9, expected=1.0, margin=0.2, because="a line's width",
+    >>> check("chang/corollary-1", what="gap", measured=0.9, expected=1.0, margin=0.2, because="a line's width",
     ...       error=0.01, repetitions=40, of="draws", scale="smoke")
-    chang/fig-3b: reproduced. gap: measured 0.9 ± 0.042 (40 draws), expected 1; 0.8 to 1.2 counts (a line's width)
+    chang/corollary-1: reproduced. gap: measured 0.9 ± 0.042 (40 draws), expected 1; 0.8 to 1.2 counts (a line's width)
     """
     entry = ledger()[_checks.text("claim", claim)]
     _known_statement(entry, _checks.text("statement", statement))

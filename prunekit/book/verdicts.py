@@ -73,18 +73,17 @@ def decide(record: Mapping[str, Any], expected: float) -> str:
     expected : float
         The value that the statement requires.
     """
-    beyond = _beyond(record, expected)
-    half = half_width(record)
-    if beyond + half <= 0:
+    excess, half = beyond(record, expected), half_width(record)
+    if excess + half <= 0:
         return REPRODUCED
-    return DIFFERS if beyond - half > 0 else UNDECIDED
+    return DIFFERS if excess - half > 0 else UNDECIDED
 
 
-def _beyond(record: Mapping[str, Any], expected: float) -> float:
+def beyond(record: Mapping[str, Any], expected: float) -> float:
     """Return how far the measured value lies beyond the margin's edge; negative inside."""
     excess = record["measured"] - expected
-    beyond = {"equal": abs(excess), "at most": excess, "at least": -excess}[record["relation"]]
-    return float(beyond - record["margin"])
+    side = {"equal": abs(excess), "at most": excess, "at least": -excess}[record["relation"]]
+    return float(side - record["margin"])
 
 
 def is_reduced(record: Mapping[str, Any]) -> bool:
@@ -155,7 +154,7 @@ def deciding(record: Mapping[str, Any]) -> int | None:
         goals = [record["corrected"]]
     if decide(record, goals[0]) != UNDECIDED:
         return None
-    room, spread = abs(_beyond(record, goals[0])), error * math.sqrt(n)
+    room, spread = abs(beyond(record, goals[0])), error * math.sqrt(n)
     low, high = n, MOST + 1
     while high - low > 1:  # the width falls with the repetitions
         middle = (low + high) // 2

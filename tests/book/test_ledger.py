@@ -20,7 +20,8 @@ from prunekit.book.verdicts import DIFFERS, NOT_ATTEMPTED, REDUCED, REPRODUCED, 
 # Every figure, table and statement that the book undertakes to test, in the order of the scorecard.
 CLAIMS = """
 chang/theorem-1 chang/corollary-1 chang/lemma-1 chang/fig-2 chang/fig-3a chang/fig-3b chang/fig-3b-wins chang/fig-4
-chang/fig-7 chang/section-3.4 chang/fig-1
+chang/fig-7 chang/section-3.4 chang/fig-1 chang/lemma-7 chang/dense-risk chang/equation-13 chang/section-4
+chang/section-6-cross-entropy chang/section-6-distillation
 li/lemma-3.1 li/equation-3.2 li/definition-3.2 li/fig-1a li/fig-1b li/fig-1c li/lemma-4.1 li/fig-2a li/fig-2b li/fig-2c
 li/fig-3a li/fig-3b li/fig-3c li/fig-4 li/theorem-4.3 li/proposition-b.2 li/theorem-a.1
 barsbey/theorem-1-global barsbey/theorem-1-layerwise barsbey/theorem-2 barsbey/theorem-3 barsbey/theorem-4
@@ -49,7 +50,7 @@ def test_an_unknown_claim_is_refused_and_near_ones_are_named():
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), np.float64("nan"), "1", True, 1j, [1.0]])
 def test_check_refuses_what_is_no_finite_number(name, value):
     with pytest.raises(ValueError, match=f"{name} is"):
-        check("chang/fig-3a", **(GOOD | {name: value}))
+        check("chang/corollary-1", **(GOOD | {name: value}))
 
 
 @pytest.mark.parametrize(
@@ -70,44 +71,44 @@ def test_check_refuses_what_is_no_finite_number(name, value):
 )
 def test_check_refuses_what_it_cannot_judge(change, words):
     with pytest.raises(ValueError, match=words):
-        check("chang/fig-3a", **(GOOD | change))
+        check("chang/corollary-1", **(GOOD | change))
 
 
-def said(capsys, claim="chang/fig-3a", **change):
+def said(capsys, claim="chang/corollary-1", **change):
     check(claim, **(GOOD | change))
     return capsys.readouterr().out.removesuffix("\n")
 
 
 def test_outside_a_notebook_check_prints_its_sentence(capsys):
     assert said(capsys, measured=np.float32(1.05)) == (
-        f"chang/fig-3a: reproduced. a number: measured 1.05, expected 1; 0.9 to 1.1 counts ({WHY})"
+        f"chang/corollary-1: reproduced. a number: measured 1.05, expected 1; 0.9 to 1.1 counts ({WHY})"
     )
     half = stats.t.ppf(1 - 0.01 / 64 / 2, 39) * 0.01
     assert said(capsys, error=0.01, repetitions=40, of="draws", relation="at most") == (
-        f"chang/fig-3a: reproduced. a number: measured 1 ± {half:.2g} (40 draws), expected at most 1; "
+        f"chang/corollary-1: reproduced. a number: measured 1 ± {half:.2g} (40 draws), expected at most 1; "
         f"at most 1.1 counts ({WHY})"
     )
     assert said(capsys, margin=0.0, because="exact", measured=2.0, corrected=2.0) == (
-        "chang/fig-3a: erratum. a number: measured 2, expected 1 (exact); by the corrected statement 2"
+        "chang/corollary-1: erratum. a number: measured 2, expected 1 (exact); by the corrected statement 2"
     )
 
 
 def test_what_a_verdict_hangs_on_is_said(capsys):
     setting = PaperSetting(images=60_000, seeds=10).here(images=1_500, seeds=12)
     text = said(capsys, error=0.05, repetitions=40, of="draws", setting=setting)
-    assert text.startswith("chang/fig-3a: undecided in reduced form. ")
+    assert text.startswith("chang/corollary-1: undecided in reduced form. ")
     head, smaller, needed = text.split("; ")[1:]
     assert head.startswith("0.9 to 1.1 counts") and smaller == "1,500 of 60,000 images"
     assert re.fullmatch(r"\d+ draws would decide", needed) and int(needed.split()[0]) > 40
     text = said(capsys, measured=9.0, unstated="the learning rate")
-    assert text.startswith("chang/fig-3a: undecided. ") and text.endswith(
+    assert text.startswith("chang/corollary-1: undecided. ") and text.endswith(
         "; the paper does not state the learning rate"
     )
 
 
 def test_one_run_tells_nothing_for_sure(capsys):
     text = said(capsys, error=None, of="seeds")
-    assert text.startswith("chang/fig-3a: undecided. a number: measured 1 (one run, so its error is not known), ")
+    assert text.startswith("chang/corollary-1: undecided. a number: measured 1 (one run, so its error is not known), ")
     assert text.endswith("; a second run would begin to tell")
     with pytest.raises(ValueError, match="repetitions is 5 although error is None"):
         said(capsys, error=None, repetitions=5)
@@ -121,19 +122,20 @@ def test_a_difference_is_explained_and_nothing_else(capsys):
 
 def test_a_recorded_run_says_so_and_gives_its_scale(capsys):
     run = SimpleNamespace(run={"key": "abc"}, parameters={"scale": "paper"})
-    assert said(capsys, recorded=run).startswith("chang/fig-3a: reproduced. recorded run: a number: measured 1, ")
+    assert said(capsys, recorded=run).startswith("chang/corollary-1: reproduced. recorded run: a number: measured 1, ")
     with pytest.raises(ValueError, match="'smoke', 'laptop', 'paper'"):
         said(capsys, recorded=SimpleNamespace(run={"key": "abc"}, parameters={"scale": "huge"}))
 
 
 def test_a_statement_is_one_of_its_claims(capsys, monkeypatch):
-    with pytest.raises(ValueError, match="statement is 'peak': chang/fig-3a has a single statement: leave"):
+    with pytest.raises(ValueError, match="statement is 'peak': chang/corollary-1 has a single statement: leave"):
         said(capsys, statement="peak")
-    several = Claim("chang/fig-3a", "chang", "Figure 3a", "Two things.", statements={"peak": "One.", "tail": "Two."})
-    monkeypatch.setattr("prunekit.book.ledger.ledger", lambda: {"chang/fig-3a": several})
-    assert said(capsys, statement="tail").startswith("chang/fig-3a: reproduced. ")
+    two = {"peak": "One.", "tail": "Two."}
+    several = Claim("chang/corollary-1", "chang", "Corollary 1", "Two things.", statements=two)
+    monkeypatch.setattr("prunekit.book.ledger.ledger", lambda: {"chang/corollary-1": several})
+    assert said(capsys, statement="tail").startswith("chang/corollary-1: reproduced. ")
     for wrong in ("", "head"):
-        with pytest.raises(ValueError, match=f"statement is {wrong!r}: chang/fig-3a has 'peak', 'tail'"):
+        with pytest.raises(ValueError, match=f"statement is {wrong!r}: chang/corollary-1 has 'peak', 'tail'"):
             said(capsys, statement=wrong)
 
 
@@ -170,7 +172,7 @@ def test_records_come_back_from_an_executed_notebook():
     found = executed(
         "import numpy as np\nfrom prunekit.book.ledger import check, report\n1 + 1",
         "for i in range(2):\n"
-        "    check('chang/fig-3a', what='gap < 1 & more', measured=np.float64(i), expected=0,\n"
+        "    check('chang/corollary-1', what='gap < 1 & more', measured=np.float64(i), expected=0,\n"
         "          margin=.5, because='half', scale='smoke')",
         "report(risk=np.float32(.5), count=np.int64(3), won=np.bool_(True), rule='a<b')\n"
         "check('li/erratum-1', what='it', measured=2, expected=3, margin=0, because='exact', corrected=2, error=.01,\n"
@@ -178,7 +180,7 @@ def test_records_come_back_from_an_executed_notebook():
     )
     first = {
         "kind": "claim",
-        "claim": "chang/fig-3a",
+        "claim": "chang/corollary-1",
         "statement": "",
         "explain": "",
         "what": "gap < 1 & more",
@@ -226,7 +228,7 @@ def test_records_come_back_from_an_executed_notebook():
     shown = found.cells[1].outputs[1].data
     assert "gap &lt; 1 &amp; more" in shown["text/html"]
     assert f">{DIFFERS}<" in shown["text/html"]
-    assert shown["text/plain"].startswith("chang/fig-3a: differs. gap < 1 & more: measured 1, ")
+    assert shown["text/plain"].startswith("chang/corollary-1: differs. gap < 1 & more: measured 1, ")
 
 
 def test_the_ledger_lists_what_the_book_undertakes_to_test():
@@ -390,7 +392,7 @@ def test_the_scan_of_code_finds_unknown_claims(call):
 @pytest.mark.parametrize(
     "call",
     [
-        "check('chang/fig-3a')",
+        "check('chang/corollary-1')",
         "check(f'chang/fig-{name}')",
         "check(claim='li/erratum-1')",
         "x.show_checks('chang/fig-1')",

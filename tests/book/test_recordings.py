@@ -29,9 +29,9 @@ CELLS = (
     """
     from prunekit import check, report
     from prunekit.book.plotting import show
-    check("chang/fig-1", what="gap", measured=1.0, expected=0.0, tolerance=2.0, reduced=True, scale="paper")
-    check("chang/fig-1", what="lead", measured=5.0, expected=0.0, tolerance=2.0, reduced=True, scale="paper")
-    check("chang/fig-2", what="other", measured=0.0, expected=0.0, tolerance=1.0, scale="paper")
+    check("chang/corollary-1", what="gap", measured=1.0, expected=0.0, tolerance=2.0, reduced=True, scale="paper")
+    check("chang/corollary-1", what="lead", measured=5.0, expected=0.0, tolerance=2.0, reduced=True, scale="paper")
+    check("chang/theorem-1", what="other", measured=0.0, expected=0.0, tolerance=1.0, scale="paper")
     report(images=10, net="small")
     """,
     """
@@ -152,17 +152,17 @@ def test_recorded_checks_are_shown_as_recorded(run: Run, package: Path) -> None:
     cell = (
         "from pathlib import Path\nfrom prunekit import recording\nfrom prunekit.book import paths\n"
         f"paths.RECORDED = Path({str(package)!r})\n"
-        "found = recording('page', 'full')\nfound.show_checks('chang/fig-1')\n"
-        "found.show_checks('chang/fig-1', mark='not resolved')"
+        "found = recording('page', 'full')\nfound.show_checks('chang/corollary-1')\n"
+        "found.show_checks('chang/corollary-1', mark='not resolved')"
     )
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
     NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
     shown = records(notebook)
     assert [(r["claim"], r["what"], r["verdict"]) for r in shown] == [
-        ("chang/fig-1", "recorded run: gap", REDUCED),
-        ("chang/fig-1", "recorded run: lead", FAILED),
-        ("chang/fig-1", "recorded run (not resolved): gap", REDUCED),
-        ("chang/fig-1", "recorded run (not resolved): lead", FAILED),
+        ("chang/corollary-1", "recorded run: gap", REDUCED),
+        ("chang/corollary-1", "recorded run: lead", FAILED),
+        ("chang/corollary-1", "recorded run (not resolved): gap", REDUCED),
+        ("chang/corollary-1", "recorded run (not resolved): lead", FAILED),
     ]
     assert {r["recorded"] for r in shown} == {run.key}
     assert "recorded run: gap" in notebook.cells[0].outputs[0].data["text/html"]
@@ -178,8 +178,8 @@ def test_what_is_not_there_is_named(run: Run, package: Path) -> None:
     found = library.recording("page", "full")
     with pytest.raises(ValueError, match=r"'fig-2'.*fig-1"):
         found.numbers("fig-2")
-    with pytest.raises(ValueError, match=r"'li/fig-1a'.*chang/fig-1, chang/fig-2"):
-        found.show_checks("chang/fig-1", "li/fig-1a")
+    with pytest.raises(ValueError, match=r"'li/fig-1a'.*chang/corollary-1, chang/theorem-1"):
+        found.show_checks("chang/corollary-1", "li/fig-1a")
 
 
 def test_a_page_that_looks_for_a_recording_says_what_it_found(

@@ -55,6 +55,27 @@ class Widths:
         return [self.measured[label][:, self.widths < self.n] for label in self.lines]
 
     @property
+    def gaps(self) -> Floats:
+        """Measured over predicted risk, minus 1, in the mean over either side of n, (repetitions, 2 curves)."""
+        sides = self.widths < self.n, self.widths > self.n
+        ratios = [self.measured[label] / law - 1 for label, law in self.laws.items()]
+        return np.column_stack([ratio[:, side].mean(axis=1) for ratio in ratios for side in sides])
+
+    def steps(self, far: int) -> Floats:
+        """Return rises from k = s towards n and falls beyond, over the lower mean, (repetitions, 2 curves).
+
+        Parameters
+        ----------
+        far : int
+            The width above n to which the risk falls; the nearest one measured is taken.
+        """
+        first, last = (int(np.argmin(np.abs(self.widths - k))) for k in (self.s, far))
+        ends = (first, int(np.flatnonzero(self.widths < self.n)[-1])), (last, int(np.sum(self.widths < self.n)))
+        risks = [self.measured[label] for label in self.lines]
+        pairs = [(risk[:, low], risk[:, high]) for risk in risks for low, high in ends]
+        return np.column_stack([(high - low) / low.mean() for low, high in pairs])
+
+    @property
     def best_rival(self) -> float:
         """Lowest measured mean risk among models with k < n and retrained ones."""
         return min(float(values.mean(axis=0).min()) for values in [*self.small, *self.retrained])
@@ -75,6 +96,17 @@ class Widths:
     def full(self, label: str) -> float:
         """Return the law's risk with all features."""
         return float(self.lines[label][-1])
+
+
+def lead(rival: Floats, own: Floats) -> Floats:
+    """Return by how much each risk is below the rival's, over the rival's mean.
+
+    Parameters
+    ----------
+    rival, own : (repetitions, m) arrays
+        Risks on the same data sets; own may have a single column.
+    """
+    return np.asarray((rival - own) / rival.mean(axis=0))
 
 
 def figure_3a(risks: Widths) -> Drawing:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from prunekit._checks import Floats
+from prunekit.book import verdicts
 from prunekit.book.plotting import DASHES, MARKERS, Drawing, Palette
+from prunekit.book.points import at_every, at_some, weakest
 from prunekit.statistics import leads, mean_and_error
 
 if TYPE_CHECKING:
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
 
 INTERPOLATED = 0.01  # the mean training error up to which a curve counts as interpolating
 MOST = len(DASHES) - 1  # targets that a figure can tell apart, beside the dense networks
-CLEAR = 2.0  # how many standard errors make a lead
 NAMES = {"digits": "8×8 digits", "cifar10": "CIFAR-10"}
+FEW = "a few hundred images at most, and a few widths, are far from the paper's setting"
 Target = int | None  # the width to whose size networks are pruned; None for dense ones
 
 
@@ -127,8 +129,7 @@ class Sweep:
 
     def first(self, target: Target) -> int:
         """Return the index, among a curve's widths, from which on it interpolates; their number if there is none."""
-        fits = self.errors(target)[..., 0].mean(axis=0) <= INTERPOLATED
-        return fits.size - int(np.argmin(np.append(fits[::-1], False)))
+        return _from_on(self.errors(target)[..., 0].mean(axis=0) <= INTERPOLATED)
 
     def counted_as_own(self) -> list[int]:
         """Return the targets above the width from which the dense networks interpolate."""
@@ -172,6 +173,96 @@ class Sweep:
             ends[target] = End(rise, fall, last, advantage)
         return ends
 
+    def run_steps(self) -> Floats:
+        """Return the steps between the widths from which pruned and dense networks interpolate, (runs, targets).
+
+        Each run is taken by itself, with the rules of `steps_apart`; a target is left out where in some run neither
+        network interpolates at any width.
+        """
+        columns = []
+        for target in self.targets:
+            start, size = int(np.searchsorted(self.widths, target)), self.widths.size
+            fits = [self.errors(t)[..., 0] <= INTERPOLATED for t in (None, target)]
+            dense, pruned = (np.array([_from_on(row) for row in each]) for each in fits)
+            dense, pruned = np.maximum(dense, start), pruned + start
+            if np.all(np.minimum(dense, pruned) < size):
+                never = np.maximum(dense, pruned) == size
+                columns.append(np.where(never, size, pruned - dense).astype(float))
+        return np.array(columns).reshape(len(columns), self.seeds).T
+
+    def without_retraining(self, target: int) -> Floats:
+        """Return the relative excess of the widest network's test error before retraining, (runs,).
+
+        It is over the mean error after retraining, for the size of a target; the table has a column ``alone``.
+        """
+        names = ("run", "width", "target", "test_error", "alone")
+        cells = sorted(zip(*(self.table[name] for name in names), strict=True), key=lambda row: row[0])
+        rows = np.array([row[3:] for row in cells if row[1:3] == (self.widths[-1], target)], dtype=float)
+        return np.asarray((rows[:, 1] - rows[:, 0]) / rows[:, 0].mean())
+
+    def tests(self) -> list[dict[str, Any]]:
+        """Return for each statement of Figure 1 that this sweep says something about the arguments of `check`.
+
+        They are ``statement``, ``what``, ``because``, ``explain`` and what `prunekit.book.points` returns.
+        """
+        finest = 1 / self.test_images
+        rows = [*self._same_width(), *self._errors_fall(finest)]
+        if rises := [np.diff(self.errors(t)[..., 1], axis=1) for t in self.targets if self.curves[t][0].size > 2]:
+            row = weakest([at_some(x, margin=0.0, relation="at least", least_error=finest) for x in rises])
+            what = (
+                "largest rise of the test error between neighbouring widths, of the curve of pruned networks with least"
+            )
+            rows.append(_test("double-descent", what, "no size is stated, so any counts", row))
+        wide = {target: self.errors(target)[:, [-1], 1] for target in self.curves}
+        small = np.hstack([self.small(t)[:, None] - wide[t] for t in self.targets])
+        row = at_every(small, margin=0.0, relation="at least", least_error=finest)
+        what = (
+            f"lead in test error of width {self.widths[-1]} pruned over dense networks of the same size, worst target"
+        )
+        rows.append(_test("large-beats-small", what, "lower, by any amount", row))
+        beyond = [self.errors(t)[:, : self.first(t) + 1, 1] - wide[t] for t in self.beyond()]
+        if beyond:
+            row = at_every(np.hstack(beyond), margin=0.0, relation="at least", least_error=finest)
+            what = "lead in test error of the widest network over those up to interpolation, worst curve and width"
+            rows.append(_test("best-overparameterized", what, "the lowest, by any amount", row))
+        dense, last = wide[None], self.targets[-1]
+        row = at_every(
+            (wide[last] - dense) / dense.mean(), margin=0.1, relation="at most", least_error=finest / dense.mean()
+        )
+        what = f"relative excess of the test error of width {self.widths[-1]} pruned to width {last} over it dense"
+        rows.append(_test("comparable", what, "a tenth is about what a printed figure shows", row))
+        return rows
+
+    def _same_width(self) -> list[dict[str, Any]]:
+        """Return the test of the widths of interpolation, if there is anything to compare."""
+        steps = self.run_steps()
+        if not steps.size:
+            return []
+        row = at_every(steps, margin=1.0, least_error=(12 * self.seeds) ** -0.5)
+        what = "steps in the list of widths from where dense to where pruned networks interpolate, mean over runs"
+        why = "about the same: at most the next width"
+        return [_test("same-width", f"{what}, worst target", why, row, "pruned networks are trained twice as long")]
+
+    def _errors_fall(self, finest: float) -> list[dict[str, Any]]:
+        """Return the tests of training and test error between the first and the last width."""
+        ends = [(each[:, -1] - each[:, 0]) for _, each in self.curves.values()]
+        train, test = (np.column_stack([end[:, split] for end in ends]) for split in (0, 1))
+        curve = "from the smallest to the largest width, worst curve"
+        return [
+            _test(
+                "errors-fall",
+                f"rise of the training error {curve}",
+                "a hundredth counts as zero",
+                at_every(train, margin=INTERPOLATED, relation="at most", least_error=1 / self.images),
+            ),
+            _test(
+                "errors-fall",
+                f"fall of the test error {curve}",
+                "a fall, by any amount",
+                at_every(-test, margin=0.0, relation="at least", least_error=finest),
+            ),
+        ]
+
     def largest_rise(self) -> float:
         """Return the largest rise of the test error between neighbouring widths of a curve, in standard errors."""
         finest = 1 / self.test_images
@@ -180,6 +271,15 @@ class Sweep:
             for _, errors in self.curves.values()
             if errors.shape[1] > 1
         )
+
+
+def _from_on(fits: np.ndarray[Any, Any]) -> int:
+    """Return the index from which on all are true; their number if there is none."""
+    return int(fits.size - np.argmin(np.append(fits[::-1], False)))
+
+
+def _test(statement: str, what: str, because: str, row: Mapping[str, Any], explain: str = "") -> dict[str, Any]:
+    return {"statement": statement, "what": what, "because": because, "explain": explain or FEW, **row}
 
 
 def percent(errors: Floats) -> str:
@@ -265,14 +365,15 @@ def findings(sweep: Sweep) -> tuple[str, str, str]:
         What was measured.
     """
     ends, widest = sweep.ends(), sweep.widths[-1]
-    clear = all((ends[target].advantage or 0.0) >= CLEAR for target in sweep.targets)
+    enough = verdicts.quantile(sweep.seeds)  # how many standard errors make a lead
+    clear = all((ends[target].advantage or 0.0) >= enough for target in sweep.targets)
     compared = " and ".join(
         f"{percent(sweep.errors(target)[:, -1, 1])} at the size of width {target} (trained dense "
         f"{percent(sweep.small(target))})"
         for target in sweep.targets
     )
     control = min(ends[target].fall for target in sweep.targets)
-    longer = "is not that of training for longer" if control >= CLEAR else "may be that of training for longer"
+    longer = "is not that of training for longer" if control >= enough else "may be that of training for longer"
     return (
         f"Training wide and pruning {'beats' if clear else 'does not clearly beat'} training small on "
         f"{sweep.images} images of {sweep.name}: width {widest} after pruning has a test error of {compared}.",

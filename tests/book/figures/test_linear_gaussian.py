@@ -71,3 +71,21 @@ def test_noise_is_drawn_relative_to_the_best_rival() -> None:
 )
 def test_a_lead_ends_where_the_curves_cross(gap: list[float], end: float | str) -> None:
     assert figures.lead_ends_at(np.arange(3.0), np.zeros(3), np.array(gap, dtype=float)) == end
+
+
+def test_gaps_are_of_the_prediction_on_either_side_of_n(found: Widths) -> None:
+    off = {**found.measured, "magnitude": found.laws["magnitude"] * np.tile([1.2, 1.0, 1.4], (5, 1))}
+    gaps = dataclasses.replace(found, measured=off).gaps
+    assert gaps.shape == (5, 8)
+    assert gaps[:, 2:4] == pytest.approx(np.tile([0.2, 0.2], (5, 1)))  # one width below n, two above
+
+
+def test_steps_are_relative_to_the_lower_risk(found: Widths) -> None:
+    measured = {label: np.tile([1.0, 2.0, 3.0, 1.5], (5, 1)) for label in LABELS}
+    case = dataclasses.replace(found, widths=np.array([10, 20, 40, 100]), measured=measured)
+    assert case.steps(100) == pytest.approx(np.tile([1.0, 1.0], (5, 4)))
+
+
+def test_a_lead_is_a_share_of_the_rivals_risk() -> None:
+    rival, own = np.array([[1.0, 4.0], [3.0, 4.0]]), np.array([[1.0], [1.0]])
+    assert figures.lead(rival, own).tolist() == [[0.0, 0.75], [1.0, 0.75]]

@@ -11,19 +11,20 @@ from prunekit.book.figures import resnet_width as figures
 from prunekit.book.figures.resnet_width import Sweep
 from tests.book.figures.looks import look
 
-SETTING = {"data": "digits", "images": 100, "test_images": 200, "epochs": 7, "seeds": 3}
+RUNS = 6
+SETTING = {"data": "digits", "images": 100, "test_images": 200, "epochs": 7, "seeds": RUNS}
 DENSE = {2: (0.5, 0.6), 4: (0.005, 0.4), 8: (0.0, 0.3), 16: (0.0, 0.2)}  # training and test error by width
 TO_2 = {2: (0.4, 0.55), 4: (0.3, 0.5), 8: (0.01, 0.4), 16: (0.0, 0.35)}
 TO_4 = {4: (0.0, 0.38), 8: (0.0, 0.25), 16: (0.0, 0.3)}
 
 
 def sweep(curves: dict[int | None, dict[int, tuple[float, float]]], **setting: Any) -> Sweep:
-    """Return a sweep of three runs whose test errors differ by a little."""
+    """Return a sweep of some runs whose test errors differ by a little."""
     rows = [
         (run, width, target, 10 * (target or width), 0, training, test + 0.002 * ((run * width) % 3 - 1))
         for target, curve in curves.items()
         for width, (training, test) in curve.items()
-        for run in (2, 0, 1)
+        for run in reversed(range(RUNS))
     ]
     names = ("run", "width", "target", "parameters", "revived", "train_error", "test_error")
     table = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
@@ -39,8 +40,8 @@ def test_a_table_becomes_curves_by_run_and_width(found: Sweep) -> None:
     assert list(found.curves) == [None, 2, 4] and found.targets == [2, 4]
     assert found.sizes == {None: 160, 2: 20, 4: 40}
     np.testing.assert_array_equal(found.curves[4][0], [4, 8, 16])
-    assert found.errors(4).shape == (3, 3, 2)
-    np.testing.assert_allclose(found.errors(None)[:, 0, 1], [0.598, 0.602, 0.6])
+    assert found.errors(4).shape == (RUNS, 3, 2)
+    np.testing.assert_allclose(found.errors(None)[:, 0, 1], [0.598, 0.602, 0.6] * 2)
     np.testing.assert_allclose(found.small(4), found.errors(None)[:, 1, 1])
 
 
@@ -71,16 +72,16 @@ def test_the_ends_of_a_curve_are_compared_in_pairs(found: Sweep) -> None:
     ends = found.ends()
     assert ends[None].rise == pytest.approx(-0.5) and ends[None].advantage is None
     falls = found.errors(2)[:, 0, 1] - found.errors(2)[:, -1, 1]
-    error = max(np.std(falls, ddof=1) / 3**0.5, 1 / 200)
+    error = max(np.std(falls, ddof=1) / RUNS**0.5, 1 / 200)
     assert ends[2].fall == pytest.approx(falls.mean() / error)
     wins = found.errors(None)[:, 0, 1] - found.errors(2)[:, -1, 1]
-    assert ends[2].advantage == pytest.approx(wins.mean() / max(np.std(wins, ddof=1) / 3**0.5, 1 / 200))
+    assert ends[2].advantage == pytest.approx(wins.mean() / max(np.std(wins, ddof=1) / RUNS**0.5, 1 / 200))
     assert ends[4].last == "0.0 ± 0.0 %"
 
 
 def test_the_largest_rise_is_between_neighbours(found: Sweep) -> None:
     rises = np.diff(found.errors(4)[..., 1], axis=1)[:, 1]
-    assert found.largest_rise() == pytest.approx(rises.mean() / max(np.std(rises, ddof=1) / 3**0.5, 1 / 200))
+    assert found.largest_rise() == pytest.approx(rises.mean() / max(np.std(rises, ddof=1) / RUNS**0.5, 1 / 200))
 
 
 @pytest.mark.parametrize("data", ["digits", "cifar10"])
@@ -116,3 +117,44 @@ def test_the_findings_follow_from_the_numbers(found: Sweep) -> None:
     first, second, third = figures.findings(worse)
     assert "does not clearly beat" in first and "may be that of training for longer" in second
     assert "do not interpolate from the same width, other than the paper says" in third and "width 2 at none." in third
+
+
+def test_each_statement_is_tested_in_runs(found: Sweep) -> None:
+    tests = {}
+    for test in found.tests():
+        tests.setdefault(test["statement"], []).append(test)
+    assert {name: len(rows) for name, rows in tests.items()} == {
+        "same-width": 1,
+        "errors-fall": 2,
+        "double-descent": 1,
+        "large-beats-small": 1,
+        "best-overparameterized": 1,
+        "comparable": 1,
+    }
+    assert {test["repetitions"] for test in found.tests()} == {RUNS}
+    (lead,) = tests["large-beats-small"]
+    assert lead["measured"] == pytest.approx(0.4 - 0.3, abs=0.01)  # target 4; target 2 leads by 0.25
+    (comparable,) = tests["comparable"]
+    assert comparable["measured"] == pytest.approx(0.3 / 0.2 - 1, abs=0.01)
+    (rise,) = tests["double-descent"]
+    assert rise["measured"] == pytest.approx(-0.05, abs=0.01)  # of target 2; target 4 rises by 0.05
+
+
+def test_what_a_sweep_does_not_say_is_not_tested() -> None:
+    never = {width: (0.5, 0.5) for width in DENSE}
+    names = {test["statement"] for test in sweep({None: never, 2: never}).tests()}
+    assert names == {"errors-fall", "double-descent", "large-beats-small", "comparable"}
+
+
+def test_steps_are_counted_in_each_run(found: Sweep) -> None:
+    assert found.run_steps().tolist() == [[1.0, 0.0]] * RUNS
+    never = {width: (0.5, 0.5) for width in DENSE}
+    assert sweep({None: DENSE, 2: never}).run_steps().tolist() == [[4.0]] * RUNS
+    assert sweep({None: never, 2: never}).run_steps().size == 0
+
+
+def test_pruned_networks_are_compared_before_and_after_retraining() -> None:
+    one = sweep({None: DENSE, 2: TO_2})
+    alone = [0.7 if target == 2 else 0.1 for target in one.table["target"]]
+    excess = Sweep.of({**one.table, "alone": alone}, SETTING).without_retraining(2)
+    assert excess == pytest.approx([1.0] * RUNS, abs=0.02)  # 0.7 in place of 0.35

@@ -37,7 +37,7 @@ scale = "laptop"
 ```{{code-cell}} ipython3
 from prunekit import check
 
-check("chang/lemma-1", what="a gap", measured=0.0, expected=0.0, tolerance=0.1, scale=scale)
+check("chang/corollary-1", what="a gap", measured=0.0, expected=0.0, tolerance=0.1, scale=scale)
 ```
 
 ```{{code-cell}} ipython3
@@ -193,7 +193,7 @@ def test_the_scorecard_does_not_count_what_a_failing_page_recorded(history):
     outcome = history["broken"]
     box = outcome.pages["book/scorecard"].select_one(".admonition.error")
     assert [link["href"] for link in box.select("a")] == [f"../{BROKEN}.html"]
-    assert verdict_on_scorecard(outcome, "chang/lemma-1") == "not attempted"
+    assert verdict_on_scorecard(outcome, "chang/corollary-1") == "not attempted"
     assert verdict_on_scorecard(outcome, "chang/fig-3a") != "not attempted"
 
 
@@ -205,7 +205,7 @@ def test_a_repaired_page_is_run_alone(history):
     assert "beyond the fault" in outcome.text(BROKEN)
     assert not outcome.pages[BROKEN].select(".admonition.error")
     assert not outcome.pages["book/scorecard"].select(".admonition.error")
-    assert verdict_on_scorecard(outcome, "chang/lemma-1") == "reproduced"
+    assert verdict_on_scorecard(outcome, "chang/corollary-1") == "reproduced"
 
 
 def test_a_page_with_jupyter_books_tags_is_finished_and_looks_as_they_say(history):
