@@ -245,8 +245,9 @@ def rank_correlation_and_error(x: ArrayLike, y: ArrayLike) -> tuple[float, float
     -------
     correlation, error : float
         Their ratio is that of Fisher's z = artanh r to its own standard error, √((1 + r²/2)/(n - 3)) for single pairs
-        (Bonett and Wright 2000) and a jackknife over the n objects for several. Away from r = 0 the error is longer
-        than that of r itself. A perfect correlation counts as one that is half a step of the ranks short of it.
+        (Bonett and Wright 2000) and a jackknife over the n objects for several, but not less than that of n·k single
+        pairs. Away from r = 0 the error is longer than that of r itself. A perfect correlation counts as one that is
+        half a step of the ranks short of it.
 
     Raises
     ------
@@ -264,12 +265,11 @@ def rank_correlation_and_error(x: ArrayLike, y: ArrayLike) -> tuple[float, float
     most = 1 - 6 / (a.size * (a.size**2 - 1))
     r = float(_rank_correlations(a, b, np.arange(n)[None])[0])
     z = math.atanh(max(-most, min(most, r)))
-    if a.ndim == 1 or a.shape[1] == 1:
-        of_z = math.sqrt((1 + r * r / 2) / (n - 3))
-    else:
+    of_z = math.sqrt((1 + r * r / 2) / (a.size - 3))
+    if a.size > n:
         without = np.array([np.delete(np.arange(n), k) for k in range(n)])
         left = np.arctanh(np.clip(_rank_correlations(a, b, without), -most, most))
-        of_z = math.sqrt((n - 1) / n * float(np.sum((left - left.mean()) ** 2)))
+        of_z = max(of_z, math.sqrt((n - 1) / n * float(np.sum((left - left.mean()) ** 2))))
     return r, of_z * (abs(r / z) if abs(z) > 1e-6 else 1.0)
 
 
