@@ -1,5 +1,7 @@
 """Measurement against prediction: against scipy.stats, and how often it raises a false alarm."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,6 +16,7 @@ from prunekit.statistics import (
     mean_and_error,
     median_and_error,
     rank_correlation,
+    rank_correlation_and_error,
 )
 
 
@@ -157,6 +160,29 @@ def test_whole_rows_are_drawn_again():
     x, y = rng.standard_normal((2, 30))
     once, often = (rank_correlation(*(np.repeat(v[:, None], k, axis=1) for v in (x, y)), seed=2) for k in (1, 8))
     assert often == pytest.approx(once, abs=1e-9)
+
+
+def test_a_correlation_over_its_error_is_standard_normal_without_one():
+    """And so for pairs that are repeated within rows, where the jackknife takes the place of the formula."""
+    rng = np.random.default_rng(8)
+    for repeats in (1, 3):
+        x, y = (np.repeat(v[..., None], repeats, axis=2) for v in rng.standard_normal((2, 400, 30)))
+        found = [rank_correlation_and_error(*pair) for pair in zip(x, y, strict=True)]
+        ratios = np.array([r / error for r, error in found])
+        assert abs(ratios.mean()) < 4.5 / 20
+        assert abs(ratios.std() - 1) < 4.5 / math.sqrt(800)
+
+
+def test_a_correlation_and_its_error_are_spearmans_by_fishers_transformation():
+    x, y = np.random.default_rng(9).standard_normal((2, 25))
+    r, error = rank_correlation_and_error(x, y)
+    assert r == pytest.approx(stats.spearmanr(x, y).statistic, rel=1e-12)
+    assert r / error == pytest.approx(np.arctanh(r) / np.sqrt((1 + r * r / 2) / 22), rel=1e-12)
+    assert rank_correlation_and_error(x, x**3) != (1.0, 0.0)
+    few, error = rank_correlation_and_error([1, 2, 3, 4], [4, 3, 2, 1])
+    assert (few, error > 0.5) == (-1.0, True)  # four in line are what chance gives once in twelve
+    with pytest.raises(ValueError, match="throughout: a constant has no correlation"):
+        rank_correlation_and_error([1, 2, 3, 4], [2, 2, 2, 2])
 
 
 @pytest.mark.parametrize(

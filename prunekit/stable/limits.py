@@ -96,6 +96,36 @@ def _index(alpha: Any) -> float:
     return index
 
 
+def borderline_growth(alpha: float, kept: float) -> float:
+    """Return how much ε^(-α) grows with each factor e of the number of weights at p = α, where ε vanishes this slowly.
+
+    The powers |Xᵢ|^α have the tail c/y, so that their sum over d weights is d·(c·log d + O(1)), while those that are
+    removed add up to d·m, m = E|X|^α 1{|X| ≤ q}: ε^(-α) is their ratio, and grows by c/m.
+
+    Parameters
+    ----------
+    alpha : float
+        Tail index, in [0.1, 2), and the order of the norm.
+    kept : float
+        Share κ of weights kept, in (0, 1).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of its range.
+
+    Examples
+    --------
+    >>> round(borderline_growth(1.5, 0.1), 3)
+    0.366
+    """
+    alpha, kept = _index(alpha), _checks.probability("kept", kept)
+    if alpha == 2:
+        raise ValueError("alpha is 2: give a tail index below 2, since at 2 the error does not vanish")
+    with _checks.in_range("the growth", "alpha or kept"):
+        return tail_constant(alpha) / truncated_moment(alpha, alpha, magnitude_quantile(alpha, kept))
+
+
 def dimension_needed(alpha: float, kept: float, error: float, p: float = 2.0, probability: float = 0.5) -> float:
     """Return the number of weights from which the relative ℓp error is at most `error` with that probability.
 

@@ -8,6 +8,7 @@ from prunekit.statistics.deviations import (
     mean_and_error,
     median_and_error,
     rank_correlation,
+    rank_correlation_and_error,
 )
 from prunekit.statistics.estimates import Estimate, ProbedEstimate, chance_of_two, few, mean, student
 
@@ -24,5 +25,6 @@ __all__ = [
     "mean_and_error",
     "median_and_error",
     "rank_correlation",
+    "rank_correlation_and_error",
     "student",
 ]

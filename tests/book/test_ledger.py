@@ -22,15 +22,17 @@ CLAIMS = """
 chang/theorem-1 chang/corollary-1 chang/lemma-1 chang/fig-2 chang/fig-3a chang/fig-3b chang/fig-3b-wins chang/fig-4
 chang/fig-7 chang/section-3.4 chang/fig-1 chang/lemma-7 chang/dense-risk chang/equation-13 chang/section-4
 chang/section-6-cross-entropy chang/section-6-distillation
-li/lemma-3.1 li/equation-3.2 li/definition-3.2 li/fig-1a li/fig-1b li/fig-1c li/lemma-4.1 li/fig-2a li/fig-2b li/fig-2c
-li/fig-3a li/fig-3b li/fig-3c li/fig-4 li/theorem-4.3 li/proposition-b.2 li/theorem-a.1
-barsbey/theorem-1-global barsbey/theorem-1-layerwise barsbey/theorem-2 barsbey/theorem-3 barsbey/theorem-4
+li/lemma-3.1 li/equation-3.2 li/definition-3.2 li/fig-1a li/fig-1b li/fig-1c li/lemma-4.1 li/fig-2a li/fig-2b
+li/fig-2c li/fig-3a li/fig-3b li/fig-3c li/fig-4 li/theorem-4.3 li/proposition-b.2 li/theorem-a.1
+barsbey/theorem-1-global barsbey/theorem-1-layerwise barsbey/theorem-2 barsbey/eigenvalue-law barsbey/theorem-3
+barsbey/section-3.3 barsbey/theorem-4 barsbey/output-perturbation barsbey/uncompressed-bound
 barsbey/heavier-compresses barsbey/estimator barsbey/linear-regression barsbey/fig-1 barsbey/fig-2 barsbey/fig-3
-barsbey/fig-4 barsbey/fig-5 barsbey/fig-6 barsbey/fig-7
-geometric/theorem-1 geometric/theorem-2 geometric/theorem-3 geometric/definition-1
-geometric/lemma-1 geometric/lemma-2 geometric/lemma-2-interval geometric/corollary-1 geometric/table-1
-geometric/table-2 geometric/fig-3 geometric/table-3 geometric/appendix-b geometric/appendix-c.2 geometric/fig-4-imp
-geometric/fig-4-random geometric/fig-4-l2 geometric/magnitude-flatness
+barsbey/fig-4 barsbey/fig-5 barsbey/fig-6 barsbey/global-pruning barsbey/node-pruning barsbey/averaged-iterates
+barsbey/fig-7
+geometric/theorem-1 geometric/theorem-2 geometric/theorem-3 geometric/definition-1 geometric/lemma-1 geometric/lemma-2
+geometric/lemma-2-interval geometric/corollary-1 geometric/table-1 geometric/table-2 geometric/fig-3 geometric/table-3
+geometric/appendix-b geometric/appendix-c.2 geometric/fig-4-imp geometric/fig-4-random geometric/fig-4-l2
+geometric/magnitude-flatness
 sensing/exact-columns sensing/linear-rate sensing/unregularized sensing/figure sensing/generalizes sensing/phase
 """.split()  # noqa: SIM905 (a list of literals is no easier to read)
 

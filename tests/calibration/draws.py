@@ -13,8 +13,14 @@ from prunekit.linear.law import MinNormLaw
 from prunekit.linear.random_features import equivalent_problem, equivalent_problem_by_moments
 from prunekit.linear.risk_curves import measured_risks
 from prunekit.linear.strategies import HardThreshold
-from prunekit.stable.rates import log_log_slope
-from prunekit.statistics import binomial_interval, chance_of_two, mean_and_error, rank_correlation
+from prunekit.stable.rates import growth_of_median, log_log_slope
+from prunekit.statistics import (
+    binomial_interval,
+    chance_of_two,
+    mean_and_error,
+    rank_correlation,
+    rank_correlation_and_error,
+)
 from tests.calibration.table import Trial, case
 
 Made = tuple[float, Trial]
@@ -111,6 +117,17 @@ def _ranks_of_eight() -> Made:
     return _ranks(8)
 
 
+@case("statistics.rank_correlation_and_error", "30 pairs", known=NORMAL_RANKS, seeds=1000, quick=100)
+def _ranks_and_error() -> Made:
+    rho = 0.3
+
+    def trial(seed: int) -> tuple[float, float]:
+        x, y = rng(seed).standard_normal((2, 30))
+        return rank_correlation_and_error(x, rho * x + math.sqrt(1 - rho**2) * y)
+
+    return 6 / math.pi * math.asin(rho / 2), trial
+
+
 @case("stable.rates.log_log_slope", "20 lognormal draws at each of 5 x, of unlike spread", known="chosen", seeds=1000,
       quick=100)  # fmt: skip
 def _slope() -> Made:
@@ -121,6 +138,17 @@ def _slope() -> Made:
         return log_log_slope(x, [drawn.lognormal(-np.log(each), 0.2 * k, size=20) for k, each in enumerate(x, 1)])
 
     return -1.0, trial
+
+
+@case("stable.rates.growth_of_median", "40 lognormal draws at each of 5 x", known="chosen", seeds=1000, quick=100)
+def _growth() -> Made:
+    x = 2.0 ** np.arange(5)
+
+    def trial(seed: int) -> tuple[float, float]:
+        drawn = rng(seed)
+        return growth_of_median(x, [2 * np.log(each) + drawn.lognormal(0, 0.5, size=40) for each in x])
+
+    return 2.0, trial
 
 
 @case("statistics.binomial_interval", "40 draws of chance 0.3", known="chosen", seeds=2000, quick=200, nominal=0.95)

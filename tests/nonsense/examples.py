@@ -254,6 +254,9 @@ NUMBERS: dict[str, Example] = {
     "stable.rates.log_log_slope": Example(
         lambda: {"x": np.array([1.0, 2.0, 5.0]), "samples": [np.abs(W) + 1, np.abs(W) + 2, np.abs(W) + 3]}
     ),
+    "stable.rates.growth_of_median": Example(
+        lambda: {"x": np.array([1.0, 2.0, 5.0]), "samples": [W + 1, W + 2, W + 3]}
+    ),
     "statistics.deviations.largest_deviation": Example(lambda: {"samples": X, "expected": np.zeros(4)}),
     "statistics.deviations.leads": Example(lambda: {"differences": X, "least_error": 0.01}),
     "statistics.deviations.deviation_bound": Example(lambda: {"points": 3, "repetitions": 10, "level": 0.05}),
@@ -261,6 +264,7 @@ NUMBERS: dict[str, Example] = {
     "statistics.deviations.rank_correlation": Example(
         lambda: {"x": Y, "y": Y**2 + Y, "seed": 0, "level": 0.1, "resamples": 100}
     ),
+    "statistics.deviations.rank_correlation_and_error": Example(lambda: {"x": Y, "y": Y**2 + Y}),
     "statistics.estimates.chance_of_two": Example(lambda: {"draws": 4}),
     "statistics.estimates.student": Example(lambda: {"freedom": 3.5}),
     "statistics.estimates.mean": Example(lambda: {"draws": Y}),
@@ -544,6 +548,7 @@ NUMBERS: dict[str, Example] = {
     "stable.regression.stationary_index": Example(lambda: {"step": 0.3, "batch": 2, "features": 5}),
     "stable.layers.as_matrix": Example(lambda: {"weight": X}),
     "stable.layers.vectors": Example(lambda: {"weight": X}),
+    "stable.limits.borderline_growth": Example(lambda: {"alpha": 1.5, "kept": 0.1}),
     "stable.limits.dimension_needed": Example(
         lambda: {"alpha": 1.5, "kept": 0.1, "error": 0.5, "p": 2.0, "probability": 0.5},
         infinite="where no dimension is enough",

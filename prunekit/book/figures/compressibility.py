@@ -1,4 +1,4 @@
-"""The figures of the page on the compressibility of heavy-tailed weights: sizes needed, errors, shares, widths."""
+"""The figures of the page on the compressibility of heavy-tailed weights: sizes needed, errors, shares."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from prunekit._checks import Floats
 from prunekit.book.plotting import DASHES, Drawing, Palette, columns, compare, joined, legend
-from prunekit.stable.limits import limit_column_error, limit_error
-from prunekit.stable.rates import log_log_slope
+from prunekit.stable.limits import limit_error
+from prunekit.stable.rates import growth_of_median, log_log_slope
 from prunekit.statistics import Estimate, median_and_error
 
 if TYPE_CHECKING:
@@ -43,9 +43,24 @@ class Errors:
         """Tail indices, in the order given."""
         return list(dict.fromkeys(a for a, _ in self.values))
 
-    def slope(self, alpha: float, p: float = 2.0) -> Estimate:
-        """Return the slope of log error against log d."""
-        return log_log_slope(self.sizes, [self.values[alpha, d][p] for d in self.sizes])
+    def slope(self, alpha: float, p: float = 2.0, least: int = 0) -> Estimate:
+        """Return the slope of log error against log d, from a size on."""
+        sizes = [d for d in self.sizes if d >= least]
+        return log_log_slope(sizes, [self.values[alpha, d][p] for d in sizes])
+
+    def growth(self, alpha: float, least: int = 0) -> Estimate:
+        """Return how much the median of ε^(-α) at p = α grows with each factor e of d, from a size on."""
+        sizes = [d for d in self.sizes if d >= least]
+        return growth_of_median(sizes, [self.values[alpha, d][alpha] ** -alpha for d in sizes])
+
+    def draws(self, alpha: float, least: int = 0) -> int:
+        """Return how many draws there are of a tail index, from a size on."""
+        return sum(len(self.values[alpha, d][2.0]) for d in self.sizes if d >= least)
+
+    @property
+    def repetitions(self) -> int:
+        """How many draws there are at least for a tail index and a size."""
+        return min(len(by_order[2.0]) for by_order in self.values.values())
 
     def median(self, alpha: float, p: float = 2.0) -> float:
         """Return the median error at the largest size."""
@@ -157,12 +172,11 @@ def theorem_1(errors: Errors, alpha: float) -> Drawing:
         both[0].set(ylabel=f"relative error, {errors.kept:.0%} kept", ylim=(None, 1.2))
         return figure
 
-    repetitions = len(errors.values[alpha, errors.sizes[0]][orders[0]])
     medians = ", ".join(f"{errors.median(a):.3f} for α = {a:g}" for a in errors.alphas)
     caption = (
         f"The error falls as a power of the number of weights, the slower the nearer α is to p. Markers: median of "
-        f"{repetitions} repetitions, {errors.kept:.0%} of the weights kept (bars: 68% interval of the median); lines: "
-        f"formula (A), at α = 2 its limit. At d = {errors.sizes[-1]:,} and p = 2 it is {medians}."
+        f"{errors.repetitions} repetitions or more, {errors.kept:.0%} of the weights kept (bars: 68% interval of the "
+        f"median); lines: formula (A), at α = 2 its limit. At d = {errors.sizes[-1]:,} and p = 2 it is {medians}."
     )
     alt = (
         "Two panels of the relative error against the number of weights, logarithmic axes. Left, p = 2, falling lines "
@@ -217,86 +231,6 @@ def heavier_tails(
         "2 on the predicted line, and for p = 1 without one."
     )
     return Drawing(draw, columns("alpha", "share", lines, points), "heavier-tails", alt, caption)
-
-
-@dataclass(frozen=True)
-class Matrices:
-    """Relative errors of keeping a share of the columns, or of the singular values, of square stable matrices.
-
-    Attributes
-    ----------
-    kept : float
-        The share that is kept.
-    widths : sequence of int
-        Widths n.
-    values : mapping of (float, int) to mapping of str to (matrices,) array
-        The errors by tail index and n, and by what is kept.
-    """
-
-    kept: float
-    widths: Sequence[int]
-    values: Mapping[tuple[float, int], Mapping[str, Floats]]
-
-    @property
-    def alphas(self) -> list[float]:
-        """Tail indices, in the order given."""
-        return list(dict.fromkeys(a for a, _ in self.values))
-
-    def slope(self, kind: str, alpha: float) -> Estimate:
-        """Return the slope of log error against log n."""
-        return log_log_slope(self.widths, [self.values[alpha, n][kind] for n in self.widths])
-
-    def series(self, kind: str) -> Series:
-        """Return lines (for columns of heavy tails) and markers of the error against the width."""
-        lines, points = {}, {}
-        grid = np.geomspace(self.widths[0], self.widths[-1], 20)
-        for a in self.alphas:
-            measured = [median_and_error(self.values[a, n][kind]) for n in self.widths]
-            points[f"α = {a:g}"] = (self.widths, *np.transpose(measured))
-            if kind == "columns" and a < 2:
-                lines[f"α = {a:g}"] = (grid, [limit_column_error(a, n, self.kept) for n in grid])
-        return lines, points
-
-
-def theorems_2_and_3(matrices: Matrices) -> Drawing:
-    """Return a figure of the error against the width, for columns and for singular values.
-
-    Parameters
-    ----------
-    matrices : Matrices
-        What was measured.
-    """
-    panels = {kind: matrices.series(kind) for kind in ("columns", "singular values")}
-
-    def draw(palette: Palette) -> Figure:
-        import matplotlib.pyplot as plt
-
-        figure, both = plt.subplots(1, 2, figsize=(7.6, 3.9), sharey=True)
-        for axes, (kind, series) in zip(both, panels.items(), strict=True):
-            compare(axes, palette, *series)
-            axes.set(xscale="log", yscale="log", title=f"{kind} kept: {matrices.kept:.0%}")
-            axes.set(xlabel="width n of an n × n matrix", ylim=(None, 1.05))
-            axes.set_xticks(matrices.widths, [str(n) for n in matrices.widths])
-            axes.set_xticks([], minor=True)
-        both[0].set(ylabel="relative error, Frobenius norm")
-        legend(figure, both[0], ncols=len(matrices.alphas))
-        return figure
-
-    slopes = "; ".join(
-        f"α = {a:g}: {matrices.slope('columns', a).value:.3f}, {matrices.slope('singular values', a).value:.3f}"
-        + (f" (exponent {0.5 - 1 / a:.3f})" if a < 2 else "")
-        for a in matrices.alphas
-    )
-    caption = (
-        "Columns and singular values profit from the width only: slopes of log error against log n, columns and "
-        f"singular values, are {slopes}. Markers: medians of square matrices; lines: formula (B) for long columns."
-    )
-    alt = (
-        "Two panels of the relative error against the width, logarithmic axes. Left, columns: falling markers with "
-        "lines for α below 2. Right, singular values: markers alone. The Gaussian control hardly falls."
-    )
-    tables = {kind: columns("width", "error", *series) for kind, series in panels.items()}
-    return Drawing(draw, joined(tables, "kept"), "theorems-2-and-3", alt, caption)
 
 
 def findings(errors: Errors, needed: Needed) -> tuple[str, str, str]:

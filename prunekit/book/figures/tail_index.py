@@ -56,6 +56,20 @@ class Samples:
         """The gap that the largest one exceeds once in a hundred times if every mean is right."""
         return deviation_bound(len(self.values), self.repetitions)
 
+    def farthest(self, n: int) -> tuple[str, float, float, float]:
+        """Return block size, α, and the gap from α of 1 over the mean of 1/α̂ with its error, where it is largest."""
+        gaps = []
+        for (blocks, alpha, size), values in self.values.items():
+            if size == n:
+                mean, error = mean_and_error(values[:, 0])
+                gaps.append((blocks, alpha, float(1 / mean - alpha), float(error / mean**2)))
+        return max(gaps, key=lambda gap: abs(gap[2]))
+
+    def stated(self) -> dict[str, float]:
+        """Return the stated standard error over the spread of 1/α̂, the smallest and the largest of all cases."""
+        ratios = [math.sqrt(np.mean(values[:, 1] ** 2)) / values[:, 0].std(ddof=1) for values in self.values.values()]
+        return {"smallest": float(min(ratios)), "largest": float(max(ratios))}
+
     def estimates(self, alpha: float, n: int) -> Floats:
         """Return α̂ of the samples of one kind, with blocks of √n."""
         return self.values[ROOT, alpha, n][:, 2]
@@ -213,10 +227,23 @@ class Regression:
     def _known(self) -> np.ndarray[Any, Any]:
         return np.isfinite(self.table) & (self.table > 0)
 
-    def fall(self, first: int, second: int) -> float:
-        """Return how far the estimate falls from one run to another, in standard errors."""
+    @property
+    def smallest(self) -> float:
+        """The smallest exact index of a setting that has a stationary law."""
+        return float(self.table[self.table > 0].min())
+
+    def rises(self) -> tuple[float, float]:
+        """Return the largest change of the exact index as η grows by a step, and as b shrinks; negative if all fall."""
+        known = self._known
+        shown = np.where(known, self.table, np.nan)
+        in_step = np.diff(shown, axis=1)[known[:, 1:] & known[:, :-1]]
+        in_batch = -np.diff(shown, axis=0)[known[1:] & known[:-1]]
+        return float(in_step.max()), float(in_batch.max())
+
+    def rise(self, first: int, second: int) -> tuple[float, float]:
+        """Return how far the estimate rises from one run to another, and the error of that."""
         one, two = self.estimates[first], self.estimates[second]
-        return (one.alpha - two.alpha) / math.hypot(one.error, two.error)
+        return two.alpha - one.alpha, math.hypot(one.error, two.error)
 
 
 def linear_regression(sgd: Regression, chains: int, averaged: int) -> Drawing:

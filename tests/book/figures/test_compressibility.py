@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from prunekit.book.figures import compressibility as figures
-from prunekit.book.figures.compressibility import Errors, Matrices, Needed
+from prunekit.book.figures.compressibility import Errors, Needed
 from tests.book.figures.looks import look
 
 ALPHAS = (1.2, 1.5, 2.0)
@@ -58,6 +58,19 @@ def test_slopes_are_those_of_the_powers(errors: Errors) -> None:
     assert errors.median(1.5) == np.median(errors.values[1.5, 10000][2.0])
 
 
+def test_rates_are_those_from_a_size_on_and_at_the_order_alpha(errors: Errors) -> None:
+    far = {key: dict(by_order) for key, by_order in errors.values.items()}
+    far[1.5, 100] = {p: values * 10 for p, values in far[1.5, 100].items()}
+    assert Errors(0.1, errors.sizes, far).slope(1.5, 2.0, 1000) == errors.slope(1.5, 2.0, 1000)
+    assert Errors(0.1, errors.sizes, far).slope(1.5).value < errors.slope(1.5).value - 0.1
+    logarithm = {
+        (1.5, d): {1.5: (0.4 * np.log(d) + scattered(1.0, d)) ** (-1 / 1.5), 2.0: scattered(1, d)} for d in (100, 10**5)
+    }
+    grown = Errors(0.1, (100, 10**5), logarithm)
+    assert grown.growth(1.5).value == pytest.approx(0.4, abs=0.02)
+    assert (grown.repetitions, grown.draws(1.5), grown.draws(1.5, 1000)) == (12, 24, 12)
+
+
 def test_shares_are_drawn_for_both_orders() -> None:
     alphas = (1.75, 1.9, 2.0)
     shares = {a: np.transpose([scattered(a / 3, 1), scattered(a / 2.5, 2)]) for a in alphas}
@@ -66,22 +79,6 @@ def test_shares_are_drawn_for_both_orders() -> None:
     assert (
         f"{np.median(shares[1.75][:, 1]):.3f} at α = 1.75" in drawing.caption
         and "d = 5,000, 12 draws" in drawing.caption
-    )
-
-
-def test_matrices_are_drawn_by_what_is_kept() -> None:
-    kinds = ("columns", "singular values", "eigenvalues")
-    values = {
-        (a, n): {kind: scattered(n ** (0.5 - 1 / a) * 0.9, n + len(kind)) for kind in kinds}
-        for a in ALPHAS
-        for n in (40, 80)
-    }
-    found = Matrices(0.1, (40, 80), values)
-    drawing = figures.theorems_2_and_3(found)
-    look(drawing, x="width", y="error")
-    assert set(drawing.numbers["kept"]) == {"columns", "singular values"}
-    assert (
-        f"α = 1.2: {found.slope('columns', 1.2).value:.3f}" in drawing.caption and "exponent -0.333" in drawing.caption
     )
 
 

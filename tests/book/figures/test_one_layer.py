@@ -7,6 +7,7 @@ import pytest
 
 from prunekit.book.figures import one_layer
 from prunekit.book.figures.one_layer import Layer
+from prunekit.stable import sample
 from tests.book.figures.looks import look
 
 
@@ -39,3 +40,19 @@ def test_distances_of_samples_are_largest_gaps_of_their_steps() -> None:
     x, y = np.array([0.0, 1.0, 2.0]), np.array([0.5, 1.5])
     gaps = [abs(np.mean(x <= v) - np.mean(y <= v)) for v in np.concatenate([x, y])]
     assert one_layer.apart(x, y) == max(gaps)
+
+
+def test_a_layer_is_read_at_its_quartiles_and_compared_with_its_law() -> None:
+    rng = np.random.default_rng(2)
+    gaussian, stable = rng.standard_normal((40, 500)) + 3, sample(1.5, (40, 500), seed=rng)
+    read = {name: one_layer.read("CNN", name, 1.5, w, seed=0) for name, w in (("g", gaussian), ("s", stable))}
+    assert np.median(read["g"].weights) == pytest.approx(0, abs=1e-12)
+    for law in (read["g"].stable, read["g"].gaussian, read["g"].weights):
+        assert np.subtract(*np.quantile(law, [0.75, 0.25])) == pytest.approx(1.349, abs=0.03)
+    near, its_tails = one_layer.compared([read["s"], read["s"]])
+    far, no_tails = one_layer.compared([read["g"], read["g"]])
+    assert near.value < 0.02 < 0.03 < far.value and near.nets == 2
+    assert abs(its_tails.value) < 0.7 and no_tails.value < -2  # no Gaussian weight is so far out
+    assert read["s"].summary["ks_distance_of_first_and_second_half_of_the_filters"] == pytest.approx(
+        one_layer.apart(stable[:20].ravel(), stable[20:].ravel())
+    )

@@ -80,9 +80,25 @@ def test_exceptions_from_the_order_are_counted(regression: Regression) -> None:
     assert dataclasses.replace(regression, exact=worse).exceptions == 2
 
 
-def test_a_fall_is_in_standard_errors(regression: Regression) -> None:
-    assert regression.fall(0, 1) == pytest.approx(0.4 / math.hypot(0.1, 0.1))
-    assert regression.fall(1, 0) < 0
+def test_rises_are_the_largest_of_all_neighbours(regression: Regression) -> None:
+    assert regression.smallest == pytest.approx(1 / 0.7)  # b = 1 has no law from 0.8 on
+    in_step, in_batch = regression.rises()
+    assert in_step == pytest.approx(1 / 0.7 - 1 / 0.6)
+    assert in_batch == pytest.approx(-1 / 0.7)
+    worse = {b: values.copy() for b, values in regression.exact.items()}
+    worse[2][4] = worse[2][3] + 0.25
+    assert dataclasses.replace(regression, exact=worse).rises()[0] == pytest.approx(0.25)
+    assert regression.rise(0, 1) == (pytest.approx(-0.4), pytest.approx(math.hypot(0.1, 0.1)))
+
+
+def test_the_farthest_mean_is_found_with_its_error(samples: Samples) -> None:
+    off = {key: values.copy() for key, values in samples.values.items()}
+    off[ROOT, 1.8, 10000][:, 0] += 0.2
+    blocks, alpha, gap, error = dataclasses.replace(samples, values=off).farthest(10000)
+    inverse = off[ROOT, 1.8, 10000][:, 0]
+    assert (blocks, alpha, gap) == (ROOT, 1.8, pytest.approx(1 / inverse.mean() - 1.8))
+    assert error == pytest.approx(inverse.std(ddof=1) / math.sqrt(40) / inverse.mean() ** 2)
+    assert 0.7 < samples.stated()["smallest"] <= 1 <= samples.stated()["largest"] < 1.4
 
 
 def test_other_laws_are_measured_against_their_lines(laws: Laws) -> None:
