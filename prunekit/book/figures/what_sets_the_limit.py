@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 PLACES = ("neither", "weights", "Hessian", "both")
 NO_FIXED_POINT = (
-    "the printed map has no fixed point unless what is removed is zero already (erratum 14), and what is removed "
-    "here is not as small as after the paper's long training"
+    "the printed map has no fixed point unless what is removed is zero already (erratum 14), and U(T) − T is small "
+    "only where R²h is small against 2ε for nearly all eigenvalues, which a small R² alone does not make it"
 )
 FEWER_TINY = "a small network has no weights to spare: fewer of them are driven to zero than of the paper's millions"
 BOTH_AT_ONCE = (
-    "a stronger penalty shrinks the weights and steepens the loss at once, so that across networks the trace does not "
-    "order T; with everything else equal T does fall with the Hessian, by (18)"
+    "a stronger penalty shrinks the weights and steepens the loss at once, so that among trained networks the trace "
+    "does not order T; with everything else equal T does fall with the Hessian, by (18)"
 )
 
 
@@ -34,6 +34,16 @@ def average(values: Floats) -> dict[str, Any]:
         return {"measured": float(np.mean(values)), "error": None}
     mean, error = mean_and_error(values)
     return {"measured": float(mean), "error": float(error), "repetitions": len(values), "of": "networks"}
+
+
+def ranked(rows: Sequence[Row], key: str) -> Floats:
+    """Return each network's rank by one number among those of its architecture, from 0 to 1."""
+    values, names = column(rows, key), [row["network"] for row in rows]
+    ranks = np.empty(len(rows))
+    for name in dict.fromkeys(names):
+        own = np.array([each == name for each in names])
+        ranks[own] = (np.argsort(np.argsort(values[own])) + 0.5) / own.sum()
+    return ranks
 
 
 def column(rows: Sequence[Row], key: str) -> Floats:
@@ -143,7 +153,8 @@ def findings(
     swaps : sequence of mappings
         The rows that `separation` takes; the second sentence tells of them, if there are any.
     along : mapping of str to (float, float, float)
-        Rank correlation of T with each quantity, across networks, and its interval; the third sentence tells of them.
+        Rank correlation of T with each quantity, among the networks of an architecture, and its interval; the third
+        sentence tells of them.
     """
     gap, T = 100 * column(rows, "gap"), column(rows, "T")
     share = float(np.mean(gap / (100 * T)))
@@ -165,5 +176,5 @@ def findings(
             f"(rank correlation {r:+.2f}, 95% interval {low:+.2f} to {high:+.2f})"
             for what, (r, low, high) in along.items()
         ]
-        said.append(f"Across networks T {' and '.join(told)}.")
+        said.append(f"Among the networks of an architecture T {' and '.join(told)}.")
     return said

@@ -67,3 +67,8 @@ def test_a_mean_has_its_error_and_a_single_network_none() -> None:
     mean = figures.average(np.array([0.1, 0.3]))
     assert mean == {"measured": pytest.approx(0.2), "error": pytest.approx(0.1), "repetitions": 2, "of": "networks"}
     assert figures.average(np.array([0.1])) == {"measured": 0.1, "error": None}
+
+
+def test_ranks_are_taken_within_an_architecture() -> None:
+    rows = [{"network": n, "T": v} for n, v in (("A", 3.0), ("B", 10.0), ("A", 1.0), ("B", 30.0), ("B", 20.0))]
+    np.testing.assert_allclose(figures.ranked(rows, "T"), [0.75, 1 / 6, 0.25, 5 / 6, 0.5])
