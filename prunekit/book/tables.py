@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from prunekit import _checks
+from prunekit._checks import Floats
 
 
 def tabulated(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
@@ -69,3 +70,42 @@ def selected(table: Mapping[str, Sequence[Any]], **values: Any) -> dict[str, np.
     length = len(next(iter(columns.values()), []))
     chosen = [row for row in range(length) if all(columns[name][row] == value for name, value in values.items())]
     return {name: np.array([column[row] for row in chosen]) for name, column in columns.items()}
+
+
+def pooled(samples: Any) -> tuple[Floats, float, int]:
+    """Return the mean of each cell, and one standard error for all, from the deviations within all cells.
+
+    With few repetitions each the spread within one cell is hardly known; where cells spread alike, all tell of it.
+
+    Parameters
+    ----------
+    samples : (n, cells) array
+        Independent repetitions along the first axis, at least two.
+
+    Returns
+    -------
+    mean : (cells,) array
+        The means.
+    error : float
+        Their standard error.
+    repetitions : int
+        As many repetitions as a single cell would need for an error as well known: cells · (n - 1) + 1.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two repetitions.
+
+    Examples
+    --------
+    >>> mean, error, repetitions = pooled([[1.0, 5.0], [3.0, 7.0]])
+    >>> mean.tolist(), error, repetitions
+    ([2.0, 6.0], 1.0, 3)
+    """
+    values = _checks.array("samples", samples, ndim=2)
+    n, cells = values.shape
+    if n < 2:
+        raise ValueError(f"samples has {n} repetitions: give at least 2 along the first axis")
+    freedom = cells * (n - 1)
+    mean = values.mean(axis=0)
+    return mean, float(np.sqrt(np.sum((values - mean) ** 2) / freedom / n)), freedom + 1

@@ -45,6 +45,7 @@ class PaperNetwork:
         l1: float | None = None,
         lr: float | None = None,
         augment: bool = True,
+        per_batch: bool = False,
         seed: int = 0,
         device: str = "cpu",
     ) -> Config:
@@ -58,6 +59,8 @@ class PaperNetwork:
             Values to take in place of the paper's.
         augment : bool
             Whether images are cropped, from a frame of 4 pixels, and mirrored at random, as the program does.
+        per_batch : bool
+            Whether the learning rate changes with each batch, as in the program, and not with each epoch.
         seed : int
             Where batches and augmentation come from.
         device : str
@@ -66,10 +69,10 @@ class PaperNetwork:
         Notes
         -----
         Source: the configuration files of the authors' program (github.com/QiaozheZhang/Global-One-shot-Pruning,
-        configs). Warm-up and cosine go by epochs here, and a training that is too short for the warm-up has a shorter
-        one. The program steps its cosine once a batch, so that the rate falls for 200 batches and rises for the next
-        200, and AlexNet's milestones, 60, 120 and 160 steps, pass unseen during the warm-up. There is no file for
-        TinyImageNet, so that of CIFAR-100 is taken for it.
+        configs). Warm-up and cosine go by epochs here, unless `per_batch` is set, and a training that is too short for
+        the warm-up has a shorter one. The program steps its cosine once a batch, so that the rate falls for 200 batches
+        and rises for the next 200, and AlexNet's milestones, 60, 120 and 160 steps, pass unseen during the warm-up.
+        There is no file for TinyImageNet, so that of CIFAR-100 is taken for it.
         """
         epochs, augment = _checks.count("epochs", epochs), _checks.flag("augment", augment)
         return Config(
@@ -79,6 +82,7 @@ class PaperNetwork:
             momentum=MOMENTUM,
             schedule=self.schedule,
             warmup=min(self.warmup, epochs - 1),
+            per_batch=_checks.flag("per_batch", per_batch),
             l1=self.l1 if l1 is None else l1,
             penalize="all",
             crop=4 if augment else 0,
@@ -96,7 +100,13 @@ def _resnet(data: str, lr: float, l1: float, build: Callable[..., nn.Module]) ->
 PAPER: Mapping[str, PaperNetwork] = {
     "fc5": PaperNetwork(lambda d, seed: models.fc5(d.inputs, d.classes, seed=seed), "cifar10", 0.01, 5e-5),
     "fc12": PaperNetwork(lambda d, seed: models.fc12(d.inputs, d.classes, seed=seed), "cifar10", 0.01, 5e-5),
-    "alexnet": PaperNetwork(lambda d, seed: models.alexnet(d.classes, seed=seed), "cifar10", 0.01, 3e-5, warmup=5),
+    "alexnet": PaperNetwork(
+        lambda d, seed: models.alexnet(d.classes, enlarged=d.shape[1:] == (32, 32), seed=seed),
+        "cifar10",
+        0.01,
+        3e-5,
+        warmup=5,
+    ),
     "vgg16": PaperNetwork(lambda d, seed: models.vgg16_bn(d.classes, seed=seed), "cifar10", 0.01, 1e-4, warmup=5),
     "resnet18": _resnet("cifar100", 0.1, 5e-5, models.resnet18),
     "resnet50": _resnet("cifar100", 0.1, 2e-5, models.resnet50),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from prunekit import _checks
+from prunekit._checks import Floats
 
 _CHOICES = {
     "optimizer": ("sgd", "adam"),
@@ -36,11 +40,15 @@ class Config:
         Settings of Adam.
     schedule : str
         'constant', 'cosine' (to 0 after the last epoch), 'multistep' (times `gamma` at each of `milestones`) or
-        'exponential' (times `gamma` each epoch). The rate changes between epochs only.
+        'exponential' (times `gamma` each epoch). The rate changes between epochs only, unless `per_batch` is set.
     warmup : int
         Epochs of a linear climb, epoch e at (e + 1) / (warmup + 1) of `lr`; the schedule starts after them.
     milestones, gamma : tuple of int, float
         Settings of 'multistep' and 'exponential'; milestones count from the end of the climb.
+    per_batch : bool
+        Whether the schedule takes its steps after every batch, so that `epochs` and `milestones` count batches to it:
+        a cosine falls for as many batches as there are epochs, rises for as many, and so on; the climb begins at 0 and
+        ends after the batches of `warmup` epochs. So geometric's authors run it: `batch_rates`.
     l1, l2 : float
         Penalties l1 |w|₁ + l2 |w|² / 2 added to the mean loss (l2 is SGD's weight decay).
     penalize : str
@@ -95,6 +103,7 @@ class Config:
     warmup: int = 0
     milestones: tuple[int, ...] = ()
     gamma: float = 0.1
+    per_batch: bool = False
     l1: float = 0.0
     l2: float = 0.0
     penalize: str = "weights"
@@ -121,7 +130,7 @@ class Config:
             self._set(name, _checks.scalar(name, getattr(self, name), positive=positive))
         for name, choices in _CHOICES.items():
             _checks.choice(name, getattr(self, name), choices)
-        for name in ("flip", "channels_last", "compile"):
+        for name in ("flip", "channels_last", "compile", "per_batch"):
             if not isinstance(getattr(self, name), bool) and not (
                 name == "channels_last" and self.channels_last is None
             ):
@@ -165,7 +174,15 @@ class Config:
 
 
 def learning_rate(config: Config, epoch: int) -> float:
-    """Return the learning rate of an epoch, the first being 0."""
+    """Return the learning rate of an epoch, the first being 0.
+
+    Raises
+    ------
+    ValueError
+        If the rate changes with each batch.
+    """
+    if config.per_batch:
+        raise ValueError("config has per_batch=True, with which an epoch has many rates: take batch_rates")
     if epoch < config.warmup:
         return config.lr * (epoch + 1) / (config.warmup + 1)
     later = epoch - config.warmup
@@ -176,3 +193,52 @@ def learning_rate(config: Config, epoch: int) -> float:
     if config.schedule == "exponential":
         return float(config.lr * config.gamma**later)
     return config.lr
+
+
+@functools.lru_cache(maxsize=8)
+def batch_rates(config: Config, batches: int) -> Floats:
+    """Return the learning rates of all batches of a training whose schedule takes its steps batch by batch.
+
+    Both schedulers of the program of geometric's authors are torch's, and each changes the rate that the other left: in
+    the warm-up the climb sets it and the schedule multiplies it by its own step; after it the schedule goes on from
+    where the climb ended. Source: their program, trainer.py and utils.py.
+
+    Parameters
+    ----------
+    config : Config
+        A training with `per_batch`.
+    batches : int
+        Batches of an epoch.
+
+    Returns
+    -------
+    (epochs · batches,) array
+        The rates; not writable.
+    """
+    if not _checks.instance("config", config, Config, "a prunekit.nets.Config").per_batch:
+        raise ValueError("config has per_batch=False, with which an epoch has one rate: take learning_rate")
+    batches = _checks.count("batches", batches)
+    climb = config.warmup * batches
+    rates = np.empty(config.epochs * batches)
+    rate = 0.0 if climb else config.lr
+    for taken in range(rates.size):
+        rates[taken] = rate
+        rate = _stepped(config, config.lr * (taken + 1) / climb if taken < climb else rate, taken + 1)
+    rates.flags.writeable = False
+    return rates
+
+
+def _stepped(config: Config, rate: float, step: int) -> float:
+    """Return what a schedule makes of a rate in its step of that number, as torch's schedulers do."""
+    if config.schedule == "multistep":
+        return rate * config.gamma if step in config.milestones else rate
+    if config.schedule == "exponential":
+        return rate * config.gamma
+    if config.schedule == "constant":
+        return rate
+    turn = math.pi / config.epochs
+    if step % (2 * config.epochs) == (config.epochs + 1) % (
+        2 * config.epochs
+    ):  # the rate was 0, and no factor moves it
+        return rate + config.lr * (1 - math.cos(turn)) / 2
+    return rate * (1 + math.cos(turn * step)) / (1 + math.cos(turn * (step - 1)))

@@ -21,7 +21,7 @@ from torch.func import functional_call
 
 from prunekit.nets import steps
 from prunekit.nets.chain import Chain, chain
-from prunekit.nets.config import Config, learning_rate
+from prunekit.nets.config import Config, batch_rates, learning_rate
 from prunekit.nets.convolutions import surviving
 from prunekit.nets.data import Dataset, crop, flip
 from prunekit.nets.perceptron import Slope, perceptron
@@ -276,7 +276,7 @@ class Engine:
         began = time.perf_counter()
         before = self._copy()
         running, right = self._pass(self._draw(), self._rates())
-        n, rates = len(self.data.train_x), [learning_rate(c, self.epoch) for c in self.configs]
+        n, rates = len(self.data.train_x), [self._rate(c, self.taken - 1) for c in self.configs]
         self.epoch += 1
         last = self.epoch == self.config.epochs
         rows = [
@@ -300,8 +300,9 @@ class Engine:
         before, taken, left = self._copy(), self.taken, self.config.average
         total = {name: torch.zeros_like(w, dtype=torch.float64) for name, w in self.learner.weights.items()}
         self.epoch -= 1  # the last epoch's learning rate
+        rates = self._rates(taken - 1)
         while left:
-            left -= self._steps(self._draw(), self._rates(), left, total)
+            left -= self._steps(self._draw(), rates, left, total)
         self.epoch += 1
         self.taken = taken
         self._restore(before, range(len(self.rows)))
@@ -331,9 +332,14 @@ class Engine:
         alike = len({c.seed for c in self.configs}) == 1
         return Draw.stack(draws[:1] if alike else draws, self.data.device)
 
-    def _rates(self) -> Rates:
-        """Return this epoch's rates, as one number where all networks have the same."""
-        lr = [learning_rate(c, self.epoch) for c in self.configs]
+    def _rate(self, config: Config, taken: int) -> float:
+        """Return the learning rate of this epoch, or of the batch after so many, where each has its own."""
+        batches = -(-len(self.data.train_x) // config.batch_size)
+        return float(batch_rates(config, batches)[taken]) if config.per_batch else learning_rate(config, self.epoch)
+
+    def _rates(self, taken: int | None = None) -> Rates:
+        """Return the rates of now, as one number where all networks have the same."""
+        lr = [self._rate(c, self.taken if taken is None else taken) for c in self.configs]
         l1, l2 = ([getattr(c, name) for c in self.configs] for name in ("l1", "l2"))
         return Rates(*(v[0] if len(set(v)) == 1 else torch.tensor(v, device=self.data.device) for v in (lr, l1, l2)))
 
@@ -344,7 +350,7 @@ class Engine:
         with self._own_chance():
             self.learner.model.train()
             for x, y in draw.batches(self.data, self.config, self._normalized):
-                each, hits = self._step(x, y, rates)
+                each, hits = self._step(x, y, self._rates() if self.config.per_batch else rates)
                 total, right = total + each.sum(-1), right + hits.sum(-1)
         return _listed(total), _listed(right)
 

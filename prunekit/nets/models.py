@@ -273,17 +273,40 @@ def _torchvision(name: str, **options: Any) -> Any:
         return getattr(models, name)(weights=None, **options)
 
 
-def alexnet(classes: int = 10, *, seed: int = 0) -> nn.Module:
-    """Return torchvision's AlexNet for images of 32×32 or 64×64, without dropout.
+def alexnet(classes: int = 10, *, enlarged: bool = False, seed: int = 0) -> nn.Module:
+    """Return an AlexNet for small images, without dropout.
 
-    The first convolution is 3×3 with stride 1, and 3×3 values a filter reach the first of the three linear layers.
-    (The authors of geometric enlarge the images sevenfold instead.)
+    By default it is torchvision's for images of 32×32 or 64×64. The first convolution is 3×3 with stride 1, and 3×3
+    values a filter reach the first of the three linear layers.
+
+    Parameters
+    ----------
+    classes : int
+        Number of classes.
+    enlarged : bool
+        Whether to build the one of geometric's authors instead, 46.8 M parameters: images of 32×32 are enlarged seven
+        times, pixel by pixel, and meet an 11×11 convolution of stride 4. Source: model.py, trainer.py of their program.
+    seed : int
+        Decides the weights.
     """
+    if _checks.flag("enlarged", enlarged):
+        return initialize(_enlarging_alexnet(_classes(classes)), seed)
     model = _torchvision("alexnet", num_classes=_classes(classes), dropout=0.0)
     model.features[0] = _conv(3, 64, 3, bias=True)
     model.avgpool = nn.AdaptiveAvgPool2d(3)
     model.classifier[1] = _linear(256 * 9, 4096, bias=True)
     return initialize(model, seed)
+
+
+def _enlarging_alexnet(classes: int) -> nn.Module:
+    """Return the AlexNet of geometric's authors, not drawn yet."""
+    stem = nn.utils.skip_init(nn.Conv2d, 3, 96, 11, stride=4, padding=1)
+    layers: list[nn.Module] = [nn.Upsample(scale_factor=7.0), stem, nn.ReLU(), nn.MaxPool2d(3, 2)]
+    for inputs, outputs, kernel in ((96, 256, 5), (256, 384, 3), (384, 384, 3), (384, 256, 3)):
+        layers += [_conv(inputs, outputs, kernel, bias=True), nn.ReLU()]
+        layers += [nn.MaxPool2d(3, 2)] if outputs == 256 else []
+    layers += [nn.Flatten(), _linear(256 * 25, 4096, bias=True), nn.ReLU(), _linear(4096, 4096, bias=True), nn.ReLU()]
+    return nn.Sequential(OrderedDict(features=nn.Sequential(*layers), output=_linear(4096, classes, bias=True)))
 
 
 def vgg16_bn(classes: int = 10, *, seed: int = 0) -> nn.Module:

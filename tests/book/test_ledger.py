@@ -30,9 +30,9 @@ barsbey/heavier-compresses barsbey/estimator barsbey/linear-regression barsbey/f
 barsbey/fig-4 barsbey/fig-5 barsbey/fig-6 barsbey/global-pruning barsbey/node-pruning barsbey/averaged-iterates
 barsbey/fig-7
 geometric/theorem-1 geometric/theorem-2 geometric/theorem-3 geometric/definition-1 geometric/lemma-1 geometric/lemma-2
-geometric/lemma-2-interval geometric/corollary-1 geometric/table-1 geometric/table-2 geometric/fig-3 geometric/table-3
-geometric/appendix-b geometric/appendix-c.2 geometric/fig-4-imp geometric/fig-4-random geometric/fig-4-l2
-geometric/magnitude-flatness
+geometric/lemma-2-interval geometric/corollary-1 geometric/table-1 geometric/fig-1c geometric/fig-2 geometric/table-2
+geometric/fig-3 geometric/table-3 geometric/appendix-b geometric/appendix-c.2 geometric/fig-4-imp
+geometric/fig-4-random geometric/fig-4-l2 geometric/magnitude-flatness
 sensing/exact-columns sensing/linear-rate sensing/unregularized sensing/figure sensing/generalizes sensing/phase
 """.split()  # noqa: SIM905 (a list of literals is no easier to read)
 

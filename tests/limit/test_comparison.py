@@ -32,9 +32,10 @@ def test_there_are_the_papers_eight_tasks():
 def test_convolutional_networks_warm_up_as_far_as_a_training_goes(name):
     assert limit.PAPER[name].config().warmup == 5
     assert limit.PAPER[name].config(epochs=1).warmup == 0
+    assert limit.PAPER[name].config(per_batch=True).per_batch and not limit.PAPER[name].config().per_batch
 
 
-@pytest.mark.parametrize(("name", "size"), [("fc5", 3_885_010), ("fc12", 7_269_610)])
+@pytest.mark.parametrize(("name", "size"), [("fc5", 3_885_010), ("fc12", 7_269_610), ("alexnet", 46_787_978)])
 def test_the_papers_networks_are_built_for_the_data(name, size):
     images = torch.zeros(2, 3, 32, 32)
     labels = torch.tensor([0, 9])

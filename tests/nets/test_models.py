@@ -98,6 +98,20 @@ def test_alexnet_takes_both_sizes_and_has_no_dropout() -> None:
     assert all(m.p == 0 for m in model.modules() if isinstance(m, torch.nn.Dropout))
 
 
+def test_alexnet_as_geometrics_authors_built_it() -> None:
+    model = models.alexnet(10, enlarged=True).eval()
+    filters = 96 * 3 * 11**2 + 256 * 96 * 5**2 + 9 * (384 * 256 + 384 * 384 + 256 * 384)
+    biases = 96 + 256 + 384 + 384 + 256 + 4096 + 4096 + 10
+    assert models.count(model) == filters + 6400 * 4096 + 4096**2 + 40960 + biases == 46_787_978
+    first = model.get_parameter("features.1.weight")
+    assert first.shape == (96, 3, 11, 11) and model.features[1].stride == (4, 4)
+    x = torch.rand(1, 3, 32, 32)
+    seen = model.features[0](x)
+    assert seen.shape == (1, 3, 224, 224) and torch.equal(seen[..., ::7, 3::7], x)
+    with torch.no_grad():
+        assert model(x).shape == (1, 10)
+
+
 def test_scaling_moves_the_layers_and_keeps_the_function() -> None:
     one, four = models.two_layer(6, 5, 3, seed=1), models.two_layer(6, 5, 3, scale=4.0, seed=1)
     assert torch.equal(four.get_parameter("input.weight"), 4 * one.get_parameter("input.weight"))

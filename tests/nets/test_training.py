@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from prunekit.nets import Config, Diverged, evaluate, fit, load, models, steps
-from prunekit.nets.config import learning_rate
+from prunekit.nets import Config, Dataset, Diverged, evaluate, fit, fit_many, load, models, steps
+from prunekit.nets.config import batch_rates, learning_rate
 from prunekit.nets.engine import Draw, Engine, Learner
 from tests.nets.helpers import close, equal, state, toy
 
@@ -79,6 +80,65 @@ def test_schedules_are_torchs(kind: str, warmup: int) -> None:
         assert math.isclose(learning_rate(config, epoch), optimizer.param_groups[0]["lr"], rel_tol=1e-9, abs_tol=1e-12)
         optimizer.step()
         scheduler.step()
+
+
+class Climb(torch.optim.lr_scheduler._LRScheduler):
+    """The warm-up of the program of geometric's authors: rate · steps / all steps."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer, total: int) -> None:
+        self.total = total
+        super().__init__(optimizer)
+
+    def get_lr(self) -> list[float]:
+        return [base * self.last_epoch / (self.total + 1e-8) for base in self.base_lrs]
+
+
+@pytest.mark.parametrize("warmup", [0, 3])
+@pytest.mark.parametrize("kind", ["constant", "cosine", "multistep", "exponential"])
+def test_schedules_by_batches_are_those_of_geometrics_program(kind: str, warmup: int) -> None:
+    epochs, batches = 9, 7
+    milestones = (2, 5) if kind == "multistep" else ()
+    config = Config(
+        epochs=epochs, lr=0.7, schedule=kind, warmup=warmup, milestones=milestones, gamma=0.3, per_batch=True
+    )
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.7)
+    scheduler = _scheduler(kind, optimizer, epochs)
+    climb = Climb(optimizer, batches * warmup) if warmup else None
+    rates = batch_rates(config, batches)
+    assert rates.shape == (epochs * batches,)
+    for step, rate in enumerate(rates):
+        assert math.isclose(rate, optimizer.param_groups[0]["lr"], rel_tol=1e-6, abs_tol=1e-9)
+        optimizer.step()
+        if climb and step < batches * warmup:
+            climb.step()
+        scheduler.step()
+    with pytest.raises(ValueError, match="per_batch=True, with which an epoch has many rates"):
+        learning_rate(config, 0)
+    with pytest.raises(ValueError, match="per_batch=False"):
+        batch_rates(replace(config, per_batch=False), batches)
+
+
+def test_a_rate_of_each_batch_is_the_one_that_moves_the_weights() -> None:
+    torch.manual_seed(0)
+    x, y = torch.randint(0, 255, (12, 1, 2, 2), dtype=torch.uint8), torch.arange(12) % 2
+    data = Dataset("noise", x, y, x, y, classes=2, mean=torch.zeros(1), std=torch.full((1,), 255.0))
+    config = Config(epochs=3, batch_size=5, lr=0.5, momentum=0.9, schedule="cosine", per_batch=True, average=4, seed=1)
+    trained, plain = (models.fcn(4, [3], 2, seed=0) for _ in range(2))
+    fitted = fit(trained, data, config, progress=False)
+    rates, generator, step = batch_rates(config, 3), torch.Generator().manual_seed(1), 0
+    optimizer = torch.optim.SGD(plain.parameters(), lr=1.0, momentum=0.9)
+    for _ in range(3):
+        for chosen in torch.randperm(12, generator=generator).split(5):
+            optimizer.param_groups[0]["lr"], step = float(rates[step]), step + 1
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(plain(x[chosen] / 255), y[chosen]).backward()
+            optimizer.step()
+    for name, p in plain.named_parameters():
+        torch.testing.assert_close(trained.get_parameter(name), p, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(fitted.history["learning_rate"], rates[2::3])
+    many = fit_many([models.fcn(4, [3], 2, seed=0) for _ in range(2)], data, [config, replace(config, lr=0.1)])
+    assert many[0].history["learning_rate"][-1] == pytest.approx(rates[-1])
+    assert many[1].history["learning_rate"][-1] == pytest.approx(rates[-1] / 5)
 
 
 def by_hand(model: nn.Module, data, config: Config, optimizer: torch.optim.Optimizer) -> None:

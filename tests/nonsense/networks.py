@@ -46,10 +46,10 @@ def config(**changes: Any) -> nets.Config:
 def settings() -> dict[str, Any]:
     return {
         "epochs": 4, "batch_size": 6, "optimizer": "sgd", "lr": 0.1, "momentum": 0.5, "betas": (0.9, 0.99), "eps": 1e-8,
-        "schedule": "multistep", "warmup": 1, "milestones": (1, 2), "gamma": 0.5, "l1": 0.1, "l2": 0.1,
-        "penalize": "weights", "crop": 1, "flip": True, "interpolation": 0.5, "evaluate_every": 2, "average": 3,
-        "seed": 0, "device": "cpu", "precision": "float32", "channels_last": True, "compile": False,
-        "checkpoint_every": 1,
+        "schedule": "multistep", "warmup": 1, "milestones": (1, 2), "gamma": 0.5,
+        "per_batch": False, "l1": 0.1, "l2": 0.1, "penalize": "weights", "crop": 1, "flip": True,
+        "interpolation": 0.5, "evaluate_every": 2, "average": 3, "seed": 0, "device": "cpu", "precision": "float32",
+        "channels_last": True, "compile": False, "checkpoint_every": 1,
     }  # fmt: skip
 
 
@@ -187,8 +187,9 @@ NETWORKS: dict[str, Example] = {
     ),
     **{
         f"nets.models.{name}": Example(lambda: {"classes": 2, "seed": 0}, slow=True)
-        for name in ("alexnet", "vgg16_bn", "resnet18", "resnet50")
+        for name in ("vgg16_bn", "resnet18", "resnet50")
     },
+    "nets.models.alexnet": Example(lambda: {"classes": 2, "enlarged": False, "seed": 0}, slow=True),
     # scores, masks
     "nets.access.prunable": Example(
         lambda: {"model": model(), "parameters": NAMES},
@@ -553,6 +554,7 @@ NETWORKS: dict[str, Example] = {
             "l1": 0.1,
             "lr": 0.1,
             "augment": True,
+            "per_batch": True,
             "seed": 0,
             "device": "cpu",
         },

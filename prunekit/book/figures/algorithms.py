@@ -10,7 +10,7 @@ import numpy as np
 
 from prunekit._checks import Floats
 from prunekit.book.plotting import MARKERS, Drawing, Palette
-from prunekit.book.tables import selected, tabulated
+from prunekit.book.tables import pooled, selected, tabulated
 from prunekit.statistics import deviation_bound, mean_and_error
 
 if TYPE_CHECKING:
@@ -74,6 +74,14 @@ class Contest:
         """Return how far one-shot pruning leads a rival, in points: (seeds, networks on which the rival ran)."""
         pairs = [(self.accuracies("one-shot", n), self.accuracies(rival, n)) for n in self.ran(rival)]
         return np.array([own - other for own, other in pairs]).T
+
+    def smallest(self, rival: str) -> dict[str, Any]:
+        """Return the smallest mean difference on a network, in points, as `check` takes it.
+
+        Its error comes from the deviations of all seeds within their networks.
+        """
+        mean, error, repetitions = pooled(self.difference(rival))
+        return {"measured": float(mean.min()), "error": error, "repetitions": repetitions, "of": "effective seeds"}
 
     @property
     def gaps(self) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from prunekit._checks import Floats
 from prunekit.book.plotting import DASHES, MARKERS, Drawing, Palette
-from prunekit.book.tables import tabulated
+from prunekit.book.tables import pooled, tabulated
 from prunekit.statistics import mean_and_error
 
 if TYPE_CHECKING:
@@ -19,6 +19,31 @@ if TYPE_CHECKING:
     from prunekit.algorithms.thresholds import CutThreshold
 
 Chain = Sequence["CutThreshold"]
+EFFECTIVE = "effective seeds"
+
+
+def at_first(values: Floats) -> dict[str, Any]:
+    """Return the mean before the first cut, as `check` takes it.
+
+    Parameters
+    ----------
+    values : (seeds, cuts) array
+        The error comes from the deviations of all seeds within their cuts.
+    """
+    mean, error, repetitions = pooled(values)
+    return {"measured": float(mean[0]), "error": error, "repetitions": repetitions, "of": EFFECTIVE}
+
+
+def smallest_step(limits: Floats) -> dict[str, Any]:
+    """Return the smallest mean step from one cut to the next, as `check` takes it.
+
+    Parameters
+    ----------
+    limits : (seeds, cuts) array
+        Thresholds; the error comes from the deviations of all seeds' steps within their cuts.
+    """
+    mean, error, repetitions = pooled(np.diff(limits, axis=1))
+    return {"measured": float(mean.min()), "error": error, "repetitions": repetitions, "of": EFFECTIVE}
 
 
 @dataclass(frozen=True)
@@ -104,6 +129,14 @@ class Gems:
         return np.array(
             [np.mean([cut.margin for chain in each for cut in chain]) for each in zip(*chains, strict=True)]
         )
+
+    def margin(self, decay: float) -> dict[str, Any]:
+        """Return the mean margin over all cuts and seeds, as `check` takes it, with the spread of seeds within cuts."""
+        chains = [[chain for _, chain in self.searches[decay, cuts]] for cuts in self.numbers_of_cuts]
+        cells = np.array([[cut.margin for chain in each for cut in chain] for each in zip(*chains, strict=True)])
+        mean, error, repetitions = pooled(cells)
+        own = error / np.sqrt(len(mean))
+        return {"measured": float(mean.mean()), "error": own, "repetitions": repetitions, "of": EFFECTIVE}
 
     def accuracy(self, decay: float) -> float:
         """Return the mean test accuracy after tuning, in %."""

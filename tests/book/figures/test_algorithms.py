@@ -42,6 +42,12 @@ def test_differences_are_paired_over_seeds() -> None:
     assert gap["half_width"] == pytest.approx(quantile * 0.1 / np.sqrt(3))
 
 
+def test_the_smallest_difference_has_an_error_from_all_networks() -> None:
+    least = contest().smallest("dense")
+    assert least["measured"] == pytest.approx(1.1) and least["repetitions"] == 5
+    assert least["error"] == pytest.approx(0.1 / np.sqrt(3))
+
+
 def test_both_figures_show_every_algorithm() -> None:
     found = contest()
     drawing = figures.table_3(found)

@@ -71,6 +71,20 @@ def test_cuts_of_rare_gems_with_and_without_a_penalty() -> None:
     look(figures.gems(one))
 
 
+def test_what_is_tested_has_its_error_from_all_cuts() -> None:
+    limits = np.array([[0.4, 0.5, 0.7], [0.42, 0.5, 0.72]])
+    first = figures.at_first(limits)
+    assert first["measured"] == pytest.approx(0.41) and first["repetitions"] == 4
+    assert first["error"] == pytest.approx(np.sqrt(4 * 0.01**2 / 3 / 2))
+    step = figures.smallest_step(limits)
+    assert step["measured"] == pytest.approx(0.09) and step["repetitions"] == 3
+    assert step["error"] == pytest.approx(np.sqrt(4 * 0.01**2 / 2 / 2))
+    found = searches()
+    assert found.margin(0.1) == {
+        "measured": pytest.approx(found.margins(0.1).mean()), "error": 0.0, "repetitions": 8, "of": figures.EFFECTIVE,
+    }  # fmt: skip
+
+
 def test_the_findings_follow_the_numbers() -> None:
     said = figures.findings(chains(), searches())
     assert "rises from round to round, as the paper says: from 0.41" in said[0]

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from prunekit.book.figures import how_sparse as figures
 from prunekit.book.figures.how_sparse import Networks
 from prunekit.book.plotting import LIGHT, Drawing
+from prunekit.book.recordings import recording
 from prunekit.limit import METHODS, PruningCurve
 from tests.book.figures.looks import look
 
@@ -53,7 +54,7 @@ def test_networks_know_how_far_predictions_are_off(found: Networks) -> None:
     np.testing.assert_allclose(found.retrained("published"), 1)
     assert found.best == "one-shot" and found.blurred == ""
     tenth, half = found.lost
-    assert found.fall == pytest.approx(np.median(tenth / half))
+    assert found.fall == pytest.approx(np.sqrt(np.prod(tenth / half)))
     inside = (half <= found.published) & (found.published <= tenth)
     np.testing.assert_array_equal(found.apart == 1, inside)
     assert found.apart == pytest.approx(
@@ -150,21 +151,40 @@ def test_a_recorded_scatter_without_the_quadrature_is_no_error(found: Networks) 
 
 
 def test_the_caption_and_the_findings_follow_the_numbers(found: Networks) -> None:
-    assert "nearest method is one-shot, 0.0 percentage points" in figures.limits(found).caption
-    assert "7.5 points off, and below the measured limit in 2 of 2" in figures.limits(found).caption
-    sharp, off, other = figures.findings(found, 0.54)
+    assert "nearest method is one-shot, off by a factor 1.00" in figures.limits(found).caption
+    assert "off by 1.41, and below the measured limit in 2 of 2" in figures.limits(found).caption
+    sharp, off, other = figures.findings(found, 1.33)
     assert ("is sharp by" in sharp) == (found.fall <= figures.SHARP)
-    assert "7.5 ± 2.5 points below" in off and "at most 0.54" in off and "one-shot, 0.0 points off" in off
+    assert "a factor 1.41" in off and "at most 1.33" in off and "one-shot, off by 1.00" in off and "in 2 of 2" in off
     assert "nearer to the limit of retrained networks" in other
     rows = [{**row, "predicted published": row["measured training loss"] + 0.001} for row in found.rows]
     high = dataclasses.replace(found, rows=rows)
-    assert "points above" in figures.findings(high, 0.54)[1]
-    assert "nearer to the limit of networks as they are pruned" in figures.findings(high, 0.54)[2]
+    assert "below it in 0 of 2" in figures.findings(high, 1.33)[1]
+    assert "nearer to the limit of networks as they are pruned" in figures.findings(high, 1.33)[2]
     flat = dataclasses.replace(found, curves=[curve([0.4, 0.45, 0.5, 0.9]), curve([0.1, 0.1, 0.7, 0.9])])
-    assert flat.fall > figures.SHARP and "is not sharp" in figures.findings(flat, 0.54)[0]
+    assert flat.fall > figures.SHARP and "is not sharp" in figures.findings(flat, 1.33)[0]
     assert "falls gradually" in figures.curves(flat).caption
 
 
 def test_a_single_value_has_no_error() -> None:
     assert figures.summary([3.0]) == (3.0, 0.0)
     assert figures.summary([1.0, 3.0]) == pytest.approx((2.0, 1.0))
+
+
+def test_a_mean_of_factors_is_geometric_and_one_network_tells_no_error(found: Networks) -> None:
+    np.testing.assert_allclose(found.apart_by("published"), [0.2 / 0.15, 0.3 / 0.2])
+    mean = figures.typical(found.apart_by("published"))
+    assert mean["measured"] == pytest.approx(np.sqrt(0.2 / 0.15 * 0.3 / 0.2))
+    logs = np.log([0.2 / 0.15, 0.3 / 0.2])
+    assert mean["error"] == pytest.approx(mean["measured"] * np.ptp(logs) / 2) and mean["repetitions"] == 2
+    assert figures.typical([2.0]) == {"measured": pytest.approx(2.0), "error": None}
+
+
+def test_a_recorded_network_falls_where_its_accuracies_do() -> None:
+    run = recording("pruning-limit/how-sparse", "fc5-cifar10")
+    nets, table = figures.recorded_networks(run), run.numbers("curves")
+    np.testing.assert_allclose(nets.curves[0].held_accuracy, table["held_accuracy"], atol=1e-12)
+    old = {r["what"]: r["measured"] for r in run.checks if r["claim"] == "geometric/fig-3"}
+    assert old["median ratio of the shares at which 10% and 50% are lost"] == pytest.approx(nets.fall)
+    assert old["median factor between T and the interval of the fall"] == pytest.approx(nets.apart[0])
+    assert "not resolved in 1 of 1" in nets.blurred and nets.never_above.count("0 of 1") == 1

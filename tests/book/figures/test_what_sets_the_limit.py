@@ -53,11 +53,22 @@ def test_pairs_are_lines_over_four_combinations(swaps: list[dict[str, Any]]) -> 
 
 def test_the_findings_follow_the_numbers(swaps: list[dict[str, Any]]) -> None:
     along = {"norm": (0.9, 0.5, 1.0), "trace": (-0.9, -1.0, -0.5)}
-    bound, moves, across = figures.findings(ROWS, 0.31, swaps, along)
-    assert "far from T" in bound and "3.0 points above" in bound
+    bound, moves, across = figures.findings(ROWS, 0.12, swaps, along)
+    assert "far from T" in bound and "above by 20% of T" in bound and "at most 12%" in bound
     assert "more by its weights" in moves and "multiplied by 0.25" in moves
     assert "T rises with the norm" in across and "and falls with the trace" in across
     other = [{**swap, "weights": swap["neither"], "Hessian": 3 * swap["neither"]} for swap in swaps]
     bound, moves, across = figures.findings(ROWS, 5.0, other, {"norm": (0.2, -0.3, 0.6)})
     assert "near to T" in bound and "more by its Hessian" in moves and "neither rises nor falls" in across
     assert len(figures.findings(ROWS, 5.0, [], {})) == 1
+
+
+def test_a_mean_has_its_error_and_a_single_network_none() -> None:
+    mean = figures.average(np.array([0.1, 0.3]))
+    assert mean == {"measured": pytest.approx(0.2), "error": pytest.approx(0.1), "repetitions": 2, "of": "networks"}
+    assert figures.average(np.array([0.1])) == {"measured": 0.1, "error": None}
+
+
+def test_ranks_are_taken_within_an_architecture() -> None:
+    rows = [{"network": n, "T": v} for n, v in (("A", 3.0), ("B", 10.0), ("A", 1.0), ("B", 30.0), ("B", 20.0))]
+    np.testing.assert_allclose(figures.ranked(rows, "T"), [0.75, 1 / 6, 0.25, 5 / 6, 0.5])
