@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from prunekit.book.recordings import Recording
+    from prunekit.book.settings import PaperSetting
 
 Table = Mapping[str, Sequence[Any]]
 Points = tuple[Floats, Floats, Floats]
@@ -103,10 +104,38 @@ class Curve:
         """Return the mean at one place, times a sign, and its error, as `prunekit.check` takes them."""
         return {"measured": float(sign * self.mean[place]), "error": float(self.error[place])}
 
+    def average(self) -> dict[str, float]:
+        """Return the mean over all λ and its error, which is at most the mean of the errors."""
+        if self.values is not None:
+            return Curve.of(self.values.mean(axis=1, keepdims=True), [0.0]).measured(0)
+        return {"measured": float(self.mean.mean()), "error": float(self.error.mean())}
+
     def drop(self) -> dict[str, float]:
         """Return how far the largest mean lies above the smallest, and the error of that difference."""
         high, low = (self.at(self.lambdas[int(pick(self.mean))]) for pick in (np.argmax, np.argmin))
         return high.minus(low).measured(0)
+
+
+def conditions(paper: PaperSetting, data: str, scale: str, seeds: int, **sizes: Any) -> dict[str, Any]:
+    """Return what all checks of one run of li's experiment have in common: its setting, data, scale and repetitions.
+
+    Parameters
+    ----------
+    paper : PaperSetting
+        What the paper states, with the optimizer, the learning rate and the batch size left open.
+    data, scale, seeds
+        What runs.
+    **sizes
+        The other fields of the paper's setting.
+    """
+    here = paper.here(
+        data={"mnist": "MNIST"}.get(data, data),
+        optimizer="gradient descent",
+        learning_rate="0.05/max(λ², λ⁻²)",
+        batch_size=100,
+        **sizes,
+    )
+    return {"setting": here, "data": data, "scale": scale, "repetitions": seeds, "of": "seeds"}
 
 
 @dataclass(frozen=True)

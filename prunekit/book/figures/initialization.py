@@ -12,8 +12,8 @@ import numpy as np
 from prunekit._checks import Floats
 from prunekit.book.figures.beside import RANGE, Curve, Sets, marks, points, rows
 from prunekit.book.plotting import DASHES, Drawing, Palette, legend
+from prunekit.book.verdicts import quantile
 from prunekit.importance.scaled import LAYERS, POWERS
-from prunekit.statistics import deviation_bound, leads
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -290,9 +290,17 @@ def findings(trained: Trained) -> tuple[str, str, str]:
     swapped = (small, large) == ("input", "output")
     text = "as the paper's figures say and three of its sentences do not" if swapped else "other than its figures say"
     depends = "does not depend" if max(map(trained.spread, LAYERS)) <= ROUNDING else "depends"
-    rises = [trained.steps(np.log(trained.by_lambda("after", "Hessian", layer))) for layer in LAYERS]
-    bound = deviation_bound(len(few) - 1, len(trained.runs))
-    up = "rises" if min(float(np.min(leads(x, least_error=1e-12))) for x in rises) >= bound else "does not rise"
+    rises = [Curve.of(trained.by_lambda("after", "Hessian", layer), trained.lambdas).inside.log() for layer in LAYERS]
+    steps = [rise.steps() for rise in rises]
+    half = quantile(len(trained.runs))
+    ends = (
+        (
+            "rises with λ throughout in both layers, as the paper says",
+            min(np.min(s.mean - half * s.error) for s in steps),
+        ),
+        ("does not rise throughout, other than the paper says", max(np.max(-s.mean - half * s.error) for s in steps)),
+    )
+    up = next((words for words, sure in ends if sure > 0), "cannot be told to rise or to fall from so few seeds")
     return (
         f"For λ from {few[0]:g} to {few[-1]:g} training changes the magnitude importance of the input layer by at most "
         f"{trained.change('input'):.0%} and of the output layer by at most {trained.change('output'):.0%}, where the "
@@ -300,6 +308,5 @@ def findings(trained: Trained) -> tuple[str, str, str]:
         f"Of the test error that it costs to put one layer back to its start, the {small} layer has "
         f"{parts[small][0]:.0%} at λ = {first:g} and the {large} layer {parts[large][-1]:.0%} at λ = {last:g}: the "
         f"{'layer with the small weights learns' if swapped else 'small weights do not decide who learns'}, {text}.",
-        f"Hessian importance {depends} on λ before training; after it, it {up} with λ throughout in both layers, "
-        f"{'as' if up == 'rises' else 'other than'} the paper says.",
+        f"Hessian importance {depends} on λ before training; after it, it {up}.",
     )
