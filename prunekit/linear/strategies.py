@@ -9,8 +9,6 @@ so counts are exact. The law of the pruned risk is in `prunekit.linear.law`.
 
 from __future__ import annotations
 
-import itertools
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -20,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from prunekit import _checks
 from prunekit._checks import Flags, Floats, Integers
+from prunekit.linear._joint import cheapest, operated, unit
 
 if TYPE_CHECKING:
     from prunekit.linear.problem import LinearGaussian
@@ -176,7 +175,6 @@ class UniformQuantizer:
 
 
 Strategy = Magnitude | Hessian | Natural | Oracle | OptimalBrainSurgeon | TwoOfFour | HardThreshold | UniformQuantizer
-_MOST_SETS = 1_000_000  # that natural pruning tries
 _STRATEGIES = (_Count, TwoOfFour, HardThreshold, UniformQuantizer)
 
 
@@ -384,7 +382,7 @@ def _kept(rows: Floats, strategy: Strategy, needs: _Needs) -> Flags:
         return _natural(rows, strategy.s, needs.matrix())
     if isinstance(strategy, Hessian):
         weights = np.sqrt(needs.variances())
-        size = (size / _unit(size)) * (weights / _unit(weights))  # only the order counts, and this cannot overflow
+        size = (size / unit(size)) * (weights / unit(weights))  # only the order counts, and this cannot overflow
     return _largest(size, strategy.s)  # type: ignore[union-attr]
 
 
@@ -393,25 +391,8 @@ def _natural(rows: Floats, s: int, covariance: Floats) -> Flags:
     if covariance.ndim == 1:  # nothing to try: the costs of single coefficients add up
         _checks.nonnegative_vector("covariance", covariance)
         weights = np.sqrt(covariance)
-        return _largest((np.abs(rows) / _unit(rows)) * (weights / _unit(weights)), s)
-    p = rows.shape[1]
-    if math.comb(p, s) > _MOST_SETS:
-        raise ValueError(
-            f"strategy keeps {s} of {p} coefficients, for which there are {math.comb(p, s):,} sets: give fewer "
-            f"coefficients, since at most {_MOST_SETS:,} are tried"
-        )
-    kept = np.zeros((math.comb(p, s), p), dtype=bool)
-    np.put_along_axis(kept, np.array(list(itertools.combinations(range(p), s))), values=True, axis=1)
-    chosen, matrix = np.empty(rows.shape, dtype=bool), covariance / _unit(covariance)
-    for row, coefficients in enumerate(rows / _unit(rows)):
-        least = np.inf
-        for part in np.array_split(kept, 1 + kept.size // 4_000_000):
-            gone = np.where(part, 0.0, coefficients)
-            cost = np.einsum("ij,ij->i", gone @ matrix, gone)
-            best = int(np.argmin(cost))
-            if cost[best] < least:
-                least, chosen[row] = float(cost[best]), part[best]
-    return chosen
+        return _largest((np.abs(rows) / unit(rows)) * (weights / unit(weights)), s)
+    return cheapest(rows, s, covariance)
 
 
 def largest(saliency: Floats, s: int) -> Flags:
@@ -458,41 +439,4 @@ def _surgeon_alive(rows: Floats, s: int, covariance: Floats) -> tuple[Flags, Flo
         _checks.nonnegative_vector("covariance", covariance)
         alive = _largest(np.abs(rows) * np.sqrt(covariance), s)
         return alive, np.where(alive, rows, 0.0)
-    eigenvalues = np.linalg.eigvalsh(covariance)
-    if eigenvalues[0] <= len(covariance) * np.finfo(np.float64).eps * eigenvalues[-1]:
-        raise ValueError(
-            f"covariance is singular (least eigenvalue {eigenvalues[0]:.3g}): give a positive definite one, "
-            "for example with a small multiple of the identity added"
-        )
-    # In units of powers of 2, which cost no digit, no square leaves the range of double precision.
-    inverse = np.asarray(np.linalg.inv(covariance / _unit(covariance)), dtype=np.float64)
-    alive, values = np.ones(rows.shape, dtype=bool), rows.copy()
-    for row in range(len(rows)):
-        unit = _unit(rows[row])
-        alive[row], remaining = _operate(rows[row] / unit, s, inverse)
-        values[row] = remaining * unit
-    return alive, _checks.finite("a coefficient", values, "coefficients or covariance")
-
-
-def _unit(values: Floats) -> float:
-    """Return the power of 2 at or below the largest modulus, 1 where all are 0."""
-    top = float(np.abs(values).max())
-    return float(np.ldexp(1.0, int(np.frexp(top)[1]) - 1)) if top else 1.0
-
-
-def _operate(coefficients: Floats, s: int, inverse: Floats) -> tuple[Flags, Floats]:
-    """Run the surgeon on one vector (p,), given the inverse covariance (p, p)."""
-    alive = np.ones(coefficients.size, dtype=bool)
-    values, inverse = coefficients.copy(), inverse.copy()
-    for _ in range(coefficients.size - s):
-        diagonal = np.where(alive, np.diagonal(inverse), 1.0)
-        saliency = np.where(alive, values**2 / diagonal, np.inf)
-        # Of equal saliencies the last goes, so that the lowest index is kept, as everywhere.
-        gone = coefficients.size - 1 - int(np.argmin(saliency[::-1]))
-        column = inverse[:, gone] / inverse[gone, gone]
-        values -= values[gone] * column
-        inverse -= np.outer(column, inverse[gone])  # the inverse of Σ without the row and column that went
-        alive[gone] = False
-        values[gone] = 0.0
-        inverse[gone], inverse[:, gone] = 0.0, 0.0
-    return alive, np.where(alive, values, 0.0)
+    return operated(rows, s, covariance)
