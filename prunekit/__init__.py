@@ -26,6 +26,7 @@ _HOME = {
     "HardThreshold": "linear.strategies",
     "UniformQuantizer": "linear.strategies",
     "TwoOfFour": "linear.strategies",
+    "Natural": "linear.strategies",
     "OptimalBrainSurgeon": "linear.strategies",
     "Magnitude": "linear.strategies",
     "Hessian": "linear.strategies",

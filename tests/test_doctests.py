@@ -20,7 +20,8 @@ from tests.house.imports import modules
 # What a reader meets first, by room; each has an example.
 FIRST = {
     "": "LinearGaussian LinearGaussian.sample LinearGaussian.characterize characterize MinNormLaw.risk min_norm ridge "
-    "retrain width_sweep prune support Magnitude Hessian Oracle OptimalBrainSurgeon UniformQuantizer mean_and_error "
+    "retrain width_sweep prune support Magnitude Hessian Natural Oracle OptimalBrainSurgeon UniformQuantizer "
+    "mean_and_error "
     "largest_deviation leads rank_correlation deviation_bound check report pick recording show glance",
     "stable": "sample tail_index layer_tail_index compression_error column_error",
     "cones": "Orthant CircularCone Subspace statistical_dimension gaussian_width",

@@ -9,13 +9,14 @@ law beside the solvers. `prunekit.linear.random_features` finds the problem that
 from prunekit.linear.interval_moments import interval_moments
 from prunekit.linear.law import MinNormLaw, characterize
 from prunekit.linear.least_squares import min_norm, retrain, ridge, width_sweep
-from prunekit.linear.min_max import auxiliary_norm
+from prunekit.linear.min_max import auxiliary_norm, penalized_norm
 from prunekit.linear.problem import LinearGaussian
 from prunekit.linear.risk_curves import measured_risks, predicted_risks
 from prunekit.linear.strategies import (
     HardThreshold,
     Hessian,
     Magnitude,
+    Natural,
     OptimalBrainSurgeon,
     Oracle,
     SoftThreshold,
@@ -32,6 +33,7 @@ __all__ = [
     "LinearGaussian",
     "Magnitude",
     "MinNormLaw",
+    "Natural",
     "OptimalBrainSurgeon",
     "Oracle",
     "SoftThreshold",
@@ -43,6 +45,7 @@ __all__ = [
     "interval_moments",
     "measured_risks",
     "min_norm",
+    "penalized_norm",
     "predicted_risks",
     "prune",
     "retrain",

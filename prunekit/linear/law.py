@@ -31,6 +31,7 @@ from prunekit.linear.strategies import (
     HardThreshold,
     Hessian,
     Magnitude,
+    Natural,
     OptimalBrainSurgeon,
     Oracle,
     Strategy,
@@ -164,7 +165,7 @@ class MinNormLaw:
         Parameters
         ----------
         strategy : Strategy
-            One that prunes; `TwoOfFour` and `OptimalBrainSurgeon` for a diagonal covariance only.
+            One that prunes; `TwoOfFour`, `OptimalBrainSurgeon` and `Natural` for a diagonal covariance only.
 
         Returns
         -------
@@ -172,7 +173,7 @@ class MinNormLaw:
             Probabilities at the threshold of the limit; they sum to s where the strategy has an s.
         """
         strategies.check_fit(strategy, self.problem.p)
-        if isinstance(strategy, TwoOfFour | OptimalBrainSurgeon):
+        if isinstance(strategy, TwoOfFour | OptimalBrainSurgeon | Natural):
             strategy = self._separable(strategy)
         if isinstance(strategy, UniformQuantizer):
             raise ValueError(f"strategy is {strategy}, which drops nothing: give one that prunes")
@@ -282,7 +283,7 @@ class MinNormLaw:
         strategies.check_fit(strategy, self.problem.p)
         if not self.problem.is_diagonal:
             raise ValueError("draws is None, but a general covariance calls for sampling: give draws and seed")
-        return Hessian(strategy.s) if isinstance(strategy, OptimalBrainSurgeon) else strategy
+        return Hessian(strategy.s) if isinstance(strategy, OptimalBrainSurgeon | Natural) else strategy
 
     def _sampled(
         self, name: str, strategy: Strategy, draws: int, seed: Seed | None, measure: Callable[[Floats, Strategy], Any]

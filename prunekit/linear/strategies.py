@@ -1,7 +1,7 @@
 """Pruning and compressing a vector of coefficients.
 
-A strategy is a small frozen object that says what is kept: `Magnitude(s)`, `Hessian(s)`, `Oracle(s)` and
-`OptimalBrainSurgeon(s)` keep exactly s coefficients, `TwoOfFour()` two of each four neighbours,
+A strategy is a small frozen object that says what is kept: `Magnitude(s)`, `Hessian(s)`, `Natural(s)`, `Oracle(s)`
+and `OptimalBrainSurgeon(s)` keep exactly s coefficients, `TwoOfFour()` two of each four neighbours,
 `HardThreshold(t)`, `SoftThreshold(t)` and `UniformQuantizer(bits, limit)` act on each coefficient by itself.
 `prune` applies a strategy, `support` returns the positions that survive. Ties are broken by the lowest index,
 so counts are exact. The law of the pruned risk is in `prunekit.linear.law`.
@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from prunekit import _checks
 from prunekit._checks import Flags, Floats, Integers
+from prunekit.linear._joint import cheapest, operated, unit
 
 if TYPE_CHECKING:
     from prunekit.linear.problem import LinearGaussian
@@ -60,6 +61,24 @@ class Hessian(_Count):
     >>> from prunekit import prune
     >>> prune([3.0, -1.0], Hessian(1), variances=[1.0, 16.0])
     array([ 0., -1.])
+    """
+
+
+@dataclass(frozen=True)
+class Natural(_Count):
+    """Keep the s coefficients without which the loss would rise most, by trying all sets of s; needs the covariance.
+
+    At a minimum b of the squared loss, setting b_i to 0 for i in Δ raises it by b_Δᵀ Σ_ΔΔ b_Δ, the natural importance
+    of Δ; the Δ of p - s coefficients with the least one goes. For a diagonal covariance that is what `Hessian` removes.
+    There are (p over s) sets, of which a million are tried at most.
+    Source: li, Definitions 2.1 and 2.3.
+
+    Examples
+    --------
+    >>> from prunekit import prune
+    >>> covariance = [[1.0, 0.9, 0.0], [0.9, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    >>> prune([1.0, -1.0, 0.8], Natural(1), covariance=covariance)  # the first two nearly cancel
+    array([0. , 0. , 0.8])
     """
 
 
@@ -155,7 +174,7 @@ class UniformQuantizer:
         return self.step * (np.arange(2**self.bits) - 2 ** (self.bits - 1) + 0.5)
 
 
-Strategy = Magnitude | Hessian | Oracle | OptimalBrainSurgeon | TwoOfFour | HardThreshold | UniformQuantizer
+Strategy = Magnitude | Hessian | Natural | Oracle | OptimalBrainSurgeon | TwoOfFour | HardThreshold | UniformQuantizer
 _STRATEGIES = (_Count, TwoOfFour, HardThreshold, UniformQuantizer)
 
 
@@ -180,7 +199,7 @@ def prune(
     problem : LinearGaussian, optional
         Supplies what was not given: `variances`, `covariance`, and the saliencies of `Oracle`.
     covariance : (p,) or (p, p) array, optional
-        Covariance for `OptimalBrainSurgeon`; its diagonal serves `Hessian`.
+        Covariance for `OptimalBrainSurgeon` and `Natural`; its diagonal serves `Hessian`.
 
     Returns
     -------
@@ -190,7 +209,8 @@ def prune(
     Raises
     ------
     ValueError
-        If s exceeds p, if the strategy lacks what it needs, if `TwoOfFour` meets a p that 4 does not divide.
+        If s exceeds p, if the strategy lacks what it needs, if `TwoOfFour` meets a p that 4 does not divide, if
+        `Natural` would have to try more than a million sets.
 
     Examples
     --------
@@ -358,10 +378,21 @@ def _kept(rows: Floats, strategy: Strategy, needs: _Needs) -> Flags:
         return _largest(size.reshape(-1, 4), 2).reshape(rows.shape)
     if isinstance(strategy, Oracle):
         return np.broadcast_to(_largest(needs.latent()[None, :], strategy.s), rows.shape)
+    if isinstance(strategy, Natural):
+        return _natural(rows, strategy.s, needs.matrix())
     if isinstance(strategy, Hessian):
         weights = np.sqrt(needs.variances())
-        size = (size / _unit(size)) * (weights / _unit(weights))  # only the order counts, and this cannot overflow
+        size = (size / unit(size)) * (weights / unit(weights))  # only the order counts, and this cannot overflow
     return _largest(size, strategy.s)  # type: ignore[union-attr]
+
+
+def _natural(rows: Floats, s: int, covariance: Floats) -> Flags:
+    """Return which entries natural pruning keeps: of all sets, the one whose complement costs least."""
+    if covariance.ndim == 1:  # nothing to try: the costs of single coefficients add up
+        _checks.nonnegative_vector("covariance", covariance)
+        weights = np.sqrt(covariance)
+        return _largest((np.abs(rows) / unit(rows)) * (weights / unit(weights)), s)
+    return cheapest(rows, s, covariance)
 
 
 def largest(saliency: Floats, s: int) -> Flags:
@@ -408,41 +439,4 @@ def _surgeon_alive(rows: Floats, s: int, covariance: Floats) -> tuple[Flags, Flo
         _checks.nonnegative_vector("covariance", covariance)
         alive = _largest(np.abs(rows) * np.sqrt(covariance), s)
         return alive, np.where(alive, rows, 0.0)
-    eigenvalues = np.linalg.eigvalsh(covariance)
-    if eigenvalues[0] <= len(covariance) * np.finfo(np.float64).eps * eigenvalues[-1]:
-        raise ValueError(
-            f"covariance is singular (least eigenvalue {eigenvalues[0]:.3g}): give a positive definite one, "
-            "for example with a small multiple of the identity added"
-        )
-    # In units of powers of 2, which cost no digit, no square leaves the range of double precision.
-    inverse = np.asarray(np.linalg.inv(covariance / _unit(covariance)), dtype=np.float64)
-    alive, values = np.ones(rows.shape, dtype=bool), rows.copy()
-    for row in range(len(rows)):
-        unit = _unit(rows[row])
-        alive[row], remaining = _operate(rows[row] / unit, s, inverse)
-        values[row] = remaining * unit
-    return alive, _checks.finite("a coefficient", values, "coefficients or covariance")
-
-
-def _unit(values: Floats) -> float:
-    """Return the power of 2 at or below the largest modulus, 1 where all are 0."""
-    top = float(np.abs(values).max())
-    return float(np.ldexp(1.0, int(np.frexp(top)[1]) - 1)) if top else 1.0
-
-
-def _operate(coefficients: Floats, s: int, inverse: Floats) -> tuple[Flags, Floats]:
-    """Run the surgeon on one vector (p,), given the inverse covariance (p, p)."""
-    alive = np.ones(coefficients.size, dtype=bool)
-    values, inverse = coefficients.copy(), inverse.copy()
-    for _ in range(coefficients.size - s):
-        diagonal = np.where(alive, np.diagonal(inverse), 1.0)
-        saliency = np.where(alive, values**2 / diagonal, np.inf)
-        # Of equal saliencies the last goes, so that the lowest index is kept, as everywhere.
-        gone = coefficients.size - 1 - int(np.argmin(saliency[::-1]))
-        column = inverse[:, gone] / inverse[gone, gone]
-        values -= values[gone] * column
-        inverse -= np.outer(column, inverse[gone])  # the inverse of Σ without the row and column that went
-        alive[gone] = False
-        values[gone] = 0.0
-        inverse[gone], inverse[:, gone] = 0.0, 0.0
-    return alive, np.where(alive, values, 0.0)
+    return operated(rows, s, covariance)

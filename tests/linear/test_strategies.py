@@ -12,6 +12,7 @@ from prunekit.linear.strategies import (
     HardThreshold,
     Hessian,
     Magnitude,
+    Natural,
     OptimalBrainSurgeon,
     Oracle,
     SoftThreshold,
@@ -144,6 +145,34 @@ def test_surgeon_leaves_the_best_coefficients_on_its_support(s):
     np.testing.assert_array_equal(
         prune(b, OptimalBrainSurgeon(s), covariance=variances), prune(b, Hessian(s), variances=variances)
     )
+
+
+@pytest.mark.parametrize("s", [1, 3, 6, 7])
+def test_natural_pruning_leaves_the_least_loss(s):
+    rng = np.random.default_rng(s)
+    A, y = rng.standard_normal((30, 7)) @ rng.standard_normal((7, 7)), rng.standard_normal(30)
+    b = np.linalg.lstsq(A, y, rcond=None)[0]
+
+    def loss(kept):
+        left = np.zeros(7)
+        left[list(kept)] = b[list(kept)]
+        return np.mean((y - A @ left) ** 2)
+
+    best = min(itertools.combinations(range(7), s), key=loss)
+    assert support(b, Natural(s), covariance=A.T @ A / 30).tolist() == list(best)
+    variances = np.mean(A**2, axis=0)
+    np.testing.assert_array_equal(
+        support(b, Natural(s), covariance=np.diag(variances)), support(b, Hessian(s), variances=variances)
+    )
+    np.testing.assert_array_equal(
+        support([b, -2 * b], Natural(s), covariance=variances), [support(b, Hessian(s), variances=variances)] * 2
+    )
+
+
+def test_natural_pruning_tries_no_more_than_a_million_sets():
+    with pytest.raises(ValueError, match="give fewer coefficients"):
+        prune(np.ones(40), Natural(20), covariance=np.eye(40) + 0.1)
+    assert prune(np.ones(40), Natural(20), covariance=np.ones(40)).sum() == 20
 
 
 B = np.ones(6)

@@ -23,7 +23,7 @@ X = np.random.default_rng(0).standard_normal((5, 4))
 Y = np.random.default_rng(1).standard_normal(5)
 W = np.array([0.5, -2.0, 0.1, 1.5])
 H = X.T @ X / 5
-COUNTS = ("Magnitude", "Hessian", "Oracle", "OptimalBrainSurgeon")
+COUNTS = ("Magnitude", "Hessian", "Natural", "Oracle", "OptimalBrainSurgeon")
 OPEN = "an interval may have no end"
 WORDS = {"it is a text": ("text",)}
 
@@ -235,6 +235,7 @@ NUMBERS: dict[str, Example] = {
         },
         infinite="where no vector fits, the minimum is infinite",
     ),
+    "linear.min_max.penalized_norm": Example(lambda: {"X": X.T, "y": W, "penalty": 0.7}),
     # random features
     "linear.random_features.equivalent_problem": Example(lambda: {"R": R3, "beta1": W, "beta2": W[::-1].copy()}),
     "linear.random_features.draw_layer": Example(lambda: {"p": 3, "d": 4, "seed": 0, "cosine": 0.5}),

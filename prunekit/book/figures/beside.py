@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from prunekit._checks import Floats
 from prunekit.book.plotting import MARKERS, Palette
 from prunekit.book.tables import selected, tabulated
@@ -16,9 +18,124 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from prunekit.book.recordings import Recording
+    from prunekit.book.settings import PaperSetting
 
 Table = Mapping[str, Sequence[Any]]
 Points = tuple[Floats, Floats, Floats]
+
+
+RANGE = (0.25, 4.0)  # the range of λ; what lies beyond are the ends
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Means over seeds against λ, measured now or read from a recording, which keeps no more than means and errors.
+
+    Attributes
+    ----------
+    lambdas : list of float
+        The scales λ, increasing.
+    mean, error : (λ,) arrays
+        Means over the seeds, and their standard errors or what these are at most.
+    values : (seeds, λ) array, optional
+        What was measured, seed by seed; None for a recording.
+    """
+
+    lambdas: Sequence[float]
+    mean: Floats
+    error: Floats
+    values: Floats | None = None
+
+    @classmethod
+    def of(cls, values: Floats, lambdas: Sequence[float]) -> Curve:
+        """Return the curve of measured values, (seeds, λ)."""
+        return cls(list(lambdas), *mean_and_error(values), values)
+
+    @classmethod
+    def read(cls, table: Table, **labels: Any) -> Curve:
+        """Return the curve that a recorded figure holds in the rows that have these labels."""
+        x, mean, error = points(table, **labels)
+        return cls(x.tolist(), mean, error)
+
+    def at(self, *lambdas: float) -> Curve:
+        """Return the curve at some of its λ."""
+        where = [list(self.lambdas).index(lam) for lam in lambdas]
+        values = None if self.values is None else self.values[:, where]
+        return Curve(list(lambdas), self.mean[where], self.error[where], values)
+
+    @property
+    def inside(self) -> Curve:
+        """The curve within the range of λ."""
+        return self.at(*(lam for lam in self.lambdas if RANGE[0] <= lam <= RANGE[1]))
+
+    def minus(self, other: Curve) -> Curve:
+        """Return the difference from another curve, λ by λ in order.
+
+        Values are paired by seed. Where a recording kept none, the errors are added: whatever the correlation is, the
+        error of a paired difference is at most that.
+        """
+        if self.values is not None and other.values is not None:
+            return Curve.of(self.values - other.values, self.lambdas)
+        return Curve(self.lambdas, self.mean - other.mean, self.error + other.error)
+
+    def steps(self) -> Curve:
+        """Return the changes from each λ to the next, named by the larger one."""
+        return self.at(*self.lambdas[1:]).minus(self.at(*self.lambdas[:-1]))
+
+    def log(self) -> Curve:
+        """Return the curve of logarithms; of positive means, to first order in the error, where no values were kept."""
+        if self.values is not None:
+            return Curve.of(np.log(self.values), self.lambdas)
+        return Curve(self.lambdas, np.log(self.mean), self.error / self.mean)
+
+    def share(self, other: Curve) -> Curve:
+        """Return this curve's part of the sum of both."""
+        if self.values is not None and other.values is not None:
+            return Curve.of(self.values / (self.values + other.values), self.lambdas)
+        both = self.mean + other.mean
+        error = (np.abs(other.mean) * self.error + np.abs(self.mean) * other.error) / both**2
+        return Curve(self.lambdas, self.mean / both, error)
+
+    def least(self) -> dict[str, float]:
+        """Return the smallest mean and its error, as `prunekit.check` takes them."""
+        return self.measured(int(np.argmin(self.mean)))
+
+    def measured(self, place: int, sign: float = 1.0) -> dict[str, float]:
+        """Return the mean at one place, times a sign, and its error, as `prunekit.check` takes them."""
+        return {"measured": float(sign * self.mean[place]), "error": float(self.error[place])}
+
+    def average(self) -> dict[str, float]:
+        """Return the mean over all λ and its error, which is at most the mean of the errors."""
+        if self.values is not None:
+            return Curve.of(self.values.mean(axis=1, keepdims=True), [0.0]).measured(0)
+        return {"measured": float(self.mean.mean()), "error": float(self.error.mean())}
+
+    def drop(self) -> dict[str, float]:
+        """Return how far the largest mean lies above the smallest, and the error of that difference."""
+        high, low = (self.at(self.lambdas[int(pick(self.mean))]) for pick in (np.argmax, np.argmin))
+        return high.minus(low).measured(0)
+
+
+def conditions(paper: PaperSetting, data: str, scale: str, seeds: int, **sizes: Any) -> dict[str, Any]:
+    """Return what all checks of one run of li's experiment have in common: its setting, data, scale and repetitions.
+
+    Parameters
+    ----------
+    paper : PaperSetting
+        What the paper states, with the optimizer, the learning rate and the batch size left open.
+    data, scale, seeds
+        What runs.
+    **sizes
+        The other fields of the paper's setting.
+    """
+    here = paper.here(
+        data={"mnist": "MNIST"}.get(data, data),
+        optimizer="gradient descent",
+        learning_rate="0.05/max(λ², λ⁻²)",
+        batch_size=100,
+        **sizes,
+    )
+    return {"setting": here, "data": data, "scale": scale, "repetitions": seeds, "of": "seeds"}
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -70,9 +70,32 @@ class Pruned:
         loss, loss_error = self.laws[lam, rule] if law is None else law
         return float(np.max(np.abs(mean - loss) / np.hypot(error, loss_error)))
 
+    def widest(self, cases: Sequence[Case]) -> dict[str, float]:
+        """Return the largest gap between law and measurement over some cases, and the error of both there."""
+        gaps = []
+        for case in cases:
+            (mean, error), (loss, loss_error) = mean_and_error(self.measured[case]), self.laws[case]
+            worst = int(np.argmax(np.abs(mean - loss)))
+            gaps.append((float(abs(mean - loss)[worst]), float(np.hypot(error, loss_error)[worst])))
+        return dict(zip(("measured", "error"), max(gaps), strict=True))
+
     def points(self, lam: float, rule: str) -> tuple[Floats, Floats, Floats]:
         """Return shares, mean losses and their standard errors."""
         return (self.shares, *mean_and_error(self.measured[lam, rule]))
+
+
+def smallest(differences: Floats) -> dict[str, float]:
+    """Return the smallest mean of differences (repetitions, k) and its error, as `prunekit.check` takes them."""
+    mean, error = mean_and_error(differences)
+    place = int(np.argmin(mean))
+    return {"measured": float(mean[place]), "error": float(error[place])}
+
+
+def largest(differences: Floats) -> dict[str, float]:
+    """Return the largest mean in size of differences (repetitions, k) and its error."""
+    mean, error = mean_and_error(differences)
+    place = int(np.argmax(np.abs(mean)))
+    return {"measured": float(abs(mean[place])), "error": float(error[place])}
 
 
 def figure_1(pruned: Pruned, lam: float, name: str) -> Drawing:

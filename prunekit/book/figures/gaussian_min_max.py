@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from prunekit._checks import Floats
 from prunekit.book.plotting import Drawing, Palette
+from prunekit.book.verdicts import quantile
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,11 +79,24 @@ class Tails:
         error = np.sqrt((P * (1 - P) + 4 * Q * (1 - Q)) / self.count)
         return float(np.max((P - 2 * Q) / np.maximum(error, 1 / self.count)))
 
+    def worst(self, side: str) -> dict[str, float]:
+        """Return P - 2Q and its error at the threshold where its interval reaches highest."""
+        P, Q = self.primary[side], self.auxiliary[side]
+        gap, error = P - 2 * Q, np.sqrt((P * (1 - P) + 4 * Q * (1 - Q)) / self.count)
+        place = int(np.argmax(gap + quantile(None) * error))
+        return {"measured": float(gap[place]), "error": float(error[place])}
+
     def factor(self, side: str) -> float:
         """Return the largest ratio P/Q among those where Q is at least `RARE`, or 0 if it is nowhere."""
         P, Q = self.primary[side], self.auxiliary[side]
         seen = Q >= RARE
         return float(np.max(P[seen] / Q[seen], initial=0.0))
+
+
+def worst(tails: Iterable[Tails], side: str) -> dict[str, float]:
+    """Return the worst of several problems' P - 2Q and its error, as `prunekit.check` takes them."""
+    each = [one.worst(side) for one in tails]
+    return max(each, key=lambda found: found["measured"] + quantile(None) * found["error"])
 
 
 def both_tails(tails: Mapping[str, Tails], draws: int, sparse_draws: int) -> Drawing:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from prunekit._checks import Floats
-from prunekit.book.figures.beside import Sets, kept, marks, points, rows
+from prunekit.book.figures.beside import Curve, Sets, kept, marks, points, rows
 from prunekit.book.plotting import DASHES, Drawing, Palette, legend
 from prunekit.importance.scaled import LAYERS
 from prunekit.masks.scaled import RULES, SCOPES, Case, Plan
@@ -18,7 +18,63 @@ from prunekit.masks.scaled import RULES, SCOPES, Case, Plan
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from prunekit.book.recordings import Recording
+
 WORDS = {"global": "together", "layer": "layer by layer"}
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """What is judged of pruned networks, measured now or recorded: curves against λ.
+
+    Attributes
+    ----------
+    plan : Plan
+        What was pruned, and how.
+    accuracy : mapping of (scope, rule, fraction) to Curve
+        Test accuracy after retraining.
+    shares : mapping of (rule, layer) to Curve
+        Share of a layer's weights kept at the middle fraction.
+    """
+
+    plan: Plan
+    accuracy: Mapping[tuple[str, str, float], Curve]
+    shares: Mapping[tuple[str, str], Curve]
+
+    def ahead(self, better: tuple[str, str], worse: tuple[str, str], keep: float) -> Curve:
+        """Return by how much one scope and rule lead another in test accuracy, at the λ that both have."""
+        curves = [self.accuracy[(*case, keep)] for case in (better, worse)]
+        both = [lam for lam in curves[0].lambdas if lam in curves[1].lambdas]
+        return curves[0].at(*both).minus(curves[1].at(*both))
+
+    def left(self, layer: str, place: int) -> dict[str, float]:
+        """Return the share of a layer that magnitude pruning leaves over the fraction kept, and its error."""
+        share = self.shares["magnitude", layer].measured(place)
+        return {name: value / self.plan.middle for name, value in share.items()}
+
+    def furthest(self, layer: str, share: float) -> dict[str, float]:
+        """Return the share of a layer that Hessian pruning keeps where it is furthest from a given one in the range."""
+        curve = self.shares["Hessian", layer].inside
+        return curve.measured(int(np.argmax(np.abs(curve.mean - share))))
+
+
+def recorded_curves(recording: Recording) -> Curves:
+    """Return the curves of a recorded run, as `Pruned.curves` does."""
+    joint, alone, left = (recording.numbers(f"fig-{name}") for name in ("3a", "4", "3c"))
+    plan = Plan.of(
+        sorted(set(left["lambda"])), sorted(set(joint["lambda"])), sorted(set(joint["fraction"])),
+        recording.reports["equal_sizes_at"],
+    )  # fmt: skip
+    accuracy = {
+        ("layer", rule, keep): Curve.read(alone, scope="layer", rule=rule, fraction=keep)
+        for rule in RULES
+        for keep in plan.fractions[:2]
+    }
+    for rule, name in zip(RULES, ("fig-3a", "fig-3b"), strict=True):
+        for keep in plan.fractions:
+            accuracy["global", rule, keep] = Curve.read(recording.numbers(name), fraction=keep)
+    shares = {(rule, layer): Curve.read(left, rule=rule, layer=layer) for rule in RULES for layer in LAYERS}
+    return Curves(plan, accuracy, shares)
 
 
 @dataclass(frozen=True)
@@ -54,6 +110,22 @@ class Pruned:
     def relative_share(self, layer: str, end: int) -> float:
         """Return the share of a layer that magnitude pruning leaves over the fraction kept, the largest over seeds."""
         return float(self.share_left("magnitude", layer)[:, end].max()) / self.plan.middle
+
+    def curves(self) -> Curves:
+        """Return what is judged, as curves against λ."""
+        accuracy: dict[tuple[str, str, float], Curve] = {}
+        for scope in SCOPES:
+            lambdas, keeps = self.plan.retrained, self.plan.fractions
+            if scope == "layer":
+                lambdas, keeps = self.plan.compared, keeps[:2]
+            for rule, keep in itertools.product(RULES, keeps):
+                accuracy[scope, rule, keep] = Curve.of(self.accuracy(scope, rule, keep, lambdas), lambdas)
+        shares = {
+            (rule, layer): Curve.of(self.share_left(rule, layer), self.plan.lambdas)
+            for rule in RULES
+            for layer in LAYERS
+        }
+        return Curves(self.plan, accuracy, shares)
 
     @property
     def ends(self) -> list[Floats]:

@@ -117,6 +117,45 @@ def test_the_findings_follow_from_the_numbers() -> None:
     assert "by at most 50%" in other[0]
     assert "do not decide who learns, other than its figures say" in other[1]
     assert "does not rise" in other[2] and "other than the paper" in other[2]
+    assert "cannot be told" in figures.findings(trained(seeds=2))[2]
+
+
+def test_curves_that_are_judged() -> None:
+    found = trained()
+    curves = found.curves()
+    ratio = (
+        found.by_lambda("after", "magnitude", "output")[:, 1:4]
+        / found.by_lambda("before", "magnitude", "output")[:, 1:4]
+    )
+    gone = np.exp(np.log(ratio).mean(axis=0)) - 1
+    assert figures.largest_change(curves, "output")["measured"] == pytest.approx(np.max(np.abs(gone)))
+    assert figures.spread(curves, "input") == {"measured": 0.0, "error": 0.0}
+    assert figures.least_factor(curves["after", "Hessian", "input"])["measured"] == pytest.approx(4, rel=0.01)
+    assert figures.least_factor(curves["after", "magnitude", "output"], -1)["measured"] == pytest.approx(16, rel=0.01)
+    assert figures.least_factor(curves["after", "magnitude", "output"])["measured"] == pytest.approx(1 / 16, rel=0.01)
+    falls = -np.diff(found.by_lambda("natural", "train loss", "input")[:, 1:4], axis=1)
+    least = falls[:, falls.mean(axis=0).argmin()]
+    fall = figures.least_fall(curves["natural", "train loss", "input"])
+    assert fall == pytest.approx({"measured": least.mean(), "error": least.std(ddof=1) / 2})
+    assert figures.ratio_range(curves)["measured"] == pytest.approx(1, abs=0.01)
+    assert figures.least_trend(curves)["measured"] > 0.8
+    assert figures.least_trend(trained(swapped=True).curves())["measured"] < -0.8
+    assert [round(part["measured"], 3) for part in figures.parts_at_ends(curves)] == [0, 0]
+    swapped = trained(swapped=True).curves()
+    assert [round(part["measured"], 3) for part in figures.parts_at_ends(swapped)] == [1, 1]
+    assert figures.shared_out(curves)["measured"] > 0.99 and figures.shared_out(swapped)["measured"] > 0.99
+    power = figures.power_at_end(curves["natural", "train loss", "output"])
+    assert power["measured"] == pytest.approx(np.log(2) / np.log(8), abs=0.01)
+
+
+def test_a_recorded_run_is_judged_as_the_live_one() -> None:
+    recording = recordings.recording("hessian-bias/initialization", "mnist")
+    curves = figures.recorded_curves(recording)
+    assert set(curves) == set(trained().curves())
+    change = figures.largest_change(curves, "output")
+    old = [r["measured"] for r in recording.checks if r["what"].endswith("magnitude importance, output layer")]
+    assert change["measured"] == pytest.approx(old[0], rel=0.01) and change["error"] > 0
+    assert figures.ratio_range(curves)["measured"] == pytest.approx(1.2797, rel=0.02)
 
 
 def test_parts_and_powers() -> None:

@@ -92,3 +92,30 @@ def test_the_findings_follow_from_the_numbers(found: Pruned) -> None:
     assert "deletes no layer: at the smallest and the largest λ 0 of the 6" in other[1]
     equal = {case: 0.5 for case in PLAN.cases}
     assert "does not always do better" in figures.findings(dataclasses.replace(found, accuracies=[equal] * 3))[2]
+
+
+def test_curves_that_are_judged(found: Pruned) -> None:
+    curves = found.curves()
+    ahead = curves.ahead(("global", "Hessian"), ("global", "magnitude"), 0.1)
+    assert ahead.lambdas == [0.25, 0.5, 4.0] and ahead.mean == pytest.approx([0.8, 0.0, 0.8])
+    alone = curves.ahead(("layer", "Hessian"), ("global", "Hessian"), 0.02)
+    assert alone.lambdas == list(PLAN.compared) and alone.average()["measured"] == pytest.approx(0.02)
+    assert curves.left("input", 0) == {"measured": 0.0, "error": 0.0}
+    assert curves.left("output", 0)["measured"] == pytest.approx(0.675 / 0.1)
+    assert curves.furthest("output", 0.5)["measured"] == pytest.approx(0.31)
+
+
+def test_a_recorded_run_is_judged_as_the_live_one() -> None:
+    recording = recordings.recording("hessian-bias/initialization", "mnist")
+    curves = figures.recorded_curves(recording)
+    plan = curves.plan
+    assert (plan.fractions, plan.balanced) == ([0.002, 0.01], 1.0)
+    old = {record["what"]: record["measured"] for record in recording.checks}
+    ahead = curves.ahead(("global", "Hessian"), ("global", "magnitude"), 0.01)
+    wanted = old["test accuracy of Hessian minus magnitude pruning at the balanced λ = 1, 1.0% kept"]
+    assert ahead.at(1.0).measured(0)["measured"] == pytest.approx(wanted)
+    lost = curves.accuracy["global", "Hessian", 0.01].drop()["measured"]
+    assert lost == pytest.approx(old["test accuracy lost from the best to the worst λ, 1.0% kept"])
+    joint = curves.ahead(("global", "Hessian"), ("layer", "Hessian"), 0.002).average()["measured"]
+    assert joint == pytest.approx(old["mean gain in test accuracy of joint over layer-wise Hessian pruning, 0.2% kept"])
+    assert curves.left("output", -1) == {"measured": 0.0, "error": 0.0}
