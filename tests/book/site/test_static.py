@@ -213,7 +213,7 @@ def test_the_picture_has_a_mark_for_each_statement_that_leads_to_its_claim(smoke
     page = article(smoke_site, "book/scorecard")
     marks = [(link["href"], link["aria-label"]) for link in page.select(".pk-map a")]
     wanted = [(row, statement) for row in rows for statement in row["statements"]]
-    assert len(marks) == len(wanted) >= 63
+    assert len(marks) == len(wanted) >= len(rows)
     for (href, label), (row, statement) in zip(marks, wanted, strict=True):
         assert href == f"#{page.select_one(f'details[id={href[1:]}]')['id']}" and row["id"].replace(
             "/", "-"
