@@ -109,6 +109,6 @@ def test_the_sites_table_has_a_head_and_a_row_for_each_advice(page: Tag) -> None
     table = page.select_one("table.pk-advice")
     assert table is not None
     assert [th.get_text(strip=True) for th in table.select("thead th")] == ["Advice", "Evidence", "Limits", "How sure"]
-    grades = [row.select("td")[3].get_text(strip=True) for row in table.select("tbody tr")]
+    grades = [row.select("td")[3].get_text(strip=True).replace("’", "'") for row in table.select("tbody tr")]
     assert len(grades) == len(advice())
     assert set(grades) <= {evidenced.SURE, evidenced.SMALL, evidenced.OPEN, evidenced.NOBODY, UNJUDGED}
