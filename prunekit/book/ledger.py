@@ -144,8 +144,8 @@ def check(
     what: str,
     measured: float,
     expected: float,
-    margin: float | None = None,
-    because: str = "",
+    margin: float,
+    because: str,
     error: float | None = 0.0,
     repetitions: int | None = None,
     of: str = "repetitions",
@@ -158,8 +158,6 @@ def check(
     recorded: Recorded | None = None,
     scale: str = "",
     data: str = "synthetic",
-    tolerance: float | None = None,
-    reduced: bool = False,
 ) -> None:
     """Test a statement of a claim: show a badge with the verdict and leave the record behind.
 
@@ -204,9 +202,6 @@ def check(
         The scale that the notebook runs at.
     data
         What data the measurement is made on.
-    tolerance, reduced
-        A margin without a reason, and whether the setting is smaller than the paper's, for checks that do not state
-        their margin and setting yet.
 
     Raises
     ------
@@ -229,7 +224,7 @@ def check(
     record: dict[str, Any] = {
         "measured": _finite("measured", measured),
         "expected": _finite("expected", expected),
-        "margin": _margin(margin, because, tolerance),
+        "margin": _margin(margin, because),
         "error": None if error is None else _finite("error", error),
     }
     if error is not None and record["error"] < 0:
@@ -242,7 +237,6 @@ def check(
         _checks.instance("recorded", recorded, Recorded, "a Recording")
     if setting is not None:
         _checks.instance("setting", setting, Setting, "the `here` of a PaperSetting")
-    smaller = [] if setting is None else [*setting.smaller.values()]
     record |= {
         "kind": "claim",
         "claim": entry.id,
@@ -253,7 +247,7 @@ def check(
         "because": because,
         "repetitions": None if repetitions is None else _checks.count("repetitions", repetitions, 2),
         "of": _checks.text("of", of),
-        "smaller": [*smaller, *([_SMALLER] if _checks.flag("reduced", reduced) else [])],
+        "smaller": [] if setting is None else [*setting.smaller.values()],
         "unstated": _checks.text("unstated", unstated),
         "explain": _checks.text("explain", explain),
         "scale": known(scale if recorded is None else recorded.parameters["scale"]),
@@ -272,17 +266,12 @@ def _known_statement(entry: Claim, statement: str) -> None:
         raise ValueError(f"statement is {statement!r}: {entry.id} has {known_}")
 
 
-def _margin(margin: float | None, because: str, tolerance: float | None) -> float:
-    """Return the margin, which has its reason, or the tolerance of a check that does not state its margin yet."""
-    if margin is None and tolerance is None:
-        raise ValueError("margin is missing: say which difference matters, and because of what")
-    if margin is not None and tolerance is not None:
-        raise ValueError("tolerance is given beside margin: give margin alone, and because of what")
-    name, given = ("tolerance", tolerance) if margin is None else ("margin", margin)
-    number = _finite(name, given)
+def _margin(margin: float, because: str) -> float:
+    """Return the margin, which has its reason."""
+    number = _finite("margin", margin)
     if number < 0:
-        raise ValueError(f"{name} is {number!r}: give a number that is not negative")
-    if margin is not None and not _checks.text("because", because).strip():
+        raise ValueError(f"margin is {number!r}: give a number that is not negative")
+    if not _checks.text("because", because).strip():
         raise ValueError("because is empty: say in words why the margin is what it is")
     return number
 
@@ -293,30 +282,6 @@ def _range(within: Any) -> tuple[float, float]:
         raise TypeError(f"within is {_checks.shown(within)}: give its least and its largest value, as (0, 1)")
     low, high = (_finite("within", end) for end in within)
     return low, high
-
-
-_SMALLER = "a setting smaller than the paper's"
-
-
-def upgraded(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record of a check in today's form: an older one has a tolerance and a flag, and names no statement."""
-    added = {"statement": "", "explain": ""}
-    if "margin" in record:
-        return added | dict(record)
-    fresh = {k: v for k, v in record.items() if k not in ("tolerance", "reduced")}
-    return (
-        fresh
-        | added
-        | {
-            "margin": record["tolerance"],
-            "because": "",
-            "error": 0.0,
-            "repetitions": None,
-            "of": "repetitions",
-            "smaller": [_SMALLER] if record["reduced"] else [],
-            "unstated": "",
-        }
-    )
 
 
 def report(**values: Any) -> None:

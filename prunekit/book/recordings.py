@@ -2,7 +2,7 @@
 
 A recording is made from a finished run of the page's own notebook (``prunekit runs record``) and holds the run's
 ``run.json``, the numbers behind its figures as CSV, and what its checks and reports left behind. A page draws these
-numbers next to what it computes live; the verdicts are computed again from the recorded numbers, never stored.
+numbers next to what it computes live, and judges them by the same lines (`prunekit.check(…, recorded=…)`).
 ``SHA256SUMS`` holds the files' checksums as ``sha256sum --check`` reads them; a file that differs is never read.
 """
 
@@ -20,7 +20,7 @@ from typing import Any
 
 from prunekit import _checks
 from prunekit._system import files
-from prunekit.book import badges, ledger, paths, verdicts
+from prunekit.book import paths
 
 RUN, RECORDS, SUMS = "run.json", "records.json", "SHA256SUMS"
 
@@ -116,35 +116,8 @@ class Recording:
 
     @property
     def checks(self) -> list[dict[str, Any]]:
-        """The records of the run's checks, their verdicts computed now."""
-        kept = [ledger.upgraded(r) for r in self._records if r["kind"] == "claim"]
-        return [r | {"verdict": verdicts.verdict(r), "recorded": self.run["key"]} for r in kept]
-
-    def show_checks(self, *ids: str, mark: str = "") -> None:
-        """Show the run's checks of some claims as `prunekit.check` would, each marked as recorded.
-
-        Parameters
-        ----------
-        ids
-            Claims or errata; all that the run checked where none is given.
-        mark
-            What has to be said of the run wherever a verdict about it is shown, such as "predictions not resolved".
-
-        Raises
-        ------
-        ValueError
-            If the run did not check one of them; the message names those that it did.
-        """
-        _checks.text("mark", mark)
-        checked = list(dict.fromkeys(r["claim"] for r in self.checks))
-        missing = [i for i in ids if i not in checked]
-        if missing:
-            raise ValueError(f"the recorded run did not check {missing[0]!r}: it checked {', '.join(checked)}")
-        for record in self.checks:
-            if not ids or record["claim"] in ids:
-                run = f"recorded run ({mark})" if mark else "recorded run"
-                said = record | {"what": f"{run}: {record['what']}"}
-                badges.show_record(said, badges.badge(said), badges.sentence(said))
+        """What the run's checks had recorded, as it stands in the file; its numbers are judged anew by the page."""
+        return [r for r in self._records if r["kind"] == "claim"]
 
 
 def has(page: str, label: str) -> bool:

@@ -20,18 +20,17 @@ from prunekit.book.runs.keys import recorded_checksums
 from prunekit.book.runs.notebooks import Refused, read
 from prunekit.book.runs.store import Run, Store
 from prunekit.book.site.evidence import chapters
-from prunekit.book.verdicts import DIFFERS, REDUCED
+from prunekit.book.verdicts import UNDECIDED
 from prunekit.cli import main
 from tests.book.runs.helpers import prunekit, write_notebook
 
-FAILED = f"{DIFFERS} in reduced form"
 CELLS = (
     """
     from prunekit import check, report
     from prunekit.book.plotting import show
-    check("chang/corollary-1", what="gap", measured=1.0, expected=0.0, tolerance=2.0, reduced=True, scale="paper")
-    check("chang/corollary-1", what="lead", measured=5.0, expected=0.0, tolerance=2.0, reduced=True, scale="paper")
-    check("chang/theorem-1", what="other", measured=0.0, expected=0.0, tolerance=1.0, scale="paper")
+    wide = {"expected": 0.0, "margin": 2.0, "because": "a line's width", "scale": "paper"}
+    check("chang/corollary-1", what="gap", measured=1.0, **wide)
+    check("chang/corollary-1", what="lead", measured=5.0, **wide)
     report(images=10, net="small")
     """,
     """
@@ -82,18 +81,13 @@ def test_a_recording_returns_what_the_run_found(run: Run, package: Path) -> None
     }
     assert [type(v) for v in numbers["width"]] == [int] * 3
     assert found.reports == {"images": 10, "net": "small"}
-    assert [c["verdict"] for c in found.checks] == [REDUCED, FAILED, "reproduced"]
+    assert [(c["what"], c["measured"]) for c in found.checks] == [("gap", 1.0), ("lead", 5.0)]
     assert f"in {run.record['wall_time_s'] / 60:.0f} min on cpu" in found.provenance
 
 
-def test_a_verdict_is_computed_from_the_recorded_numbers(run: Run, package: Path) -> None:
-    file = recorder.record(run, "full") / recordings.RECORDS
-    kept = json.loads(file.read_text())
-    assert not any("verdict" in record for record in kept)
-    kept[1]["measured"] = 0.0
-    file.write_text(json.dumps(kept))
-    seal(file.parent)
-    assert library.recording("page", "full").checks[1]["verdict"] == REDUCED
+def test_no_verdict_is_recorded(run: Run, package: Path) -> None:
+    kept = json.loads((recorder.record(run, "full") / recordings.RECORDS).read_text())
+    assert len(kept) == 3 and not any("verdict" in record for record in kept)
 
 
 def seal(folder: Path) -> None:
@@ -147,25 +141,22 @@ def test_what_is_left_of_an_old_recording_is_none(run: Run, package: Path) -> No
     assert [p.name for p in folder.parent.iterdir()] == ["full"]
 
 
-def test_recorded_checks_are_shown_as_recorded(run: Run, package: Path) -> None:
+def test_recorded_numbers_are_judged_as_recorded(run: Run, package: Path) -> None:
     recorder.record(run, "full")
     cell = (
-        "from pathlib import Path\nfrom prunekit import recording\nfrom prunekit.book import paths\n"
+        "from pathlib import Path\nfrom prunekit import check, recording\nfrom prunekit.book import paths\n"
         f"paths.RECORDED = Path({str(package)!r})\n"
-        "found = recording('page', 'full')\nfound.show_checks('chang/corollary-1')\n"
-        "found.show_checks('chang/corollary-1', mark='not resolved')"
+        "found = recording('page', 'full')\n"
+        "measured = found.numbers('fig-1')['error'][0]\n"
+        "check('chang/corollary-1', what='error', measured=measured, expected=0.0, margin=0.2, because='a line',\n"
+        "      error=None, recorded=found)"
     )
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
     NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
-    shown = records(notebook)
-    assert [(r["claim"], r["what"], r["verdict"]) for r in shown] == [
-        ("chang/corollary-1", "recorded run: gap", REDUCED),
-        ("chang/corollary-1", "recorded run: lead", FAILED),
-        ("chang/corollary-1", "recorded run (not resolved): gap", REDUCED),
-        ("chang/corollary-1", "recorded run (not resolved): lead", FAILED),
-    ]
-    assert {r["recorded"] for r in shown} == {run.key}
-    assert "recorded run: gap" in notebook.cells[0].outputs[0].data["text/html"]
+    (shown,) = records(notebook)
+    assert (shown["measured"], shown["verdict"], shown["scale"]) == (0.1, UNDECIDED, "paper")
+    assert shown["recorded"] == run.key
+    assert "recorded run: error" in notebook.cells[0].outputs[0].data["text/html"]
 
 
 def test_what_is_not_there_is_named(run: Run, package: Path) -> None:
@@ -178,8 +169,6 @@ def test_what_is_not_there_is_named(run: Run, package: Path) -> None:
     found = library.recording("page", "full")
     with pytest.raises(ValueError, match=r"'fig-2'.*fig-1"):
         found.numbers("fig-2")
-    with pytest.raises(ValueError, match=r"'li/fig-1a'.*chang/corollary-1, chang/theorem-1"):
-        found.show_checks("chang/corollary-1", "li/fig-1a")
 
 
 def test_a_page_that_looks_for_a_recording_says_what_it_found(

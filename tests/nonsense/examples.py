@@ -592,9 +592,6 @@ NUMBERS: dict[str, Example] = {
     "book.recordings.Recording.numbers": Example(
         lambda: {"self": recordings.recording(*recordings.available()[0]), "figure": _figure()}
     ),
-    "book.recordings.Recording.show_checks": Example(
-        lambda: {"self": recordings.recording(*recordings.available()[0])}, allows={"mark": WORDS}
-    ),
     "book.scales.pick": Example(
         lambda: {"scale": "smoke", "smoke": 1, "laptop": 2, "paper": 3},
         allows={

@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from prunekit import _checks, limit, linear, sensing, stable, statistics
-from prunekit.book import recordings
 from prunekit.curvature import Matrix
 from prunekit.curvature.entries import hessian_diagonal, hessian_matrix
 from prunekit.importance import natural
@@ -271,12 +270,6 @@ def test_no_bound_is_infinite_and_not_merely_large():
     assert Config(epochs=1, interpolation=math.inf).interpolation == math.inf
     with pytest.raises(ValueError, match="interpolation is an integer of 1329 bits, beyond the range"):
         Config(epochs=1, interpolation=10**400)
-
-
-def test_what_is_said_of_a_recorded_run_is_a_text():
-    held = recordings.recording(*recordings.available()[0])
-    with pytest.raises(TypeError, match="mark is nan"):
-        held.show_checks(mark=math.nan)
 
 
 def test_seeds_of_repetitions_are_made_one_by_one_and_are_those_made_at_once():

@@ -39,7 +39,7 @@ class Page:
         """Records of `check` in the page's run, each with its anchor; of a failed run only those of recorded runs."""
         if not self.run:
             return []
-        checks = [ledger.upgraded(r) for r in ledger.records(self.run.notebook()) if r["kind"] == "claim"]
+        checks = [r for r in ledger.records(self.run.notebook()) if r["kind"] == "claim"]
         if not self.run.finished:
             checks = [r for r in checks if r.get("recorded")]
         seen: dict[str, int] = {}
@@ -98,13 +98,8 @@ class Evidence:
 
 
 def _statements(entry: ledger.Claim, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return an entry's statements, each with its verdict and records.
-
-    A recording of earlier times does not say which statement its checks are about: these are a statement of their own.
-    """
-    listed = dict(entry.statements) or {"": entry.statement}
-    if any(r["statement"] not in listed for r in records):
-        listed[""] = "Recorded before the claim was taken apart into statements."
+    """Return an entry's statements, each with its verdict and records."""
+    listed = entry.statements or {"": entry.statement}
     rows = []
     for name, words in listed.items():
         mine = [r for r in records if r["statement"] == name]

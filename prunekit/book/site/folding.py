@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from prunekit.book import badges, ledger
+from prunekit.book import badges
 
 
 def fold(cells: Sequence[Any]) -> None:
@@ -45,7 +45,7 @@ def _sections(cells: Sequence[Any]) -> list[list[Any]]:
 def _fold(checks: Sequence[tuple[Any, Any]]) -> None:
     """Let the first of some outputs show them all, and take the others out of their cells."""
     _, first = checks[0]
-    records = [ledger.upgraded(_record(output)) for _, output in checks]
+    records = [_record(output) for _, output in checks]
     first["data"]["text/html"] = badges.badges(records)
     for cell, output in checks[1:]:
         cell["outputs"] = [kept for kept in cell["outputs"] if kept is not output]

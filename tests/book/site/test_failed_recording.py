@@ -9,7 +9,6 @@ import nbformat
 import pytest
 
 from prunekit.book import badges
-from prunekit.book.recordings import recording
 from prunekit.book.site.evidence import Evidence, Page
 
 
@@ -21,8 +20,8 @@ def shown(record: dict[str, Any]) -> Any:
 
 def page(*, finished: bool) -> Page:
     """Return a page whose run checked a claim by a recorded run, and live."""
-    record = next(r for r in recording("overparameterization/resnet-width", "cifar10").checks if r["measured"] == 5.0)
-    live = {name: value for name, value in record.items() if name != "recorded"} | {"measured": 0.5}
+    live = {"kind": "claim", "claim": "chang/corollary-1", "statement": "", "measured": 0.5, "verdict": "differs"}
+    record = live | {"measured": 5.0, "verdict": "reproduced", "recorded": "a run's key"}
     notebook = nbformat.v4.new_notebook(cells=[shown(record), shown(live)])
     run = SimpleNamespace(finished=finished, notebook=lambda: notebook)
     return Page(SimpleNamespace(name="overparameterization/resnet-width", code=[]), SimpleNamespace(), run)  # type: ignore[arg-type]
@@ -32,7 +31,7 @@ def page(*, finished: bool) -> Page:
 def test_recorded_checks_outlive_a_failed_run(finished: bool, measured: list[float]) -> None:
     found = page(finished=finished)
     assert [record["measured"] for record in found.records] == measured
-    [row] = [row for row in Evidence("laptop", [found]).rows() if row["id"] == "chang/fig-1"]
+    [row] = [row for row in Evidence("laptop", [found]).rows() if row["id"] == "chang/corollary-1"]
     assert [record["measured"] for record in row["records"]] == measured
 
 

@@ -37,7 +37,7 @@ scale = "laptop"
 ```{{code-cell}} ipython3
 from prunekit import check
 
-check("chang/corollary-1", what="a gap", measured=0.0, expected=0.0, tolerance=0.1, scale=scale)
+check("chang/corollary-1", what="a gap", measured=0.0, expected=0.0, margin=0.1, because="a tenth", scale=scale)
 ```
 
 ```{{code-cell}} ipython3
