@@ -42,23 +42,28 @@ def shares() -> Shares:
     return Shares(100, models, rows(0.2, 0.25, 0.22))
 
 
+def again(name: str, ratio: float) -> tuple[float, float]:
+    """Return the dimensions of fresh draws: those of the fixture and half a dimension."""
+    return {0.01: 20.5, 0.5: 60.5}[ratio], 0.02
+
+
 def test_the_farthest_row_is_told_as_a_check(cones: Dimensions) -> None:
-    row = cones.farthest(3)
+    row = cones.farthest(3, again)
     assert "published formula" in row["what"] and "power law spectrum, tolerance 0.01" in row["what"]
-    assert (row["measured"], row["error"]) == pytest.approx((0.2, 0.0005))
+    assert (row["measured"], row["error"]) == pytest.approx((0.205, 0.0002))
     assert (row["expected"], row["corrected"]) == pytest.approx((0.1, 0.2))
     off = {"flat": 0.9, "power law": 0.5}
     moved = {name: rows + np.array([0, 0, off.get(name, 0), 0]) for name, rows in cones.points.items()}
     other = dataclasses.replace(cones, points=moved)
-    assert "power law" in other.farthest(2)["what"]  # the flat one is farther off, but its formulas are one
-    assert other.farthest(2)["corrected"] - other.farthest(2)["measured"] == pytest.approx(0.005)
+    assert "power law" in other.farthest(2, again)["what"]  # the flat one is farther off, but its formulas are one
+    assert other.farthest(2, again)["corrected"] == pytest.approx(0.205)
 
 
 def test_the_interval_is_held_against_the_least_that_the_width_can_be(cones: Dimensions) -> None:
-    low, high = cones.interval()
-    assert high["measured"] == pytest.approx(0.19) and high["expected"] == pytest.approx(0.1)
+    low, high = cones.interval(again)
+    assert high["measured"] == pytest.approx(0.195) and high["expected"] == pytest.approx(0.1)
     assert high["corrected"] == pytest.approx(0.2) and "power law" in high["what"]
-    assert low["measured"] - low["expected"] == pytest.approx(0.19 - (2 / np.pi) ** 0.5 * 0.2)
+    assert low["measured"] - low["expected"] == pytest.approx(0.195 - (2 / np.pi) ** 0.5 * 0.2)
     assert (low["relation"], high["relation"]) == ("at least", "at most") and "corrected" not in low
 
 
