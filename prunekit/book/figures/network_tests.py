@@ -45,6 +45,10 @@ class Found:
     nets: int
 
 
+NO_TAILS = (
+    "the largest weights are far smaller than the largest of as many stable draws: where the estimate is below 2, "
+    "power-law tails are not what lowers it"
+)
 Test = Callable[[Table, str], Found | None]
 
 

@@ -207,6 +207,8 @@ def at_alpha(fixed: Borderline, square: Borderline) -> Drawing:
         for axes, (title, series) in zip(both, points.items(), strict=True):
             compare(axes, palette, {}, series)
             axes.set(xscale="log", xlabel="number of columns, n", title=title)
+            axes.set_xticks(panels[title].sizes, [f"{n:,}" for n in panels[title].sizes])
+            axes.set_xticks([], minor=True)
         both[0].set(ylabel="ε to the power −α, at p = α")
         legend(figure, both[0], ncols=len(fixed.alphas))
         return figure

@@ -56,14 +56,14 @@ class Samples:
         """The gap that the largest one exceeds once in a hundred times if every mean is right."""
         return deviation_bound(len(self.values), self.repetitions)
 
-    def farthest(self, n: int) -> tuple[str, float, float, float]:
-        """Return block size, α, and the gap from α of 1 over the mean of 1/α̂ with its error, where it is largest."""
+    def farthest(self, blocks: str, n: int) -> tuple[float, float, float]:
+        """Return α, and the gap from it of 1 over the mean of 1/α̂ with its error, where that is largest."""
         gaps = []
-        for (blocks, alpha, size), values in self.values.items():
-            if size == n:
+        for (kind, alpha, size), values in self.values.items():
+            if (kind, size) == (blocks, n):
                 mean, error = mean_and_error(values[:, 0])
-                gaps.append((blocks, alpha, float(1 / mean - alpha), float(error / mean**2)))
-        return max(gaps, key=lambda gap: abs(gap[2]))
+                gaps.append((alpha, float(1 / mean - alpha), float(error / mean**2)))
+        return max(gaps, key=lambda gap: abs(gap[1]))
 
     def stated(self) -> dict[str, float]:
         """Return the stated standard error over the spread of 1/α̂, the smallest and the largest of all cases."""
