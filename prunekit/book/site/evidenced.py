@@ -85,5 +85,5 @@ def _link(row: Row, statement: str, verdict: str) -> str:
     words = html.escape(f"{row['id']}{', ' * bool(statement)}{statement}: {verdict}", quote=True)
     return (
         f'<a class="pk-evidence" href="{page}.html#{slug(row["id"])}" title="{words}">{mark(verdict)} '
-        f"<code>{row['id']}</code></a>"
+        f"<code>{row['id']}</code>{' ' * bool(statement)}{statement}</a>"
     )
