@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -18,7 +17,7 @@ from prunekit.limit.landscape import Landscape, checked
 from prunekit.limit.negative import NEGATIVE, Negative
 from prunekit.limit.prediction import METHODS, Method, PruningLimit, predict
 from prunekit.limit.tolerance import Tolerance, minibatch_tolerance
-from prunekit.nets import access
+from prunekit.nets import access, door
 from prunekit.nets.access import Data, Loss, Names, prunable
 from prunekit.nets.data import Dataset
 from prunekit.nets.splits import TrainingSplit
@@ -75,9 +74,10 @@ def training_pairs(data: Data | Dataset) -> Data:
     """Return what is trained on: a Dataset's training split, normalized batch by batch; anything else as it is."""
     if isinstance(data, Dataset):
         return TrainingSplit(data)
+    data = door.readable(data)
     listed = data if isinstance(data, list | tuple) else ()
     if (
-        isinstance(data, str | bytes | Mapping | set | type)
+        isinstance(data, str | bytes | set | type)
         or not hasattr(data, "__iter__")
         or any(isinstance(each, str | bytes | int | float) for each in listed)
     ):
