@@ -542,3 +542,23 @@ def test_an_unknown_algorithm_is_refused():
 
 def test_the_package_says_what_it_offers():
     assert all(hasattr(algorithms, name) for name in algorithms.__all__)
+
+
+@pytest.mark.parametrize("algorithm", ["iterative", "one-shot", "gems"])
+def test_frozen_weights_are_left_alone_and_refused_by_name_before_any_training(algorithm, monkeypatch):
+    def run(model, parameters=None):
+        if algorithm == "iterative":
+            return iterative_magnitude_pruning(model, toy(), quick, 0.5, rounds=1, parameters=parameters)
+        if algorithm == "one-shot":
+            return global_one_shot(model, toy(), quick, 0.5, parameters=parameters)
+        return rare_gems(model, toy(), quick, quick, 0.5, period=1, parameters=parameters)
+
+    quick = Config(epochs=1, lr=0.05)
+    model = models.fcn(toy().inputs, [6], toy().classes, seed=0)
+    model.input.weight.requires_grad_(False)
+    before = model.input.weight.clone()
+    pruned = run(model)
+    assert list(pruned.mask) == ["output.weight"] and torch.equal(model.input.weight, before)
+    monkeypatch.setattr("prunekit.algorithms.results.fit", None)  # no training may begin
+    with pytest.raises(ValueError, match=r"parameters holds 'input.weight', which is frozen: .* output.weight"):
+        run(model, ["input.weight", "output.weight"])

@@ -18,7 +18,7 @@ import yaml
 from prunekit.book import paths
 from prunekit.book.verdicts import ERRATUM, REDUCED
 from prunekit.masks import scores
-from prunekit.nets import Config, Dataset, MissingData, data, evaluate, fit, load, models
+from prunekit.nets import Config, Dataset, MissingData, evaluate, fit, load, models, sources
 from tests.book.figures.looks import look
 from tests.book.site.commands import command_lines
 from tests.test_readme import made, not_in_the_makefile
@@ -213,11 +213,11 @@ def test_the_data_set_is_learned():
 
 
 def test_a_data_set_that_load_knows_is_a_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(data, "_SOURCES", dict(data._SOURCES))
-    exec(compile(block("A data set", "python", 1), "CONTRIBUTING.md", "exec"), vars(data))
+    monkeypatch.setattr(sources, "_SOURCES", dict(sources._SOURCES))
+    exec(compile(block("A data set", "python", 1), "CONTRIBUTING.md", "exec"), vars(sources))
     import torchvision.datasets
 
-    assert issubclass(getattr(torchvision.datasets, data._SOURCES["kmnist"].torchvision), torchvision.datasets.MNIST)
+    assert issubclass(getattr(torchvision.datasets, sources._SOURCES["kmnist"].torchvision), torchvision.datasets.MNIST)
     with pytest.raises(MissingData, match=r"kmnist has no files: .*KMNIST/raw is not a folder"):
         load("kmnist", tmp_path)
 

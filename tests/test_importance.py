@@ -379,7 +379,7 @@ def test_prunable_weights():
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ConvTranspose1d(2, 2, 2), nn.Embedding(3, 2))
     assert list(scores.prunable(model)) == ["0.weight", "2.weight"]
     assert list(scores.prunable(nn.Linear(2, 2))) == ["weight"]
-    with pytest.raises(ValueError, match="no linear or convolutional weight: name parameters, of weight"):
+    with pytest.raises(ValueError, match="no weight that is pruned by default: name parameters, of weight"):
         scores.prunable(nn.Embedding(3, 2))
     with pytest.raises(ValueError, match=r"'0\.weight' parametrized"):
         scores.prunable(nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(2, 2))))

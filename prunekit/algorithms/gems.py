@@ -19,11 +19,11 @@ from torch.nn.utils import parametrize
 
 from prunekit import _checks
 from prunekit._checks import Seed
-from prunekit.algorithms.results import Pruned, Road, Stage, judged, on_cpu
+from prunekit.algorithms.results import Pruned, Road, Stage, judged, on_cpu, trained_weights
 from prunekit.algorithms.schedules import cut, kept_by_round
 from prunekit.masks import Keep, Mask
 from prunekit.nets import Config, Dataset, access, fit
-from prunekit.nets.access import Names, prunable
+from prunekit.nets.access import Names
 from prunekit.nets.config import learning_rate
 
 
@@ -91,7 +91,7 @@ def rare_gems(
     rounds, left = divmod(search.epochs, period)
     if left or not rounds:
         raise ValueError(f"period is {period}: give a divisor of the {search.epochs} epochs of the search")
-    frozen = prunable(model, parameters)
+    frozen = trained_weights(model, parameters)
     for name in frozen:
         if len(access.places(model)[name]) > 1:
             raise ValueError(f"{name!r} is shared by two modules: a weight with a score must have one place")

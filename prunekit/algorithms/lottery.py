@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from prunekit.algorithms.results import Pruned, Road, judged, on_cpu
+from prunekit.algorithms.results import Pruned, Road, judged, on_cpu, trained_weights
 from prunekit.algorithms.schedules import cut, kept_by_round, split
 from prunekit.masks import Keep, scores
 from prunekit.nets import Config, Dataset, access
@@ -64,7 +64,7 @@ def iterative_magnitude_pruning(
     Section 5.3 (LTH) and Section 6 (IMP), does not say to what it rewinds.
     """
     judged("config", config)
-    total = sum(p.numel() for p in scores.prunable(model, parameters).values())
+    total = sum(p.numel() for p in trained_weights(model, parameters).values())
     counts = kept_by_round(total, keep, rounds)
     early, late = split(config, rewind)
     road = Road(model, data, resume)

@@ -6,7 +6,7 @@ import os
 
 from torch import nn
 
-from prunekit.algorithms.results import Pruned, Road, judged
+from prunekit.algorithms.results import Pruned, Road, judged, trained_weights
 from prunekit.masks import Keep, Mask, scores
 from prunekit.nets import Config, Dataset
 from prunekit.nets.access import Names
@@ -55,6 +55,7 @@ def global_one_shot(
     if fine_tune is not None:
         judged("fine_tune", fine_tune)
     road = Road(model, data, resume)
+    trained_weights(model, parameters)
     magnitudes = scores.magnitude(model, parameters=parameters)
     Mask.from_scores(magnitudes, keep)  # refuses a bad count before the training
     road.train("train", config)

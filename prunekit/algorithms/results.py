@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from prunekit import _checks
-from prunekit.masks import Mask
+from prunekit.masks import Mask, scores
 from prunekit.nets import Config, Dataset, Fitted, History, access, evaluate, fit
-from prunekit.nets.access import State
+from prunekit.nets.access import Names, State
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +144,19 @@ class Road:
         on = self.data.to(next(self.model.parameters()).device)
         (_, train), (_, test) = evaluate(self.model, on, train=True), evaluate(self.model, on)
         return Pruned(algorithm, self.model, tuple(self.masks), tuple(self.stages), rewound, train, test)
+
+
+def trained_weights(model: nn.Module, parameters: Names | None) -> dict[str, Tensor]:
+    """Return the weights that an algorithm prunes, refusing frozen ones, which no training would restore."""
+    weights = scores.prunable(model, parameters)
+    trainable = [name for name, p in model.named_parameters() if p.requires_grad]
+    frozen = [name for name in weights if name not in trainable]
+    if frozen:
+        raise ValueError(
+            f"parameters holds {frozen[0]!r}, which is frozen: give names of trainable parameters, of "
+            f"{', '.join(trainable) or 'which the model has none'}"
+        )
+    return weights
 
 
 def judged(name: str, config: Any) -> Config:

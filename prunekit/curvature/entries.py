@@ -16,7 +16,7 @@ from prunekit import _checks
 from prunekit._checks import Seed
 from prunekit._system import bars
 from prunekit.curvature import gauss_newton, twice
-from prunekit.nets import access
+from prunekit.nets import access, door
 from prunekit.nets.access import Data, Loss, Names
 from prunekit.nets.losses import Mean
 from prunekit.statistics import Estimate
@@ -115,6 +115,7 @@ def hessian_diagonal(
     >>> hessian_diagonal(layer, torch.nn.functional.mse_loss, data).values["weight"]  # 2 · the mean of x²
     tensor([[1., 4.]], dtype=torch.float64)
     """
+    model, data, loss = door.opened(model, data, loss)
     theta = access.parameters(model, parameters)
     _checks.draws("probes", probes, _PRICE, 2, each_is="a product each counts as many")
     hutchinson = _Hutchinson(probes, access.generator(seed))
@@ -333,6 +334,7 @@ def hessian_matrix(model: nn.Module, loss: Loss, data: Data, *, parameters: Name
         If there are more than 10,000 parameters, or a layer with a weight norm over rows, whose second derivatives
         torch gets wrong; and in the same cases as `hessian_diagonal`.
     """
+    model, data, loss = door.opened(model, data, loss)
     theta = access.parameters(model, parameters)
     sizes = [p.numel() for p in theta.values()]
     if sum(sizes) > _LARGEST_MATRIX:

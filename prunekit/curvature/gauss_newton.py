@@ -15,7 +15,9 @@ from torch import Tensor
 from torch.func import jacrev, vmap
 
 from prunekit.nets import access
+from prunekit.nets.access import Loss
 from prunekit.nets.losses import Mean
+from prunekit.nets.structure import Rows
 
 ENTRIES_AT_ONCE = 2**24  # in the largest intermediate tensor: 128 MB in double precision
 _Outputs = Callable[[Mapping[str, Tensor], tuple[Any, ...]], Tensor]  # values of θ, inputs -> outputs
@@ -49,12 +51,17 @@ def diagonal(
     """
     n = len(labels)
     with torch.no_grad(), access.taking(inputs):
-        outputs = network(theta, inputs)
-    if not isinstance(outputs, Tensor) or outputs.ndim == 0 or len(outputs) != n:
-        shape = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
-        raise ValueError(f"model returns {shape} for {n} labels: give a network of one row of outputs a sample")
-    A = _loss_curvature(loss, outputs, labels)
-    loss.check(outputs, labels)
+        given = network(theta, inputs)
+    rows = Rows(given, n)
+    outputs = rows.flat(given)
+    A = _loss_curvature(lambda flat, y: loss(rows.join(flat), y), outputs, labels)
+    loss.check(given, labels)
+    if not isinstance(given, Tensor):
+        structured = network
+
+        def network(values: Mapping[str, Tensor], inputs: tuple[Any, ...]) -> Tensor:
+            return rows.flat(structured(values, inputs))
+
     cut = [isinstance(x, Tensor) and x.ndim > 0 and len(x) == n for x in inputs]
     routes: tuple[Callable[..., Iterator[tuple[slice, list[Tensor]]]], ...] = (_together, _one_by_one)
     for route in routes if all(cut) else ():
@@ -142,7 +149,7 @@ def _check_unmixed(alone: Tensor, outputs: Tensor) -> None:
         raise _Mixed
 
 
-def _loss_curvature(loss: Mean, outputs: Tensor, labels: Tensor) -> Tensor:
+def _loss_curvature(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
     """Return the second derivative of each sample's loss in its own outputs, (n, K, K)."""
     n = len(labels)
     f = outputs.detach().requires_grad_()

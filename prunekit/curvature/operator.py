@@ -15,7 +15,7 @@ from prunekit import _checks
 from prunekit.curvature import _identity, products, twice
 from prunekit.curvature.matrix import like, vectors
 from prunekit.curvature.products import KINDS, LACKS, Kind, Problem, Product, Route
-from prunekit.nets import Dataset, access, checkpoint
+from prunekit.nets import Dataset, access, checkpoint, door
 from prunekit.nets.access import Data, Loss, Names
 from prunekit.nets.convolutions import surviving
 from prunekit.nets.losses import NOTHING_COUNTS, Mean
@@ -109,6 +109,7 @@ class Curvature:
             raise TypeError(
                 f"data is a {type(data).__name__}, which is read but once: give a list of it, or a DataLoader"
             )
+        model, data, loss = door.opened(model, data, loss)
         self.kind = kind
         self.names = tuple(access.parameters(model, parameters))
         twice.refuse(model, self.names, hessian=kind == "hessian")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from prunekit import _checks
 from prunekit.curvature.entries import Diagonal
-from prunekit.nets import access
+from prunekit.nets import access, door
 from prunekit.nets.access import Data, Loss, Where
 from prunekit.nets.losses import Mean
 
@@ -65,6 +65,7 @@ def natural(
     >>> natural(layer, torch.nn.functional.mse_loss, data, {"weight": torch.tensor([[True, False]])})  # 3²/2
     4.5
     """
+    model, data, loss = door.opened(model, data, loss)
     regions = access.regions(model, where)
     theta = access.parameters(model)
     changed = {

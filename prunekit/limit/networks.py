@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -18,7 +17,7 @@ from prunekit.limit.landscape import Landscape, checked
 from prunekit.limit.negative import NEGATIVE, Negative
 from prunekit.limit.prediction import METHODS, Method, PruningLimit, predict
 from prunekit.limit.tolerance import Tolerance, minibatch_tolerance
-from prunekit.nets import access
+from prunekit.nets import access, door
 from prunekit.nets.access import Data, Loss, Names, prunable
 from prunekit.nets.data import Dataset
 from prunekit.nets.splits import TrainingSplit
@@ -75,14 +74,15 @@ def training_pairs(data: Data | Dataset) -> Data:
     """Return what is trained on: a Dataset's training split, normalized batch by batch; anything else as it is."""
     if isinstance(data, Dataset):
         return TrainingSplit(data)
-    listed = data if isinstance(data, list | tuple) else ()
+    batches: Any = door.readable(data)
+    listed = batches if isinstance(batches, list | tuple) else ()
     if (
-        isinstance(data, str | bytes | Mapping | set | type)
-        or not hasattr(data, "__iter__")
+        isinstance(batches, str | bytes | set | type)
+        or not hasattr(batches, "__iter__")
         or any(isinstance(each, str | bytes | int | float) for each in listed)
     ):
         raise TypeError(f"data is {_checks.shown(data)}: give pairs (inputs, labels) of tensors, or a Dataset")
-    return data
+    return batches
 
 
 def pruning_limit(

@@ -15,8 +15,9 @@ from prunekit import _checks
 from prunekit._checks import Seed
 from prunekit._system import bars
 from prunekit.limit import authors
-from prunekit.nets import access
+from prunekit.nets import access, door
 from prunekit.nets.access import Data, Loss
+from prunekit.nets.structure import Rows
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,7 @@ def minibatch_tolerance(
     The divisor of the deviation is the number of minibatches, not that minus one, as in numpy. An ℓ1 penalty adds the
     same to all of them. Source: read from the program; geometric's equations (1) and (3) leave ε open.
     """
-    _checks.function("loss", loss, "a function (outputs, labels) -> mean over the samples")
-    outputs, labels = _outputs(model, data)
+    outputs, labels, loss = _outputs(model, data, loss)
     whole = float(access.mean_loss(loss, outputs, labels))
     random, batch_size = _checks.generator(seed), _checks.count("batch_size", batch_size)
     shuffles = _checks.draws("shuffles", shuffles, 1000 * len(labels))
@@ -101,21 +101,27 @@ def relative_tolerance(model: nn.Module, data: Data, loss: Loss, share: float) -
         The share, above 0; 0.1 lets the loss rise by a tenth.
     """
     share = _checks.scalar("share", share, positive=True)
-    _checks.function("loss", loss, "a function (outputs, labels) -> mean over the samples")
-    whole = float(access.mean_loss(loss, *_outputs(model, data)))
+    outputs, labels, loss = _outputs(model, data, loss)
+    whole = float(access.mean_loss(loss, outputs, labels))
     return Tolerance(
         _checks.finite("the tolerance", share * whole, "share"), f"{share:g} times the training loss", whole
     )
 
 
 @torch.no_grad()
-def _outputs(model: nn.Module, data: Data) -> tuple[Tensor, Tensor]:
-    """Return outputs and labels of all samples."""
+def _outputs(model: nn.Module, data: Data, loss: Loss | str) -> tuple[Tensor, Tensor, Loss]:
+    """Return outputs of all samples as a tensor, their labels, and the loss of such outputs."""
+    model, data, loss = door.opened(model, data, loss)
+    _checks.function("loss", loss, "a function (outputs, labels) -> mean over the samples")
     theta = access.parameters(model)
     outputs, labels = [], []
+    rows: Rows | None = None
     with access.evaluating(model):
         for inputs, targets, _ in access.batches(data, access.device(theta)):
             with access.taking(inputs):
-                outputs.append(model(*inputs))
+                given = model(*inputs)
+            rows = rows or Rows(given, len(targets))
+            outputs.append(rows.flat(given))
             labels.append(targets)
-    return torch.cat(outputs), torch.cat(labels)
+    join = rows.join if rows else None
+    return torch.cat(outputs), torch.cat(labels), lambda flat, y: loss(join(flat) if join else flat, y)

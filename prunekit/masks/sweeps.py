@@ -55,8 +55,9 @@ def pruned_weights(
     Yields
     ------
     dict of tensors
-        The weights by parameter name, in the shapes and types of the model, on the CPU. At share 1 they are the model's
-        own values, for singular values up to rounding.
+        The weights by parameter name, in the shapes and types of the model, on the CPU; half-precision weights are
+        ranked and factored in single precision. At share 1 they are the model's own values, for singular values up to
+        rounding.
 
     Raises
     ------
@@ -74,17 +75,18 @@ def pruned_weights(
         if not isinstance(share, float | np.floating):
             raise TypeError(f"shares holds {_checks.shown(share)}: give fractions, as floats above 0 and of at most 1")
         _arguments.kept("shares", share, 1, "weights")
-    weights = {name: p.cpu() for name, p in prunable(model, parameters).items()}
+    own = {name: p.cpu() for name, p in prunable(model, parameters).items()}
+    weights = {name: p if p.dtype in (torch.float32, torch.float64) else p.float() for name, p in own.items()}
     for name, p in weights.items():
-        _arguments.weights(
-            f"model's {name}", p.double().numpy() if p.dtype == torch.bfloat16 else p.numpy(), tuple(range(1, 9))
-        )
+        _arguments.weights(f"model's {name}", p.numpy(), tuple(range(1, 9)))
     middles = {name: float(np.median(p.numpy())) if fill == "median" else 0.0 for name, p in weights.items()}
     centred = {name: p - middles[name] for name, p in weights.items()}
     at = _low_rank(centred) if method == "singular values" else _largest_groups(weights, centred, middles, method)
     for share in listed:
         pruned = at(float(share))
-        yield {name: p + middles[name] for name, p in pruned.items()} if method == "singular values" else pruned
+        if method == "singular values":
+            pruned = {name: p + middles[name] for name, p in pruned.items()}
+        yield {name: p.to(own[name].dtype) for name, p in pruned.items()}
 
 
 def pruned_accuracy(

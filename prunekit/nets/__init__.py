@@ -7,19 +7,23 @@ them as a `Config` says. Importing this package imports torch; ``import prunekit
 from prunekit.nets import models
 from prunekit.nets.access import prunable
 from prunekit.nets.checkpoint import CheckpointError
-from prunekit.nets.data import CorruptData, Dataset, MissingData, load
+from prunekit.nets.coverage import Coverage, coverage
+from prunekit.nets.data import Dataset, load
 from prunekit.nets.family import fit_many
+from prunekit.nets.sources import CorruptData, MissingData
 from prunekit.nets.training import Config, Diverged, Fitted, History, evaluate, fit
 
 __all__ = [
     "CheckpointError",
     "Config",
     "CorruptData",
+    "Coverage",
     "Dataset",
     "Diverged",
     "Fitted",
     "History",
     "MissingData",
+    "coverage",
     "evaluate",
     "fit",
     "fit_many",

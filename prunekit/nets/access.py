@@ -16,11 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.modules.conv import _ConvNd
-from torch.nn.utils import parametrize
 
 from prunekit import _checks
 from prunekit._checks import Seed
+from prunekit.nets import coverage
 from prunekit.nets.convolutions import surviving
 
 Batch = tuple[Any, Tensor]
@@ -43,9 +42,12 @@ def parameters(model: nn.Module, names: Names | None = None, *, called: str = "p
     ValueError
         If the model has no parameters, or a name is none of it.
     """
-    named = {name: p.detach() for name, p in module(model).named_parameters()}
+    lazy = [name for name, p in module(model).named_parameters() if nn.parameter.is_lazy(p)]
+    if lazy:
+        raise ValueError(f"model has a lazy parameter {lazy[0]!r}: run it once on a batch, so that it has a shape")
+    named = {name: p.detach() for name, p in model.named_parameters()}
     if not named:
-        raise ValueError("model has no parameters: give a module that has")
+        raise ValueError(f"model has no parameters{_quantized(model)}: give a module that has")
     if names is None:
         return named
     wanted = [names] if isinstance(names, str) else _checks.listed(called, names, "names of parameters or modules")
@@ -64,9 +66,21 @@ def _members(model: nn.Module, name: str, named: Mapping[str, Tensor], called: s
     members = [other for other in named if other.startswith(f"{name}.")]
     if members and ".parametrizations" not in members[0].removeprefix(name):
         return members
-    masked = any(parametrize.is_parametrized(part) for part in model.modules())
-    hint = "bake its mask first, if it carries one" if masked else f"give one of {', '.join(named)}"
-    raise ValueError(f"{called} holds {name!r}, which is no parameter of the model: {hint}")
+    if hidden := coverage.replaced(model):
+        raise ValueError(f"{called} holds {name!r}, which is no parameter of the model; {hidden}")
+    raise ValueError(f"{called} holds {name!r}, which is no parameter of the model: give one of {', '.join(named)}")
+
+
+def _quantized(model: nn.Module) -> str:
+    """Say which layers are quantized, so that their weights are no parameters."""
+    kinds = sorted(
+        {
+            type(part).__name__
+            for part in model.modules()
+            if "quantized" in type(part).__module__ and hasattr(part, "scale")
+        }
+    )
+    return f" (its layers {', '.join(kinds)} are quantized)" if kinds else ""
 
 
 _parameters = parameters  # under a name that an argument does not hide
@@ -80,12 +94,14 @@ def prunable(model: nn.Module, parameters: Names | None = None) -> dict[str, Ten
     model : Module
         Any torch module; one that carries a mask must be baked first.
     parameters : names, optional
-        Names of parameters or modules; by default the weights of linear and convolutional modules.
+        Names of parameters or modules; by default the weights by which the network multiplies (`coverage` lists them,
+        and says why the others are left alone).
 
     Raises
     ------
     TypeError, ValueError
-        If there are none, or such a weight is parametrized already.
+        If there are none, or such a weight is computed from others: masked, pruned by torch.nn.utils.prune,
+        parametrized.
 
     Examples
     --------
@@ -95,19 +111,13 @@ def prunable(model: nn.Module, parameters: Names | None = None) -> dict[str, Ten
     """
     if parameters is not None:
         return _parameters(model, parameters)
-    of_modules = {
-        f"{name}.weight".removeprefix("."): part
-        for name, part in module(model).named_modules()
-        if isinstance(part, nn.Linear | _ConvNd)
-    }
-    own = _parameters(model)
-    for name, part in of_modules.items():
-        if "weight" not in dict(part.named_parameters(recurse=False)):
-            raise ValueError(f"model has {name!r} parametrized: bake its mask first, or name the parameters to prune")
-    weights = {name: p for name, p in own.items() if name in of_modules}
-    if not weights:
-        raise ValueError(f"model has no linear or convolutional weight: name parameters, of {', '.join(own)}")
-    return weights
+    if hidden := coverage.replaced(module(model)):
+        raise ValueError(hidden)
+    own, found = _parameters(model), coverage.coverage(model)
+    if not found.covered:
+        left = ", ".join(f"{part.name} ({part.reason})" for part in found.left)
+        raise ValueError(f"model has no weight that is pruned by default: name parameters, of {left}")
+    return {part.name: own[part.name] for part in found.covered}
 
 
 def module(model: Any) -> nn.Module:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from prunekit import _checks
-from prunekit.nets import access
+from prunekit.nets import access, objectives
 from prunekit.nets.access import Data, Loss
 
 _ENTROPIES = (nn.functional.cross_entropy, nn.functional.nll_loss)
@@ -70,6 +70,9 @@ class Mean:
 
     def weight(self, labels: Tensor) -> float:
         """Return with what weight a batch counts: its number of samples, or the total weight of its labels."""
+        listed = objectives.counted(self.loss, labels)
+        if listed is not None:
+            return int((listed != objectives.IGNORED).sum()) / max(listed[0].numel(), 1)
         classes = self.settings.get("weight")
         if not self.settings.get("weighted") or labels.is_floating_point():
             return float(len(labels))

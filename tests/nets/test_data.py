@@ -15,9 +15,9 @@ import pytest
 import torch
 from PIL import Image
 
-from prunekit.nets import data as module
-from prunekit.nets import load
-from prunekit.nets.data import CorruptData, MissingData, crop, find_device, flip
+from prunekit.nets import load, sources
+from prunekit.nets.data import crop, find_device, flip
+from prunekit.nets.sources import CorruptData, MissingData
 from tests.nets.helpers import toy
 
 MNIST_FILES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
@@ -113,7 +113,7 @@ def test_a_name_or_a_root_must_be_given(monkeypatch: pytest.MonkeyPatch) -> None
 def test_missing_files_say_how_to_get_them(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MissingData, match=rf"{name}.*download=True"):
         load(name, tmp_path)
-    (tmp_path / module._SOURCES[name].folder).mkdir(parents=True)
+    (tmp_path / sources._SOURCES[name].folder).mkdir(parents=True)
     with pytest.raises(MissingData, match=rf"{name}.*missing.*download=True"):
         load(name, tmp_path)
     monkeypatch.setenv("PRUNEKIT_DATA", str(tmp_path / "elsewhere"))
@@ -150,13 +150,73 @@ def test_mnist_like_files_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     raw = _fake_mnist(tmp_path, 6)
     pixels = np.arange(6 * 784).astype(np.uint8)
     (raw / "train-images-idx3-ubyte").write_bytes(struct.pack(">iiii", 2051, 6, 28, 28) + pixels.tobytes())
-    source = dataclasses.replace(module._SOURCES["mnist"], sizes=(6, 6))
-    monkeypatch.setitem(module._SOURCES, "mnist", source)
-    monkeypatch.setattr(module, "_MOMENTS", 4)
+    source = dataclasses.replace(sources._SOURCES["mnist"], sizes=(6, 6), digests=None)
+    monkeypatch.setitem(sources._SOURCES, "mnist", source)
+    monkeypatch.setattr(sources, "_MOMENTS", 4)
     found = load("mnist", tmp_path)
     assert torch.equal(found.train_x, torch.tensor(pixels).view(6, 1, 28, 28))
     assert abs(float(found.mean) - pixels.mean()) < 1e-4
     assert abs(float(found.std) - pixels.std()) < 1e-4
+
+
+def _same_layout(root: Path, folder: str, pixels: dict[str, np.ndarray], labels: dict[str, np.ndarray]) -> None:
+    """Write any images and labels in the layout that MNIST and Fashion-MNIST share."""
+    raw = root / folder
+    raw.mkdir(parents=True)
+    for part in ("train", "t10k"):
+        n = len(labels[part])
+        head = struct.pack(">IIII", 2051, n, 28, 28)
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(head + pixels[part].tobytes())
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 2049, n) + labels[part].tobytes())
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "words"),
+    [
+        ("mnist", "MNIST/raw", r"training files .* other images or labels than the published ones, by their checksum"),
+        ("fashion-mnist", "FashionMNIST/raw", r"training files .* hold pixels of mean 0\.498\d .* \(0\.286, 0\.353\)"),
+    ],
+)
+def test_other_images_in_the_layout_of_a_set_are_refused(tmp_path: Path, name: str, folder: str, words: str) -> None:
+    rng = np.random.default_rng(0)
+    sizes = {"train": 60000, "t10k": 10000}
+    pixels = {part: rng.integers(255, size=n * 784, dtype=np.uint8) for part, n in sizes.items()}
+    labels = {part: (np.arange(n) % 10).astype(np.uint8) for part, n in sizes.items()}
+    _same_layout(tmp_path, folder, pixels, labels)
+    with pytest.raises(CorruptData, match=words):
+        load(name, tmp_path, subset=10)
+
+
+def test_a_fashion_set_of_uneven_classes_is_refused(tmp_path: Path) -> None:
+    sizes = {"train": 60000, "t10k": 10000}
+    pixels = {part: np.zeros(n * 784, np.uint8) for part, n in sizes.items()}
+    labels = {part: (np.arange(n) % 7).astype(np.uint8) for part, n in sizes.items()}
+    _same_layout(tmp_path, "FashionMNIST/raw", pixels, labels)
+    with pytest.raises(CorruptData, match=r"hold 0 to 8572 images of a class"):
+        load("fashion-mnist", tmp_path)
+
+
+def test_a_home_in_a_root_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "data" / "cifar-10-batches-py").mkdir(parents=True)
+    for root in ("~/data", Path("~/data"), None):
+        monkeypatch.setenv("PRUNEKIT_DATA", "~/data")
+        with pytest.raises(MissingData, match=rf"files in {tmp_path}/data/cifar-10-batches-py are missing"):
+            load("cifar10", root)
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "cifar10", "cifar100"])
+def test_a_download_into_a_folder_that_cannot_be_written_is_refused_before_it_begins(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torchvision.datasets
+
+    monkeypatch.setattr(torchvision.datasets, sources._SOURCES[name].torchvision, None)  # never asked
+    file = tmp_path / "file"
+    file.write_text("")
+    for root in (Path("/proc"), Path("/proc/none/such"), file, file / "below"):
+        with pytest.raises(MissingData, match=rf"{name} cannot be downloaded into {root} .*: give a root that can be"):
+            load(name, root, download=True)
 
 
 def test_cifar_with_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
@@ -201,7 +261,7 @@ def test_colour_images_put_their_channels_first(tmp_path: Path, monkeypatch: pyt
             self.data, self.targets = images, [0, 1, 2, 3]
 
     monkeypatch.setattr(torchvision.datasets, "CIFAR10", Fake)
-    monkeypatch.setitem(module._SOURCES, "cifar10", dataclasses.replace(module._SOURCES["cifar10"], sizes=(4, 4)))
+    monkeypatch.setitem(sources._SOURCES, "cifar10", dataclasses.replace(sources._SOURCES["cifar10"], sizes=(4, 4)))
     (tmp_path / "cifar-10-batches-py").mkdir()
     found = load("cifar10", tmp_path)
     assert torch.equal(found.test_x, torch.tensor(images).permute(0, 3, 1, 2))
@@ -215,8 +275,8 @@ def _picture(path: Path, colour: tuple[int, int, int]) -> None:
 
 
 def test_tiny_imagenet_is_read_from_its_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = dataclasses.replace(module._SOURCES["tiny-imagenet"], sizes=(4, 2))
-    monkeypatch.setitem(module._SOURCES, "tiny-imagenet", source)
+    source = dataclasses.replace(sources._SOURCES["tiny-imagenet"], sizes=(4, 2))
+    monkeypatch.setitem(sources._SOURCES, "tiny-imagenet", source)
     folder = tmp_path / "tiny-imagenet-200"
     for label, shade in (("n01", 40), ("n02", 200)):
         for k in range(2):
@@ -235,8 +295,8 @@ def test_tiny_imagenet_is_read_from_its_folders(tmp_path: Path, monkeypatch: pyt
 
 
 def test_tiny_imagenets_faults_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = dataclasses.replace(module._SOURCES["tiny-imagenet"], sizes=(1, 1))
-    monkeypatch.setitem(module._SOURCES, "tiny-imagenet", source)
+    source = dataclasses.replace(sources._SOURCES["tiny-imagenet"], sizes=(1, 1))
+    monkeypatch.setitem(sources._SOURCES, "tiny-imagenet", source)
     folder = tmp_path / "tiny-imagenet-200"
 
     def refused(error: type[Exception], reason: str) -> None:
