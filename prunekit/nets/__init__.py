@@ -7,7 +7,7 @@ them as a `Config` says. Importing this package imports torch; ``import prunekit
 from prunekit.nets import models
 from prunekit.nets.access import prunable
 from prunekit.nets.checkpoint import CheckpointError
-from prunekit.nets.coverage import Coverage, coverage
+from prunekit.nets.covered import Coverage, coverage
 from prunekit.nets.data import Dataset, load
 from prunekit.nets.family import fit_many
 from prunekit.nets.sources import CorruptData, MissingData

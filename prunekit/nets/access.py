@@ -19,7 +19,7 @@ from torch.func import functional_call
 
 from prunekit import _checks
 from prunekit._checks import Seed
-from prunekit.nets import coverage
+from prunekit.nets import covered
 from prunekit.nets.convolutions import surviving
 
 Batch = tuple[Any, Tensor]
@@ -66,7 +66,7 @@ def _members(model: nn.Module, name: str, named: Mapping[str, Tensor], called: s
     members = [other for other in named if other.startswith(f"{name}.")]
     if members and ".parametrizations" not in members[0].removeprefix(name):
         return members
-    if hidden := coverage.replaced(model):
+    if hidden := covered.replaced(model):
         raise ValueError(f"{called} holds {name!r}, which is no parameter of the model; {hidden}")
     raise ValueError(f"{called} holds {name!r}, which is no parameter of the model: give one of {', '.join(named)}")
 
@@ -111,9 +111,9 @@ def prunable(model: nn.Module, parameters: Names | None = None) -> dict[str, Ten
     """
     if parameters is not None:
         return _parameters(model, parameters)
-    if hidden := coverage.replaced(module(model)):
+    if hidden := covered.replaced(module(model)):
         raise ValueError(hidden)
-    own, found = _parameters(model), coverage.coverage(model)
+    own, found = _parameters(model), covered.coverage(model)
     if not found.covered:
         left = ", ".join(f"{part.name} ({part.reason})" for part in found.left)
         raise ValueError(f"model has no weight that is pruned by default: name parameters, of {left}")

@@ -143,6 +143,7 @@ NETWORKS: dict[str, Example] = {
         allows={"interpolation": {"no bound on the loss": ("inf",)}},
         infinite="no bound on the loss: accuracy alone decides",
     ),
+    "nets.covered.coverage": Example(lambda: {"model": model()}),
     "nets.data.Dataset": Example(
         lambda: (
             {name: getattr(data(), name) for name in ("name", "train_x", "train_y", "test_x", "test_y", "classes")}
@@ -693,6 +694,7 @@ def _saved() -> Path:
 
 EXEMPT = {
     "algorithms.table_3.Printed": RECORD,
+    "nets.covered.Coverage": RECORD,
     "limit.known.KnownNetwork": RECORD,
     "limit.study.Extent": RECORD,
     "limit.study.Study": RECORD,
