@@ -10,7 +10,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -249,18 +249,31 @@ def why(page: str, scale: str | None, given: tuple[str, ...], out: Path | None) 
 @click.option("--scale", type=click.Choice(SCALES), default="laptop", show_default=True, help="Which build's evidence.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, records included.")
 @click.option("--paper", help="Only the claims of this paper.")
+@click.option("--seeds", metavar="S1,S2,…", help="Say which verdicts flip over runs of all pages with these seeds.")
+@click.option("--keep", "machine", metavar="MACHINE", help="Keep what --seeds saw for the scorecard, under this name.")
 @refusing
-def claims(scale: str, as_json: bool, paper: str | None) -> None:
-    """Print the ledger: every claim with its verdict, from the executed notebooks of the book."""
+def claims(scale: str, as_json: bool, paper: str | None, seeds: str | None, machine: str | None) -> None:
+    r"""Print the ledger: every claim with its verdict, from the executed notebooks of the book.
+
+    With --seeds the verdicts of several runs of every page are compared; make these first:
+
+    \b
+    for page in chapters/*/*.md; do prunekit run $page -p scale=laptop --grid seed=0,1,2 --workers 2; done
+    prunekit claims --seeds 0,1,2 --keep AVX-512
+    """
     from prunekit.book.ledger import ledger
     from prunekit.book.site.evidence import collect
 
     if not paths.in_checkout():
         raise click.UsageError("no book here: its claims are judged in a checkout")
-
     known = ledger().papers
     if paper and paper not in known:
         raise click.UsageError(f"paper {paper!r} is not in the ledger; it has: {', '.join(known)}")
+    if machine and seeds is None:
+        raise click.UsageError("--keep is given without --seeds: say which seeds were run")
+    if seeds is not None:
+        _flips(scale, _numbers(seeds), paper, machine)
+        return
     evidence = collect(scale)
     for page in evidence.pages:
         if not page.run and (why := page.job.store.damage(page.job.key)):
@@ -269,8 +282,57 @@ def claims(scale: str, as_json: bool, paper: str | None) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
         return
+    _print_rows(rows, scale)
+
+
+def _print_rows(rows: list[dict[str, Any]], scale: str) -> None:
+    """Print rows of the ledger with their statements, and how many came to which verdict."""
     width = max(len(row["id"]) for row in rows)
     for row in rows:
         click.echo(f"{row['id']:{width}}  {row['verdict']:26}  {row['place']}")
-    counts = {v: sum(row["verdict"] == v for row in rows) for v in dict.fromkeys(row["verdict"] for row in rows)}
-    click.echo(f"\n{len(rows)} rows at {scale} scale: " + ", ".join(f"{n} {v}" for v, n in counts.items()))
+        for statement in row["statements"] if len(row["statements"]) > 1 else []:
+            click.echo(f"{'':{width}}    {statement['verdict']:24}  {statement['name'] or 'recorded before'}")
+    click.echo("")
+    for what, verdicts in {
+        "rows": [row["verdict"] for row in rows],
+        "statements": [statement["verdict"] for row in rows for statement in row["statements"]],
+    }.items():
+        counts = {v: verdicts.count(v) for v in dict.fromkeys(verdicts)}
+        click.echo(f"{len(verdicts)} {what} at {scale} scale: " + ", ".join(f"{n} {v}" for v, n in counts.items()))
+
+
+def _numbers(seeds: str) -> list[int]:
+    """Return the seeds that an option lists: two at least, each once."""
+    try:
+        numbers = [int(text) for text in seeds.split(",")]
+    except ValueError:
+        numbers = []
+    if len(set(numbers)) < max(2, len(numbers)) or any(number < 0 for number in numbers):
+        raise click.UsageError(f"--seeds is {seeds!r}: give two or more different whole numbers, as 0,1,2")
+    return numbers
+
+
+def _flips(scale: str, seeds: list[int], paper: str | None, machine: str | None) -> None:
+    """Say which statements' verdicts flip over the seeds, and keep what was seen if the machine has a name."""
+    from prunekit.book import fragility
+    from prunekit.book.site.evidence import collect
+
+    looks = []
+    for seed in seeds:
+        evidence = collect(scale, seed)
+        missing = [page.name for page in evidence.pages if not (page.run and page.run.finished)]
+        if missing:
+            raise click.UsageError(
+                f"{len(missing)} of {len(evidence.pages)} pages have no finished run with seed {seed}, {missing[0]} "
+                f"first: prunekit run chapters/{missing[0]}.md -p scale={scale} --grid seed={','.join(map(str, seeds))}"
+            )
+        records = [record for page in evidence.pages for record in page.records]
+        looks.append(fragility.look(machine or "this machine", seed, records))
+    marks = fragility.Marks(looks)
+    flipping = [key for key in marks.flipping() if not paper or key[0].startswith(f"{paper}/")]
+    for claim, statement in flipping:
+        click.echo(f"{claim}{', ' * bool(statement)}{statement}: {marks.said(claim, statement)}")
+    click.echo(f"{len(flipping)} of {marks.tested} statements are fragile over seeds {', '.join(map(str, seeds))}")
+    if machine:
+        fragility.keep(looks)
+        click.echo(f"kept for the scorecard: {paths.FRAGILE.relative_to(paths.ROOT)}")

@@ -10,11 +10,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
 from prunekit import __version__
+from prunekit.book.ledger import ledger
 from prunekit.book.runs import commands, execution
 from prunekit.book.runs.engines import Choice
 from prunekit.book.runs.notebooks import Refused, coerce, parse_values, read
@@ -207,10 +209,50 @@ def test_version_and_module() -> None:
 
 def test_claims_prints_the_ledger_and_as_json() -> None:
     rows = json.loads(prunekit("claims", "--json").stdout)
-    assert len([r for r in rows if r["kind"] != "erratum"]) == 63
+    assert [r["id"] for r in rows] == [*ledger().claims, *ledger().errata]
     assert prunekit("claims", "--paper", "nobody").returncode == 2
     shown = prunekit("claims", "--paper", "li").stdout
     assert "li/lemma-3.1" in shown and "chang/" not in shown
+
+
+@pytest.mark.parametrize("seeds", ["0", "0,0", "a,b", "0,-1", "", "0,1,1", "0.5,1"])
+def test_flips_are_sought_over_two_seeds_at_least(seeds: str) -> None:
+    done = prunekit("claims", "--seeds", seeds)
+    assert done.returncode == 2 and "give two or more different whole numbers" in done.stderr
+
+
+def test_flips_need_runs_and_a_name_needs_flips() -> None:
+    done = prunekit("claims", "--seeds", "0,987654")
+    assert (
+        done.returncode == 2
+        and "have no finished run with seed" in done.stderr
+        and "--grid seed=0,987654" in done.stderr
+    )
+    assert "without --seeds" in prunekit("claims", "--keep", "here").stderr
+
+
+def test_flips_are_told_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from prunekit.book import fragility, paths
+    from prunekit.book.site import evidence
+
+    def looked(scale: str, seed: int | None = None) -> SimpleNamespace:
+        records = [
+            {"claim": "chang/fig-2", "statement": "peak", "verdict": "differs" if seed == 1 else "reproduced"},
+            {"claim": "li/fig-3a", "statement": "", "verdict": "undecided"},
+        ]
+        return SimpleNamespace(pages=[SimpleNamespace(name="p", run=SimpleNamespace(finished=True), records=records)])
+
+    monkeypatch.setattr(evidence, "collect", looked)
+    monkeypatch.setattr(paths, "FRAGILE", paths.ROOT / "_build" / f"{tmp_path.name}.json")
+    done = CliRunner().invoke(main, ["claims", "--seeds", "0,1,2", "--keep", "here"])
+    try:
+        assert done.exit_code == 0 and done.output.splitlines()[:2] == [
+            "chang/fig-2, peak: reproduced by seed 0 (here) and seed 2 (here), differs by seed 1 (here)",
+            "1 of 2 statements are fragile over seeds 0, 1, 2",
+        ]
+        assert fragility.kept().flipping() == [("chang/fig-2", "peak")]
+    finally:
+        paths.FRAGILE.unlink(missing_ok=True)
 
 
 def test_building_where_there_is_no_book_is_refused(tmp_path: Path) -> None:

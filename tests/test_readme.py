@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 import prunekit
-from prunekit.book import ledger, paths
+from prunekit.book import paths
 from prunekit.book.runs.notebooks import Refused
 from tests.benchmarks import readme, road
 from tests.book.site.commands import command_lines, understand
@@ -133,10 +133,6 @@ def test_readme_has_the_few_times_that_a_newcomer_asks_for_and_the_book_has_all(
     bench = json.loads(readme.RESULTS.read_text(encoding="utf-8"))["results"]
     rows = [line for line in readme.whole().splitlines() if line.startswith("| ")]
     assert all(any(result["name"] in row for row in rows) for result in bench)
-
-
-def test_readme_counts_the_claims():
-    assert f"{len(ledger.ledger().claims)} claims" in TEXTS["README.md"]
 
 
 def test_readme_shows_three_uses_of_ten_lines_each():

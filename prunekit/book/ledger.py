@@ -15,7 +15,7 @@ import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from prunekit import _checks
 from prunekit.book import paths, verdicts
@@ -124,6 +124,7 @@ def ledger() -> Ledger:
     return Ledger(raw["papers"], {c.id: c for c in claims}, {e.id: e for e in errata})
 
 
+@runtime_checkable
 class Recorded(Protocol):
     """What `check` asks of a recorded run: `prunekit.book.recordings.Recording` has it."""
 
@@ -237,6 +238,8 @@ def check(
         raise ValueError(f"repetitions is {repetitions!r} although error is None: give the error that they have")
     if within is not None:
         verdicts.refuse_the_certain(record["expected"], record["margin"], relation, _range(within))
+    if recorded is not None:
+        _checks.instance("recorded", recorded, Recorded, "a Recording")
     if setting is not None:
         _checks.instance("setting", setting, Setting, "the `here` of a PaperSetting")
     smaller = [] if setting is None else [*setting.smaller.values()]

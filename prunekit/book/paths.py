@@ -15,6 +15,9 @@ COSTS = BOOK / "costs.json"  # CPU time and memory of every page, for saying how
 CALIBRATION = BOOK / "calibration.json"  # how often the library's error bars hold the truth
 CALIBRATION_SPECTRA = BOOK / "calibration-spectra.json"  # the same for spectra of whole networks
 HOUSE = BOOK / "house.json"  # rooms, imports, lengths and pages, as measured; tests/house writes it
+FRAGILE = (
+    BOOK / "fragile.json"
+)  # verdicts over several seeds and machines; `prunekit claims --seeds … --keep` writes it
 REQUIREMENTS = ROOT / "requirements.txt"
 
 RECORDED = PACKAGE / "book" / "recorded"  # results of runs too long for a laptop, kept as small files

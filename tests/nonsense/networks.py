@@ -557,7 +557,6 @@ NETWORKS: dict[str, Example] = {
     "limit.study.Study.learned": Example(lambda: {"self": study(), "fitted": fitted()}),
     "limit.study.Study.train": Example(
         lambda: {"self": study(), "name": "MLP", "cases": [(1.0, 0)]},
-        allows={"cases": {"None are those of the study": ("None",)}},
         slow=True,
     ),
     "limit.tasks.PaperNetwork.config": Example(

@@ -6,8 +6,14 @@ words
     Text safe inside MyST-Markdown, and numbers as a reader reads them.
 cards
     What every page says about itself: paper, claims, how it was run, how to run and cite it.
-generated
-    The scorecard and errata pages.
+folding
+    One badge for a claim in a section of a page.
+scorecard, errata
+    The pages of results, and the scorecard as files.
+evidenced
+    Prose that names its evidence, each name a link with the verdict as it is now.
+crate
+    The evidence for machines: runs, parameters, checksums and verdicts.
 stage
     The book as Sphinx will read it, in a fresh folder.
 build

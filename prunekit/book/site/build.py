@@ -21,7 +21,7 @@ from prunekit.book.runs.batch import Progress
 from prunekit.book.runs.execution import Job
 from prunekit.book.runs.notebooks import Refused
 from prunekit.book.runs.store import Run
-from prunekit.book.site import costs
+from prunekit.book.site import costs, crate
 from prunekit.book.site.early import EarlySites
 from prunekit.book.site.evidence import Evidence, Page, wanted
 from prunekit.book.site.stage import stage
@@ -166,6 +166,7 @@ def _site(evidence: Evidence, target: Path, *, whole: bool, early: bool = False)
                 click.echo("the site is up to date")
             elif _sphinx(draft, lock, strict=whole and not early, quiet=early):
                 html = draft / "out" / "_build" / "html"
+                crate.write(evidence, html)
                 (html / SEAL).write_text(f"{seal} {EARLY}" if early else seal)
                 files.swap(html, target)
             else:

@@ -141,7 +141,7 @@ def _files(node: Any) -> list[str]:
     return []
 
 
-def wanted(scale: str, only: str | None = None) -> list[Page]:
+def wanted(scale: str, only: str | None = None, seed: int | None = None) -> list[Page]:
     """Return the chapters' pages at a scale, with the runs that exist.
 
     Parameters
@@ -150,6 +150,8 @@ def wanted(scale: str, only: str | None = None) -> list[Page]:
         ``smoke``, ``laptop`` or ``paper``.
     only
         The name of a single page, or None for all pages.
+    seed
+        The pages' seed, or None for each page's own.
 
     Raises
     ------
@@ -174,11 +176,12 @@ def wanted(scale: str, only: str | None = None) -> list[Page]:
                 f"page {notebook.name} names paper {paper!r} in its front matter (prunekit: {{paper: …}}); "
                 f"give one of {', '.join(ledger.ledger().papers)}"
             )
-        job = batch.job(notebook, {"scale": scale}, paths.RUNS / notebook.name)
+        given = {"scale": scale} | ({} if seed is None else {"seed": seed})
+        job = batch.job(notebook, given, paths.RUNS / notebook.name)
         pages.append(Page(notebook, job, job.store.finished(job.key)))
     return pages
 
 
-def collect(scale: str) -> Evidence:
-    """Return the evidence of the runs that exist at a scale; nothing is executed."""
-    return Evidence(scale, wanted(scale))
+def collect(scale: str, seed: int | None = None) -> Evidence:
+    """Return the evidence of the runs that exist at a scale, with the pages' own seeds or one; nothing is executed."""
+    return Evidence(scale, wanted(scale, seed=seed))

@@ -10,7 +10,7 @@ import re
 import sys
 from pathlib import Path
 
-from prunekit.book.ledger import METADATA
+from prunekit.book.badges import METADATA
 from prunekit.book.site.evidence import wanted
 
 _IMAGE = re.compile(r'<img class="pk-(light|dark)"[^>]*src="data:image/svg\+xml;base64,([^"]+)"')

@@ -16,7 +16,7 @@ from typing import Any
 from prunekit.book import badges, paths
 from prunekit.book.runs import tags
 from prunekit.book.runs.store import Run
-from prunekit.book.site import architecture, cards, error_bars, folding, generated
+from prunekit.book.site import architecture, cards, errata, error_bars, evidenced, folding, scorecard
 from prunekit.book.site.evidence import Evidence, Page
 from prunekit.book.site.words import without_paths
 
@@ -41,8 +41,18 @@ def stage(evidence: Evidence, folder: Path, *, whole: bool = True) -> None:
         shown = compose(page, page.run) if page.run else _unexecuted(page)
         _write(folder / f"{page.document}.ipynb", shown)
         _write(folder / "downloads" / f"{page.name.replace('/', '-')}.ipynb", page.notebook.node)
-    (folder / "book" / "scorecard.md").write_text(generated.scorecard(evidence), encoding="utf-8")
-    (folder / "book" / "errata.md").write_text(generated.errata(evidence), encoding="utf-8")
+    results = {
+        "scorecard.md": scorecard.page,
+        "scorecard.csv": scorecard.table,
+        "scorecard.json": scorecard.data,
+        "errata.md": errata.page,
+    }
+    for name, made in results.items():
+        (folder / "book" / name).write_text(made(evidence), encoding="utf-8")
+    for file in (folder / "book").glob("*.md"):
+        prose = file.read_text(encoding="utf-8")
+        if evidenced.named(prose):
+            file.write_text(evidenced.filled(prose, evidence.rows()), encoding="utf-8")
     for name, kept_page in {"error-bars.md": error_bars.kept_page, "architecture.md": architecture.kept_page}.items():
         file = folder / "book" / name
         file.write_text(kept_page(file.read_text(encoding="utf-8"), paths.BUILD / name), encoding="utf-8")

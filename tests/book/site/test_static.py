@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import csv
+import json
 from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import click
@@ -11,10 +15,11 @@ import pytest
 from bs4 import BeautifulSoup
 
 from prunekit import __version__
-from prunekit.book import ledger, paths
+from prunekit.book import badges, ledger, paths
+from prunekit.book.claims_form import GROUPS
 from prunekit.book.runs.notebooks import Refused
 from prunekit.book.site.evidence import chapters, collect
-from prunekit.book.verdicts import NOT_ATTEMPTED, VERDICTS, worst
+from prunekit.book.verdicts import ERRATUM, worst
 from tests.book.site.commands import command_lines, understand
 
 CHAPTERS = [path.relative_to(paths.ROOT).with_suffix("").as_posix() for path in chapters()]
@@ -38,6 +43,20 @@ def article(site: Path, document: str) -> BeautifulSoup:
 
 def words(tag: BeautifulSoup) -> str:
     return " ".join(tag.get_text().split())
+
+
+def told(page: BeautifulSoup) -> list[Any]:
+    """Return what a page's badges say, check by check: after the verdict and the claim, or folded."""
+    said = []
+    for badge in page.select(".pk-claim"):
+        folded = badge.select("li")
+        for item in folded or [copy.copy(badge)]:
+            part = copy.copy(item)
+            part.strong.extract()
+            if not folded:
+                part.code.extract()
+            said.append(part)
+    return said
 
 
 @pytest.fixture(scope="module")
@@ -116,8 +135,11 @@ def test_a_chapter_lists_the_claims_it_tests_and_shows_a_badge_for_each_record(s
     for claim, verdicts in by_claim.items():
         assert f"{claim} ({worst(verdicts)})" in card
         assert claim in [*ledger.ledger().claims, *ledger.ledger().errata]
-    badges = [(words(b.code), words(b.select_one(".pk-verdict"))) for b in page.select(".pk-claim")]
-    assert badges == [(record["claim"], record["verdict"]) for record in records]
+    said = [words(part).removeprefix(". ") for part in told(page)]
+    assert sorted(said) == sorted(" ".join(badges.told(record).split()) for record in records)
+    for badge in page.select(".pk-claim"):
+        folded = [words(item.strong) for item in badge.select("li")]
+        assert words(badge.select_one(".pk-verdict")) == worst(folded or [badge["data-verdict"].replace("-", " ")])
 
 
 @every_chapter
@@ -172,38 +194,83 @@ def test_a_chapter_can_be_cited(smoke_site, pages, document):
 
 def test_the_scorecard_is_the_ledger(smoke_site, evidence):
     rows = [row for row in evidence.rows() if row["kind"] != "erratum"]
-    page = article(smoke_site, "book/scorecard")
-    cells = [row.find_all("td", recursive=False) for row in page.select("table.pk-scorecard tbody tr")]
-    assert len(cells) == 63
-    assert [words(claim.code) for claim, *_ in cells] == [row["id"] for row in rows] == list(ledger.ledger().claims)
-    assert [words(measured.strong) for *_, measured in cells] == [row["verdict"] for row in rows]
-    for (claim, says, measured), row in zip(cells, rows, strict=True):
-        assert " ".join(row["statement"].split())[:25] in words(says).replace("’", "'")
-        assert " ".join(row["place"].split()) in words(claim).replace("’", "'")
-        links = [link["href"] for link in measured.select("a")]
-        assert links == [f"../{r['document']}.html#{r['anchor']}" for r in row["records"]]
+    details = article(smoke_site, "book/scorecard").select("details.pk-row")
+    assert (
+        [words(shown.summary.code) for shown in details] == [row["id"] for row in rows] == list(ledger.ledger().claims)
+    )
+    for shown, row in zip(details, rows, strict=True):
+        assert words(shown.summary.strong) == row["verdict"] == shown["data-verdict"]
+        assert shown["data-paper"] == row["paper"]
+        assert " ".join(row["place"].split()) in words(shown.summary)
+        assert " ".join(row["statement"].split())[:25] in words(shown).replace("’", "'")
+        links = [link["href"] for link in shown.select("li a")]
+        told = [record for statement in row["statements"] for record in statement["records"]]
+        assert links == [f"../{r['document']}.html#{r['anchor']}" for r in told]
 
 
-def test_the_scorecard_counts_its_rows(smoke_site):
+def test_the_picture_has_a_mark_for_each_statement_that_leads_to_its_claim(smoke_site, evidence):
+    rows = [row for row in evidence.rows() if row["kind"] != "erratum"]
     page = article(smoke_site, "book/scorecard")
-    verdicts = [words(row.find_all("td")[-1].strong) for row in page.select("table.pk-scorecard tbody tr")]
-    counts = {v: verdicts.count(v) for v in (*VERDICTS, NOT_ATTEMPTED) if v in verdicts}
-    assert f"{', '.join(f'{n} {v}' for v, n in counts.items())}." in [words(p) for p in page.select("p")]
+    marks = [(link["href"], link["aria-label"]) for link in page.select(".pk-map a")]
+    wanted = [(row, statement) for row in rows for statement in row["statements"]]
+    assert len(marks) == len(wanted) >= len(rows)
+    for (href, label), (row, statement) in zip(marks, wanted, strict=True):
+        assert href == f"#{page.select_one(f'details[id={href[1:]}]')['id']}" and row["id"].replace(
+            "/", "-"
+        ).startswith(href[1:5])
+        assert row["id"] in label and statement["name"] in label and f": {statement['verdict']}" in label
+
+
+def test_the_scorecard_counts_claims_and_statements(smoke_site, evidence):
+    rows = [row for row in evidence.rows() if row["kind"] != "erratum"]
+    given = {
+        "Statements": [s["verdict"] for row in rows for s in row["statements"]],
+        "Claims": [r["verdict"] for r in rows],
+    }
+    table = article(smoke_site, "book/scorecard").select_one("table.pk-counts")
+    head = [words(cell) for cell in table.select("thead th")]
+    counted = {
+        words(cells[1]): dict(zip(head, map(words, cells), strict=True))
+        for cells in (r.select("td") for r in table.select("tbody tr"))
+    }
+    assert set(counted) == set(given["Statements"]) | set(given["Claims"])
+    for verdict, row in counted.items():
+        assert {what: row[what] for what in given} == {what: str(v.count(verdict)) for what, v in given.items()}
+
+
+def test_the_scorecard_as_files_is_the_page(smoke_site, evidence):
+    page = article(smoke_site, "book/scorecard")
+    files = [(smoke_site / "book" / link["href"]).resolve() for link in page.select("a.download")]
+    table = list(csv.DictReader(files[0].read_text(encoding="utf-8").splitlines()))
+    rows = json.loads(files[1].read_text(encoding="utf-8"))["rows"]
+    assert [row["id"] for row in rows] == [*ledger.ledger().claims, *ledger.ledger().errata]
+    statements = [
+        (row["id"], s["name"], s["verdict"]) for row in rows for s in row["statements"] if row["kind"] != "erratum"
+    ]
+    assert [(line["claim"], line["statement"], line["verdict"]) for line in table] == statements
+    assert all((smoke_site / line["link"].split("#")[0]).is_file() for line in table)
+    assert {line["link"].split("#")[1] for line in table} == {row["id"] for row in page.select("details.pk-row")}
+    assert sum(len(s["records"]) for row in rows for s in row["statements"]) == sum(
+        len(p.records) for p in evidence.pages
+    )
 
 
 def test_the_errata_page_is_the_ledger(smoke_site, evidence):
-    papers = list(ledger.ledger().papers)
-    rows = sorted((row for row in evidence.rows() if row["kind"] == "erratum"), key=lambda r: papers.index(r["paper"]))
+    book = ledger.ledger()
+    papers = list(book.papers)
+    rows = [row for row in evidence.rows() if row["kind"] == "erratum"]
+    tested = sorted(
+        (row for row in rows if row["records"]),
+        key=lambda r: ((*GROUPS, "").index(book.errata[r["id"]].group), papers.index(r["paper"])),
+    )
     page = article(smoke_site, "book/errata")
     shown = [p for p in page.select("p") if p.strong and words(p.strong) in {"Shown", "Not shown"}]
-    for paragraph in shown:
-        assert (words(paragraph.strong) == "Shown") == (f"({ledger.ERRATUM}," in words(paragraph))
-    assert [words(p.code) for p in shown] == [row["id"] for row in rows if row["records"]]
-    assert [words(p).split("(")[1].split(",")[0] for p in shown] == [r["verdict"] for r in rows if r["records"]]
-    for paragraph, row in zip(shown, [row for row in rows if row["records"]], strict=True):
-        assert words(paragraph.code) == row["id"]
+    assert [words(p.code) for p in shown] == [row["id"] for row in tested]
+    for paragraph, row in zip(shown, tested, strict=True):
+        assert (words(paragraph.strong) == "Shown") == (row["verdict"] == ERRATUM)
+        assert f"({row['verdict']}," in words(paragraph)
         assert paragraph.a["href"] == f"../{row['records'][0]['document']}.html#{row['records'][0]['anchor']}"
+        assert " ".join(book.errata[row["id"]].survives.split())[:20] in words(page).replace("’", "'")
     waiting = [words(item.code) for item in page.select("#listed-not-tested-yet li")]
     assert sorted(waiting) == sorted(row["id"] for row in rows if not row["records"])
-    assert len(shown) + len(waiting) == len(ledger.ledger().errata)
-    assert f"{len(shown)} of the {len(rows)} that the ledger lists" in words(page)
+    assert f"of the {len(rows)} that the ledger lists" in words(page)

@@ -1,0 +1,50 @@
+"""Verdicts that flip over seeds and machines are noticed, kept and said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from prunekit.book import fragility, paths
+
+
+def record(claim: str, verdict: str, statement: str = "", **more: Any) -> dict[str, Any]:
+    """Return as much of a check's record as a look needs."""
+    return {"claim": claim, "statement": statement, "verdict": verdict} | more
+
+
+C = [record("a/c", "reproduced", "x"), record("a/c", "differs", "y")]
+LOOKS = [
+    fragility.look("AVX2", 0, [record("a/b", "reproduced"), *C]),
+    fragility.look("AVX2", 1, [record("a/b", "undecided"), *C]),
+    fragility.look("AVX-512", 0, [record("a/b", "reproduced"), C[0], record("a/d", "differs")]),
+]
+
+
+def test_what_flips_is_named_with_the_looks_that_gave_each_verdict() -> None:
+    marks = fragility.Marks(LOOKS)
+    assert marks.flipping() == [("a/b", "")] and marks.tested == 4
+    assert marks.said("a/b", "") == "reproduced by seed 0 (AVX2) and seed 0 (AVX-512), undecided by seed 1 (AVX2)"
+    assert (
+        not marks.flips("a/c", "y") and marks.said("a/c", "y") == ""
+    )  # not looked at everywhere, the same where it was
+    assert not marks.flips("a/unknown", "")
+    assert marks.described() == "seeds 0, 1 on AVX2; seed 0 on AVX-512"
+
+
+def test_a_look_takes_the_worst_live_verdict_of_a_statement() -> None:
+    one = fragility.look(
+        "m", 0, [record("a/b", "reproduced"), record("a/b", "undecided"), record("a/b", "differs", recorded="k")]
+    )
+    assert one.verdicts == {("a/b", ""): "undecided"}
+
+
+def test_looks_are_kept_by_machine(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "FRAGILE", tmp_path / "fragile.json")
+    assert fragility.kept().looks == []
+    fragility.keep(LOOKS)
+    assert fragility.kept().looks == LOOKS
+    again = fragility.look("AVX2", 7, [record("a/b", "differs")])
+    fragility.keep([again])
+    assert fragility.kept().looks == [LOOKS[2], again]
