@@ -113,3 +113,24 @@ def test_what_cannot_be_trained_is_refused(data: nets.Dataset) -> None:
         SETTING.networks(data, 1, [0.0])
     with pytest.raises(ValueError, match="give one made by nets"):
         scaled.layer_diagonal(nets.models.fcn(64, [8, 8], 10, seed=0), data)
+
+
+def test_moves_are_norms_of_changes_over_norms_before(data: nets.Dataset) -> None:
+    [model] = SETTING.networks(data, 1, [1.0])
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    first = scaled.layer_diagonal(model, data)
+    with torch.no_grad():
+        model.get_parameter("input.weight").mul_(1.5)
+        model.get_parameter("output.weight")[0] = 0
+    last = {name: values * 3 for name, values in first.items()}
+    moves = scaled.layer_moves(model, before, first, last)
+    row = before["output.weight"]
+    assert moves["weights", "input"] == pytest.approx(0.5)
+    assert moves["weights", "output"] == pytest.approx(float(row[0].norm() / row.norm()))
+    assert [moves["diagonal", layer] for layer in LAYERS] == pytest.approx([2.0, 2.0])
+    with pytest.raises(ValueError, match=r"weights of input\.weight is missing"):
+        scaled.layer_moves(model, {}, first, last)
+    with pytest.raises(ValueError, match=r"norm 0\.0 before"):
+        scaled.layer_moves(model, before, {name: 0 * v for name, v in first.items()}, last)
+    with pytest.raises(ValueError, match="after and"):
+        scaled.layer_moves(model, before, first, {name: v[:1] for name, v in last.items()})

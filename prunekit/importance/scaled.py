@@ -181,6 +181,52 @@ def layer_importances(model: nn.Module, diagonal: Mapping[str, Tensor]) -> dict[
     return weighed
 
 
+def layer_moves(
+    model: nn.Module,
+    before: Mapping[str, Tensor],
+    first: Mapping[str, Tensor],
+    last: Mapping[str, Tensor],
+) -> dict[tuple[str, str], float]:
+    """Return how far weights and the Hessian's diagonal of both layers moved in training, over their norms before.
+
+    The keys are ("weights" or "diagonal", layer).
+
+    Parameters
+    ----------
+    model : Module
+        Whose parameters `LAYERS` names, after training.
+    before : mapping of str to tensor
+        Its parameters before.
+    first, last : mappings of str to tensor
+        The Hessian's diagonal before and after, as `layer_diagonal` returns it.
+
+    Raises
+    ------
+    ValueError
+        If a tensor is missing or of another shape, or all that was there before is 0.
+    """
+    _layers(model)
+    after = {name: parameter.detach() for name, parameter in access.parameters(model).items()}
+    return {
+        (what, layer): _move(f"{what} of {name}", old, new, name)
+        for what, old, new in (("weights", before, after), ("diagonal", first, last))
+        for layer, name in LAYERS.items()
+    }
+
+
+def _move(what: str, old: Mapping[str, Tensor], new: Mapping[str, Tensor], name: str) -> float:
+    """Return the norm of a tensor's change over its norm before."""
+    for given in (old, new):
+        if not isinstance(given, Mapping) or not isinstance(given.get(name), Tensor):
+            raise ValueError(f"the {what} is missing: give a mapping with tensors of both layers")
+    if old[name].shape != new[name].shape:
+        raise ValueError(f"the {what} has shape {tuple(new[name].shape)} after and {tuple(old[name].shape)} before")
+    size = float(torch.linalg.vector_norm(old[name].double()))
+    if not 0 < size < math.inf:
+        raise ValueError(f"the {what} has the norm {size} before: give one that is finite and not 0")
+    return float(torch.linalg.vector_norm(new[name].double() - old[name].double())) / size
+
+
 def natural_importances(
     model: nn.Module, before: Mapping[str, Tensor], data: nets.Dataset
 ) -> dict[tuple[str, str], float]:

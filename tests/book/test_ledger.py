@@ -23,7 +23,8 @@ chang/theorem-1 chang/corollary-1 chang/lemma-1 chang/fig-2 chang/fig-3a chang/f
 chang/fig-7 chang/section-3.4 chang/fig-1 chang/lemma-7 chang/dense-risk chang/equation-13 chang/section-4
 chang/section-6-cross-entropy chang/section-6-distillation
 li/lemma-3.1 li/equation-3.2 li/definition-3.2 li/fig-1a li/fig-1b li/fig-1c li/lemma-4.1 li/fig-2a li/fig-2b
-li/fig-2c li/fig-3a li/fig-3b li/fig-3c li/fig-4 li/theorem-4.3 li/proposition-b.2 li/theorem-a.1
+li/fig-2c li/fig-3a li/fig-3b li/fig-3c li/fig-4 li/theorem-4.3 li/proposition-b.2 li/theorem-a.1 li/definition-2.3
+li/section-3.1 li/section-4 li/theorem-4.3-fig-1c li/lemma-a.2 li/theorem-e.1
 barsbey/theorem-1-global barsbey/theorem-1-layerwise barsbey/theorem-2 barsbey/eigenvalue-law barsbey/theorem-3
 barsbey/section-3.3 barsbey/theorem-4 barsbey/output-perturbation barsbey/uncompressed-bound
 barsbey/heavier-compresses barsbey/estimator barsbey/linear-regression barsbey/fig-1 barsbey/fig-2 barsbey/fig-3

@@ -307,6 +307,19 @@ NETWORKS: dict[str, Example] = {
     "importance.scaled.layer_importances": Example(
         lambda: {"model": layered(), "diagonal": scaled.layer_diagonal(layered(), data())}
     ),
+    "importance.scaled.layer_moves": Example(
+        lambda: {
+            "model": layered(),
+            "before": nets.access.state(layered()),
+            "first": scaled.layer_diagonal(layered(), data()),
+            "last": scaled.layer_diagonal(layered(), data()),
+        },
+        says={
+            "before": {"it holds the weights": ("weights",)},
+            "first": {"it is a diagonal": ("diagonal",)},
+            "last": {"it is a diagonal": ("diagonal",)},
+        },
+    ),
     "importance.scaled.natural_importances": Example(
         lambda: {"model": layered(), "before": nets.access.state(layered()), "data": data()},
         says={"before": {"it is what weights are put back to": ("reference", "loss")}},

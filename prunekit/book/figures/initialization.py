@@ -14,6 +14,7 @@ from prunekit.book.figures.beside import RANGE, Curve, Sets, marks, points, rows
 from prunekit.book.plotting import DASHES, Drawing, Palette, legend
 from prunekit.book.verdicts import quantile
 from prunekit.importance.scaled import LAYERS, POWERS
+from prunekit.statistics import mean_and_error
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 ROUNDING = 1e-6  # a relative change that rounding in single precision explains
 MEASURES = ("test loss", "test error")
+MOVED = {"weights": "weights", "diagonal": "Hessian diagonal"}
 
 
 Curves = Mapping[tuple[str, str, str], Curve]  # by stage, quantity and layer
@@ -170,6 +172,17 @@ def power_at_end(curve: Curve) -> Measured:
     last = curve.lambdas[-1]
     change = curve.at(last).log().minus(curve.at(1.0).log()).measured(0)
     return {name: value / math.log(last) for name, value in change.items()}
+
+
+def mean_of(values: Floats) -> Measured:
+    """Return the mean of values over seeds and its error, as `prunekit.check` takes them."""
+    mean, error = mean_and_error(values)
+    return {"measured": float(mean), "error": float(error)}
+
+
+def moved_at_one(trained: Trained) -> Mapping[tuple[str, str], Floats]:
+    """Return how far weights and Hessian diagonal of each layer moved at λ = 1, seed by seed."""
+    return {key: np.array([run["moves"][key] for run in trained.runs]) for key in trained.runs[0]["moves"]}
 
 
 def layer_importances(trained: Trained, layer: str, sets: Sets) -> Drawing:

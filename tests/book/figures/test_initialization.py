@@ -47,6 +47,7 @@ def trained(seeds: int = 4, *, swapped: bool = False, rising: bool = True, kick:
             "before": [at(lam, 1) for lam in LAMBDAS],
             "after": [at(lam, kick) for lam in LAMBDAS],
             "natural": [natural(lam) for lam in LAMBDAS],
+            "moves": {("weights", "input"): 0.1 + 0.01 * rng.standard_normal()},
         }
         for _ in range(seeds)
     ]
@@ -156,6 +157,13 @@ def test_a_recorded_run_is_judged_as_the_live_one() -> None:
     old = [r["measured"] for r in recording.checks if r["what"].endswith("magnitude importance, output layer")]
     assert change["measured"] == pytest.approx(old[0], rel=0.01) and change["error"] > 0
     assert figures.ratio_range(curves)["measured"] == pytest.approx(1.2797, rel=0.02)
+
+
+def test_moves_are_kept_by_seed() -> None:
+    found = trained()
+    moves = figures.moved_at_one(found)["weights", "input"]
+    assert moves.tolist() == [run["moves"]["weights", "input"] for run in found.runs]
+    assert figures.mean_of(moves) == pytest.approx({"measured": moves.mean(), "error": moves.std(ddof=1) / 2})
 
 
 def test_parts_and_powers() -> None:
