@@ -7,6 +7,7 @@ The three functions pick the point on which that hangs, by the rule of `prunekit
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from prunekit import _checks
 from prunekit._checks import Floats
 from prunekit.book import verdicts
 from prunekit.statistics import mean_and_error
+
+_FIELDS = {"measured", "error", "repetitions", "margin", "expected", "relation"}
 
 
 def at_every(
@@ -44,7 +47,7 @@ def at_every(
     >>> round(worst["measured"], 3), worst["repetitions"]
     (0.3, 4)
     """
-    given = {"margin": margin, "expected": expected, "relation": relation}
+    given = _given(margin, expected, relation)
     mean, error, low, high, count = _intervals(samples, given, least_error)
     at = low.argmax() if low.max() > 0 else high.argmax()
     return _chosen(mean, error, at, count) | given
@@ -71,7 +74,7 @@ def at_some(
     >>> round(at_some(rises, margin=0.0, relation="at least")["measured"], 3)
     0.3
     """
-    given = {"margin": margin, "expected": expected, "relation": relation}
+    given = _given(margin, expected, relation)
     mean, error, low, high, count = _intervals(samples, given, least_error)
     at = high.argmin() if high.min() <= 0 else low.argmin()
     return _chosen(mean, error, at, count) | given
@@ -85,19 +88,34 @@ def weakest(rows: list[dict[str, Any]]) -> dict[str, Any]:
     rows : list of dict
         What `at_every` and `at_some` returned for each part.
     """
+    rows = _checks.listed("rows", rows, "what at_every and at_some return")
     if not rows:
         raise ValueError("rows is empty: give the arguments of one part at least")
+    for row in rows:
+        if not isinstance(row, Mapping) or not set(row) >= _FIELDS:
+            raise TypeError(f"rows holds {_checks.shown(row)}: give what at_every and at_some return")
     spans = [(verdicts.beyond(row, row["expected"]), verdicts.half_width(row)) for row in rows]
     low = [excess - half for excess, half in spans]
     high = [excess + half for excess, half in spans]
     return rows[int(np.argmax(low)) if max(low) > 0 else int(np.argmax(high))]
 
 
+def _given(margin: float, expected: float, relation: str) -> dict[str, Any]:
+    """Return what a check is to be given, refusing what it would refuse."""
+    return {
+        "margin": _checks.scalar("margin", margin),
+        "expected": _checks.real("expected", expected),
+        "relation": _checks.choice("relation", relation, tuple(verdicts.RELATIONS)),
+    }
+
+
 def _intervals(
     samples: ArrayLike, given: dict[str, Any], least_error: float
 ) -> tuple[Floats, Floats, Floats, Floats, int]:
     """Return means and errors of all points, both ends of how far each lies beyond the margin, and the repetitions."""
-    values = _checks.real_numbers("samples", samples)
+    values = _checks.array("samples", samples, ndim=(1, 2))
+    if len(values) < 2 or values.size == 0:
+        raise ValueError(f"samples has shape {values.shape}: give at least two repetitions of at least one point")
     mean, error = mean_and_error(values.reshape(len(values), -1))
     error = np.maximum(error, _checks.scalar("least_error", least_error))
     excess = np.array([verdicts.beyond({"measured": float(x), **given}, given["expected"]) for x in mean])

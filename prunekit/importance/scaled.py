@@ -224,7 +224,12 @@ def _move(what: str, old: Mapping[str, Tensor], new: Mapping[str, Tensor], name:
     size = float(torch.linalg.vector_norm(old[name].double()))
     if not 0 < size < math.inf:
         raise ValueError(f"the {what} has the norm {size} before: give one that is finite and not 0")
-    return float(torch.linalg.vector_norm(new[name].double() - old[name].double())) / size
+    change = float(torch.linalg.vector_norm(new[name].double() - old[name].double())) / size
+    if not math.isfinite(change):
+        raise FloatingPointError(
+            f"the {what} is not finite after, or it changed too much: give a finite model and last"
+        )
+    return change
 
 
 def natural_importances(

@@ -11,6 +11,7 @@ import numpy as np
 
 from prunekit import cones, curvature, linear, sensing, spectrum, statistics
 from prunekit.book import recordings
+from prunekit.book.points import at_every
 from prunekit.book.settings import PaperSetting
 from prunekit.linear import rivals, strategies
 from prunekit.linear.asymptotic import AsymptoticLaw
@@ -577,6 +578,13 @@ NUMBERS: dict[str, Example] = {
     "book.ledger.check": Example(
         checked, allows={n: WORDS for n in ("what", "data", "because", "of", "unstated", "explain")}
     ),
+    "book.points.at_every": Example(
+        lambda: {"samples": R3, "margin": 0.1, "expected": 0.5, "relation": "equal", "least_error": 0.1}
+    ),
+    "book.points.at_some": Example(
+        lambda: {"samples": R3, "margin": 0.1, "expected": 0.5, "relation": "equal", "least_error": 0.1}
+    ),
+    "book.points.weakest": Example(lambda: {"rows": [at_every(R3, margin=0.1)]}),
     "book.settings.PaperSetting": Example(lambda: {"images": 1.0}),
     "book.settings.PaperSetting.here": Example(lambda: {"self": PaperSetting(images=2.0), "images": 1.0}),
     "book.ledger.report": Example(lambda: {"a": 1.0}),
