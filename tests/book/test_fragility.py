@@ -48,3 +48,49 @@ def test_looks_are_kept_by_machine(tmp_path, monkeypatch: pytest.MonkeyPatch) ->
     again = fragility.look("AVX2", 7, [record("a/b", "differs")])
     fragility.keep([again])
     assert fragility.kept().looks == [LOOKS[2], again]
+
+
+def test_the_scorecard_marks_what_flips(monkeypatch: pytest.MonkeyPatch) -> None:
+    from prunekit.book.site import scorecard
+    from prunekit.book.site.evidence import Evidence
+
+    claim, statement = "chang/fig-2", "double-descent"
+    row = {"claim": claim, "statement": statement, "verdict": "reproduced"}
+    marks = fragility.Marks(
+        [fragility.look("here", 0, [row]), fragility.look("here", 1, [row | {"verdict": "undecided"}])]
+    )
+    monkeypatch.setattr(fragility, "kept", lambda: marks)
+    monkeypatch.setattr(Evidence, "rows", lambda self: rows_of(self, claim, statement))
+    page, said = scorecard.page(Evidence("smoke", [])), marks.said(claim, statement)
+    assert page.count("pk-fragile") == 1 and f"{claim}, {statement}: reproduced, fragile" in page
+    assert "1 of 1 statements are **fragile**" in page and "looked at were seeds 0, 1 on here." in page
+    assert page.count('data-fragile="yes"') == 1 and f"*Fragile*: {said}." in page
+    (line,) = (line for line in scorecard.table(Evidence("smoke", [])).splitlines() if said in line)
+    assert line.startswith(f"chang,{claim},")
+
+
+def rows_of(evidence: Any, claim: str, statement: str) -> list[dict[str, Any]]:
+    """Return the ledger's rows, of which one statement was tested."""
+    from prunekit.book import ledger
+
+    rows = []
+    for entry in ledger.ledger().claims.values():
+        statements = [
+            {"name": name, "words": words, "verdict": "not attempted", "records": []}
+            for name, words in (entry.statements or {"": entry.statement}).items()
+        ]
+        records: list[dict[str, Any]] = []
+        if entry.id == claim:
+            records = [
+                {"what": "a gap", "measured": 1.0, "expected": 1.0, "margin": 0.1, "because": "a line", "error": 0.0}
+                | {"repetitions": None, "of": "draws", "relation": "equal", "corrected": None, "smaller": []}
+                | {"unstated": "", "explain": "", "verdict": "reproduced", "anchor": "here", "claim": claim}
+            ]
+            chosen = next(each for each in statements if each["name"] == statement)
+            chosen |= {"verdict": "reproduced", "records": records}
+        rows.append(
+            {"id": entry.id, "paper": entry.paper, "place": entry.place, "statement": entry.statement}
+            | {"kind": entry.kind, "verdict": "reproduced" if records else "not attempted"}
+            | {"statements": statements, "records": records}
+        )
+    return rows
