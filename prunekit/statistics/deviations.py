@@ -258,7 +258,7 @@ def rank_correlation_and_error(x: ArrayLike, y: ArrayLike) -> tuple[float, float
     --------
     >>> correlation, error = rank_correlation_and_error(range(20), [i**2 for i in range(20)])
     >>> correlation, round(error, 2)
-    (1.0, 0.07)
+    (1.0, 0.08)
     """
     a, b = _pairs(x, y)
     n = len(a)

@@ -50,9 +50,10 @@ def generalization(excesses: Excesses) -> Drawing:
                 y = np.concatenate([excesses[model, noise, kind] for model in models])
                 axes.plot(at, np.maximum(y, FLOOR), MARKERS[j], label=kind, **look)
             axes.set_xticks(range(len(models)), [model.replace(", ", ",\n") for model in models], fontsize=8)
-            axes.set(yscale="log", title=f"σ = {noise:g}", xlabel="model")
+            axes.set(
+                yscale="log", title=f"σ = {noise:g}", xlabel="model", ylabel="loss beyond that of the truth, relative"
+            )
             axes.minorticks_off()
-        both[0].set(ylabel="loss beyond that of the truth, relative")
         figure.legend(*both[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=9)
         return figure
 

@@ -328,5 +328,5 @@ def test_no_run_of_the_book_loaded_a_module_that_its_page_is_not_said_to_reach(s
     for page in wanted("smoke"):
         assert page.run is not None and page.run.finished, page.name
         loaded = set(page.run.record["modules"])
-        assert {"prunekit", "prunekit.book.ledger", "prunekit.book.scales"} <= loaded, page.name
+        assert {"prunekit", "prunekit.book.plotting", "prunekit.book.scales"} <= loaded, page.name
         assert loaded - carriers <= set(page.run.record["inputs"]["library"]), page.name

@@ -98,6 +98,9 @@ def copy_checkout(folder: Path) -> Path:
     (folder / f"{BROKEN}.md").write_text(BROKEN_PAGE, encoding="utf-8")
     # most of a site's time, again at every build; the whole site of the suite has it
     (folder / "book" / "api.md").write_text("# Library\n\nNot in this copy.\n", encoding="utf-8")
+    (folder / "book" / "what-to-do.md").write_text(
+        "# Advice\n\nIt links pages that are not in this copy.\n", encoding="utf-8"
+    )
     toc = yaml.safe_load((folder / "_toc.yml").read_text(encoding="utf-8"))
     front = [part for part in toc["parts"] if not any("chapters/" in c["file"] for c in part["chapters"])]
     toc["parts"] = [{"caption": "Two pages", "chapters": [{"file": PAGE}, {"file": BROKEN}]}, *front]
