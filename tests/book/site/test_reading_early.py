@@ -141,7 +141,7 @@ def test_a_page_that_is_being_computed_says_so_and_judges_nothing(history: Histo
     assert "This page is being computed" in page.select_one(".admonition.warning").get_text()
     assert not page.select(".pk-claim, .pk-card, .cell_output")
     assert [a["href"] for a in scorecard.select(".admonition.warning a")] == [f"../chapters/{SLOW}.html"]
-    assert "its page is being computed" in scorecard.get_text()
+    assert "Its page is being computed" in scorecard.get_text()
 
 
 def test_at_the_end_every_page_is_whole(history: History) -> None:
