@@ -34,7 +34,7 @@ def page(evidence: Evidence) -> str:
     rows = [row for row in evidence.rows() if row["kind"] == "erratum"]
     shown = [row for row in rows if row["records"]]
     entries = ledger.ledger().errata
-    counts = ", ".join(f"{sum(entries[row['id']].group == group for row in shown)} {group}" for group in GROUPS)
+    counts = "; ".join(f"{group}: {sum(entries[row['id']].group == group for row in shown)}" for group in GROUPS)
     parts = [
         "# Errata",
         "",
