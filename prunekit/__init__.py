@@ -31,6 +31,9 @@ _HOME = {
     "Magnitude": "linear.strategies",
     "Hessian": "linear.strategies",
     "Oracle": "linear.strategies",
+    # a report on one's own network
+    "diagnose": "diagnosis.run",
+    "compare_reports": "diagnosis.comparison",
     # numbers with errors, and measurements against predictions
     "Estimate": "statistics.estimates",
     "mean_and_error": "statistics.deviations",

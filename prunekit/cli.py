@@ -1,4 +1,4 @@
-"""The command line: run and sweep notebooks, look after their runs, build the book, read the ledger.
+"""The command line: run and sweep notebooks, look after their runs, build the book, read the ledger, diagnose a network.
 
 Exit status: 0 when all is well, 1 when a notebook or the site failed, 2 for a request that was refused before
 anything ran, 130 after Ctrl-C.
@@ -21,6 +21,7 @@ from prunekit.book.runs.command import engine_options, limited, refusing
 from prunekit.book.runs.commands import runs
 from prunekit.book.runs.seal import DamagedRun
 from prunekit.book.scales import SCALES
+from prunekit.diagnosis.command import diagnose
 
 if TYPE_CHECKING:
     from prunekit.book.runs.engines import Choice
@@ -44,6 +45,7 @@ def main() -> None:
 
 
 main.add_command(runs)
+main.add_command(diagnose)
 
 
 def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:

@@ -42,12 +42,16 @@ def how_far(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice | No
     rule = "the largest share at which, and below which, the held-out loss rises by ε at most"
     if measured is not None and measured["share"] > _LOSSLESS:
         said = f" (the quadratic model says {pm(one['share'], one['error'], scale=100)}%)" if one else ""
-        text = f"Without retraining, remove up to {percent(measured['share'])} of the weights by global magnitude{said}."
+        text = (
+            f"Without retraining, remove up to {percent(measured['share'])} of the weights by global magnitude{said}."
+        )
         evidence = f"{pm(measured['share'], measured['error'], scale=100)}% measured on {measured['samples']} samples, ε = {epsilon['value']:.3g}"
         return Advice(text, evidence, rule)
     if measured is not None:
         text = "Do not prune this network by global magnitude without retraining: the loss rises at once."
-        return Advice(text, f"{pm(measured['share'], measured['error'], scale=100)}% can go, ε = {epsilon['value']:.3g}", rule)
+        return Advice(
+            text, f"{pm(measured['share'], measured['error'], scale=100)}% can go, ε = {epsilon['value']:.3g}", rule
+        )
     return None
 
 
@@ -84,7 +88,9 @@ def which_scope(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice 
         if alike
         else "If you rank by magnitude, rank all layers together rather than cutting the same share of each."
     )
-    evidence = f"at {percent(best['keep'])} kept the loss rises by {pm(abs(best['less']), best['less_error'])} less that way"
+    evidence = (
+        f"at {percent(best['keep'])} kept the loss rises by {pm(abs(best['less']), best['less_error'])} less that way"
+    )
     return Advice(text, evidence, "the two scopes differ by two standard errors, the same way wherever they do")
 
 
@@ -114,7 +120,11 @@ def sensitive(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice | 
     if share + 2 * error >= _FRAGILE * middle:
         return None
     text = f"Spare {name}: alone it can lose {percent(share)} of its weights, half of the layers {percent(middle)} or more."
-    return Advice(text, f"{pm(share, error, scale=100)}% measured", "a layer's share, with two errors, is below half of the median")
+    return Advice(
+        text,
+        f"{pm(share, error, scale=100)}% measured",
+        "a layer's share, with two errors, is below half of the median",
+    )
 
 
 def retraining(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice | None:
@@ -127,10 +137,18 @@ def retraining(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice |
     room = best["share"] - one["share"]
     if room <= _ROOM + 2 * (best["error"] + one["error"]):
         return None
-    name = "with the kept weights at their best" if method == "re-optimized" else "for a random subspace of as many weights"
+    name = (
+        "with the kept weights at their best"
+        if method == "re-optimized"
+        else "for a random subspace of as many weights"
+    )
     text = f"Retraining pays from {percent(one['share'])} on: beyond that the loss rises at once, but need not."
     evidence = f"the quadratic model allows {percent(best['share'])} removed {name}, {percent(one['share'])} one-shot"
-    return Advice(text, evidence, "the re-optimized model, else that of an orthogonal subspace, allows a tenth of the weights more")
+    return Advice(
+        text,
+        evidence,
+        "the re-optimized model, else that of an orthogonal subspace, allows a tenth of the weights more",
+    )
 
 
 def balancing(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice | None:

@@ -73,9 +73,7 @@ def balance(subject: Subject) -> Balance:
     sites = _sites(subject)
     norms = {name: float(w.double().norm()) for name, w in subject.weights.items()}
     normed = tuple(
-        name
-        for name in subject.names
-        if norms[name] and _same(subject, batch, {name: _TRIED}, sites, _NORMED)
+        name for name in subject.names if norms[name] and _same(subject, batch, {name: _TRIED}, sites, _NORMED)
     )
     rest = [name for name in subject.names if name not in normed and norms[name]]
     chains = tuple(_chains(subject, batch, rest, sites))
@@ -122,9 +120,7 @@ def _sites(subject: Subject) -> dict[str, _Site]:
     return sites
 
 
-def _chains(
-    subject: Subject, batch: Batch, names: list[str], sites: Mapping[str, _Site]
-) -> Iterator[tuple[str, ...]]:
+def _chains(subject: Subject, batch: Batch, names: list[str], sites: Mapping[str, _Site]) -> Iterator[tuple[str, ...]]:
     """Yield runs of layers, each of which can be multiplied if the next one is divided."""
     chain: list[str] = []
     for name, after in zip(names, [*names[1:], None], strict=True):

@@ -15,6 +15,7 @@ from prunekit import _checks
 from prunekit._system import files
 from prunekit.diagnosis import tables
 from prunekit.diagnosis.advice import Advice, advice
+from prunekit.diagnosis.frames import frame
 from prunekit.diagnosis.theories import Theory, theories
 
 if TYPE_CHECKING:
@@ -131,11 +132,11 @@ class Report:
 
     def to_frame(self, table: Literal["layers", "limit", "theories", "advice", "units"] = "layers") -> Any:
         """Return one of the tables as a pandas DataFrame."""
-        import pandas as pd
+        return frame(self._rows(table))
 
-        return pd.DataFrame(self._rows(table))
-
-    def to_csv(self, path: str | Path, table: Literal["layers", "limit", "theories", "advice", "units"] = "layers") -> None:
+    def to_csv(
+        self, path: str | Path, table: Literal["layers", "limit", "theories", "advice", "units"] = "layers"
+    ) -> None:
         """Write one of the tables as CSV."""
         rows = self._rows(table)
         text = io.StringIO()

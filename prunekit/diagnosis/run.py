@@ -181,7 +181,8 @@ def _network(work: Work) -> Plain:
     subject = work.subject
     return {
         "coverage": [
-            {"name": p.name, "shape": list(p.shape), "weights": p.size, "reason": p.reason} for p in subject.coverage.parts
+            {"name": p.name, "shape": list(p.shape), "weights": p.size, "reason": p.reason}
+            for p in subject.coverage.parts
         ],
         "share": subject.coverage.share,
         "kind": subject.kind,

@@ -256,7 +256,8 @@ def _read(data: Any, device: torch.device, most: int, model: nn.Module) -> list[
     read: list[Batch] = []
     for inputs, labels, _ in access.batches(data, device):
         wide = tuple(
-            x.to(kind) if isinstance(x, Tensor) and x.is_floating_point() and x.dtype.itemsize < 4 else x for x in inputs
+            x.to(kind) if isinstance(x, Tensor) and x.is_floating_point() and x.dtype.itemsize < 4 else x
+            for x in inputs
         )
         read.append((wide, labels))
         if samples(read) >= most:

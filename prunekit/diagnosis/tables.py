@@ -152,10 +152,15 @@ def text(report: Report) -> str:
     kind = f", converted from {network['kind']}" if network["kind"] else ""
     head = f"Diagnosis: {covered:,} of {total:,} parameters covered{kind}; ε = {network['epsilon']['value']:.4g}"
     lines = [head, f"  ε: {network['epsilon']['rule']}", "", "Advice"]
-    lines += [f"  - {each.text} [{each.evidence}]" for each in report.advice] or ["  - none: no rule has evidence enough"]
+    lines += [f"  - {each.text} [{each.evidence}]" for each in report.advice] or [
+        "  - none: no rule has evidence enough"
+    ]
     lines += ["", "What can go, in % of the weights"]
     lines += _aligned([[r["limit"], _share_text(r), r["answers"], f"({r['note']})"] for r in report.limit])
-    lines += ["", "Layers: tail index; what can go alone, one-shot / re-optimized / measured, in %; left of it at 10% kept"]
+    lines += [
+        "",
+        "Layers: tail index; what can go alone, one-shot / re-optimized / measured, in %; left of it at 10% kept",
+    ]
     lines += _aligned([_layer(row) for row in report.layers])
     lines += ["", "Theories"]
     for theory in report.theories:
@@ -193,4 +198,7 @@ def _aligned(rows: list[list[str]]) -> list[str]:
     """Return rows with their columns under each other; short rows end where they end."""
     full = [row for row in rows if len(row) == max(map(len, rows))] if rows else []
     widths = [max(len(row[k]) for row in rows if len(row) > k) for k in range(len(full[0]) - 1)] if full else []
-    return ["  " + "  ".join(cell.ljust(widths[k]) if k < len(widths) else cell for k, cell in enumerate(row)) for row in rows]
+    return [
+        "  " + "  ".join(cell.ljust(widths[k]) if k < len(widths) else cell for k, cell in enumerate(row))
+        for row in rows
+    ]

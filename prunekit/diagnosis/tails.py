@@ -106,9 +106,7 @@ def _share_of_norm(flat: NDArray[np.floating]) -> float:
     return min(kept, flat.size) / flat.size if sums[-1] else 0.0
 
 
-def _index(
-    weight: NDArray[np.floating], last: bool, seed: Seed
-) -> tuple[float | None, float | None, bool | None, str]:
+def _index(weight: NDArray[np.floating], last: bool, seed: Seed) -> tuple[float | None, float | None, bool | None, str]:
     """Return tail index, error, whether a stable law fits, and why not if there is none."""
     if weight.size < FEWEST or weight.ndim < 2:
         return None, None, None, "too small to tell" if weight.size < FEWEST else "no matrix"

@@ -104,7 +104,8 @@ def _overparameterization(found: Found, network: Mapping[str, Any], left_out: Ma
     n, p = head["samples"], head["components"]
     at = len(head["kept"]) - 1
     told = [
-        f"{percent(kept)} of its components: {risk:.2f}" for kept, risk in zip(head["kept"], head["predicted"], strict=True)
+        f"{percent(kept)} of its components: {risk:.2f}"
+        for kept, risk in zip(head["kept"], head["predicted"], strict=True)
     ]
     seen = [
         f"{percent(kept)}: {pm(risk, error)}"
@@ -143,7 +144,9 @@ def _hessian_bias(found: Found, network: Mapping[str, Any], left_out: Mapping[st
     checks = []
     if network["chains"] or network["normed"]:
         free = len(network["normed"]) + sum(map(len, network["chains"]))
-        checks.append(Check("scales are seen by the network", False, f"{free} layers' scales are free, and were balanced"))
+        checks.append(
+            Check("scales are seen by the network", False, f"{free} layers' scales are free, and were balanced")
+        )
     rows = found.get("scores", {}).get("rows", [])
     pair = score_pair(rows, 0.1)
     if pair is None:
@@ -155,7 +158,11 @@ def _hessian_bias(found: Found, network: Mapping[str, Any], left_out: Mapping[st
     importance = agreement(found)
     if importance is not None:
         checks.append(
-            Check("layers' importance by magnitude orders them as Hessian importance", importance > 0.5, f"rank {importance:.2f}")
+            Check(
+                "layers' importance by magnitude orders them as Hessian importance",
+                importance > 0.5,
+                f"rank {importance:.2f}",
+            )
         )
     return True, told, seen, checks
 
@@ -208,7 +215,11 @@ def _heavy_tails(found: Found, network: Mapping[str, Any], left_out: Mapping[str
     )
     seen = f"{lowest} keeps 90% of its norm with {percent(told[lowest]['norm_90'])} of its weights (Gaussian: 33%)"
     checks = [
-        Check("a stable law fits the weights", len(stable) == len(told), f"not rejected in {len(stable)} of {len(told)} layers")
+        Check(
+            "a stable law fits the weights",
+            len(stable) == len(told),
+            f"not rejected in {len(stable)} of {len(told)} layers",
+        )
     ]
     if len(told) >= 4:
         pairs = [(each["alpha"], each["norm_90"]) for each in told.values()]
@@ -248,7 +259,12 @@ def _matrix_sensing(found: Found, network: Mapping[str, Any], left_out: Mapping[
         return _missing("products", left_out)
     pairs = products["pairs"]
     if not pairs:
-        return False, "does not apply: no layer is a product of two factors (a nonlinearity lies between any two)", "", []
+        return (
+            False,
+            "does not apply: no layer is a product of two factors (a nonlinearity lies between any two)",
+            "",
+            [],
+        )
     best = min(pairs, key=lambda pair: pair["rank"] / pair["columns"])
     words = (
         f"{len(pairs)} products of two factors; {best['second']} · {best['first']} needs {best['rank']} of its "
