@@ -36,10 +36,14 @@ def advice(found: Mapping[str, Any], network: Mapping[str, Any]) -> tuple[Advice
 
 
 def how_far(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice | None:
-    """How much can go without retraining: what was measured, else what the quadratic model says."""
+    """Say how much can go without retraining: what was measured, else what the quadratic model says."""
     measured, one = found.get("measured"), found.get("one-shot")
     epsilon = network["epsilon"]
     rule = "the largest share at which, and below which, the held-out loss rises by ε at most"
+    if measured is not None and measured["share"] >= max(measured["removed"]):
+        text = "Check data, labels and loss before you prune: the network does no better on them than an empty one."
+        evidence = f"all but {percent(1 - measured['share'])} of its weights can go, ε = {epsilon['value']:.3g}"
+        return Advice(text, evidence, "the largest share that was tried can go")
     if measured is not None and measured["share"] > _LOSSLESS:
         said = f" (the quadratic model says {pm(one['share'], one['error'], scale=100)}%)" if one else ""
         text = (
@@ -56,9 +60,9 @@ def how_far(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice | No
 
 
 def which_score(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice | None:
-    """Which score to rank by, where two differ by more than their error at some share kept."""
+    """Say which score to rank by, where two differ by more than their error at some share kept."""
     rows = found.get("scores", {}).get("rows", [])
-    told = [row for keep in {r["keep"] for r in rows} if (row := score_pair(rows, keep)) is not None]
+    told = [row for keep in sorted({r["keep"] for r in rows}) if (row := score_pair(rows, keep)) is not None]
     clear = [row for row in told if abs(row["less"]) > 2 * row["less_error"] > 0]
     if not clear:
         return None
@@ -76,7 +80,7 @@ def which_score(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice 
 
 
 def which_scope(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice | None:
-    """Whether to cut all layers together or each alike, by magnitude."""
+    """Say whether to cut all layers together or each alike, by magnitude."""
     rows = [r for r in found.get("scores", {}).get("rows", []) if r["score"] == "magnitude" and r["scope"] == "layer"]
     clear = [row for row in rows if abs(row["less"]) > 2 * row["less_error"] > 0]
     if not clear or len({row["less"] > 0 for row in clear}) > 1:
@@ -95,7 +99,7 @@ def which_scope(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice 
 
 
 def layer_death(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice | None:
-    """Which layer a global cut by magnitude kills."""
+    """Say which layer a global cut by magnitude kills."""
     if "weights" not in found:
         return None
     dead = dying(found)
@@ -109,7 +113,7 @@ def layer_death(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice 
 
 
 def sensitive(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice | None:
-    """Which layer to spare: the one that can lose least alone, if that is clear."""
+    """Say which layer to spare: the one that can lose least alone, if that is clear."""
     layers = found.get("layers measured", {}).get("layers", {})
     if len(layers) < 3:
         return None
@@ -128,7 +132,7 @@ def sensitive(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice | 
 
 
 def retraining(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice | None:
-    """Whether retraining pays: what the quadratic model allows with the kept weights at their best, beside one-shot."""
+    """Say whether retraining pays: what the quadratic model allows with the kept weights at their best, beside one-shot."""
     one, more = found.get("one-shot"), found.get("spectrum", {}).get("methods", {})
     if one is None or not more:
         return None
@@ -152,7 +156,7 @@ def retraining(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice |
 
 
 def balancing(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice | None:
-    """That magnitudes must not be compared before scales are balanced."""
+    """Say that magnitudes must not be compared before scales are balanced."""
     moved = {name: max(f, 1 / f) for name, f in network["factors"].items()}
     if not moved or max(moved.values()) < _FREE:
         return None

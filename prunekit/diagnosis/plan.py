@@ -195,7 +195,7 @@ def _of(subject: Subject, priced: Prices, curvature: int, held: int, budget: flo
     whole = priced.product.of(curvature)
     small = sum(w.numel() for w in subject.weights.values() if w.numel() <= stages.DENSE_LAYER)
     dense = subject.total <= stages.DENSE
-    spectrum = min(stages.SPECTRUM, subject.total) + 160
+    spectrum = 2 * min(stages.SPECTRUM, subject.total)
     features = 2e-9 * min(MOST_FEATURES, subject.model_width()) ** 3
     parts = (
         Planned("weights", priced.weights),
@@ -208,7 +208,7 @@ def _of(subject: Subject, priced: Prices, curvature: int, held: int, budget: flo
         Planned("layers measured", layers * 8 * forward),
         Planned("layers predicted", layers * 6 * product),
         Planned("layers re-optimized", small * whole / 4),
-        Planned("spectrum", (subject.total / 4 if dense else spectrum) * whole),
+        Planned("spectrum", subject.total / 4 * whole + 1.5e-9 * subject.total**3 if dense else spectrum * whole),
     )
     return Plan(parts, curvature, held, budget)
 

@@ -32,7 +32,7 @@ from prunekit.statistics import few
 Plain = dict[str, Any]
 KEEPS = (0.5, 0.2, 0.1, 0.05, 0.02)  # shares of all weights kept, at which scores are compared
 DENSE_LAYER = 600  # weights of a layer up to which its block of the Hessian is computed, for the re-optimized model
-DENSE = 3000  # weights of a network up to which its Hessian is
+DENSE = 1500  # weights of a network up to which its Hessian is, and decomposed: seconds grow with the cube
 _OUTPUTS = 100  # numbers a sample up to which the Gauss-Newton diagonal is computed, and not estimated
 _PROBES, _MOST_PROBES = 16, 128
 _AGREE = 0.95  # of two estimates' rankings: share of the kept tenth that both keep

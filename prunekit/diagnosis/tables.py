@@ -93,7 +93,7 @@ def limits(found: Mapping[str, Any], left_out: Mapping[str, str]) -> Rows:
             if not each["resolved"]:
                 row["note"] += "; not resolved"
         elif spectrum:
-            row["note"] = "for networks of up to 3,000 weights"
+            row["note"] = "for networks of up to 1,500 weights"
         else:
             row["note"] = left_out.get("spectrum", "not done")
         rows.append(row)

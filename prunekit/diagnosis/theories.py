@@ -95,7 +95,7 @@ def _missing(part: str, left_out: Mapping[str, str]) -> Line:
 
 
 def _overparameterization(found: Found, network: Mapping[str, Any], left_out: Mapping[str, str]) -> Line:
-    """The last layer as a linear problem: the law's risk after pruning beside the measured one."""
+    """Take the last layer as a linear problem: the law's risk after pruning beside the measured one."""
     head = found.get("last layer")
     if head is None:
         return _missing("last layer", left_out)
@@ -128,7 +128,7 @@ def _overparameterization(found: Found, network: Mapping[str, Any], left_out: Ma
 
 
 def _hessian_bias(found: Found, network: Mapping[str, Any], left_out: Mapping[str, str]) -> Line:
-    """Layers of small scale die by global magnitude; curvature ranks otherwise."""
+    """Say which layers of small scale die by global magnitude; curvature ranks otherwise."""
     weights = found.get("weights")
     if weights is None:
         return _missing("weights", left_out)
@@ -197,7 +197,7 @@ def agreement(found: Found) -> float | None:
 
 
 def _heavy_tails(found: Found, network: Mapping[str, Any], left_out: Mapping[str, str]) -> Line:
-    """Heavier tails make a layer compressible: fewer weights keep its norm."""
+    """Say which layers heavier tails make compressible, where fewer weights keep the norm."""
     from scipy.stats import spearmanr
 
     weights = found.get("weights")
@@ -230,7 +230,7 @@ def _heavy_tails(found: Found, network: Mapping[str, Any], left_out: Mapping[str
 
 
 def _pruning_limit(found: Found, network: Mapping[str, Any], left_out: Mapping[str, str]) -> Line:
-    """How much can go without retraining: the quadratic model, the cones, and the measurement."""
+    """Say how much can go without retraining: the quadratic model, the cones, and the measurement."""
     if "one-shot" not in found:
         return _missing("one-shot", left_out)
     one = found["one-shot"]
@@ -253,7 +253,7 @@ def _pruning_limit(found: Found, network: Mapping[str, Any], left_out: Mapping[s
 
 
 def _matrix_sensing(found: Found, network: Mapping[str, Any], left_out: Mapping[str, str]) -> Line:
-    """Products of two factors need only as many columns as their product has rank."""
+    """Say how many columns products of two factors need."""
     products = found.get("products")
     if products is None:
         return _missing("products", left_out)

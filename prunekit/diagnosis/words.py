@@ -6,14 +6,14 @@ import math
 
 
 def percent(share: float, digits: int = 0) -> str:
-    """Return a share as a percentage, with more digits where it is small.
+    """Return a share as a percentage, with a digit more next to 0 and to 1.
 
     Examples
     --------
     >>> percent(0.5), percent(0.004), percent(0.98765, 1)
     ('50%', '0.4%', '98.8%')
     """
-    if 0 < share < 0.01:
+    if 0 < share < 0.01 or 0.99 < share < 1:
         digits = max(digits, 1)
     return f"{100 * share:.{digits}f}%"
 
