@@ -1,4 +1,4 @@
-"""The command line: run and sweep notebooks, look after their runs, build the book, read the ledger, diagnose a network.
+"""The command line: run and sweep notebooks, look after runs, build the book, read the ledger, diagnose a network.
 
 Exit status: 0 when all is well, 1 when a notebook or the site failed, 2 for a request that was refused before
 anything ran, 130 after Ctrl-C.

@@ -49,7 +49,8 @@ def how_far(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice | No
         text = (
             f"Without retraining, remove up to {percent(measured['share'])} of the weights by global magnitude{said}."
         )
-        evidence = f"{pm(measured['share'], measured['error'], scale=100)}% measured on {measured['samples']} samples, ε = {epsilon['value']:.3g}"
+        evidence = f"{pm(measured['share'], measured['error'], scale=100)}% measured on {measured['samples']} samples"
+        evidence += f", ε = {epsilon['value']:.3g}"
         return Advice(text, evidence, rule)
     if measured is not None:
         text = "Do not prune this network by global magnitude without retraining: the loss rises at once."
@@ -73,8 +74,8 @@ def which_score(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice 
     score = "Hessian saliency" if for_it else "magnitude"
     text = f"Rank weights by {score}, all layers together."
     evidence = (
-        f"at {percent(best['keep'])} kept the held-out loss rises by {pm(abs(best['less']), best['less_error'])} less than "
-        f"by {'magnitude' if for_it else 'Hessian saliency'}"
+        f"at {percent(best['keep'])} kept the held-out loss rises by {pm(abs(best['less']), best['less_error'])} less "
+        f"than by {'magnitude' if for_it else 'Hessian saliency'}"
     )
     return Advice(text, evidence, "the two scores differ by two standard errors, the same way wherever they do")
 
@@ -123,7 +124,10 @@ def sensitive(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice | 
     share, error = layers[name]["share"], layers[name]["error"]
     if share + 2 * error >= _FRAGILE * middle:
         return None
-    text = f"Spare {name}: alone it can lose {percent(share)} of its weights, half of the layers {percent(middle)} or more."
+    text = (
+        f"Spare {name}: alone it can lose {percent(share)} of its weights, half of the layers {percent(middle)} or more"
+    )
+    text += "."
     return Advice(
         text,
         f"{pm(share, error, scale=100)}% measured",
@@ -132,7 +136,7 @@ def sensitive(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice | 
 
 
 def retraining(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice | None:
-    """Say whether retraining pays: what the quadratic model allows with the kept weights at their best, beside one-shot."""
+    """Say whether retraining pays: what the model allows with the kept weights at their best, beside one-shot."""
     one, more = found.get("one-shot"), found.get("spectrum", {}).get("methods", {})
     if one is None or not more:
         return None
@@ -161,7 +165,7 @@ def balancing(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice | 
     if not moved or max(moved.values()) < _FREE:
         return None
     name = max(moved, key=moved.__getitem__)
-    text = "Before you compare magnitudes of layers, balance their scales, as this report does: the network does not see them."
+    text = "Balance the layers' scales before you compare magnitudes, as this report does: the network sees none."
     evidence = f"{name} was multiplied by {network['factors'][name]:.3g} without any change of the outputs"
     return Advice(text, evidence, "balancing multiplies or divides a layer by 1.5 or more")
 

@@ -17,6 +17,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -107,7 +108,7 @@ class _Site:
 def _sites(subject: Subject) -> dict[str, _Site]:
     """Return each layer's place: normalizations are where the next module is one of as many channels."""
     parts = [(path, part) for path, part in subject.model.named_modules() if not list(part.children())]
-    following = {path: after for (path, _), (_, after) in zip(parts, parts[1:], strict=False)}
+    following = {path: after for (path, _), (_, after) in pairwise(parts)}
     named = dict(subject.model.named_parameters())
     sites = {}
     for name, w in subject.weights.items():
@@ -116,7 +117,7 @@ def _sites(subject: Subject) -> dict[str, _Site]:
         outputs = w.shape[1] if "Transpose" in type(subject.model.get_submodule(path)).__name__ else w.shape[0]
         after = following.get(path)
         fits = isinstance(after, _BatchNorm) and after.running_var is not None and after.num_features == outputs
-        sites[name] = _Site(name, bias if bias in named else None, after if fits else None, outputs)  # type: ignore[arg-type]
+        sites[name] = _Site(name, bias if bias in named else None, after if fits else None, outputs)
     return sites
 
 
@@ -182,5 +183,6 @@ def _multiply(model: nn.Module, sites: Mapping[str, _Site], factors: Mapping[str
         if site.bias:
             named[site.bias].mul_(running)
         if site.norm is not None:
-            site.norm.running_mean.mul_(running)  # type: ignore[union-attr]
-            site.norm.running_var.mul_(running**2)  # type: ignore[operator]
+            moments = dict(site.norm.named_buffers())
+            moments["running_mean"].mul_(running)
+            moments["running_var"].mul_(running**2)

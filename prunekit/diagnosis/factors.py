@@ -7,6 +7,7 @@ applies to the pair: of the columns that the factors have in common, only as man
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,15 +24,12 @@ _PART = 0.99  # of the product's squared norm
 
 def examine(subject: Subject) -> dict[str, Any]:
     """Return each pair of factors: columns in common, how many hold 99% of the product, and their share."""
-    linear = [
-        (name, subject.model.get_submodule(name.rpartition(".")[0]))
-        for name in subject.names
-        if isinstance(subject.model.get_submodule(name.rpartition(".")[0]), nn.Linear)
-    ]
+    parts = [(name, subject.model.get_submodule(name.rpartition(".")[0])) for name in subject.names]
+    linear = [(name, part) for name, part in parts if isinstance(part, nn.Linear)]
     pairs = [
-        (a, b, first_, second)
-        for (a, first_), (b, second) in zip(linear, linear[1:], strict=False)
-        if first_.out_features == second.in_features <= _MOST and _free(subject, first_, second)  # type: ignore[arg-type]
+        (a, b, one, two)
+        for (a, one), (b, two) in pairwise(linear)
+        if one.out_features == two.in_features <= _MOST and _free(subject, one, two)
     ]
     return {"pairs": [_pair(a, b, one.weight, two.weight) for a, b, one, two in pairs]}
 

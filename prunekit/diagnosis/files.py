@@ -23,7 +23,12 @@ from prunekit.diagnosis.tails import Histogram, Tails, left_of, relative_scales,
 from prunekit.diagnosis.words import percent, pm
 
 _KEEPS = (0.5, 0.2, 0.1, 0.05, 0.02)
-_KINDS = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
+_KINDS: dict[str, np.dtype[Any]] = {
+    "F64": np.dtype("<f8"),
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "BF16": np.dtype("<u2"),
+}
 _HEADER = 8  # bytes that hold the header's length
 _LONGEST = 10**8  # bytes of a header, of safetensors itself
 

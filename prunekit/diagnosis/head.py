@@ -29,13 +29,11 @@ _PARTS = 8
 
 def examine(subject: Subject) -> dict[str, Any]:
     """Return predicted and measured risks, or why the theory does not apply."""
-    found = _linear_head(subject)
-    if isinstance(found, str):
-        return {"applies": False, "reason": found}
-    sides = [_features(subject, found, side) for side in (subject.known, subject.held)]
-    if any(isinstance(side, str) for side in sides):
-        return {"applies": False, "reason": next(side for side in sides if isinstance(side, str))}
-    (known, marks), (fresh, answers) = sides  # type: ignore[misc]
+    try:
+        layer = _linear_head(subject)
+        (known, marks), (fresh, answers) = (_features(subject, layer, side) for side in (subject.known, subject.held))
+    except _NoProblemError as reason:
+        return {"applies": False, "reason": str(reason)}
     p = known.shape[1]
     if p > MOST_FEATURES:
         return {"applies": False, "reason": f"the last layer has {p:,} features, above {MOST_FEATURES:,}"}
@@ -47,20 +45,23 @@ def examine(subject: Subject) -> dict[str, Any]:
     return {"applies": True, "features": p, "samples": n, **_risks(known, marks, fresh, answers, n)}
 
 
-def _linear_head(subject: Subject) -> nn.Linear | str:
-    """Return the last pruned layer, if it is a linear layer, or why it is none."""
+class _NoProblemError(Exception):
+    """The last layer is no linear problem, because of what the message says."""
+
+
+def _linear_head(subject: Subject) -> nn.Linear:
+    """Return the last pruned layer, if it is a linear layer."""
     name = subject.names[-1]
     layer = subject.model.get_submodule(name.rpartition(".")[0])
     if not isinstance(layer, nn.Linear):
-        return f"the last layer, {name}, is a {type(layer).__name__} and no linear layer"
+        raise _NoProblemError(f"the last layer, {name}, is a {type(layer).__name__} and no linear layer")
     return layer
 
 
-def _features(subject: Subject, layer: nn.Linear, batches: list[Batch]) -> tuple[Floats, Floats] | str:
-    """Return features (n, p) and targets (n, k) of some samples, or why there are none."""
+def _features(subject: Subject, layer: nn.Linear, batches: list[Batch]) -> tuple[Floats, Floats]:
+    """Return features (n, p) and targets (n, k) of some samples."""
     rows: list[Tensor] = []
-    outputs: list[Any] = []
-    handle = layer.register_forward_hook(lambda _, given, out: rows.append(given[0].detach()) or outputs.append(out))
+    handle = layer.register_forward_pre_hook(lambda _, given: rows.append(given[0].detach()))
     try:
         with torch.no_grad():
             for inputs, _ in batches:
@@ -69,9 +70,9 @@ def _features(subject: Subject, layer: nn.Linear, batches: list[Batch]) -> tuple
         handle.remove()
     labels = torch.cat([y for _, y in batches]) if len({y.shape[1:] for _, y in batches}) == 1 else None
     if labels is None or any(x.ndim != 2 for x in rows) or sum(map(len, rows)) != len(labels):
-        return "the last layer does not give one row of outputs a sample"
+        raise _NoProblemError("the last layer does not give one row of outputs a sample")
     if labels.ndim > 2 or not (labels.is_floating_point() or labels.ndim == 1):
-        return "labels are neither classes nor numbers"
+        raise _NoProblemError("labels are neither classes nor numbers")
     if labels.is_floating_point():
         targets = labels.reshape(len(labels), -1)
     else:

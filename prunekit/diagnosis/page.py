@@ -26,7 +26,8 @@ color:var(--ink);background:var(--paper);font:15px/1.5 system-ui,sans-serif;max-
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <meta name="color-scheme" content="light dark"><title>Diagnosis of a network</title>
-<style>body{{margin:0 auto;padding:1rem;max-width:62rem}}@media(prefers-color-scheme:dark){{body{{background:#16181b}}}}</style>
+<style>body{{margin:0 auto;padding:1rem;max-width:62rem}}
+@media(prefers-color-scheme:dark){{body{{background:#16181b}}}}</style>
 </head><body>{body}</body></html>
 """
 
@@ -43,8 +44,8 @@ def body(report: Report) -> str:
     total = sum(part["weights"] for part in network["coverage"])
     parts = [
         f"<style>{_STYLE}</style><main class='prunekit'><h1>Diagnosis of a network</h1>",
-        f"<p>{covered:,} of {total:,} parameters are covered. The loss may rise by ε = {network['epsilon']['value']:.4g} "
-        f"<span class='soft'>({escape(network['epsilon']['rule'])})</span>.</p>",
+        f"<p>{covered:,} of {total:,} parameters are covered. The loss may rise by "
+        f"ε = {network['epsilon']['value']:.4g} <span class='soft'>({escape(network['epsilon']['rule'])})</span>.</p>",
         _advice(report),
         _figure(report),
         _limit(report),

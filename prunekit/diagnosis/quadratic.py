@@ -114,9 +114,9 @@ def _slope(subject: Subject, batches: list[Batch]) -> Tensor:
                 weight = subject.loss.weight(labels)
                 value = subject.loss(subject.model(*inputs), labels)
                 slopes = torch.autograd.grad(value, parameters, allow_unused=True)
-                for sum_, slope in zip(total, slopes, strict=True):
+                for summed, slope in zip(total, slopes, strict=True):
                     if slope is not None:
-                        sum_ += weight * slope
+                        summed.add_(slope, alpha=weight)
                 weights += weight
     finally:
         for p in parameters:

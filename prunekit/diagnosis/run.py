@@ -141,8 +141,8 @@ def _tolerance(subject: Subject, epsilon: float | Tolerance | None, seed: Seed) 
     together = [*subject.known, *subject.held]
     if samples(together) <= BATCH:
         raise ValueError(
-            f"data have {samples(together)} samples, fewer than two minibatches of {BATCH} to take ε from: give more, or "
-            "epsilon"
+            f"data have {samples(together)} samples, fewer than two minibatches of {BATCH} to take ε from: give more, "
+            "or epsilon"
         )
     return minibatch_tolerance(subject.model, together, subject.loss.given, shuffles=8, seed=_checks.generator(seed))
 

@@ -27,6 +27,7 @@ from prunekit.diagnosis.subject import Losses, Subject, first, samples
 from prunekit.diagnosis.tails import Histogram, left_of, relative_scales, tails
 from prunekit.importance import hessian_diagonal, hessian_matrix
 from prunekit.limit import Lanczos, Landscape, Tolerance, predict
+from prunekit.limit.prediction import Method
 from prunekit.statistics import few
 
 Plain = dict[str, Any]
@@ -266,7 +267,7 @@ def _outputs(subject: Subject) -> int:
 
 def scores(work: Work) -> Plain:
     """Return the held-out loss after cuts by each score, of the whole network and of each layer alike."""
-    rules: dict[tuple[str, str], Mapping[str, Tensor]] = {
+    rules: dict[tuple[str, cuts.Scope], Mapping[str, Tensor]] = {
         ("magnitude", "global"): magnitudes(work),
         ("magnitude", "layer"): magnitudes(work),
     }
@@ -275,7 +276,7 @@ def scores(work: Work) -> Plain:
         rules |= {("hessian", "global"): values, ("hessian", "layer"): values}
     rows = []
     turns = [(score, scope, keep) for score, scope in rules for keep in KEEPS]
-    orders = {key: cuts.Order(values, key[1]) for key, values in rules.items()}  # type: ignore[arg-type]
+    orders = {key: cuts.Order(values, key[1]) for key, values in rules.items()}
     parts: dict[tuple[str, str, float], Floats] = {}
     for score, scope, keep in bars.each("scores", turns, len(turns), "cuts"):
         kept = orders[score, scope].kept(1 - keep)
@@ -362,7 +363,7 @@ def spectrum(work: Work) -> Plain:
     if flat.size <= DENSE:
         matrix = hessian_matrix(subject.model, subject.loss.given, batches, parameters=subject.names)
         landscape = Landscape.of_matrix(flat, matrix.cpu().numpy())
-        methods = ("published", "cone", "orthogonal", "re-optimized")
+        methods: tuple[Method, ...] = ("published", "cone", "orthogonal", "re-optimized")
     else:
         operator = Curvature(subject.model, subject.loss.given, batches, parameters=subject.names)
         how = Lanczos(probes=2, budget=SPECTRUM, accuracy=0.05, direction_steps=40, seed=work.seed)
@@ -370,7 +371,7 @@ def spectrum(work: Work) -> Plain:
         methods = ("published", "cone", "orthogonal")
     rows: dict[str, Plain] = {}
     for method in methods:
-        limit = predict(landscape, work.epsilon, method=method, resolution=0.01)  # type: ignore[arg-type]
+        limit = predict(landscape, work.epsilon, method=method, resolution=0.01)
         rows[method] = {
             "share": 1 - limit.fraction,
             "probes": limit.scatter,

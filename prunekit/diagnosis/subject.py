@@ -279,7 +279,8 @@ def _halved(batches: list[Batch], rng: np.random.Generator) -> tuple[list[Batch]
             side.append(part(batch, rows))
     if not all(sides):
         raise ValueError(
-            f"data have {samples(batches)} samples in {len(batches)} batch that cannot be halved: give more, or held_out"
+            f"data have {samples(batches)} samples in {len(batches)} batch that cannot be halved: give more, or "
+            "held_out"
         )
     return sides
 

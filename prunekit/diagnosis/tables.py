@@ -101,7 +101,7 @@ def limits(found: Mapping[str, Any], left_out: Mapping[str, str]) -> Rows:
 
 
 def units(found: Mapping[str, Any], network: Mapping[str, Any]) -> Rows:
-    """Return for each layer its output units, and the share of them that holds 90% of the importance and of the norm."""
+    """Return for each layer its output units, and the share of them that holds 90% of importance and norm."""
     rows = []
     values = found.get("saliencies", {}).get("values", {})
     for name, w in network["weights"].items():
