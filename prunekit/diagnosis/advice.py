@@ -125,9 +125,8 @@ def sensitive(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice | 
     if share + 2 * error >= _FRAGILE * middle:
         return None
     text = (
-        f"Spare {name}: alone it can lose {percent(share)} of its weights, half of the layers {percent(middle)} or more"
+        f"Spare {name}: alone it can lose {percent(share)} of its weights, half the layers {percent(middle)} or more."
     )
-    text += "."
     return Advice(
         text,
         f"{pm(share, error, scale=100)}% measured",
@@ -137,11 +136,10 @@ def sensitive(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice | 
 
 def retraining(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice | None:
     """Say whether retraining pays: what the model allows with the kept weights at their best, beside one-shot."""
-    one, more = found.get("one-shot"), found.get("spectrum", {}).get("methods", {})
-    if one is None or not more:
+    method = "re-optimized" if "re-optimized" in found else "orthogonal"
+    one, best = found.get("one-shot"), found.get(method)
+    if one is None or best is None:
         return None
-    method = "re-optimized" if "re-optimized" in more else "orthogonal"
-    best = more[method]
     room = best["share"] - one["share"]
     if room <= _ROOM + 2 * (best["error"] + one["error"]):
         return None
