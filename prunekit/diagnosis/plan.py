@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from prunekit import _checks
 from prunekit.curvature import Curvature
@@ -193,6 +193,23 @@ def _core(whole: Plan) -> float:
     """Return what the parts take that every report should have: all before those that need whole spectra."""
     names = [part.name for part in whole.parts]
     return sum(part.seconds for part in whole.parts[: names.index("layers re-optimized")])
+
+
+def only(whole: Plan, names: Sequence[str]) -> Plan:
+    """Return a plan with these parts alone, those that the budget left out still left out.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a name is none of a part.
+    """
+    known = tuple(part.name for part in whole.parts)
+    asked = {_checks.choice("a part", name, known) for name in _checks.listed("parts", names, "names of parts")}
+    kept = (
+        part if part.name in asked or part.left_out else replace(part, left_out="left out: not asked for")
+        for part in whole.parts
+    )
+    return replace(whole, parts=tuple(kept))
 
 
 def _at_most(wanted: tuple[int, int], there: tuple[int, int]) -> tuple[int, int]:

@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,7 @@ def diagnose(
     resume: str | Path | None = None,
     progress: bool | None = None,
     seed: Seed = 0,
+    parts: Sequence[str] | None = None,
 ) -> Report:
     """Report on a trained network: what the five theories predict about pruning it, beside what was measured.
 
@@ -89,6 +90,8 @@ def diagnose(
         Whether the plan and bars are shown; by default where somebody looks.
     seed : int
         Where all draws come from.
+    parts : sequence of str, optional
+        Only these parts of the plan, such as "layers measured", as far as the budget allows; all of them by default.
 
     Returns
     -------
@@ -123,6 +126,7 @@ def diagnose(
     scales = balance(subject) if balanced else Balance(dict.fromkeys(subject.names, 1.0))
     there = _Folder.of(resume, subject, tolerance, seed)
     whole = there.plan() or planning.plan(subject, planning.prices(subject), allowed)
+    whole = whole if parts is None else planning.only(whole, parts)
     there.keep_plan(whole)
     work = Work(subject, scales, tolerance, whole.curvature, whole.held, seed, initial)
     _announce(whole, progress)
