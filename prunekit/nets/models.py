@@ -125,7 +125,7 @@ def _image(name: str, shape: Any) -> tuple[int, int, int]:
     return sizes[0], sizes[1], sizes[2]
 
 
-def cnn(shape: tuple[int, int, int], plan: Sequence[int | str], classes: int = 10, *, seed: int = 0) -> nn.Module:
+def cnn(shape: Sequence[int], plan: Sequence[int | str], classes: int = 10, *, seed: int = 0) -> nn.Module:
     """Return 3×3 convolutions with ReLU and one linear layer, without biases or batch norm, as `vgg11` but smaller.
 
     Parameters
