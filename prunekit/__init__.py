@@ -31,6 +31,9 @@ _HOME = {
     "Magnitude": "linear.strategies",
     "Hessian": "linear.strategies",
     "Oracle": "linear.strategies",
+    # networks: which weights are kept, and by which score
+    "Mask": "masks.mask",
+    "scores": "masks.scores",
     # numbers with errors, and measurements against predictions
     "Estimate": "statistics.estimates",
     "mean_and_error": "statistics.deviations",
@@ -58,7 +61,8 @@ __all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604
 def __getattr__(name: str) -> Any:
     """Fetch a public name from the module that defines it (PEP 562)."""
     if name in _HOME:
-        return getattr(import_module(f"prunekit.{_HOME[name]}"), name)
+        module = import_module(f"prunekit.{_HOME[name]}")
+        return module if module.__name__.endswith(f".{name}") else getattr(module, name)
     raise AttributeError(f"module 'prunekit' has no attribute {name!r}")
 
 

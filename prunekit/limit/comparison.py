@@ -11,12 +11,12 @@ from torch import nn
 
 from prunekit import _checks
 from prunekit._checks import Floats
-from prunekit.limit.authors import LANCZOS_STEPS
 from prunekit.limit.lanczos import Lanczos
 from prunekit.limit.landscape import Landscape
 from prunekit.limit.measured import RULES, MeasuredLimit, PruningCurve, pruning_curve
 from prunekit.limit.networks import network_landscape, program_zero_share, training_pairs
 from prunekit.limit.prediction import METHODS, Method, PruningLimit, predict
+from prunekit.limit.program import LANCZOS_STEPS
 from prunekit.limit.tolerance import Tolerance, minibatch_tolerance
 from prunekit.limit.upper import upper_gap
 from prunekit.nets.access import Loss, Names

@@ -4,6 +4,7 @@
 them as a `Config` says. Importing this package imports torch; ``import prunekit`` does not.
 """
 
+from prunekit._system import with_torch as _with_torch  # noqa: F401
 from prunekit.nets import models
 from prunekit.nets.access import prunable
 from prunekit.nets.checkpoint import CheckpointError

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from prunekit import _checks
+from prunekit._system import extras
 from prunekit.nets import sources
 from prunekit.nets.data import Dataset
 from prunekit.nets.sources import Split
@@ -103,7 +104,8 @@ def _subset(
 
 def _digits(rng: np.random.Generator) -> tuple[Split, Split]:
     """Return scikit-learn's embedded digits, split at random."""
-    digits = importlib.import_module("sklearn.datasets").load_digits()
+    with extras.needed("load('digits')"):
+        digits = importlib.import_module("sklearn.datasets").load_digits()
     order = rng.permutation(len(digits.target))
     x = digits.images.astype(np.uint8)[order, None]
     y = digits.target.astype(np.int64)[order]

@@ -426,8 +426,7 @@ def network_margins(model: nn.Module, data: Any) -> tuple[Floats, Floats, float]
     norm : float
         The constant B of the theorem.
     """
-    import torch
-
+    from prunekit._system.with_torch import torch
     from prunekit.nets import access, door
     from prunekit.nets.arguments import check_scores, one_input_with_classes
     from prunekit.nets.data import dataset
