@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from prunekit import _checks
-from prunekit.curvature import _identity, products, twice
+from prunekit.curvature import products, twice
 from prunekit.curvature.matrix import like, vectors
 from prunekit.curvature.products import KINDS, LACKS, Kind, Problem, Product, Route
-from prunekit.nets import Dataset, access, checkpoint, door
+from prunekit.nets import access, checkpoint, door, identity
 from prunekit.nets.access import Data, Loss, Names
 from prunekit.nets.convolutions import surviving
+from prunekit.nets.data import dataset, loss_of
 from prunekit.nets.losses import NOTHING_COUNTS, Mean
 from prunekit.nets.splits import TrainingSplit
 
@@ -143,7 +144,7 @@ class Curvature:
     def of_dataset(
         cls,
         model: nn.Module,
-        data: Dataset,
+        data: Any,
         *,
         loss: Loss = nn.functional.cross_entropy,
         batch_size: int = 1000,
@@ -155,15 +156,16 @@ class Curvature:
         ----------
         model : Module
             A network that takes images (b, c, h, w), as those of `prunekit.nets.models` do.
-        data : Dataset
-            The data set, on the model's device; it is normalized batch by batch, so that its bytes stay bytes.
+        data : Dataset or batches
+            The data set, as for `prunekit.nets.fit`, on the model's device; it is normalized batch by batch, so that
+            its bytes stay bytes.
         loss, batch_size
             As for `Curvature`.
         **options
             `kind`, `parameters`, `double`.
         """
-        _checks.instance("data", data, Dataset, "a prunekit.nets.Dataset")
-        batch_size = _checks.count("batch_size", batch_size)
+        loss = loss_of(data, loss)
+        data, batch_size = dataset(data, loss), _checks.count("batch_size", batch_size)
         return cls(model, loss, TrainingSplit(data, batch_size), batch_size=batch_size, **options)
 
     def _check_types(self) -> None:
@@ -202,7 +204,7 @@ class Curvature:
             "type": str(self.dtype),
             "model": state,
             "data": checkpoint.digest(data),
-            "loss": _identity.of_loss(self._mean.loss),
+            "loss": identity.of_loss(self._mean.loss),
         }
 
     def product(self, v: Any) -> Any:

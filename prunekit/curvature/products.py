@@ -17,6 +17,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from prunekit._system import extras
 from prunekit.nets.convolutions import surviving
 from prunekit.nets.losses import Mean
 
@@ -130,7 +131,8 @@ def derivative(
 def _forward(problem: Problem) -> Product:
     """Return curvlinops' products; it sees a batch's inputs as one tuple, which ends with the batch's weight."""
     with _importing_curvlinops():
-        import curvlinops
+        with extras.needed("curvature"):
+            import curvlinops
 
         import_module("torch._decomp.decompositions_for_jvp")  # the first derivative in forward mode would do it
 

@@ -11,16 +11,16 @@ from torch import nn
 
 from prunekit import _checks
 from prunekit._checks import Floats
-from prunekit.limit.authors import LANCZOS_STEPS
 from prunekit.limit.lanczos import Lanczos
 from prunekit.limit.landscape import Landscape
 from prunekit.limit.measured import RULES, MeasuredLimit, PruningCurve, pruning_curve
 from prunekit.limit.networks import network_landscape, program_zero_share, training_pairs
 from prunekit.limit.prediction import METHODS, Method, PruningLimit, predict
+from prunekit.limit.program import LANCZOS_STEPS
 from prunekit.limit.tolerance import Tolerance, minibatch_tolerance
 from prunekit.limit.upper import upper_gap
-from prunekit.nets import Dataset
 from prunekit.nets.access import Loss, Names
+from prunekit.nets.data import dataset, loss_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ class LimitComparison:
             "norm": self.landscape.distance(0),
             "trace": self.landscape.spectrum.integrate(lambda h: h).value,
             "negative_share": self._negative_share(),
-            "dense_accuracy": self.measured["held-out"].dense,
+            ("dense_accuracy" if self.curve.classifies else "dense_loss"): self.measured["held-out"].dense,
             "train_loss": self.measured["training loss"].dense,
             "gap": self.gap[0],
             "gap_error": _known(self.gap[1]),
@@ -78,7 +78,7 @@ class LimitComparison:
 
 def compare_limits(
     model: nn.Module,
-    data: Dataset,
+    data: Any,
     *,
     loss: Loss = nn.functional.cross_entropy,
     epsilon: float | Tolerance | Literal["minibatch"] = "minibatch",
@@ -120,7 +120,8 @@ def compare_limits(
     TypeError, ValueError
         If an argument is not as described.
     """
-    _checks.instance("data", data, Dataset, "a prunekit.nets.Dataset")
+    loss = loss_of(data, loss)
+    data = dataset(data, loss)
     methods = [_checks.choice("methods", each, METHODS) for each in _checks.listed("methods", methods, "methods")]
     drop, program_steps = _checks.share("drop", drop), _checks.count("program_steps", program_steps)
     if zero_share is not None:

@@ -19,7 +19,7 @@ from prunekit.limit.prediction import METHODS, Method, PruningLimit, predict
 from prunekit.limit.tolerance import Tolerance, minibatch_tolerance
 from prunekit.nets import access, door
 from prunekit.nets.access import Data, Loss, Names, prunable
-from prunekit.nets.data import Dataset
+from prunekit.nets.data import Dataset, loss_of
 from prunekit.nets.splits import TrainingSplit
 
 _DENSE = 3000  # up to so many parameters the whole Hessian is computed, which takes 72 MB and some seconds
@@ -59,6 +59,7 @@ def network_landscape(
     dense = None if dense is None else _checks.flag("dense", dense)
     if lanczos is not None:
         _checks.instance("lanczos", lanczos, Lanczos, "a prunekit.limit.Lanczos")
+    loss = loss_of(data, loss)
     theta = prunable(model, parameters)
     weights = torch.cat([p.double().flatten().cpu() for p in theta.values()]).numpy()
     pairs = training_pairs(data)
@@ -127,7 +128,7 @@ def pruning_limit(
     if isinstance(epsilon, str):
         if epsilon != "minibatch":
             raise ValueError(f"epsilon is {epsilon!r}: give a number, a Tolerance or 'minibatch'")
-        epsilon = minibatch_tolerance(model, training_pairs(data), loss, seed=seed)
+        epsilon = minibatch_tolerance(model, training_pairs(data), loss_of(data, loss), seed=seed)
     epsilon = epsilon if isinstance(epsilon, Tolerance) else Tolerance(epsilon)
     _checks.generator(seed)
     _checks.choice("method", method, METHODS)

@@ -14,10 +14,10 @@ from typing import Literal, get_args
 
 from prunekit import _checks, cones
 from prunekit.limit._last_crossing import Curve
-from prunekit.limit.authors import LANCZOS_STEPS, program_limit
 from prunekit.limit.costs import known_energies, one_shot_costs, reoptimized_costs, within_from
 from prunekit.limit.landscape import Landscape, checked
 from prunekit.limit.negative import NEGATIVE, Negative, treated, treated_spectrum
+from prunekit.limit.program import LANCZOS_STEPS
 from prunekit.limit.tolerance import Tolerance
 from prunekit.spectrum import UNSETTLED, Measure, Spectrum
 from prunekit.statistics import Estimate, ProbedEstimate
@@ -242,6 +242,9 @@ def predict(
     if method == "program":
         if negative != "absolute":
             raise ValueError(f"negative is {negative!r}, and the program takes absolute values: give 'absolute'")
+        from prunekit._system import with_torch as _with_torch  # noqa: F401
+        from prunekit.limit.authors import program_limit
+
         fraction = program_limit(landscape, epsilon.value, zero_share=zero_share, steps=program_steps)
         kept, error = math.floor(fraction * landscape.dimension + 1e-9), math.inf
     elif method in ("one-shot", "re-optimized"):

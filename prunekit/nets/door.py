@@ -22,7 +22,6 @@ from torch import Tensor, nn
 
 from prunekit.nets import access, objectives
 from prunekit.nets.access import Data, Loss
-from prunekit.nets.splits import TrainingSplit
 
 LABELS = ("labels", "label", "targets", "target", "y")  # what a mapping calls its labels
 _PARALLEL = (nn.DataParallel, nn.parallel.DistributedDataParallel)
@@ -61,16 +60,18 @@ def opened(model: nn.Module, data: Any, loss: Any) -> Opened:
     """
     wanted = objectives.named(loss)
     model, data = _eager(access.module(model)), readable(data)
-    first, data = _first(data)
+    start, data = first(data)
     own = isinstance(wanted, objectives.Own)
-    if not isinstance(first, Mapping):
+    if names := getattr(data, "entries", ()):  # a split of a Dataset, whose inputs were mappings
+        return Opened(called(model, names), data, wanted)
+    if not isinstance(start, Mapping):
         if own:
             raise ValueError(
                 "loss is None and data are pairs: give a loss, or batches as mappings whose labels the network takes"
             )
-        return Opened(model, data if _is_plain(first, data) else _Batches(data, _pair), wanted)
-    names, labels = _names(first, own)
-    return Opened(_view(model, names), _Batches(data, _Taking(names, labels)), wanted)
+        return Opened(model, data if _is_plain(start, data) else Batches(data, pair), wanted)
+    names, labels = names_of(start, own)
+    return Opened(_view(model, names), Batches(data, Taking(names, labels)), wanted)
 
 
 def _eager(model: nn.Module) -> nn.Module:
@@ -98,7 +99,7 @@ class _Shell(nn.Module):
 # ---------------------------------------------------------------- batches
 
 
-class _Batches:
+class Batches:
     """Batches of another form, made pairs as they are read."""
 
     def __init__(self, data: Any, pair: Callable[[Any], tuple[Any, Tensor]]) -> None:
@@ -107,7 +108,7 @@ class _Batches:
 
     def __iter__(self) -> Iterator[tuple[Any, Tensor]]:
         """Yield (inputs, labels) of each batch."""
-        for batch in [self._data] if _is_batch(self._data) else self._data:
+        for batch in [self._data] if is_batch(self._data) else self._data:
             yield self._pair(batch)
 
 
@@ -118,18 +119,19 @@ def readable(data: Any) -> Any:
     return data
 
 
-def _is_batch(data: Any) -> bool:
+def is_batch(data: Any) -> bool:
     """Tell whether something is one batch and no iterable of batches."""
     if isinstance(data, Mapping):
         return True
     return isinstance(data, tuple | list) and len(data) >= 2 and isinstance(data[-1], Tensor | np.ndarray)
 
 
-def _first(data: Any) -> tuple[Any, Any]:
+def first(data: Any) -> tuple[Any, Any]:
     """Return the first batch, None where nothing yields one, and the data with it still in them."""
-    if _is_batch(data):
+    if is_batch(data):
         return data, data
-    if isinstance(data, str | bytes | type | TrainingSplit) or not hasattr(data, "__iter__"):
+    nothing = isinstance(data, str | bytes | type) or not hasattr(data, "__iter__") or hasattr(data, "entries")
+    if nothing or (isinstance(data, Tensor | np.ndarray) and data.ndim == 0):
         return None, data
     if isinstance(data, Iterator):
         first = next(data, None)
@@ -174,7 +176,7 @@ def _labels(x: Any) -> Any:
     return t.long() if isinstance(x, np.ndarray) and objectives.is_integer(t) else t
 
 
-def _pair(batch: Any) -> tuple[Any, Tensor]:
+def pair(batch: Any) -> tuple[Any, Tensor]:
     """Return a batch of two or more tensors or arrays as inputs and labels."""
     if not isinstance(batch, tuple | list) or len(batch) < 2:
         raise TypeError(f"data yields a {type(batch).__name__}: give pairs (inputs, labels), or mappings with labels")
@@ -185,7 +187,7 @@ def _pair(batch: Any) -> tuple[Any, Tensor]:
     return tuple(map(_tensor, inputs)), _labels(labels)
 
 
-class _Taking:
+class Taking:
     """What makes a pair of a mapping: some of its entries, in an order, and its labels."""
 
     def __init__(self, names: Sequence[str], labels: str) -> None:
@@ -201,7 +203,7 @@ class _Taking:
         return tuple(_tensor(batch[name]) for name in self._names), _labels(batch[self._labels])
 
 
-def _names(batch: Mapping[Any, Any], own: bool) -> tuple[tuple[str, ...], str]:
+def names_of(batch: Mapping[Any, Any], own: bool) -> tuple[tuple[str, ...], str]:
     """Return what the network is given of a mapping, and what its labels are called."""
     labels = next((name for name in LABELS if name in batch), None)
     if labels is None:
@@ -215,6 +217,11 @@ def _names(batch: Mapping[Any, Any], own: bool) -> tuple[tuple[str, ...], str]:
 
 
 # ---------------------------------------------------------------- networks
+
+
+def called(model: nn.Module, names: Sequence[str]) -> nn.Module:
+    """Return what takes a batch's entries in an order: a view of a network, or itself where none has a name."""
+    return _view(_eager(access.module(model)), names) if names else model
 
 
 def _view(model: nn.Module, names: Sequence[str]) -> nn.Module:

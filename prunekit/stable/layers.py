@@ -71,8 +71,7 @@ def layer_weights(model: nn.Module, parameters: Names | None = None) -> dict[str
     TypeError, ValueError
         If the model has no such weight, or one is not real or not finite.
     """
-    import torch
-
+    from prunekit._system.with_torch import torch
     from prunekit.nets.access import prunable
 
     arrays = {}
