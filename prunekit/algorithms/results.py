@@ -14,6 +14,7 @@ from prunekit import _checks
 from prunekit.masks import Mask, scores
 from prunekit.nets import Config, Fitted, History, access, evaluate, fit
 from prunekit.nets.access import Names, State
+from prunekit.nets.covered import said
 from prunekit.nets.data import dataset
 
 
@@ -89,6 +90,28 @@ class Pruned:
     test_accuracy: float
     train_loss: float = math.nan
     test_loss: float = math.nan
+
+    def __repr__(self) -> str:
+        """Say what is left, and how the network ended."""
+        held = "" if math.isnan(self.test_accuracy) else f", held out {self.test_accuracy:.4g}"
+        by_loss = math.isnan(self.train_accuracy)
+        ended = f"loss {self.train_loss:.4g}" if by_loss else f"accuracy {self.train_accuracy:.4g}"
+        left = f"{self.mask.kept:,} of {self.mask.total:,} weights kept"
+        return f"Pruned({self.algorithm}: {left} after {self.epochs} epochs, {ended}{held}; {self.coverage})"
+
+    @property
+    def coverage(self) -> str:
+        """Which share of the network's parameters the masks cover, and what the others are."""
+        return said(self.model, self.mask)
+
+    def to_frame(self) -> dict[str, list[Any]]:
+        """Return one row a training in columns, which ``pandas.DataFrame`` takes as they are."""
+        return {
+            "stage": [stage.name for stage in self.stages],
+            "trained": [stage.trained for stage in self.stages],
+            "epochs": [stage.epochs for stage in self.stages],
+            "kept after it": [stage.cut.kept if stage.cut else None for stage in self.stages],
+        }
 
     @property
     def mask(self) -> Mask:

@@ -19,9 +19,9 @@ from torch import nn
 from prunekit import _checks, cones
 from prunekit._checks import Floats, Seed
 from prunekit.algorithms.results import Pruned, Stage
-from prunekit.limit import Lanczos, Landscape, Tolerance, minibatch_tolerance, network_landscape, predict
+from prunekit.limit import Lanczos, Landscape, Tolerance, minibatch_tolerance, predict
 from prunekit.limit.negative import Negative, treated_spectrum
-from prunekit.limit.networks import training_pairs
+from prunekit.limit.networks import network_landscape, training_pairs
 from prunekit.masks import Mask
 from prunekit.nets import Dataset, evaluate
 from prunekit.nets.access import Loss

@@ -50,6 +50,42 @@ class LimitComparison:
     curve: PruningCurve
     gap: tuple[float, float]
 
+    def __repr__(self) -> str:
+        """Say the limits by method and rule."""
+        limits: dict[str, Any] = {**self.predicted, **self.measured}
+        listed = ", ".join(f"{name} {each.fraction:.4g}" for name, each in limits.items())
+        return f"LimitComparison(shares kept: {listed}{'; ' * bool(self.coverage)}{self.coverage})"
+
+    @property
+    def coverage(self) -> str:
+        """Which share of the network's parameters the weights are, and what the others are."""
+        return self.landscape.coverage
+
+    def to_frame(self) -> dict[str, list[Any]]:
+        """Return one row a limit in columns, which ``pandas.DataFrame`` takes as they are."""
+        limits = [("predicted", *each) for each in self.predicted.items()]
+        rows: list[tuple[str, str, Any]] = [*limits, *(("measured", *each) for each in self.measured.items())]
+        return {
+            "kind": [kind for kind, *_ in rows],
+            "method or rule": [name for _, name, _ in rows],
+            "fraction": [each.fraction for *_, each in rows],
+            "error": [each.error for *_, each in rows],
+        }
+
+    def plot(self, axes: Any = None) -> Any:
+        """Draw the measured curve with every predicted limit, and return matplotlib's axes.
+
+        Parameters
+        ----------
+        axes : matplotlib axes, optional
+            Where to draw; by default on a new figure.
+        """
+        axes = self.curve.plot(axes)
+        for k, (name, limits) in enumerate(self.predicted.items()):
+            axes.axvline(max(limits.fraction, self.curve.shares[0]), color=f"C{2 + k}", linestyle="--", label=name)
+        axes.legend()
+        return axes
+
     def row(self) -> dict[str, Any]:
         """Return the numbers as one row of a table; an error that is not known is None, `resolved` 1 or 0."""
         row: dict[str, Any] = {

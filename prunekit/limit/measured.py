@@ -18,11 +18,11 @@ from torch import nn
 
 from prunekit import _checks
 from prunekit._checks import Floats, Integers, Seed
-from prunekit._system import bars
+from prunekit._system import bars, pictures
 from prunekit.limit.evaluation import Measured, measures
 from prunekit.limit.tolerance import Tolerance
 from prunekit.masks.sweeps import pruned_weights
-from prunekit.nets import access
+from prunekit.nets import access, covered, door
 from prunekit.nets.access import Loss, Names, prunable
 from prunekit.nets.data import Dataset, dataset, loss_of
 
@@ -92,6 +92,27 @@ class PruningCurve:
         if not self.classifies:
             return np.full(len(self.kept), np.nan)
         return self.held_correct.mean(axis=1)
+
+    def plot(self, axes: Any = None) -> Any:
+        """Draw what the pruned networks come to against the share kept, and return matplotlib's axes.
+
+        Parameters
+        ----------
+        axes : matplotlib axes, optional
+            Where to draw; by default on a new figure.
+        """
+        axes = pictures.axes(axes, "share of the weights kept", "accuracy" if self.classifies else "loss")
+        held = "held out" if self.held_out else "given data"
+        for name, train, other in (
+            (("accuracy", self.train_accuracy, self.held_accuracy),)
+            if self.classifies
+            else (("loss", self.train_loss, self.held_loss),)
+        ):
+            axes.plot(self.shares, train, label=f"{name}, training")
+            axes.plot(self.shares, other, label=f"{name}, {held}")
+        axes.set_xscale("log")
+        axes.legend()
+        return axes
 
     def to_frame(self) -> dict[str, Floats]:
         """Return columns of equal length, which ``pandas.DataFrame`` takes as they are: share, losses, accuracies."""
@@ -224,6 +245,12 @@ class MeasuredLimit:
         """The share removed."""
         return 1.0 - self.fraction
 
+    def to_frame(self) -> dict[str, list[Any]]:
+        """Return one row in columns, which ``pandas.DataFrame`` takes as they are."""
+        return {
+            name: [getattr(self, name)] for name in ("rule", "fraction", "error", "resolution", "dense", "coverage")
+        }
+
 
 def pruning_curve(
     model: nn.Module,
@@ -266,7 +293,7 @@ def pruning_curve(
     theta = prunable(model, parameters)
     D, data = sum(p.numel() for p in theta.values()), data.to(access.device(theta))
     asked = np.unique(np.append(wanted, 1.0))
-    twin = copy.deepcopy(access.module(model))
+    twin, _ = door.widened(copy.deepcopy(access.module(model)), data)
     train, held, measure = measures(twin, data, loss)
     rows = []
     for weights in pruned_weights(model, list(asked), "global", fill="zero", parameters=parameters):
@@ -275,7 +302,7 @@ def pruning_curve(
                 twin.get_parameter(name).copy_(w)
         first = measure(train)
         rows.append((first, measure(held) if data.held_out else first))
-    return _curve(_checks.ceil_share(asked, D), D, rows, data.held_out, _covered(model, D))
+    return _curve(_checks.ceil_share(asked, D), D, rows, data.held_out, covered.said(model, theta))
 
 
 def _curve(
@@ -295,12 +322,6 @@ def _curve(
         held_weights=rows[0][1].weights if apart else None,
         held_out=held_out, coverage=coverage,
     )  # fmt: skip
-
-
-def _covered(model: nn.Module, D: int) -> str:
-    """Say how many of a network's parameters are pruned."""
-    total = sum(p.numel() for p in model.parameters())
-    return f"{D:,} of {total:,} parameters, {D / total:.1%}"
 
 
 def _of(coverage: str) -> str:

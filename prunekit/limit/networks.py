@@ -19,6 +19,7 @@ from prunekit.limit.prediction import METHODS, Method, PruningLimit, predict
 from prunekit.limit.tolerance import Tolerance, minibatch_tolerance
 from prunekit.nets import access, door
 from prunekit.nets.access import Data, Loss, Names, prunable
+from prunekit.nets.covered import said
 from prunekit.nets.data import Dataset, loss_of
 from prunekit.nets.splits import TrainingSplit
 
@@ -64,11 +65,12 @@ def network_landscape(
     weights = torch.cat([p.double().flatten().cpu() for p in theta.values()]).numpy()
     pairs = training_pairs(data)
     if dense or (dense is None and weights.size <= _DENSE):
-        return Landscape.of_matrix(weights, hessian_matrix(model, loss, pairs, parameters=list(theta)).cpu().numpy())
+        matrix = hessian_matrix(model, loss, pairs, parameters=list(theta)).cpu().numpy()
+        return Landscape.of_matrix(weights, matrix).covering(said(model, theta))
     from prunekit.curvature import Curvature
 
     operator = Curvature(model, loss, pairs, parameters=list(theta))
-    return Landscape.of_operator(weights, operator, lanczos)
+    return Landscape.of_operator(weights, operator, lanczos).covering(said(model, theta))
 
 
 def training_pairs(data: Data | Dataset) -> Data:

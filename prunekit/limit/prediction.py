@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from prunekit import _checks, cones
 from prunekit.limit._last_crossing import Curve
@@ -61,6 +61,8 @@ class PruningLimit:
         Whether the quadratures see the integrand; if not, the error is infinite.
     products : int
         Products with the Hessian that the landscape has taken so far.
+    coverage : str
+        Of a network, which share of its parameters the weights are, and what the others are; else empty.
     """
 
     fraction: float
@@ -77,6 +79,21 @@ class PruningLimit:
     quadrature: float = 0.0
     resolved: bool = True
     products: int = 0
+    coverage: str = ""
+
+    def __repr__(self) -> str:
+        """Say the share with its error, by which method and for which tolerance."""
+        known = "" if math.isfinite(self.error) else ", error not known"
+        error = f" ± {self.error:.2g}" if math.isfinite(self.error) else ""
+        return (
+            f"PruningLimit(keep {self.fraction:.4g}{error}, {self.kept:,} of {self.dimension:,} weights, by "
+            f"{self.method!r} for ε = {self.epsilon.value:.4g}{known}{'; ' * bool(self.coverage)}{self.coverage})"
+        )
+
+    def to_frame(self) -> dict[str, list[Any]]:
+        """Return one row in columns, which ``pandas.DataFrame`` takes as they are."""
+        names = ("method", "fraction", "error", "kept", "dimension", "distance", "negative", "known_by", "coverage")
+        return {"epsilon": [self.epsilon.value], **{name: [getattr(self, name)] for name in names}}
 
     @property
     def removed(self) -> float:
@@ -268,6 +285,7 @@ def predict(
         quadrature=share.quadrature,
         resolved=share.resolved,
         products=landscape.products,
+        coverage=landscape.coverage,
     )
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from prunekit import _checks
 from prunekit._checks import Floats
-from prunekit.nets import access
+from prunekit.nets import access, door
 from prunekit.nets.access import Names, prunable
 from prunekit.nets.data import dataset
 from prunekit.nets.training import evaluate
@@ -119,7 +119,7 @@ def pruned_accuracy(
     if not data.classifies:
         raise ValueError("data have no class a sample, and no accuracy: prunekit.limit.pruning_curve gives losses")
     data = data.to(next(iter(prunable(model, parameters).values())).device)
-    twin = copy.deepcopy(access.module(model))
+    twin, _ = door.widened(copy.deepcopy(access.module(model)), data)
     accuracies = []
     for weights in pruned_weights(model, shares, method, fill=fill, parameters=parameters):
         with torch.no_grad():

@@ -34,7 +34,20 @@ def check_kinds(model: Any, data: Any, config: Any) -> None:
         if not isinstance(given, kind):
             article = "a torch.nn.Module" if kind is nn.Module else f"a prunekit.nets.{kind.__name__}"
             raise TypeError(f"{name} is a {type(given).__name__}: give {article}")
-    access.module(model)
+    check_weights(access.module(model))
+    if not data.of_images and (config.crop or config.flip or config.channels_last):
+        what = "crop" if config.crop else "flip" if config.flip else "channels_last"
+        raise ValueError(f"config has {what}={getattr(config, what)}, and data are no images: leave it out")
+
+
+def check_weights(model: nn.Module) -> None:
+    """Refuse a network without trainable parameters, with lazy ones, in other precision, or that is not finite.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is one of these.
+    """
     for name, p in model.named_parameters():
         if nn.parameter.is_lazy(p):
             raise ValueError(f"model has a lazy parameter {name!r}: run it once on an image, so that it has a shape")
@@ -42,12 +55,12 @@ def check_kinds(model: Any, data: Any, config: Any) -> None:
             raise TypeError(f"model has {name!r} of type {p.dtype}: give float32, model.float()")
     if not any(p.requires_grad for p in model.parameters()):
         raise ValueError("model has no trainable parameter: give one with a parameter that requires a gradient")
-    if not data.of_images and (config.crop or config.flip or config.channels_last):
-        what = "crop" if config.crop else "flip" if config.flip else "channels_last"
-        raise ValueError(f"config has {what}={getattr(config, what)}, and data are no images: leave it out")
-    for name, t in [*model.named_parameters(), *model.named_buffers()]:
-        if t.is_floating_point() and not bool(torch.isfinite(t).all()):
+    for name, p in model.named_parameters():
+        if not bool(torch.isfinite(p).all()):
             raise ValueError(f"model has a number in {name!r} that is not finite: give finite weights")
+    for name, t in model.named_buffers():  # masks of attention hold infinities
+        if t.is_floating_point() and bool(torch.isnan(t).any()):
+            raise ValueError(f"model has a number in {name!r} that is not a number: give finite buffers")
 
 
 def rehearse(model: nn.Module, data: Dataset, config: Config) -> None:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from prunekit.nets import access, objectives
 from prunekit.nets.access import Data, Loss
+from prunekit.nets.covered import HALF
 
 LABELS = ("labels", "label", "targets", "target", "y")  # what a mapping calls its labels
 _PARALLEL = (nn.DataParallel, nn.parallel.DistributedDataParallel)
@@ -44,6 +45,7 @@ def opened(model: nn.Module, data: Any, loss: Any) -> Opened:
     model : Module
         The network. It is not changed: where batches are mappings, what is returned is a view of it, which has the same
         parameters and hands a batch's entries to it by name.
+        Weights in half precision are converted to single, in a copy.
     data : batches
         A pair (inputs, labels) of tensors or arrays, a mapping of them, or an iterable of such batches (a DataLoader, a
         list), read as often as needed. A batch of more than two tensors has its labels last. The labels of a mapping
@@ -59,7 +61,7 @@ def opened(model: nn.Module, data: Any, loss: Any) -> Opened:
         an unknown name.
     """
     wanted = objectives.named(loss)
-    model, data = _eager(access.module(model)), readable(data)
+    model, data = widened(_eager(access.module(model)), data)
     start, data = first(data)
     own = isinstance(wanted, objectives.Own)
     if names := getattr(data, "entries", ()):  # a split of a Dataset, whose inputs were mappings
@@ -94,6 +96,32 @@ class _Shell(nn.Module):
         """Call what is inside."""
         (inner,) = self.children()
         return inner(*inputs, **named)
+
+
+def widened(model: nn.Module, data: Any) -> tuple[nn.Module, Any]:
+    """Return a network whose half-precision weights are single, a copy if there are any, and data of the same kind."""
+    data = readable(data)
+    if not any(p.dtype in HALF for p in model.parameters()):
+        return model, data
+    start, data = first(data)
+    if isinstance(start, Mapping) or start is None:
+        return copy.deepcopy(model).float(), data if start is None else Batches(data, _wide_mapping)
+    return copy.deepcopy(model).float(), Batches(data, _wide_pair)
+
+
+def _wide(x: Any) -> Any:
+    """Return half-precision numbers in single precision, anything else as it is."""
+    if isinstance(x, tuple):
+        return tuple(map(_wide, x))
+    return x.float() if isinstance(x, Tensor) and x.dtype in HALF else x
+
+
+def _wide_mapping(batch: Any) -> Any:
+    return {name: _wide(x) for name, x in batch.items()} if isinstance(batch, Mapping) else batch
+
+
+def _wide_pair(batch: Any) -> Any:
+    return tuple(map(_wide, batch)) if isinstance(batch, tuple | list) else batch
 
 
 # ---------------------------------------------------------------- batches
@@ -249,6 +277,12 @@ def _view(model: nn.Module, names: Sequence[str]) -> nn.Module:
     def forward(self: nn.Module, *inputs: Any) -> Any:
         return kind.forward(self, **dict(zip(names, inputs, strict=True)))
 
+    def reduced(self: nn.Module, protocol: Any) -> Any:  # how copies and pickles make it again
+        plain = kind.__new__(kind)
+        plain.__dict__ = self.__dict__
+        return _view, (plain, tuple(names))
+
     view = copy.copy(model)
-    view.__class__ = type(kind.__name__, (kind,), {"forward": forward, "__module__": kind.__module__})
+    own = {"forward": forward, "__reduce_ex__": reduced, "__module__": kind.__module__}
+    view.__class__ = type(kind.__name__, (kind,), own)
     return view

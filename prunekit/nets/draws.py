@@ -1,7 +1,8 @@
-"""The random choices of an epoch, and the batches that they make."""
+"""The random choices of an epoch, the batches that they make, and the precision that these run in."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,3 +63,10 @@ class Draw:
 def shaped(x: Any, config: Config) -> Any:
     """Return images in the memory format asked for."""
     return x.contiguous(memory_format=torch.channels_last) if config.channels_last else x
+
+
+def autocast(config: Config, device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    """Return the precision that forward passes run in."""
+    if config.precision == "bf16":
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return contextlib.nullcontext()

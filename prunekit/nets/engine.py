@@ -23,7 +23,7 @@ from prunekit.nets.chain import Chain, chain
 from prunekit.nets.config import Config, batch_rates, learning_rate
 from prunekit.nets.convolutions import surviving
 from prunekit.nets.data import Dataset
-from prunekit.nets.draws import Draw, shaped
+from prunekit.nets.draws import Draw, autocast, shaped
 from prunekit.nets.losses import NOTHING_COUNTS, Mean
 from prunekit.nets.perceptron import Slope, perceptron
 from prunekit.nets.steps import Named, Rates, Slots
@@ -74,14 +74,15 @@ class Learner:
         """Return losses, scores and gradients of a batch, by its chain or automatic differentiation."""
         if self.chain:
             return self.chain.slope(self.weights | self.rest, x, y)
-        with precision:
-            scores = self.scores(x)
-        if self.loss:
-            value = self.loss(scores, y)
-            shown = objectives.scores(scores).detach() if self.classifies else y
-            return Slope(value.detach().expand(len(y)), shown, self.gradients(value))
-        each = losses(scores, y)
-        return Slope(each.detach(), scores.detach(), self.gradients(each.mean(-1).sum()))
+        with torch.enable_grad():
+            with precision:
+                scores = self.scores(x)
+            if self.loss:
+                value = self.loss(scores, y)
+                shown = objectives.scores(scores).detach() if self.classifies else y
+                return Slope(value.detach().expand(len(y)), shown, self.gradients(value))
+            each = losses(scores, y)
+            return Slope(each.detach(), scores.detach(), self.gradients(each.mean(-1).sum()))
 
     def laid_out(self, stacked: Tensor) -> Tensor:
         """Return matrices of a stack with the memory layout of their gradients."""
@@ -164,13 +165,6 @@ def _spots(model: nn.Module) -> dict[str, str]:
     return spots
 
 
-def _autocast(config: Config, device: torch.device) -> contextlib.AbstractContextManager[Any]:
-    """Return the precision that forward passes run in."""
-    if config.precision == "bf16":
-        return torch.autocast(device.type, dtype=torch.bfloat16)
-    return contextlib.nullcontext()
-
-
 def losses(scores: Tensor, labels: Tensor) -> Tensor:
     """Return the cross-entropy of every example, in the shape (…, b) of scores (…, b, k) without their last axis."""
     logs = torch.log_softmax(scores.float().mT.contiguous(), -2)  # vectorized along the examples
@@ -196,7 +190,7 @@ def score(learner: Learner, data: Dataset, config: Config, *, train: bool) -> tu
         if learner.written and config.precision == "float32":
             scores = learner.written.scores(learner.weights, x)
         else:
-            with _autocast(config, data.device):
+            with autocast(config, data.device):
                 scores = learner.scores(x)
         total = total + losses(scores, y).double().sum(-1)
         right = right + _right(scores, y).sum(-1)
@@ -214,7 +208,7 @@ def _mean_loss(
         if not own:
             continue
         x = shaped(data.normalize(inputs[start : start + _EVALUATED]), config)
-        with _autocast(config, data.device):
+        with autocast(config, data.device):
             outputs = learner.scores(x)
         total, weight = total + own * float(loss.loss(outputs, y)), weight + own
         if learner.classifies:
@@ -263,6 +257,8 @@ class Engine:
         )
         self._normalized = None if as_stored else data.normalize(data.train_x)
         steps.clear(learner.weights, self.bits)
+        state = learner.weights | learner.rest  # masks of attention hold infinities from the start
+        self._watched = [name for name, t in state.items() if bool(torch.isfinite(t).all()) and t.numel()]
 
     def advance(self) -> list[str | None]:
         """Train for one epoch and say of each network why it stops: 'interpolation', 'epochs', 'diverged' or None."""
@@ -371,7 +367,7 @@ class Engine:
         if self._written:
             each, scores, gradients = self._written.slope(self.learner.weights, x, y)
         else:
-            each, scores, gradients = self.learner.slope(x, y, _autocast(self.config, self.data.device))
+            each, scores, gradients = self.learner.slope(x, y, autocast(self.config, self.data.device))
         if rates.penalize:
             steps.add_penalties(
                 [gradients[name] for name in self._seen], [self.learner.weights[name] for name in self._seen], rates
@@ -404,7 +400,8 @@ class Engine:
         """
         splits = (("train", "test") if self.data.held_out else ("train",)) if judged else ()
         scores = {s: score(self.learner, self.data, self.config, train=s == "train") for s in splits}
-        finite = self._finite(self.learner.weights | self.learner.rest).tolist()
+        state = self.learner.weights | self.learner.rest
+        finite = self._finite({name: state[name] for name in self._watched}).tolist()
         diverged = []
         for k, row in enumerate(rows):
             seen = [float(row["running_loss"] or 0.0), *(losses[k] for losses, _ in scores.values())]

@@ -50,6 +50,14 @@ class History:
 
     rows: tuple[Row, ...]
 
+    def __repr__(self) -> str:
+        """Say how many epochs there are."""
+        return f"History({len(self.rows)} epochs)"
+
+    def to_frame(self) -> dict[str, NDArray[np.float64]]:
+        """Return the columns, which ``pandas.DataFrame`` takes as they are; NaN where nothing was evaluated."""
+        return {name: self[name] for name in COLUMNS}
+
     def __len__(self) -> int:
         """Count the epochs."""
         return len(self.rows)
@@ -87,6 +95,12 @@ class Fitted:
     history: History
     stopped: str
     averaged: Named | None = None
+
+    def __repr__(self) -> str:
+        """Say how the training ended."""
+        last = {name: value for name, value in self.history.rows[-1].items() if "loss" in name or "accuracy" in name}
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in last.items() if value is not None)
+        return f"Fitted({len(self.history)} epochs, stopped by {self.stopped!r}: {shown})"
 
 
 class Diverged(FloatingPointError):
