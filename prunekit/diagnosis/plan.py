@@ -204,7 +204,7 @@ def only(whole: Plan, names: Sequence[str]) -> Plan:
         If a name is none of a part.
     """
     known = tuple(part.name for part in whole.parts)
-    asked = {_checks.choice("a part", name, known) for name in _checks.listed("parts", names, "names of parts")}
+    asked = {_checks.choice("parts' entry", name, known) for name in _checks.listed("parts", names, "names of parts")}
     kept = (
         part if part.name in asked or part.left_out else replace(part, left_out="left out: not asked for")
         for part in whole.parts

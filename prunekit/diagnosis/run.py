@@ -119,9 +119,9 @@ def diagnose(
     >>> diagnose(model, digits, budget=30)  # doctest: +SKIP
     """
     allowed, balanced = planning.seconds(budget), _checks.flag("balanced", balanced)
-    if initial is not None:
-        _checks.instance("initial", initial, Mapping, "a mapping from names to tensors")
+    progress = None if progress is None else _checks.flag("progress", progress)
     subject = prepared(model, data, loss, held_out, seed=seed)
+    _check_initial(initial, subject)
     tolerance = _tolerance(subject, epsilon, seed)
     scales = balance(subject) if balanced else Balance(dict.fromkeys(subject.names, 1.0))
     there = _Folder.of(resume, subject, tolerance, seed)
@@ -138,6 +138,18 @@ def diagnose(
         spent=spent,
         left_out=left_out,
     )
+
+
+def _check_initial(initial: Mapping[str, Tensor] | None, subject: Subject) -> None:
+    """Refuse initial weights that are none of this network's."""
+    if initial is None:
+        return
+    _checks.instance("initial", initial, Mapping, "a mapping from names to tensors")
+    for name, w in subject.weights.items():
+        given = initial.get(name)
+        if not isinstance(given, Tensor) or given.shape != w.shape:
+            what = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
+            raise ValueError(f"initial[{name!r}] is {what}: give a tensor of shape {tuple(w.shape)}")
 
 
 def _tolerance(subject: Subject, epsilon: float | Tolerance | None, seed: Seed) -> Tolerance:
@@ -224,8 +236,8 @@ class _Folder:
         """Return what was kept of a part, if it was done."""
         if self._folder is None or not (self._folder / f"{name}.pt").is_file():
             return None
-        found: Plain = torch.load(self._folder / f"{name}.pt", weights_only=True)
-        return found
+        kept: Plain = torch.load(self._folder / f"{name}.pt", weights_only=True)
+        return kept
 
     def kept(self, name: str, found: Plain) -> Plain:
         """Keep a part that is done."""

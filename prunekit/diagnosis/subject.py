@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -220,7 +221,7 @@ def prepared(
         if held_out is None and len(data.test_y):
             held_out = (data.normalize(data.test_x[:most]), data.test_y[:most])
         data = TrainingSplit(data)
-    found = coverage(module)
+    covered = coverage(module)
     access.prunable(module)
     before = torch.get_rng_state(), np.random.get_state()
     try:
@@ -231,7 +232,8 @@ def prepared(
         if held_out is None:
             known, held = _halved(known, _checks.generator(seed))
         else:
-            held = _read(door.opened(module, held_out, loss).data, device, most, twin)
+            with _called("held_out"):
+                held = _read(door.opened(module, held_out, loss).data, device, most, twin)
     finally:
         torch.set_rng_state(before[0])
         np.random.set_state(before[1])
@@ -239,9 +241,18 @@ def prepared(
         p.requires_grad_(False)
     weights = {name: p.detach().clone() for name, p in access.prunable(twin).items()}
     _finite(weights)
-    subject = Subject(twin, Mean(opened.loss, next(iter(weights.values()))), known, held, found, kind, weights)
+    subject = Subject(twin, Mean(opened.loss, next(iter(weights.values()))), known, held, covered, kind, weights)
     _check(subject)
     return subject
+
+
+@contextmanager
+def _called(name: str) -> Iterator[None]:
+    """Say which of the data was meant."""
+    try:
+        yield
+    except (TypeError, ValueError) as reason:
+        raise type(reason)(f"{name}: {reason}") from reason
 
 
 def _single(model: nn.Module) -> tuple[nn.Module, str]:
