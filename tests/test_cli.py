@@ -68,7 +68,7 @@ def test_a_wrong_request_is_refused_and_nothing_runs(
 
 
 def test_a_missing_notebook_is_refused_with_the_nearest_ones(notebook: Path, tmp_path: Path) -> None:
-    done = prunekit("run", tmp_path / "countin.md")  # by a shell: that the others are asked in this process is no matter
+    done = prunekit("run", tmp_path / "countin.md")  # in a process of its own, as those above would be
     assert done.returncode == 2 and "counting.md" in done.stderr
 
 
