@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from prunekit import _checks
 from prunekit._checks import Seed
 from prunekit._system import bars
-from prunekit.curvature import gauss_newton, twice
+from prunekit.curvature import gauss_newton, layered, twice
 from prunekit.nets import access, door
 from prunekit.nets.access import Data, Loss, Names
 from prunekit.nets.losses import Mean
@@ -342,11 +342,17 @@ def hessian_matrix(model: nn.Module, loss: Loss, data: Data, *, parameters: Name
     twice.refuse(model, theta)
     like = next(iter(theta.values()))
     mean_of, held = Mean(loss, like), twice.constants(model, theta)
+    written = layered.layered(model, mean_of.loss)
     bar = bars.bar("Hessian", None, "products")
     with access.evaluating(model), twice.differentiable(model), twice.lacking(), bar as shown:
         total, samples = torch.zeros(sum(sizes), sum(sizes), dtype=torch.float64, device=like.device), 0.0
         for inputs, labels, weight in mean_of.batches(data, access.device(theta)):
             points, gradient, largest = _slope(_Batch(model, mean_of, theta, held, inputs, labels, shown.update))
+            samples += weight
+            if written and layered.understood(inputs, labels):
+                total += weight * layered.hessian(written, theta, model, inputs[0], labels)
+                shown.update(sum(sizes))
+                continue
             for start, units in _units(sum(sizes), largest, like):
                 blocks = units.split(sizes, dim=1)
                 vectors = [block.reshape(-1, *p.shape) for block, p in zip(blocks, points, strict=True)]
@@ -355,7 +361,6 @@ def hessian_matrix(model: nn.Module, loss: Loss, data: Data, *, parameters: Name
                     [x.reshape(len(units), -1) for x in rows], dim=1
                 )
                 shown.update(len(units))
-            samples += weight
     access.finite("the Hessian", [total])
     free = twice.freed(held, theta).double()
     total *= torch.outer(free, free)

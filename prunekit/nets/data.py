@@ -12,6 +12,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib.metadata import distribution
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -284,10 +286,22 @@ def _subset(
     return rng.permutation(n_train)[:train], rng.permutation(n_test)[:test]
 
 
+def _table_of_digits() -> NDArray[np.uint8]:
+    """Return the digits (1797, 65) as scikit-learn keeps them: 64 pixels, and the class.
+
+    Its file is read where it lies, since to import scikit-learn takes a second of every page.
+    """
+    path = Path(str(distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz")))
+    if path.is_file():
+        return np.loadtxt(path, delimiter=",", dtype=np.uint8)
+    digits = importlib.import_module("sklearn.datasets").load_digits()  # installed in a way that hides the file
+    return np.column_stack([digits.data, digits.target]).astype(np.uint8)
+
+
 def _digits(rng: np.random.Generator) -> tuple[Split, Split]:
     """Return scikit-learn's embedded digits, split at random."""
-    digits = importlib.import_module("sklearn.datasets").load_digits()
-    order = rng.permutation(len(digits.target))
-    x = digits.images.astype(np.uint8)[order, None]
-    y = digits.target.astype(np.int64)[order]
+    table = _table_of_digits()
+    order = rng.permutation(len(table))
+    x = table[order, :-1].reshape(-1, 1, 8, 8)
+    y = table[order, -1].astype(np.int64)
     return (x[_DIGITS_TEST:], y[_DIGITS_TEST:]), (x[:_DIGITS_TEST], y[:_DIGITS_TEST])
