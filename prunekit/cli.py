@@ -253,9 +253,7 @@ def why(page: str, scale: str | None, given: tuple[str, ...], out: Path | None) 
 @click.option("--keep", "machine", metavar="MACHINE", help="Keep what --seeds saw for the scorecard, under this name.")
 @click.option("--partial", is_flag=True, help="Let --seeds leave out pages that were not run with a seed.")
 @refusing
-def claims(
-    scale: str, as_json: bool, paper: str | None, seeds: str | None, machine: str | None, partial: bool
-) -> None:
+def claims(scale: str, as_json: bool, paper: str | None, seeds: str | None, machine: str | None, partial: bool) -> None:
     r"""Print the ledger: every claim with its verdict, from the executed notebooks of the book.
 
     With --seeds the verdicts of several runs of every page are compared; make these first:
