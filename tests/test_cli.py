@@ -229,7 +229,11 @@ def test_flips_need_runs_and_a_name_needs_flips() -> None:
         and "have no finished run with seed" in done.stderr
         and "--grid seed=0,987654" in done.stderr
     )
-    assert "without --seeds" in asked("claims", "--keep", "here").stderr
+    assert "--keep is given without --seeds" in asked("claims", "--keep", "here").stderr
+    assert "--partial is given without --seeds" in asked("claims", "--partial").stderr
+    some = asked("claims", "--seeds", "987653,987654", "--partial")
+    assert some.returncode == 0 and "not run with seed 987654: " in some.stdout
+    assert "0 of 0 statements are fragile" in some.stdout
 
 
 def test_flips_are_told_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,6 +256,9 @@ def test_flips_are_told_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             "1 of 2 statements are fragile over seeds 0, 1, 2",
         ]
         assert fragility.kept().flipping() == [("chang/fig-2", "peak")]
+        alone = CliRunner().invoke(main, ["claims", "--seeds", "0", "--keep", "there"]).output.splitlines()
+        assert alone[0] == "0 of 2 statements are fragile over seeds 0"
+        assert alone[-1] == "1 of 2 statements are fragile over seeds 0, 1, 2 on here; seed 0 on there"
     finally:
         paths.FRAGILE.unlink(missing_ok=True)
 
