@@ -31,8 +31,21 @@ class Advice:
 
 def advice(found: Mapping[str, Any], network: Mapping[str, Any]) -> tuple[Advice, ...]:
     """Return what follows, at most five sentences."""
+    empty = no_better_than_empty(found, network)
+    if empty is not None:
+        return (empty,)
     given = (rule(found, network) for rule in RULES)
     return tuple(each for each in given if each is not None)[:MOST]
+
+
+def no_better_than_empty(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice | None:
+    """Say that nothing follows where all weights can go: then the network is none for these data."""
+    measured = found.get("measured")
+    if measured is None or measured["share"] < max(measured["removed"]):
+        return None
+    text = "Check data, labels and loss before you prune: the network does no better on them than an empty one."
+    evidence = f"all but {percent(1 - measured['share'])} of its weights can go, ε = {network['epsilon']['value']:.3g}"
+    return Advice(text, evidence, "the largest share that was tried can go")
 
 
 def how_far(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice | None:
@@ -40,10 +53,6 @@ def how_far(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice | No
     measured, one = found.get("measured"), found.get("one-shot")
     epsilon = network["epsilon"]
     rule = "the largest share at which, and below which, the held-out loss rises by ε at most"
-    if measured is not None and measured["share"] >= max(measured["removed"]):
-        text = "Check data, labels and loss before you prune: the network does no better on them than an empty one."
-        evidence = f"all but {percent(1 - measured['share'])} of its weights can go, ε = {epsilon['value']:.3g}"
-        return Advice(text, evidence, "the largest share that was tried can go")
     if measured is not None and measured["share"] > _LOSSLESS:
         said = f" (the quadratic model says {pm(one['share'], one['error'], scale=100)}%)" if one else ""
         text = (
@@ -125,9 +134,8 @@ def sensitive(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice | 
     if share + 2 * error >= _FRAGILE * middle:
         return None
     text = (
-        f"Spare {name}: alone it can lose {percent(share)} of its weights, half of the layers {percent(middle)} or more"
+        f"Spare {name}: alone it can lose {percent(share)} of its weights, half the layers {percent(middle)} or more."
     )
-    text += "."
     return Advice(
         text,
         f"{pm(share, error, scale=100)}% measured",
@@ -137,11 +145,10 @@ def sensitive(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice | 
 
 def retraining(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice | None:
     """Say whether retraining pays: what the model allows with the kept weights at their best, beside one-shot."""
-    one, more = found.get("one-shot"), found.get("spectrum", {}).get("methods", {})
-    if one is None or not more:
+    method = "re-optimized" if "re-optimized" in found else "orthogonal"
+    one, best = found.get("one-shot"), found.get(method)
+    if one is None or best is None:
         return None
-    method = "re-optimized" if "re-optimized" in more else "orthogonal"
-    best = more[method]
     room = best["share"] - one["share"]
     if room <= _ROOM + 2 * (best["error"] + one["error"]):
         return None

@@ -110,7 +110,8 @@ def sought(rise: Callable[[float], Floats], epsilon: float, shares: Sequence[flo
                 seen[shares[at - 1]] = rise(shares[at - 1])
             break
     else:
-        seen.setdefault(shares[-1], rise(shares[-1]))
+        if shares[-1] not in seen:
+            seen[shares[-1]] = rise(shares[-1])
     removed = np.array(sorted(seen))
     rows = np.array([seen[share] for share in removed])
     return RiseCurve(removed, rows[:, 0], rows[:, 1:])

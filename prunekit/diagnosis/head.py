@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from prunekit._checks import Floats
 from prunekit.diagnosis.subject import Batch, Subject
-from prunekit.linear import LinearGaussian, Magnitude, min_norm
+from prunekit.linear import LinearGaussian, Magnitude
 
 MOST_FEATURES = 2048
 _CLASSES = 10  # outputs that are looked at, at most
@@ -95,9 +95,10 @@ def _risks(known: Floats, marks: Floats, fresh: Floats, answers: Floats, n: int)
     p = values.size
     kept = [max(1, round(share * p)) for share in _SHARES]
     predicted, found = np.zeros(len(kept) + 1), np.zeros((len(kept) + 1, len(tested)))
+    coefficients = np.linalg.lstsq(train, (targets - level)[:n], rcond=None)[0]  # of minimum norm
     for k in range(targets.shape[1]):
         law = LinearGaussian(values, fitted[:, k], float(noise[k])).characterize(n)
-        beta = min_norm(train, (targets - level)[:n, k])
+        beta = coefficients[:, k]
         order = np.argsort(-np.abs(beta), kind="stable")
         for at, s in enumerate([p, *kept]):
             predicted[at] += law.risk() if at == 0 else law.risk(Magnitude(s))

@@ -27,6 +27,8 @@ _TRIED = 16  # samples by which prices are found
 _LONG = 0.05  # seconds of a call from which on it is taken to grow with its samples
 _WEIGHT = 8e-7  # seconds a weight, for tails and orders: of the prototype on one core
 _FEWEST = 1.0
+_CORE = 0.6  # of a budget, for the parts that every report should have, before samples are spared
+_CUTS = 8  # whose measures a search for a limit looks at
 
 
 @dataclass(frozen=True)
@@ -180,8 +182,17 @@ def plan(subject: Subject, priced: Prices, budget: float | None) -> Plan:
         raise ValueError(
             f"budget is {budget:g} s, too small for anything: the weights and one measurement take about {least:.2g} s"
         )
-    whole = next((each for each in plans if each.seconds <= budget), plans[-1])
-    return whole if whole.seconds <= budget else _trimmed(whole, budget)
+    whole = next((each for each in plans if each.seconds <= budget), None)
+    if whole is not None:
+        return whole
+    most = next((each for each in plans if _core(each) <= _CORE * budget), plans[-1])
+    return _trimmed(most, budget)
+
+
+def _core(whole: Plan) -> float:
+    """Return what the parts take that every report should have: all before those that need whole spectra."""
+    names = [part.name for part in whole.parts]
+    return sum(part.seconds for part in whole.parts[: names.index("layers re-optimized")])
 
 
 def only(whole: Plan, names: Sequence[str]) -> Plan:
@@ -211,13 +222,11 @@ def _of(subject: Subject, priced: Prices, curvature: int, held: int, budget: flo
     product = PARTS * priced.product.of(curvature // PARTS)
     whole = priced.product.of(curvature)
     small = sum(w.numel() for w in subject.weights.values() if w.numel() <= stages.DENSE_LAYER)
-    dense = subject.total <= stages.DENSE
-    spectrum = 2 * min(stages.SPECTRUM, subject.total)
     features = 2e-9 * min(MOST_FEATURES, subject.model_width()) ** 3
     parts = (
         Planned("weights", priced.weights),
         Planned("measured", len(REMOVED) * forward + priced.weights),
-        Planned("saliencies", 4 * whole),
+        Planned("saliencies", 12 * whole),
         Planned("scores", 20 * forward + priced.weights),
         Planned("one-shot", 8 * product),
         Planned("last layer", 2 * forward + features),
@@ -225,16 +234,39 @@ def _of(subject: Subject, priced: Prices, curvature: int, held: int, budget: flo
         Planned("layers measured", layers * 8 * forward),
         Planned("layers predicted", layers * 6 * product),
         Planned("layers re-optimized", small * whole / 4),
-        Planned("spectrum", subject.total / 4 * whole + 1.5e-9 * subject.total**3 if dense else spectrum * whole),
+        *_spectral(subject, whole),
     )
     return Plan(parts, curvature, held, budget)
+
+
+def _spectral(subject: Subject, product: float) -> list[Planned]:
+    """Return the parts that need the Hessian's spectrum: of a dense one the first pays for all."""
+    total = subject.total
+    if total <= stages.DENSE:
+        first_of = total / 4 * product + 1.5e-9 * total**3
+        rest = 1e-9 * total**3
+        return [
+            Planned("re-optimized", first_of),
+            *(Planned(name, rest) for name in ("published", "orthogonal", "cone")),
+        ]
+    steps = stages.spectrum_products(total)
+    vectors = 2e-9 * total * steps  # seconds of keeping one Lanczos vector orthogonal to the others
+    along = _CUTS * stages.DIRECTION * (product + vectors / 4)
+    return [
+        Planned("re-optimized", 0.0, f"for networks of up to {stages.DENSE:,} weights"),
+        Planned("published", steps * (product + vectors)),
+        Planned("orthogonal", along),
+        Planned("cone", along),
+    ]
 
 
 def _trimmed(whole: Plan, budget: float) -> Plan:
     """Return the plan without what the budget does not allow any more; what is cheap and comes later may still fit."""
     left, parts = budget, []
     for part in whole.parts:
-        if part.seconds <= left:
+        if part.left_out:
+            parts.append(part)
+        elif part.seconds <= left:
             left -= part.seconds
             parts.append(part)
         else:

@@ -37,7 +37,10 @@ STAGES: dict[str, Callable[[Work], Plain]] = {
     "layers measured": stages.layers_measured,
     "layers predicted": stages.layers_predicted,
     "layers re-optimized": stages.layers_reoptimized,
-    "spectrum": stages.spectrum,
+    "re-optimized": stages.reoptimized,
+    "published": stages.published,
+    "orthogonal": stages.orthogonal,
+    "cone": stages.cone,
 }
 
 

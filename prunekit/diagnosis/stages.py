@@ -38,6 +38,8 @@ _OUTPUTS = 100  # numbers a sample up to which the Gauss-Newton diagonal is comp
 _PROBES, _MOST_PROBES = 16, 128
 _AGREE = 0.95  # of two estimates' rankings: share of the kept tenth that both keep
 SPECTRUM = 160  # products with the Hessian for its spectrum, at most
+DIRECTION = 30  # products along a cut, at most
+_VECTORS = 2e9  # bytes of Lanczos vectors
 
 
 @dataclass(eq=False)
@@ -355,31 +357,59 @@ def layers_reoptimized(work: Work) -> Plain:
     return {"layers": rows, "largest": DENSE_LAYER}
 
 
-def spectrum(work: Work) -> Plain:
-    """Return the limits that need the spectrum: published, exact cone, orthogonal subspaces; re-optimized if dense."""
-    subject = work.subject
+def published(work: Work) -> Plain:
+    """Return the published limit, for which the spectrum is enough."""
+    return _limits(work, "published")
+
+
+def orthogonal(work: Work) -> Plain:
+    """Return the limit for random subspaces orthogonal to the cut, for which the cut's own measure is needed."""
+    return _limits(work, "orthogonal")
+
+
+def cone(work: Work) -> Plain:
+    """Return the limit by the ellipsoid's exact cone, for which the cut's own measure is needed too."""
+    return _limits(work, "cone")
+
+
+def reoptimized(work: Work) -> Plain:
+    """Return the limit of the quadratic model with the kept weights at their best, where the Hessian is dense."""
+    if work.subject.total > DENSE:
+        raise NotImplementedError(f"for networks of up to {DENSE:,} weights")
+    return _limits(work, "re-optimized")
+
+
+def _limits(work: Work, method: Method) -> Plain:
+    """Return a limit that follows from the Hessian's spectrum, with its errors apart."""
+    landscape: Landscape = work.once("landscape", lambda: _landscape(work))
+    limit = predict(landscape, work.epsilon, method=method, resolution=0.02)
+    return {
+        "share": 1 - limit.fraction,
+        "probes": limit.scatter,
+        "quadrature": limit.quadrature,
+        "error": limit.error,
+        "resolved": limit.resolved,
+        "known_by": landscape.method,
+        "samples": work.quadratic.count,
+    }
+
+
+def _landscape(work: Work) -> Landscape:
+    """Return the balanced weights and the Hessian at them: dense for few weights, else by its products."""
+    subject, batches = work.subject, work.quadratic.batches
     flat = torch.cat([w.double().flatten().cpu() for w in subject.weights.values()]).numpy()
-    batches = work.quadratic.batches
     if flat.size <= DENSE:
         matrix = hessian_matrix(subject.model, subject.loss.given, batches, parameters=subject.names)
-        landscape = Landscape.of_matrix(flat, matrix.cpu().numpy())
-        methods: tuple[Method, ...] = ("published", "cone", "orthogonal", "re-optimized")
-    else:
-        operator = Curvature(subject.model, subject.loss.given, batches, parameters=subject.names)
-        how = Lanczos(probes=2, budget=SPECTRUM, accuracy=0.05, direction_steps=40, seed=work.seed)
-        landscape = Landscape.of_operator(flat, operator, how)
-        methods = ("published", "cone", "orthogonal")
-    rows: dict[str, Plain] = {}
-    for method in methods:
-        limit = predict(landscape, work.epsilon, method=method, resolution=0.01)
-        rows[method] = {
-            "share": 1 - limit.fraction,
-            "probes": limit.scatter,
-            "quadrature": limit.quadrature,
-            "error": limit.error,
-            "resolved": limit.resolved,
-        }
-    return {"methods": rows, "known_by": landscape.method, "samples": samples(batches)}
+        return Landscape.of_matrix(flat, matrix.cpu().numpy())
+    operator = Curvature(subject.model, subject.loss.given, batches, parameters=subject.names)
+    budget = spectrum_products(flat.size)
+    how = Lanczos(probes=2, budget=budget, accuracy=0.05, direction_steps=DIRECTION, seed=work.seed, storage="float32")
+    return Landscape.of_operator(flat, operator, how)
+
+
+def spectrum_products(total: int) -> int:
+    """Return how many products a spectrum may take: as many as it resolves mostly, or their vectors fill 2 GB."""
+    return max(16, min(SPECTRUM, int(_VECTORS / (4 * total))))
 
 
 def last_layer(work: Work) -> Plain:

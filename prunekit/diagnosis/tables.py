@@ -65,7 +65,6 @@ def layers(found: Mapping[str, Any], network: Mapping[str, Any]) -> Rows:
 
 def limits(found: Mapping[str, Any], left_out: Mapping[str, str]) -> Rows:
     """Return one row for every way to say how many weights can go; errors by where they come from."""
-    spectrum = found.get("spectrum", {})
     rows = []
     for method, answer in ANSWERS.items():
         row: dict[str, Any] = {
@@ -78,24 +77,18 @@ def limits(found: Mapping[str, Any], left_out: Mapping[str, str]) -> Rows:
             "from_quadrature": None,
             "note": "",
         }
-        if method in ("one-shot", "measured"):
-            each = found.get(method)
-            if each:
-                row |= {"removable": each["share"], "error": each["error"], "from_samples": each["error"]}
-                row["note"] = f"{each['samples']} samples"
-            else:
-                row["note"] = left_out.get(method, "not done")
-        elif method in spectrum.get("methods", {}):
-            each = spectrum["methods"][method]
+        each = found.get(method)
+        if each is None:
+            row["note"] = left_out.get(method, "not done")
+        elif method in ("one-shot", "measured"):
+            row |= {"removable": each["share"], "error": each["error"], "from_samples": each["error"]}
+            row["note"] = f"{each['samples']} samples"
+        else:
             row |= {"removable": each["share"], "error": each["error"], "from_probes": each["probes"]}
             row |= {"from_quadrature": each["quadrature"]}
-            row["note"] = f"{spectrum['samples']} samples, by {spectrum['known_by']}; the error leaves samples out"
+            row["note"] = f"{each['samples']} samples, by {each['known_by']}; the error leaves samples out"
             if not each["resolved"]:
                 row["note"] += "; not resolved"
-        elif spectrum:
-            row["note"] = "for networks of up to 1,500 weights"
-        else:
-            row["note"] = left_out.get("spectrum", "not done")
         rows.append(row)
     return rows
 

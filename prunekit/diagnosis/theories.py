@@ -235,7 +235,7 @@ def _pruning_limit(found: Found, network: Mapping[str, Any], left_out: Mapping[s
         return _missing("one-shot", left_out)
     one = found["one-shot"]
     words = f"one-shot, {pm(one['share'], one['error'], scale=100)}% of the weights can go within ε"
-    published = found.get("spectrum", {}).get("methods", {}).get("published")
+    published = found.get("published")
     if published:
         words += f"; published threshold, {pm(published['share'], published['error'], scale=100)}%"
     checks = [
