@@ -320,6 +320,23 @@ def table(networks: Sequence[Network]) -> str:
     return "\n".join(lines)
 
 
+def cause(networks: Sequence[Network]) -> str:
+    """Say how much of the predictions' mean error is the quadratic model's own, and how much the held-out samples'.
+
+    Parameters
+    ----------
+    networks : sequence of Network
+        What is said of each.
+    """
+    whole, held = 100 * gaps(networks), 100 * gaps(networks, by="trial")
+    (both, _), (own, own_error), (gap, gap_error) = _mean(whole), _mean(whole - held), _mean(held)
+    return (
+        f"Of whole networks the prediction is {both:+.1f} percentage points off on average. Against a trial on the samples "
+        f"that it was made from it is {own:+.1f} ± {own_error:.1f} off, which is the quadratic model's own error; the trial "
+        f"itself is {gap:+.1f} ± {gap_error:.1f} off what is measured on held-out samples."
+    )
+
+
 def ranks(networks: Sequence[Network], by: str) -> Floats:
     """Return the rank correlations (networks,) by one method; NaN where all layers are alike."""
     return np.array([n.order(by) for n in networks])

@@ -72,6 +72,12 @@ def test_errors_of_shares_against_the_rivals(networks: list[Network]) -> None:
     assert [line[1:3] + line[5:] for line in lines] == [["5.0", "1.0", "2.0", "15.0"]] * 3
 
 
+def test_the_cause_of_the_error_is_told_apart(networks: list[Network]) -> None:
+    text = figures.cause(networks)
+    assert "the prediction is +5.0 percentage points off" in text
+    assert "it is +4.0 ± 0.0 off" in text and "the trial itself is +1.0 ± 0.0 off" in text
+
+
 def test_ranks_are_spearmans(networks: list[Network]) -> None:
     network = networks[1]
     measured = network.column("measured")
