@@ -33,7 +33,10 @@ _HOME = {
     "Oracle": "linear.strategies",
     # a report on one's own network
     "diagnose": "diagnosis.run",
-    "compare_reports": "diagnosis.comparison",
+    "compare": "diagnosis.comparison",
+    # networks: which weights are kept, and by which score
+    "Mask": "masks.mask",
+    "scores": "masks.scores",
     # numbers with errors, and measurements against predictions
     "Estimate": "statistics.estimates",
     "mean_and_error": "statistics.deviations",
@@ -50,7 +53,6 @@ _HOME = {
     "show": "book.plotting",
     "glance": "book.plotting",
     "columns": "book.plotting",
-    "compare": "book.plotting",
     "Palette": "book.plotting",
     "DASHES": "book.plotting",
     "MARKERS": "book.plotting",
@@ -61,7 +63,8 @@ __all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604
 def __getattr__(name: str) -> Any:
     """Fetch a public name from the module that defines it (PEP 562)."""
     if name in _HOME:
-        return getattr(import_module(f"prunekit.{_HOME[name]}"), name)
+        module = import_module(f"prunekit.{_HOME[name]}")
+        return module if module.__name__.endswith(f".{name}") else getattr(module, name)
     raise AttributeError(f"module 'prunekit' has no attribute {name!r}")
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prunekit import __version__
+from prunekit._system.extras import MissingExtra
 from prunekit.book import paths
 from prunekit.book.runs import command
 from prunekit.book.runs.command import engine_options, limited, refusing
@@ -34,7 +35,18 @@ force_option = click.option(
 )
 
 
-@click.group(context_settings=HELP)
+class Speaking(click.Group):
+    """Commands that say in a sentence which extra is missing."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; a package that an extra installs may be missing."""
+        try:
+            return super().invoke(ctx)
+        except MissingExtra as reason:
+            raise click.UsageError(str(reason)) from reason
+
+
+@click.group(context_settings=HELP, cls=Speaking)
 @click.version_option(__version__, prog_name="prunekit")
 def main() -> None:
     """Run the theory of neural-network pruning.
@@ -257,17 +269,20 @@ def why(page: str, scale: str | None, given: tuple[str, ...], out: Path | None) 
 def claims(scale: str, as_json: bool, paper: str | None, seeds: str | None, machine: str | None) -> None:
     r"""Print the ledger: every claim with its verdict, from the executed notebooks of the book.
 
+    Where there is no checkout, the verdicts are those of the release.
+
     With --seeds the verdicts of several runs of every page are compared; make these first:
 
     \b
     for page in chapters/*/*.md; do prunekit run $page -p scale=laptop --grid seed=0,1,2 --workers 2; done
     prunekit claims --seeds 0,1,2 --keep AVX-512
     """
+    from prunekit.book import fragility
     from prunekit.book.ledger import ledger
-    from prunekit.book.site.evidence import collect
 
-    if not paths.in_checkout():
-        raise click.UsageError("no book here: its claims are judged in a checkout")
+    released = not paths.in_checkout()
+    if released and (seeds is not None or scale != "laptop"):
+        raise click.UsageError("no book here, only the verdicts of the release: judge other runs in a checkout")
     known = ledger().papers
     if paper and paper not in known:
         raise click.UsageError(f"paper {paper!r} is not in the ledger; it has: {', '.join(known)}")
@@ -276,15 +291,24 @@ def claims(scale: str, as_json: bool, paper: str | None, seeds: str | None, mach
     if seeds is not None:
         _flips(scale, _numbers(seeds), paper, machine)
         return
+    rows = [row for row in (fragility.released() if released else _judged(scale)) if not paper or row["paper"] == paper]
+    if as_json:
+        click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+        return
+    if released:
+        click.echo(f"the verdicts of prunekit {__version__}, as it was released; a checkout judges its own runs\n")
+    _print_rows(rows, scale)
+
+
+def _judged(scale: str) -> list[dict[str, Any]]:
+    """Return the ledger's rows with the verdicts of the executed notebooks, saying which runs are damaged."""
+    from prunekit.book.site.evidence import collect
+
     evidence = collect(scale)
     for page in evidence.pages:
         if not page.run and (why := page.job.store.damage(page.job.key)):
             click.echo(f"run {page.job.key} of {page.name} is damaged ({why}): build the book again", err=True)
-    rows = [row for row in evidence.rows() if not paper or row["paper"] == paper]
-    if as_json:
-        click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
-        return
-    _print_rows(rows, scale)
+    return evidence.rows()
 
 
 def _print_rows(rows: list[dict[str, Any]], scale: str) -> None:

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 
 from prunekit import _checks, statistics
 from prunekit._checks import Floats
+from prunekit._system import pictures
 from prunekit.statistics import Estimate, ProbedEstimate
 
 T = TypeVar("T")
@@ -280,6 +281,27 @@ class Spectrum:
     gaps: tuple[Gap, ...] = field(default=(), repr=False)
     products: int = 0
     converged: int = 0
+
+    def __repr__(self) -> str:
+        """Say of how many dimensions it is, and how it is known."""
+        of = f"{self.probes[0].total:.6g} dimensions"
+        if self.exact:
+            return f"Spectrum({of}, exact)"
+        return f"Spectrum({of}, {len(self.probes)} probes, {self.converged} eigenvalues converged)"
+
+    def plot(self, axes: Any = None) -> Any:
+        """Draw which share of the dimensions has which eigenvalue, and return matplotlib's axes.
+
+        Parameters
+        ----------
+        axes : matplotlib axes, optional
+            Where to draw; by default on a new figure.
+        """
+        axes = pictures.axes(axes, "eigenvalue", "share of the dimensions")
+        pooled = self.pooled
+        axes.hist(pooled.nodes, bins=60, weights=pooled.weights / pooled.total)
+        axes.set_yscale("log")
+        return axes
 
     def __post_init__(self) -> None:
         for name in ("probes", "rules", "free", "fixed", "rests", "gaps"):

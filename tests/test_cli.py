@@ -263,7 +263,7 @@ def test_building_where_there_is_no_book_is_refused(tmp_path: Path) -> None:
     copy = tmp_path / "source"
     shutil.copytree(paths.PACKAGE, copy / "prunekit", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(paths.BOOK, copy / "book", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE"):
         shutil.copy(paths.ROOT / name, copy)
     subprocess.run([*wheel[:-1], "--wheel-dir", str(tmp_path), str(copy)], check=True, capture_output=True)
     (built,) = tmp_path.glob("prunekit-*.whl")

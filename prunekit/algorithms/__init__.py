@@ -11,6 +11,7 @@ trainings with where they began and ended, and what came out. Counts are exact, 
 give the same network bit for bit, killed and resumed or not. Source, unless stated otherwise: geometric, Section 5.3.
 """
 
+from prunekit._system import with_torch as _with_torch  # noqa: F401
 from prunekit.algorithms.at_random import (
     random_mask,
     smart_ratio_counts,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,13 +14,13 @@ from prunekit._checks import Seed
 from prunekit.algorithms.results import Pruned, Road, judged
 from prunekit.masks import Keep, Mask, scores
 from prunekit.masks.mask import count_kept
-from prunekit.nets import Config, Dataset, access
+from prunekit.nets import Config, access
 from prunekit.nets.access import Names
 
 
 def train_masked(
     model: nn.Module,
-    data: Dataset,
+    data: Any,
     config: Config,
     mask: Mask,
     *,
@@ -33,7 +34,7 @@ def train_masked(
     model : Module
         The network at its initialization; it is changed in place.
     data, config
-        What it is trained on, and how.
+        What it is trained on, as for `fit`, and how.
     mask : Mask
         What is kept, from `smart_ratio_mask` or `random_mask` for example.
     name : str

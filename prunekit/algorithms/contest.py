@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +18,7 @@ from prunekit.algorithms.results import Pruned, judged
 from prunekit.masks import Keep
 from prunekit.nets import Config, Dataset, evaluate, fit
 from prunekit.nets.access import prunable
+from prunekit.nets.data import dataset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +61,7 @@ class Outcome:
     algorithm : str
         One of `ALGORITHMS`.
     test_accuracy, train_accuracy : float
-        Accuracies at the end.
+        Accuracies at the end; nan where a sample has not one class, and where nothing is held out.
     kept : int
         Weights that are left, of those that can be pruned.
     epochs : int
@@ -94,7 +96,7 @@ def shortened(config: Config, epochs: int) -> Config:
 def run_algorithm(
     algorithm: str,
     build: Callable[[], nn.Module],
-    data: Dataset,
+    data: Any,
     config: Config,
     keep: Keep,
     knobs: Knobs,
@@ -110,8 +112,8 @@ def run_algorithm(
         epochs.
     build : callable
         () -> network at its initialization, the same every time.
-    data : Dataset
-        What it is trained and evaluated on.
+    data : Dataset or batches
+        What it is trained and evaluated on, as for `fit`.
     config : Config
         The training; its seed decides everything that is drawn.
     keep : int or float
@@ -126,14 +128,15 @@ def run_algorithm(
     """
     _checks.choice("algorithm", algorithm, (*ALGORITHMS, *LONGER))
     _checks.function("build", build, "a function () -> network")
-    _checks.instance("data", data, Dataset, "a prunekit.nets.Dataset")
+    data = dataset(data)
     _checks.instance("knobs", knobs, Knobs, "Knobs")
     judged("config", config)
     if algorithm == "dense":
         model = _built(build())
         fit(model, data, config)
         on = data.to(next(model.parameters()).device)
-        (_, train), (_, test) = evaluate(model, on, train=True), evaluate(model, on)
+        train = evaluate(model, on, train=True)[1]
+        test = evaluate(model, on)[1] if on.held_out else math.nan
         weights = sum(p.numel() for p in prunable(model).values())
         return Outcome(algorithm, test, train, weights, config.epochs)
     pruned = _pruned(algorithm, _built(build()), data, config, keep, knobs)

@@ -22,14 +22,14 @@ from prunekit._checks import Seed
 from prunekit.algorithms.results import Pruned, Road, Stage, judged, on_cpu, trained_weights
 from prunekit.algorithms.schedules import cut, kept_by_round
 from prunekit.masks import Keep, Mask
-from prunekit.nets import Config, Dataset, access, fit
+from prunekit.nets import Config, access, fit
 from prunekit.nets.access import Names
 from prunekit.nets.config import learning_rate
 
 
 def rare_gems(
     model: nn.Module,
-    data: Dataset,
+    data: Any,
     search: Config,
     fine_tune: Config,
     keep: Keep,
@@ -46,8 +46,8 @@ def rare_gems(
     ----------
     model : Module
         The network at its initialization; it is changed in place.
-    data : Dataset
-        What scores and weights are trained on.
+    data : Dataset or batches
+        What scores and weights are trained on, as for `fit`.
     search : Config
         How the scores are trained, `search.epochs` in all; weights, biases and batch norms stay where they are.
         `search.l2` |s|²/2 is the penalty on the scores, 0 for none. Within a period the learning rate is that of its

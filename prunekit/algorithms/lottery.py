@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from torch import nn
 
 from prunekit.algorithms.results import Pruned, Road, judged, on_cpu, trained_weights
 from prunekit.algorithms.schedules import cut, kept_by_round, split
 from prunekit.masks import Keep, scores
-from prunekit.nets import Config, Dataset, access
+from prunekit.nets import Config, access
 from prunekit.nets.access import Names
 
 
 def iterative_magnitude_pruning(
     model: nn.Module,
-    data: Dataset,
+    data: Any,
     config: Config,
     keep: Keep | Sequence[Keep],
     *,
@@ -31,8 +32,8 @@ def iterative_magnitude_pruning(
     ----------
     model : Module
         The network at its initialization; it is changed in place.
-    data : Dataset
-        What it is trained on.
+    data : Dataset or batches
+        What it is trained on, as for `fit`.
     config : Config
         One training, which every round repeats, order of the batches included.
     keep, rounds

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from torch import nn
 
 from prunekit.algorithms.results import Pruned, Road, judged, trained_weights
 from prunekit.masks import Keep, Mask, scores
-from prunekit.nets import Config, Dataset
+from prunekit.nets import Config
 from prunekit.nets.access import Names
 
 
 def global_one_shot(
     model: nn.Module,
-    data: Dataset,
+    data: Any,
     config: Config,
     keep: Keep,
     *,
@@ -28,8 +29,8 @@ def global_one_shot(
     ----------
     model : Module
         The network at its initialization; it is changed in place.
-    data : Dataset
-        What it is trained on.
+    data : Dataset or batches
+        What it is trained on, as for `fit`.
     config : Config
         How it is trained; `config.l1` is λ of (2), and 0 is allowed for comparison.
     keep : int or float

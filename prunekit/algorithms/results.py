@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,8 +12,10 @@ from torch import Tensor, nn
 
 from prunekit import _checks
 from prunekit.masks import Mask, scores
-from prunekit.nets import Config, Dataset, Fitted, History, access, evaluate, fit
+from prunekit.nets import Config, Fitted, History, access, evaluate, fit
 from prunekit.nets.access import Names, State
+from prunekit.nets.covered import said
+from prunekit.nets.data import dataset
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +76,9 @@ class Pruned:
     rewound : mapping from name to tensor, or None
         The iterate that every round began from, before its mask, where the algorithm rewinds.
     train_accuracy, test_accuracy : float
-        Accuracies of the network as it ended.
+        Accuracies of the network as it ended; nan where a sample has not one class, and where nothing is held out.
+    train_loss, test_loss : float
+        Its losses, by which it is measured where there is no accuracy; nan where nothing is held out.
     """
 
     algorithm: str
@@ -83,6 +88,30 @@ class Pruned:
     rewound: State | None
     train_accuracy: float
     test_accuracy: float
+    train_loss: float = math.nan
+    test_loss: float = math.nan
+
+    def __repr__(self) -> str:
+        """Say what is left, and how the network ended."""
+        held = "" if math.isnan(self.test_accuracy) else f", held out {self.test_accuracy:.4g}"
+        by_loss = math.isnan(self.train_accuracy)
+        ended = f"loss {self.train_loss:.4g}" if by_loss else f"accuracy {self.train_accuracy:.4g}"
+        left = f"{self.mask.kept:,} of {self.mask.total:,} weights kept"
+        return f"Pruned({self.algorithm}: {left} after {self.epochs} epochs, {ended}{held}; {self.coverage})"
+
+    @property
+    def coverage(self) -> str:
+        """Which share of the network's parameters the masks cover, and what the others are."""
+        return said(self.model, self.mask)
+
+    def to_frame(self) -> dict[str, list[Any]]:
+        """Return one row a training in columns, which ``pandas.DataFrame`` takes as they are."""
+        return {
+            "stage": [stage.name for stage in self.stages],
+            "trained": [stage.trained for stage in self.stages],
+            "epochs": [stage.epochs for stage in self.stages],
+            "kept after it": [stage.cut.kept if stage.cut else None for stage in self.stages],
+        }
 
     @property
     def mask(self) -> Mask:
@@ -102,15 +131,15 @@ class Road:
     ----------
     model : nn.Module
         The network, which is trained in place.
-    data : Dataset
-        The data set, which is moved to the device of the configurations.
+    data : Dataset or batches
+        The data set, as for `fit`, which is moved to the device of the configurations.
     resume : path, optional
         A folder for checkpoints, one a training; after a kill the same call goes on from them.
     """
 
-    def __init__(self, model: nn.Module, data: Dataset, resume: str | os.PathLike[str] | None) -> None:
+    def __init__(self, model: nn.Module, data: Any, resume: str | os.PathLike[str] | None) -> None:
         self.model = access.module(model)
-        self.data = _checks.instance("data", data, Dataset, "a prunekit.nets.Dataset")
+        self.data = dataset(data)
         self.folder = None if resume is None else _checks.path("resume", resume)
         self.stages: list[Stage] = []
         self.masks: list[Mask] = []
@@ -142,8 +171,11 @@ class Road:
     def end(self, algorithm: str, rewound: State | None = None) -> Pruned:
         """Evaluate what has become of the network."""
         on = self.data.to(next(self.model.parameters()).device)
-        (_, train), (_, test) = evaluate(self.model, on, train=True), evaluate(self.model, on)
-        return Pruned(algorithm, self.model, tuple(self.masks), tuple(self.stages), rewound, train, test)
+        train = evaluate(self.model, on, train=True)
+        test = evaluate(self.model, on) if on.held_out else (math.nan, math.nan)
+        return Pruned(
+            algorithm, self.model, tuple(self.masks), tuple(self.stages), rewound, train[1], test[1], train[0], test[0]
+        )
 
 
 def trained_weights(model: nn.Module, parameters: Names | None) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,12 +19,13 @@ from torch import nn
 from prunekit import _checks, cones
 from prunekit._checks import Floats, Seed
 from prunekit.algorithms.results import Pruned, Stage
-from prunekit.limit import Lanczos, Landscape, Tolerance, minibatch_tolerance, network_landscape, predict
+from prunekit.limit import Lanczos, Landscape, Tolerance, minibatch_tolerance, predict
 from prunekit.limit.negative import Negative, treated_spectrum
-from prunekit.limit.networks import training_pairs
+from prunekit.limit.networks import network_landscape, training_pairs
 from prunekit.masks import Mask
 from prunekit.nets import Dataset, evaluate
 from prunekit.nets.access import Loss
+from prunekit.nets.data import dataset, loss_of
 from prunekit.spectrum import Spectrum
 from prunekit.statistics import Estimate
 
@@ -76,7 +78,7 @@ class CutThreshold:
 
 def cut_thresholds(
     result: Pruned,
-    data: Dataset,
+    data: Any,
     *,
     loss: Loss = nn.functional.cross_entropy,
     shares: Sequence[float] = (),
@@ -95,7 +97,7 @@ def cut_thresholds(
         The result of an algorithm whose stages were followed by cuts: iterative magnitude pruning, one-shot pruning,
         rare gems. For rare gems the weights are those the network computes with, 0 where a score rounds to 0; all that
         are not removed count.
-    data : Dataset
+    data : Dataset or batches
         What the network was trained on.
     loss : callable
         (outputs, labels) -> mean over the samples.
@@ -117,8 +119,8 @@ def cut_thresholds(
     Hessian there.
     """
     _checks.instance("result", result, Pruned, "a Pruned")
-    _checks.instance("data", data, Dataset, "a prunekit.nets.Dataset")
-    _checks.function("loss", loss, "a function (outputs, labels) -> mean over the samples")
+    data = dataset(data)
+    loss = loss_of(data, loss)
     grid = _shares(shares)
     stages = [stage for stage in result.stages if stage.cut is not None]
     if not stages:

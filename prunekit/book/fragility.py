@@ -9,6 +9,7 @@ from typing import Any
 
 from prunekit._system import files
 from prunekit.book import paths, verdicts
+from prunekit.book.ledger import ledger
 
 Verdicts = Mapping[tuple[str, str], str]  # by claim and name of the statement
 
@@ -94,9 +95,9 @@ def look(machine: str, seed: int, records: Sequence[Mapping[str, Any]]) -> Look:
 
 def kept() -> Marks:
     """Return the looks that are kept with the book; none where nobody has looked."""
-    if not paths.FRAGILE.is_file():
+    if not paths.looks().is_file():
         return Marks([])
-    raw = json.loads(paths.FRAGILE.read_text(encoding="utf-8"))
+    raw = json.loads(paths.looks().read_text(encoding="utf-8"))
     looks = []
     for entry in raw["looks"]:
         given = {
@@ -106,6 +107,41 @@ def kept() -> Marks:
         }
         looks.append(Look(entry["machine"], entry["seed"], given))
     return Marks(looks)
+
+
+RECORDED = "recorded, see the book"  # a statement that no run at laptop scale decides
+
+
+def released() -> list[dict[str, Any]]:
+    """Return the ledger's rows with the verdicts of the release: those of the first look, at laptop scale.
+
+    Returns
+    -------
+    list of dict
+        Id, paper, place, statement, kind and right of each entry, its verdict, and its statements with theirs.
+    """
+    looks, rows = kept().looks, []
+    given = looks[0].verdicts if looks else {}
+    book = ledger()
+    for entry in [*book.claims.values(), *book.errata.values()]:
+        statements = [
+            {"name": name, "words": words, "verdict": given.get((entry.id, name), RECORDED)}
+            for name, words in (entry.statements or {"": entry.statement}).items()
+        ]
+        live = [each["verdict"] for each in statements if each["verdict"] != RECORDED]
+        rows.append(
+            {
+                "id": entry.id,
+                "paper": entry.paper,
+                "place": entry.place,
+                "statement": entry.statement,
+                "kind": "erratum" if entry.right else entry.kind,
+                "right": entry.right,
+                "verdict": verdicts.worst(live) if live else RECORDED,
+                "statements": statements,
+            }
+        )
+    return rows
 
 
 def keep(looks: Sequence[Look]) -> Marks:

@@ -34,6 +34,12 @@ def ledger() -> Path:
     return inside if inside.exists() else BOOK / "claims.yml"
 
 
+def looks() -> Path:
+    """Return the file of verdicts over several seeds: beside the book, or inside the package in an installed wheel."""
+    inside = PACKAGE / "book" / "fragile.json"
+    return inside if inside.exists() and not FRAGILE.exists() else FRAGILE
+
+
 def in_checkout() -> bool:
     """Tell whether prunekit runs from a checkout of the book, where pages can be built."""
     return TOC.exists() and CHAPTERS.is_dir()

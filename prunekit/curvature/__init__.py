@@ -5,6 +5,7 @@ eigenbasis. Importing this package imports torch; ``import prunekit`` does not, 
 first operator is made.
 """
 
+from prunekit._system import with_torch as _with_torch  # noqa: F401
 from prunekit.curvature.matrix import Matrix, Operator
 from prunekit.curvature.operator import Curvature
 from prunekit.curvature.spectra import spectrum, vector_measure

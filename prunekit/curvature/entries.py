@@ -18,6 +18,7 @@ from prunekit._system import bars
 from prunekit.curvature import gauss_newton, twice
 from prunekit.nets import access, door
 from prunekit.nets.access import Data, Loss, Names
+from prunekit.nets.covered import said
 from prunekit.nets.losses import Mean
 from prunekit.statistics import Estimate
 
@@ -45,12 +46,29 @@ class Diagonal:
         errors are correlated, so it is measured and not summed up from them).
     method : str
         "exact", "gauss-newton" or "hutchinson".
+    coverage : str
+        Which share of the network's parameters it covers, and what the others are.
     """
 
     values: Mapping[str, Tensor]
     errors: Mapping[str, Tensor]
     importance: Mapping[str, Estimate]
     method: str
+    coverage: str = ""
+
+    def __repr__(self) -> str:
+        """Say which parameters it is of, and how it was found."""
+        return f"Diagonal({', '.join(self.values)}; {self.method}{'; ' * bool(self.coverage)}{self.coverage})"
+
+    def to_frame(self) -> dict[str, list[Any]]:
+        """Return one row a parameter in columns, which ``pandas.DataFrame`` takes as they are: what it matters."""
+        return {
+            "parameter": list(self.values),
+            "entries": [v.numel() for v in self.values.values()],
+            "trace": [float(v.sum()) for v in self.values.values()],
+            "importance": [self.importance[name].value for name in self.values],
+            "importance_error": [self.importance[name].error for name in self.values],
+        }
 
 
 def hessian_diagonal(
@@ -115,6 +133,7 @@ def hessian_diagonal(
     >>> hessian_diagonal(layer, torch.nn.functional.mse_loss, data).values["weight"]  # 2 · the mean of x²
     tensor([[1., 4.]], dtype=torch.float64)
     """
+    whole = access.module(model)
     model, data, loss = door.opened(model, data, loss)
     theta = access.parameters(model, parameters)
     _checks.draws("probes", probes, _PRICE, 2, each_is="a product each counts as many")
@@ -142,6 +161,7 @@ def hessian_diagonal(
         errors=dict(zip(theta, errors[:-1], strict=True)),
         importance={name: Estimate(value, error) for name, value, error in layers},
         method=method,
+        coverage=said(whole, theta),
     )
 
 

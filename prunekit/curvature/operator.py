@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from prunekit import _checks
-from prunekit.curvature import _identity, products, twice
+from prunekit.curvature import products, twice
 from prunekit.curvature.matrix import like, vectors
 from prunekit.curvature.products import KINDS, LACKS, Kind, Problem, Product, Route
-from prunekit.nets import Dataset, access, checkpoint, door
+from prunekit.nets import access, checkpoint, door, identity
 from prunekit.nets.access import Data, Loss, Names
 from prunekit.nets.convolutions import surviving
+from prunekit.nets.covered import said
+from prunekit.nets.data import dataset, loss_of
 from prunekit.nets.losses import NOTHING_COUNTS, Mean
 from prunekit.nets.splits import TrainingSplit
 
@@ -50,6 +52,9 @@ class Curvature:
     double : bool
         Whether everything is computed in double precision, whatever the model's. In single precision a product
         carries errors of about 1e-7 times the largest eigenvalue, below which no eigenvalue can be told from 0.
+    derivatives : str
+        "exact", or "finite-differences" of gradients, for networks that torch cannot differentiate twice: two passes a
+        product, with the error that `error` says; `double` makes it far smaller.
 
     Attributes
     ----------
@@ -58,7 +63,12 @@ class Curvature:
     samples : int
         Number of samples.
     route : str
-        How products are computed: "forward" or "reverse", see Notes.
+        How products are computed: "forward", "reverse" or "differences", see Notes.
+    error : float
+        Error of the products relative to their length, of finite differences: by how much they change when the step is
+        doubled, or are asymmetric, whichever is more; 0 where derivatives are exact (up to rounding).
+    coverage : str
+        Which share of the network's parameters it covers, and what the others are.
 
     Raises
     ------
@@ -102,17 +112,24 @@ class Curvature:
         parameters: Names | None = None,
         batch_size: int = 1000,
         double: bool = False,
+        derivatives: Literal["exact", "finite-differences"] = "exact",
     ) -> None:
         _checks.choice("kind", kind, tuple(KINDS))
+        _checks.choice("derivatives", derivatives, ("exact", "finite-differences"))
+        exact = derivatives == "exact"
+        if not exact and kind != "hessian":
+            raise ValueError(f"derivatives is {derivatives!r}, and kind {kind!r} needs first ones only: give 'exact'")
         double = _checks.flag("double", double)
         if isinstance(data, Iterator):
             raise TypeError(
                 f"data is a {type(data).__name__}, which is read but once: give a list of it, or a DataLoader"
             )
+        whole = access.module(model)
         model, data, loss = door.opened(model, data, loss)
         self.kind = kind
         self.names = tuple(access.parameters(model, parameters))
-        twice.refuse(model, self.names, hessian=kind == "hessian")
+        self.coverage, self.error = said(whole, self.names), 0.0
+        twice.refuse(model, self.names, hessian=exact and kind == "hessian")
         self._model = twice.duplicate(model).eval()
         if double:
             self._model = self._model.double()
@@ -137,13 +154,28 @@ class Curvature:
                 "samples every time, without augmentation"
             )
         self._problem = Problem(self._model, self._mean, self._parameters, self._batches, total, kind)
-        self.route, self._product = self._symmetric()
+        self.route: Route
+        self.route, self._product = self._symmetric() if exact else self._differing()
+
+    def __repr__(self) -> str:
+        """Say of what it is, and how products are computed."""
+        error = f", error {self.error:.1g}" if self.error else ""
+        return f"Curvature({self.kind} of {self.coverage}; {self.samples:,} samples, {self.route}{error})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the products, which are made again."""
+        return {name: value for name, value in self.__dict__.items() if name != "_product"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Make the products again."""
+        self.__dict__.update(state)
+        self._product = products.product(self._problem, self.route)
 
     @classmethod
     def of_dataset(
         cls,
         model: nn.Module,
-        data: Dataset,
+        data: Any,
         *,
         loss: Loss = nn.functional.cross_entropy,
         batch_size: int = 1000,
@@ -155,15 +187,16 @@ class Curvature:
         ----------
         model : Module
             A network that takes images (b, c, h, w), as those of `prunekit.nets.models` do.
-        data : Dataset
-            The data set, on the model's device; it is normalized batch by batch, so that its bytes stay bytes.
+        data : Dataset or batches
+            The data set, as for `prunekit.nets.fit`, on the model's device; it is normalized batch by batch, so that
+            its bytes stay bytes.
         loss, batch_size
             As for `Curvature`.
         **options
             `kind`, `parameters`, `double`.
         """
-        _checks.instance("data", data, Dataset, "a prunekit.nets.Dataset")
-        batch_size = _checks.count("batch_size", batch_size)
+        loss = loss_of(data, loss)
+        data, batch_size = dataset(data, loss), _checks.count("batch_size", batch_size)
         return cls(model, loss, TrainingSplit(data, batch_size), batch_size=batch_size, **options)
 
     def _check_types(self) -> None:
@@ -202,7 +235,8 @@ class Curvature:
             "type": str(self.dtype),
             "model": state,
             "data": checkpoint.digest(data),
-            "loss": _identity.of_loss(self._mean.loss),
+            "loss": identity.of_loss(self._mean.loss),
+            **({"derivatives": self.route} if self.route == "differences" else {}),
         }
 
     def product(self, v: Any) -> Any:
@@ -244,6 +278,22 @@ class Curvature:
         """Return by how much products are asymmetric."""
         return twice.asymmetry(lambda V: self._times(V, by), self._free, self.dimension)
 
+    def _differing(self) -> tuple[Route, Product]:
+        """Return products by finite differences, having measured by how much they may be off."""
+        by = products.product(self._problem, "differences")
+        draws = torch.randn(self.dimension, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        V = draws.to(self.device, self.dtype)
+        near, far = (self._times(V, each).double() for each in (by, products.differences(self._problem, 2.0)))
+        size = float(near.norm())
+        change = float((near - far).norm()) / size if size else 0.0
+        self.error = max(change, self._gap(by))
+        if not self.error < 1:
+            raise FloatingPointError(
+                f"finite differences of gradients are off by {self.error:.2g} of their length: give double=True, or "
+                "smoother layers"
+            )
+        return "differences", by
+
     def _symmetric(self) -> tuple[Route, Product]:
         """Return the first route by which the matrix is symmetric."""
         gaps: list[str] = []
@@ -275,7 +325,10 @@ class Curvature:
         if not gaps:
             forward, last = failed
             if twice.is_lack(last):
-                raise NotImplementedError(f"model, or loss, has a layer that torch cannot differentiate twice: {last}")
+                raise NotImplementedError(
+                    f"model, or loss, has a layer that torch cannot differentiate twice ({last}): give "
+                    "derivatives='finite-differences', which says its error, or kind='gauss-newton'"
+                )
             raise RuntimeError(
                 f"products with the {self.kind} matrix fail by both routes: in forward mode: {forward}; in reverse "
                 f"mode: {last}"

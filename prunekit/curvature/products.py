@@ -7,6 +7,7 @@ instance and batch normalization with weights of their own). This is the only mo
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,11 +18,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from prunekit._system import extras
 from prunekit.nets.convolutions import surviving
 from prunekit.nets.losses import Mean
 
 Kind = Literal["hessian", "gauss-newton"]
-Route = Literal["forward", "reverse"]
+Route = Literal["forward", "reverse", "differences"]
 Product = Callable[[Tensor], Tensor]
 Batches = Callable[[], Iterator[tuple[tuple[Any, ...], Tensor, float]]]
 
@@ -70,7 +72,53 @@ class Problem:
 
 def product(problem: Problem, route: Route) -> Product:
     """Return the map of (D, k) tensors to their products, of the parameters' type and device."""
+    if route == "differences":
+        return differences(problem)
     return _forward(problem) if route == "forward" else _reverse(problem)
+
+
+def differences(problem: Problem, steps: float = 1.0) -> Product:
+    """Return products by central differences of gradients, for networks that cannot be differentiated twice.
+
+    The step along a vector v is steps · ε^(1/3) max(|θ|, 1) / |v| with ε the type's rounding, at which the error of the
+    formula and that of rounding are of one size. Source: Nocedal and Wright (2006), Section 8.1.
+
+    Parameters
+    ----------
+    problem : Problem
+        The mean loss.
+    steps : float
+        By how much the step is longer than that.
+    """
+    theta = problem.parameters
+    size = max(1.0, math.sqrt(sum(float(p.detach().double().square().sum()) for p in theta)))
+    length = steps * float(torch.finfo(theta[0].dtype).eps) ** (1 / 3) * size
+
+    def gradient(where: Tensor) -> Tensor:
+        with torch.no_grad():
+            for p, moved in zip(theta, problem.split(where), strict=True):
+                p.copy_(moved)
+        total = torch.zeros_like(where)
+        for inputs, labels, weight in problem.batches():
+            slope = derivative([problem.loss(problem.outputs(inputs), labels)], theta, None)
+            total += (weight / problem.total) * torch.cat([part.reshape(-1) for part in slope])
+        return total
+
+    def products(V: Tensor) -> Tensor:
+        here = torch.cat([p.detach().reshape(-1) for p in theta])
+        columns = []
+        try:
+            for v in V.T:
+                norm = float(v.norm())
+                h = length / norm if norm else 1.0
+                columns.append((gradient(here + h * v) - gradient(here - h * v)) / (2 * h))
+        finally:
+            with torch.no_grad():
+                for p, own in zip(theta, problem.split(here), strict=True):
+                    p.copy_(own)
+        return torch.stack(columns, dim=1)
+
+    return products
 
 
 def _reverse(problem: Problem) -> Product:
@@ -130,7 +178,8 @@ def derivative(
 def _forward(problem: Problem) -> Product:
     """Return curvlinops' products; it sees a batch's inputs as one tuple, which ends with the batch's weight."""
     with _importing_curvlinops():
-        import curvlinops
+        with extras.needed("curvature"):
+            import curvlinops
 
         import_module("torch._decomp.decompositions_for_jvp")  # the first derivative in forward mode would do it
 

@@ -24,7 +24,8 @@ _COARSE = 1e-2  # for shorter types, whose rounding alone is 1e-3
 
 FALSE_HESSIAN = (
     "torch's second derivatives of some layer of it, or of the loss, are false (those of fused weight norms are). "
-    "Build that layer of elementary operations, or take the Gauss-Newton matrix"
+    "Build that layer of elementary operations, take the Gauss-Newton matrix, or a Curvature with "
+    "derivatives='finite-differences', which says its error"
 )
 
 
@@ -189,6 +190,6 @@ def lacking() -> Iterator[None]:
         if is_lack(reason):
             raise NotImplementedError(
                 f"model, or loss, has a layer that torch cannot differentiate twice ({reason}): build it of elementary "
-                "operations, or take the Gauss-Newton diagonal"
+                "operations, take the Gauss-Newton diagonal, or Curvature(derivatives='finite-differences')"
             ) from reason
         raise

@@ -8,6 +8,7 @@ Hutchinson's estimate with its standard error for networks of any size; `two_lay
 evaluated in evaluation mode. One number a weight, to prune by, is in `prunekit.masks.scores`.
 """
 
+from prunekit._system import with_torch as _with_torch  # noqa: F401
 from prunekit.curvature.entries import Diagonal, hessian_diagonal, hessian_matrix
 from prunekit.importance.measures import hessian, magnitude, natural, saliencies
 from prunekit.importance.two_layer import TwoLayerDiagonal, two_layer_diagonal

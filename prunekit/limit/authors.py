@@ -26,13 +26,12 @@ from prunekit._system import bars
 from prunekit.curvature.matrix import Operator, rows_of
 from prunekit.curvature.zeros import row_norms
 from prunekit.limit.landscape import Landscape, checked
+from prunekit.limit.program import BATCH, LANCZOS_STEPS
 from prunekit.nets import access
 from prunekit.nets.access import Loss
 from prunekit.spectrum import Measure, Spectrum
 from prunekit.statistics import Estimate
 
-LANCZOS_STEPS = 128  # what the program takes for FC5; for other networks it takes 96 to 128
-BATCH = 128  # the program's batch size, from its configuration files
 STEPS = 1000  # pruned shares that it tries, 0 to 0.999
 _BINS, _VARIANCE, _MARGIN = 100_000, 1e-10, 0.01  # settings of the smoothed density
 _UNDERFLOW = 39.0  # a Gaussian is 0 in double precision farther from its middle than so many widths

@@ -11,16 +11,16 @@ from torch import nn
 
 from prunekit import _checks
 from prunekit._checks import Floats
-from prunekit.limit.authors import LANCZOS_STEPS
 from prunekit.limit.lanczos import Lanczos
 from prunekit.limit.landscape import Landscape
 from prunekit.limit.measured import RULES, MeasuredLimit, PruningCurve, pruning_curve
 from prunekit.limit.networks import network_landscape, program_zero_share, training_pairs
 from prunekit.limit.prediction import METHODS, Method, PruningLimit, predict
+from prunekit.limit.program import LANCZOS_STEPS
 from prunekit.limit.tolerance import Tolerance, minibatch_tolerance
 from prunekit.limit.upper import upper_gap
-from prunekit.nets import Dataset
 from prunekit.nets.access import Loss, Names
+from prunekit.nets.data import dataset, loss_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +50,42 @@ class LimitComparison:
     curve: PruningCurve
     gap: tuple[float, float]
 
+    def __repr__(self) -> str:
+        """Say the limits by method and rule."""
+        limits: dict[str, Any] = {**self.predicted, **self.measured}
+        listed = ", ".join(f"{name} {each.fraction:.4g}" for name, each in limits.items())
+        return f"LimitComparison(shares kept: {listed}{'; ' * bool(self.coverage)}{self.coverage})"
+
+    @property
+    def coverage(self) -> str:
+        """Which share of the network's parameters the weights are, and what the others are."""
+        return self.landscape.coverage
+
+    def to_frame(self) -> dict[str, list[Any]]:
+        """Return one row a limit in columns, which ``pandas.DataFrame`` takes as they are."""
+        limits = [("predicted", *each) for each in self.predicted.items()]
+        rows: list[tuple[str, str, Any]] = [*limits, *(("measured", *each) for each in self.measured.items())]
+        return {
+            "kind": [kind for kind, *_ in rows],
+            "method or rule": [name for _, name, _ in rows],
+            "fraction": [each.fraction for *_, each in rows],
+            "error": [each.error for *_, each in rows],
+        }
+
+    def plot(self, axes: Any = None) -> Any:
+        """Draw the measured curve with every predicted limit, and return matplotlib's axes.
+
+        Parameters
+        ----------
+        axes : matplotlib axes, optional
+            Where to draw; by default on a new figure.
+        """
+        axes = self.curve.plot(axes)
+        for k, (name, limits) in enumerate(self.predicted.items()):
+            axes.axvline(max(limits.fraction, self.curve.shares[0]), color=f"C{2 + k}", linestyle="--", label=name)
+        axes.legend()
+        return axes
+
     def row(self) -> dict[str, Any]:
         """Return the numbers as one row of a table; an error that is not known is None, `resolved` 1 or 0."""
         row: dict[str, Any] = {
@@ -58,7 +94,7 @@ class LimitComparison:
             "norm": self.landscape.distance(0),
             "trace": self.landscape.spectrum.integrate(lambda h: h).value,
             "negative_share": self._negative_share(),
-            "dense_accuracy": self.measured["held-out"].dense,
+            ("dense_accuracy" if self.curve.classifies else "dense_loss"): self.measured["held-out"].dense,
             "train_loss": self.measured["training loss"].dense,
             "gap": self.gap[0],
             "gap_error": _known(self.gap[1]),
@@ -78,7 +114,7 @@ class LimitComparison:
 
 def compare_limits(
     model: nn.Module,
-    data: Dataset,
+    data: Any,
     *,
     loss: Loss = nn.functional.cross_entropy,
     epsilon: float | Tolerance | Literal["minibatch"] = "minibatch",
@@ -120,7 +156,8 @@ def compare_limits(
     TypeError, ValueError
         If an argument is not as described.
     """
-    _checks.instance("data", data, Dataset, "a prunekit.nets.Dataset")
+    loss = loss_of(data, loss)
+    data = dataset(data, loss)
     methods = [_checks.choice("methods", each, METHODS) for each in _checks.listed("methods", methods, "methods")]
     drop, program_steps = _checks.share("drop", drop), _checks.count("program_steps", program_steps)
     if zero_share is not None:

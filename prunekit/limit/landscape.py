@@ -36,7 +36,11 @@ class Landscape:
         The trained weights w*.
     order : (D,) array of int
         Positions in decreasing order of magnitude, ties in increasing order of position: w^k keeps the first k.
+    coverage : str
+        Of a network, which share of its parameters these are, and what the others are; else empty.
     """
+
+    coverage = ""
 
     def __init__(self, weights: ArrayLike, source: Source) -> None:
         self.weights = _checks.vector("weights", weights)
@@ -104,7 +108,12 @@ class Landscape:
 
     def __repr__(self) -> str:
         """Describe the landscape in a line."""
-        return f"Landscape({self.dimension} weights, {self.method})"
+        return f"Landscape({self.dimension} weights, {self.method}{'; ' * bool(self.coverage)}{self.coverage})"
+
+    def covering(self, coverage: str) -> Landscape:
+        """Return the landscape itself, which says from now on which share of a network's parameters it covers."""
+        self.coverage = _checks.text("coverage", coverage)
+        return self
 
     @property
     def dimension(self) -> int:
@@ -296,7 +305,7 @@ class Landscape:
     def with_weights(self, weights: ArrayLike) -> Landscape:
         """Return the landscape with the same Hessian and other weights (D,), whose order is their own."""
         w = _checks.vector("weights", weights, self.dimension, like=f"the landscape has {self.dimension}")
-        return Landscape(w, self._source)
+        return Landscape(w, self._source).covering(self.coverage)
 
     def scaled(self, *, weights: float = 1.0, curvature: float = 1.0) -> Landscape:
         """Return the landscape with the weights, and the Hessian, multiplied by a number above 0 each.
@@ -306,7 +315,7 @@ class Landscape:
         """
         a = _checks.scalar("weights", weights, positive=True)
         b = _checks.scalar("curvature", curvature, positive=True)
-        return Landscape(a * self.weights, Scaled(self, a, b))
+        return Landscape(a * self.weights, Scaled(self, a, b)).covering(self.coverage)
 
     def restricted(self, kept: ArrayLike) -> Landscape:
         """Return the landscape of the weights that a mask leaves, with the others held where they are.
@@ -324,14 +333,15 @@ class Landscape:
             If it is no such array or keeps nothing, or the landscape is a scaled one that is not dense.
         """
         mask = _checks.mask("kept", kept, self.dimension, like=f"the landscape has {self.dimension} weights")
+        whole = self.coverage and f"{int(mask.sum()):,} weights that a mask leaves, of {self.coverage}"
         if self.hessian is not None:
-            return Landscape.of_matrix(self.weights[mask], self.hessian[np.ix_(mask, mask)])
+            return Landscape.of_matrix(self.weights[mask], self.hessian[np.ix_(mask, mask)]).covering(whole)
         from prunekit.curvature import Restricted
 
         source: Any = self._source
         if not hasattr(source, "on"):
             raise ValueError("landscape is a scaled one, known by its products: restrict the one it was made from")
-        return Landscape(self.weights[mask], source.on(Restricted(source.operator, mask)))
+        return Landscape(self.weights[mask], source.on(Restricted(source.operator, mask))).covering(whole)
 
 
 def _estimate(value: Any) -> Estimate:

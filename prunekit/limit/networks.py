@@ -19,7 +19,8 @@ from prunekit.limit.prediction import METHODS, Method, PruningLimit, predict
 from prunekit.limit.tolerance import Tolerance, minibatch_tolerance
 from prunekit.nets import access, door
 from prunekit.nets.access import Data, Loss, Names, prunable
-from prunekit.nets.data import Dataset
+from prunekit.nets.covered import said
+from prunekit.nets.data import Dataset, loss_of
 from prunekit.nets.splits import TrainingSplit
 
 _DENSE = 3000  # up to so many parameters the whole Hessian is computed, which takes 72 MB and some seconds
@@ -59,15 +60,17 @@ def network_landscape(
     dense = None if dense is None else _checks.flag("dense", dense)
     if lanczos is not None:
         _checks.instance("lanczos", lanczos, Lanczos, "a prunekit.limit.Lanczos")
+    loss = loss_of(data, loss)
     theta = prunable(model, parameters)
     weights = torch.cat([p.double().flatten().cpu() for p in theta.values()]).numpy()
     pairs = training_pairs(data)
     if dense or (dense is None and weights.size <= _DENSE):
-        return Landscape.of_matrix(weights, hessian_matrix(model, loss, pairs, parameters=list(theta)).cpu().numpy())
+        matrix = hessian_matrix(model, loss, pairs, parameters=list(theta)).cpu().numpy()
+        return Landscape.of_matrix(weights, matrix).covering(said(model, theta))
     from prunekit.curvature import Curvature
 
     operator = Curvature(model, loss, pairs, parameters=list(theta))
-    return Landscape.of_operator(weights, operator, lanczos)
+    return Landscape.of_operator(weights, operator, lanczos).covering(said(model, theta))
 
 
 def training_pairs(data: Data | Dataset) -> Data:
@@ -127,7 +130,7 @@ def pruning_limit(
     if isinstance(epsilon, str):
         if epsilon != "minibatch":
             raise ValueError(f"epsilon is {epsilon!r}: give a number, a Tolerance or 'minibatch'")
-        epsilon = minibatch_tolerance(model, training_pairs(data), loss, seed=seed)
+        epsilon = minibatch_tolerance(model, training_pairs(data), loss_of(data, loss), seed=seed)
     epsilon = epsilon if isinstance(epsilon, Tolerance) else Tolerance(epsilon)
     _checks.generator(seed)
     _checks.choice("method", method, METHODS)

@@ -10,14 +10,14 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from prunekit import _checks, cones
 from prunekit.limit._last_crossing import Curve
-from prunekit.limit.authors import LANCZOS_STEPS, program_limit
 from prunekit.limit.costs import known_energies, one_shot_costs, reoptimized_costs, within_from
 from prunekit.limit.landscape import Landscape, checked
 from prunekit.limit.negative import NEGATIVE, Negative, treated, treated_spectrum
+from prunekit.limit.program import LANCZOS_STEPS
 from prunekit.limit.tolerance import Tolerance
 from prunekit.spectrum import UNSETTLED, Measure, Spectrum
 from prunekit.statistics import Estimate, ProbedEstimate
@@ -61,6 +61,8 @@ class PruningLimit:
         Whether the quadratures see the integrand; if not, the error is infinite.
     products : int
         Products with the Hessian that the landscape has taken so far.
+    coverage : str
+        Of a network, which share of its parameters the weights are, and what the others are; else empty.
     """
 
     fraction: float
@@ -77,6 +79,21 @@ class PruningLimit:
     quadrature: float = 0.0
     resolved: bool = True
     products: int = 0
+    coverage: str = ""
+
+    def __repr__(self) -> str:
+        """Say the share with its error, by which method and for which tolerance."""
+        known = "" if math.isfinite(self.error) else ", error not known"
+        error = f" ± {self.error:.2g}" if math.isfinite(self.error) else ""
+        return (
+            f"PruningLimit(keep {self.fraction:.4g}{error}, {self.kept:,} of {self.dimension:,} weights, by "
+            f"{self.method!r} for ε = {self.epsilon.value:.4g}{known}{'; ' * bool(self.coverage)}{self.coverage})"
+        )
+
+    def to_frame(self) -> dict[str, list[Any]]:
+        """Return one row in columns, which ``pandas.DataFrame`` takes as they are."""
+        names = ("method", "fraction", "error", "kept", "dimension", "distance", "negative", "known_by", "coverage")
+        return {"epsilon": [self.epsilon.value], **{name: [getattr(self, name)] for name in names}}
 
     @property
     def removed(self) -> float:
@@ -242,6 +259,9 @@ def predict(
     if method == "program":
         if negative != "absolute":
             raise ValueError(f"negative is {negative!r}, and the program takes absolute values: give 'absolute'")
+        from prunekit._system import with_torch as _with_torch  # noqa: F401
+        from prunekit.limit.authors import program_limit
+
         fraction = program_limit(landscape, epsilon.value, zero_share=zero_share, steps=program_steps)
         kept, error = math.floor(fraction * landscape.dimension + 1e-9), math.inf
     elif method in ("one-shot", "re-optimized"):
@@ -265,6 +285,7 @@ def predict(
         quadrature=share.quadrature,
         resolved=share.resolved,
         products=landscape.products,
+        coverage=landscape.coverage,
     )
 
 

@@ -132,6 +132,16 @@ class Products:
         self._directions: dict[bytes, Direction] = {}
         self._eigen: tuple[int, Any] = (0, None)
         self._spent = 0  # products of runs that are not kept
+        self._unpickled: Spectrum | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the runs, which cannot be written: what they found of the spectrum stays."""
+        ran = "probing" in self.__dict__
+        found = {"_unpickled": self.probing.spectrum if ran else self._unpickled, "_spent": self.products}
+        if ran:
+            self._known()
+        state = {name: value for name, value in self.__dict__.items() if name != "probing"}
+        return {**state, **found, "_blocks": {}, "_directions": {}}
 
     def on(self, operator: Any) -> Products:
         """Return the same for another operator."""
@@ -154,6 +164,8 @@ class Products:
 
     def spectrum(self) -> Spectrum:
         """Return the counting measure of H, as far as it is known."""
+        if self._unpickled is not None and "probing" not in self.__dict__:
+            return self._unpickled
         return self.probing.spectrum
 
     def refine(self, of: Read | None = None) -> bool:
@@ -219,6 +231,8 @@ class Products:
 
     def _known(self) -> Any:
         """Return the eigenpairs that the spectrum's run has found so far."""
+        if self._unpickled is not None and "probing" not in self.__dict__:
+            return self._eigen[1]
         done = self.probing.spectrum.products
         if self._eigen[0] != done:
             self._eigen = done, self.probing.eigenvectors(_EIGEN)

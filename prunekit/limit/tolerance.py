@@ -7,17 +7,17 @@ minibatches of 128: `minibatch_tolerance`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from prunekit import _checks
 from prunekit._checks import Seed
 from prunekit._system import bars
-from prunekit.limit import authors
-from prunekit.nets import access, door
-from prunekit.nets.access import Data, Loss
-from prunekit.nets.structure import Rows
+from prunekit.limit.program import BATCH
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from prunekit.nets.access import Data, Loss
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Tolerance:
 
 
 def minibatch_tolerance(
-    model: nn.Module, data: Data, loss: Loss, *, batch_size: int = authors.BATCH, shuffles: int = 1, seed: Seed = 0
+    model: nn.Module, data: Data, loss: Loss, *, batch_size: int = BATCH, shuffles: int = 1, seed: Seed = 0
 ) -> Tolerance:
     """Return the standard deviation of the training loss over shuffled minibatches, the rule of the authors' program.
 
@@ -77,12 +77,16 @@ def minibatch_tolerance(
     The divisor of the deviation is the number of minibatches, not that minus one, as in numpy. An ℓ1 penalty adds the
     same to all of them. Source: read from the program; geometric's equations (1) and (3) leave ε open.
     """
+    from prunekit._system.with_torch import torch
+    from prunekit.limit import authors
+    from prunekit.nets import access
+
     outputs, labels, loss = _outputs(model, data, loss)
     whole = float(access.mean_loss(loss, outputs, labels))
     random, batch_size = _checks.generator(seed), _checks.count("batch_size", batch_size)
     shuffles = _checks.draws("shuffles", shuffles, 1000 * len(labels))
     spreads = [
-        authors.tolerance(nn.Identity(), loss, (outputs, labels), batch_size=batch_size, seed=random)
+        authors.tolerance(torch.nn.Identity(), loss, (outputs, labels), batch_size=batch_size, seed=random)
         for _ in bars.each("tolerance", range(shuffles), shuffles, "shuffles")
     ]
     rule = f"standard deviation of {-(-len(labels) // batch_size)} training losses, batch {batch_size}"
@@ -100,6 +104,8 @@ def relative_tolerance(model: nn.Module, data: Data, loss: Loss, share: float) -
     share : float
         The share, above 0; 0.1 lets the loss rise by a tenth.
     """
+    from prunekit.nets import access
+
     share = _checks.scalar("share", share, positive=True)
     outputs, labels, loss = _outputs(model, data, loss)
     whole = float(access.mean_loss(loss, outputs, labels))
@@ -108,15 +114,18 @@ def relative_tolerance(model: nn.Module, data: Data, loss: Loss, share: float) -
     )
 
 
-@torch.no_grad()
 def _outputs(model: nn.Module, data: Data, loss: Loss | str) -> tuple[Tensor, Tensor, Loss]:
     """Return outputs of all samples as a tensor, their labels, and the loss of such outputs."""
+    from prunekit._system.with_torch import torch
+    from prunekit.nets import access, door
+    from prunekit.nets.structure import Rows
+
     model, data, loss = door.opened(model, data, loss)
     _checks.function("loss", loss, "a function (outputs, labels) -> mean over the samples")
     theta = access.parameters(model)
     outputs, labels = [], []
     rows: Rows | None = None
-    with access.evaluating(model):
+    with torch.no_grad(), access.evaluating(model):
         for inputs, targets, _ in access.batches(data, access.device(theta)):
             with access.taking(inputs):
                 given = model(*inputs)

@@ -6,6 +6,7 @@ an exact count (`Mask.from_scores`), applied once (`apply_`) or held through tra
 `optimal_brain_surgeon` is the stronger baseline for small networks. Scores are in `prunekit.masks.scores`.
 """
 
+from prunekit._system import with_torch as _with_torch  # noqa: F401
 from prunekit.masks.mask import Keep, Mask, Scores
 from prunekit.masks.retraining import Retrained, Rewind, train_prune_retrain
 from prunekit.masks.surgery import Surgery, optimal_brain_surgeon

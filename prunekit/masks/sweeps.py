@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from prunekit import _checks
 from prunekit._checks import Floats
-from prunekit.nets import access
+from prunekit.nets import access, door
 from prunekit.nets.access import Names, prunable
-from prunekit.nets.data import Dataset
+from prunekit.nets.data import dataset
 from prunekit.nets.training import evaluate
 from prunekit.stable import _arguments
 
@@ -91,7 +91,7 @@ def pruned_weights(
 
 def pruned_accuracy(
     model: nn.Module,
-    data: Dataset,
+    data: Any,
     shares: Sequence[float],
     method: Method,
     *,
@@ -104,8 +104,9 @@ def pruned_accuracy(
     ----------
     model : Module
         The trained network; it is not changed.
-    data : Dataset
-        The data set on whose test split the network is evaluated.
+    data : Dataset or batches
+        The data set on whose test split the network is evaluated. Of batches (a DataLoader, a pair, mappings:
+        `Dataset.from_loader`) all are, read once.
     shares, method, fill, parameters
         As for `pruned_weights`.
 
@@ -114,8 +115,11 @@ def pruned_accuracy(
     TypeError, ValueError
         In the same cases as `pruned_weights`.
     """
-    _checks.instance("data", data, Dataset, "a prunekit.nets.Dataset")
-    twin = copy.deepcopy(access.module(model))
+    data = dataset(data)
+    if not data.classifies:
+        raise ValueError("data have no class a sample, and no accuracy: prunekit.limit.pruning_curve gives losses")
+    data = data.to(next(iter(prunable(model, parameters).values())).device)
+    twin, _ = door.widened(copy.deepcopy(access.module(model)), data)
     accuracies = []
     for weights in pruned_weights(model, shares, method, fill=fill, parameters=parameters):
         with torch.no_grad():

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunekit.nets import access
+from prunekit.nets import access, door, objectives
 from prunekit.nets.config import Config
 from prunekit.nets.data import Dataset
+from prunekit.nets.several import Several
 from prunekit.nets.steps import Named
 
 Masks = Mapping[str, Tensor]
@@ -19,6 +20,8 @@ Masks = Mapping[str, Tensor]
 
 def check_kinds(model: Any, data: Any, config: Any) -> None:
     """Refuse what is no module, no `Dataset` or no `Config`, and a network that cannot be trained as it stands.
+
+    Images alone can be cropped or mirrored.
 
     Raises
     ------
@@ -31,7 +34,20 @@ def check_kinds(model: Any, data: Any, config: Any) -> None:
         if not isinstance(given, kind):
             article = "a torch.nn.Module" if kind is nn.Module else f"a prunekit.nets.{kind.__name__}"
             raise TypeError(f"{name} is a {type(given).__name__}: give {article}")
-    access.module(model)
+    check_weights(access.module(model))
+    if not data.of_images and (config.crop or config.flip or config.channels_last):
+        what = "crop" if config.crop else "flip" if config.flip else "channels_last"
+        raise ValueError(f"config has {what}={getattr(config, what)}, and data are no images: leave it out")
+
+
+def check_weights(model: nn.Module) -> None:
+    """Refuse a network without trainable parameters, with lazy ones, in other precision, or that is not finite.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is one of these.
+    """
     for name, p in model.named_parameters():
         if nn.parameter.is_lazy(p):
             raise ValueError(f"model has a lazy parameter {name!r}: run it once on an image, so that it has a shape")
@@ -39,9 +55,12 @@ def check_kinds(model: Any, data: Any, config: Any) -> None:
             raise TypeError(f"model has {name!r} of type {p.dtype}: give float32, model.float()")
     if not any(p.requires_grad for p in model.parameters()):
         raise ValueError("model has no trainable parameter: give one with a parameter that requires a gradient")
-    for name, t in [*model.named_parameters(), *model.named_buffers()]:
-        if t.is_floating_point() and not bool(torch.isfinite(t).all()):
+    for name, p in model.named_parameters():
+        if not bool(torch.isfinite(p).all()):
             raise ValueError(f"model has a number in {name!r} that is not finite: give finite weights")
+    for name, t in model.named_buffers():  # masks of attention hold infinities
+        if t.is_floating_point() and bool(torch.isnan(t).any()):
+            raise ValueError(f"model has a number in {name!r} that is not a number: give finite buffers")
 
 
 def rehearse(model: nn.Module, data: Dataset, config: Config) -> None:
@@ -53,41 +72,68 @@ def rehearse(model: nn.Module, data: Dataset, config: Config) -> None:
         If the forward pass fails, gives other than one score a class, or cannot take the smallest batch.
     """
     few = check_scores(model, data)
+    one = tuple(x[:1] for x in few) if isinstance(few, tuple) else (few[:1],)
     with _unmoved(model, data):
         if config.batch_size > 1 and len(data.train_x) % config.batch_size != 1:
             return
         model.train()
         try:
-            model(few[:1])
+            door.called(model, data.entries)(*one)
         except ValueError as reason:
             raise ValueError(
-                f"batch_size is {config.batch_size}, which leaves a batch of one of {len(data.train_x)} images, and "
-                f"the model refuses it ({reason}): give another batch_size"
+                f"batch_size is {config.batch_size}, which leaves a batch of one of {len(data.train_x)} {_kind(data)}, "
+                f"and the model refuses it ({reason}): give another batch_size"
             ) from reason
 
 
-def check_scores(model: nn.Module, data: Dataset) -> Tensor:
-    """Refuse a network that gives other than one score a class for the images; return the few that were tried.
+def _kind(data: Dataset) -> str:
+    return "images" if data.of_images else "samples"
+
+
+def one_input_with_classes(data: Dataset) -> Dataset:
+    """Return data, refusing those of several inputs, and those without one class a sample.
 
     Raises
     ------
     ValueError
-        If the forward pass fails, or its shape is another.
+        If they are of these kinds.
+    """
+    if not data.classifies:
+        raise ValueError("data have no class a sample: a margin is the score of the right class less the next")
+    if isinstance(data.train_x, Several):
+        raise ValueError("data have several inputs: the theorem is about the norm of one, give such data")
+    return data
+
+
+def check_scores(model: nn.Module, data: Dataset) -> Any:
+    """Refuse a network that gives other than one score a class, or what the loss takes; return the few inputs tried.
+
+    Raises
+    ------
+    ValueError
+        If the forward pass fails, or its shape is another, or the loss is not finite.
     """
     few = data.normalize(data.train_x[:2])
+    view = door.called(model, data.entries)
     with _unmoved(model, data):
         model.eval()
         try:
-            scores = model(few)
+            scores = view(*few) if isinstance(few, tuple) else view(few)
         except Exception as reason:  # a forward pass may raise anything
+            shapes = " and ".join(str(tuple(x.shape)) for x in (few if isinstance(few, tuple) else (few,)))
             raise ValueError(
-                f"model fails on images of shape {tuple(few.shape)} ({reason}): give one that takes them"
+                f"model fails on {_kind(data)} of shape {shapes} ({reason}): give one that takes them"
             ) from reason
-    shape = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-    if shape != (len(few), data.classes):
-        raise ValueError(
-            f"model gives {shape} for {len(few)} images: give one score for each of {data.classes} classes"
-        )
+        labels = data.train_y[:2]
+        if not data.classifies:
+            access.mean_loss(objectives.named(data.loss), scores, labels)
+            return few
+    scores = objectives.scores(scores)
+    shape, n = tuple(scores.shape), len(labels)
+    most = int(torch.maximum(data.train_y.max(), data.test_y.max())) + 1
+    classes = f"each of {data.classes} classes" if data.classes else f"each class, of which there are {most} or more"
+    if len(shape) != 2 or shape[0] != n or (shape[1] != data.classes if data.classes else shape[1] < most):
+        raise ValueError(f"model gives {shape} for {n} {_kind(data)}: give one score for {classes}")
     return few
 
 

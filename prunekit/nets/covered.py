@@ -8,14 +8,17 @@ unless all are frozen.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import parametrize
 
 from prunekit import _checks
 
+HALF = (torch.bfloat16, torch.float16)
 _WEIGHT = ("weight",)
 _MULTIPLY: tuple[tuple[type[nn.Module], tuple[str, ...]], ...] = (
     (nn.Linear, _WEIGHT),
@@ -133,6 +136,30 @@ def coverage(model: nn.Module) -> Coverage:
         reasons |= {name: "frozen" for name in candidates if not named[name].requires_grad}
     empty = {name: "empty" for name, p in named.items() if not nn.parameter.is_lazy(p) and p.numel() == 0}
     return Coverage(tuple(Part(name, _shape(p), (reasons | empty)[name]) for name, p in named.items()))
+
+
+def said(model: nn.Module, names: Iterable[str]) -> str:
+    """Say which share of a network's parameters some of them are, what the others are, and in which type all was done.
+
+    Parameters
+    ----------
+    model : Module
+        The network.
+    names : iterable of str
+        Names of the parameters that were looked at.
+    """
+    sizes = {name: p.numel() for name, p in model.named_parameters()}
+    taken = set(names)
+    share = sum(sizes[name] for name in taken) / max(sum(sizes.values()), 1)
+    left = [part for part in coverage(model).parts if part.name not in taken]
+    reasons: dict[str, int] = {}
+    for part in left:
+        why = part.reason or "not named"
+        reasons[why] = reasons.get(why, 0) + part.size
+    out = "".join(f", not {size:,} {reason}" for reason, size in reasons.items())
+    half = sorted({str(p.dtype).removeprefix("torch.") for p in model.parameters() if p.dtype in HALF})
+    precision = f"; computed in float32 from {' and '.join(half)}" if half else ""
+    return f"{sum(sizes[n] for n in taken):,} of {sum(sizes.values()):,} parameters, {share:.1%}{out}{precision}"
 
 
 def _shape(p: nn.Parameter) -> tuple[int, ...]:

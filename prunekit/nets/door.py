@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from prunekit.nets import access, objectives
 from prunekit.nets.access import Data, Loss
-from prunekit.nets.splits import TrainingSplit
+from prunekit.nets.covered import HALF
 
 LABELS = ("labels", "label", "targets", "target", "y")  # what a mapping calls its labels
 _PARALLEL = (nn.DataParallel, nn.parallel.DistributedDataParallel)
@@ -45,6 +45,7 @@ def opened(model: nn.Module, data: Any, loss: Any) -> Opened:
     model : Module
         The network. It is not changed: where batches are mappings, what is returned is a view of it, which has the same
         parameters and hands a batch's entries to it by name.
+        Weights in half precision are converted to single, in a copy.
     data : batches
         A pair (inputs, labels) of tensors or arrays, a mapping of them, or an iterable of such batches (a DataLoader, a
         list), read as often as needed. A batch of more than two tensors has its labels last. The labels of a mapping
@@ -60,17 +61,19 @@ def opened(model: nn.Module, data: Any, loss: Any) -> Opened:
         an unknown name.
     """
     wanted = objectives.named(loss)
-    model, data = _eager(access.module(model)), readable(data)
-    first, data = _first(data)
+    model, data = widened(_eager(access.module(model)), data)
+    start, data = first(data)
     own = isinstance(wanted, objectives.Own)
-    if not isinstance(first, Mapping):
+    if names := getattr(data, "entries", ()):  # a split of a Dataset, whose inputs were mappings
+        return Opened(called(model, names), data, wanted)
+    if not isinstance(start, Mapping):
         if own:
             raise ValueError(
                 "loss is None and data are pairs: give a loss, or batches as mappings whose labels the network takes"
             )
-        return Opened(model, data if _is_plain(first, data) else _Batches(data, _pair), wanted)
-    names, labels = _names(first, own)
-    return Opened(_view(model, names), _Batches(data, _Taking(names, labels)), wanted)
+        return Opened(model, data if _is_plain(start, data) else Batches(data, pair), wanted)
+    names, labels = names_of(start, own)
+    return Opened(_view(model, names), Batches(data, Taking(names, labels)), wanted)
 
 
 def _eager(model: nn.Module) -> nn.Module:
@@ -95,10 +98,36 @@ class _Shell(nn.Module):
         return inner(*inputs, **named)
 
 
+def widened(model: nn.Module, data: Any) -> tuple[nn.Module, Any]:
+    """Return a network whose half-precision weights are single, a copy if there are any, and data of the same kind."""
+    data = readable(data)
+    if not any(p.dtype in HALF for p in model.parameters()):
+        return model, data
+    start, data = first(data)
+    if isinstance(start, Mapping) or start is None:
+        return copy.deepcopy(model).float(), data if start is None else Batches(data, _wide_mapping)
+    return copy.deepcopy(model).float(), Batches(data, _wide_pair)
+
+
+def _wide(x: Any) -> Any:
+    """Return half-precision numbers in single precision, anything else as it is."""
+    if isinstance(x, tuple):
+        return tuple(map(_wide, x))
+    return x.float() if isinstance(x, Tensor) and x.dtype in HALF else x
+
+
+def _wide_mapping(batch: Any) -> Any:
+    return {name: _wide(x) for name, x in batch.items()} if isinstance(batch, Mapping) else batch
+
+
+def _wide_pair(batch: Any) -> Any:
+    return tuple(map(_wide, batch)) if isinstance(batch, tuple | list) else batch
+
+
 # ---------------------------------------------------------------- batches
 
 
-class _Batches:
+class Batches:
     """Batches of another form, made pairs as they are read."""
 
     def __init__(self, data: Any, pair: Callable[[Any], tuple[Any, Tensor]]) -> None:
@@ -107,7 +136,7 @@ class _Batches:
 
     def __iter__(self) -> Iterator[tuple[Any, Tensor]]:
         """Yield (inputs, labels) of each batch."""
-        for batch in [self._data] if _is_batch(self._data) else self._data:
+        for batch in [self._data] if is_batch(self._data) else self._data:
             yield self._pair(batch)
 
 
@@ -118,18 +147,19 @@ def readable(data: Any) -> Any:
     return data
 
 
-def _is_batch(data: Any) -> bool:
+def is_batch(data: Any) -> bool:
     """Tell whether something is one batch and no iterable of batches."""
     if isinstance(data, Mapping):
         return True
     return isinstance(data, tuple | list) and len(data) >= 2 and isinstance(data[-1], Tensor | np.ndarray)
 
 
-def _first(data: Any) -> tuple[Any, Any]:
+def first(data: Any) -> tuple[Any, Any]:
     """Return the first batch, None where nothing yields one, and the data with it still in them."""
-    if _is_batch(data):
+    if is_batch(data):
         return data, data
-    if isinstance(data, str | bytes | type | TrainingSplit) or not hasattr(data, "__iter__"):
+    nothing = isinstance(data, str | bytes | type) or not hasattr(data, "__iter__") or hasattr(data, "entries")
+    if nothing or (isinstance(data, Tensor | np.ndarray) and data.ndim == 0):
         return None, data
     if isinstance(data, Iterator):
         first = next(data, None)
@@ -174,7 +204,7 @@ def _labels(x: Any) -> Any:
     return t.long() if isinstance(x, np.ndarray) and objectives.is_integer(t) else t
 
 
-def _pair(batch: Any) -> tuple[Any, Tensor]:
+def pair(batch: Any) -> tuple[Any, Tensor]:
     """Return a batch of two or more tensors or arrays as inputs and labels."""
     if not isinstance(batch, tuple | list) or len(batch) < 2:
         raise TypeError(f"data yields a {type(batch).__name__}: give pairs (inputs, labels), or mappings with labels")
@@ -185,7 +215,7 @@ def _pair(batch: Any) -> tuple[Any, Tensor]:
     return tuple(map(_tensor, inputs)), _labels(labels)
 
 
-class _Taking:
+class Taking:
     """What makes a pair of a mapping: some of its entries, in an order, and its labels."""
 
     def __init__(self, names: Sequence[str], labels: str) -> None:
@@ -201,7 +231,7 @@ class _Taking:
         return tuple(_tensor(batch[name]) for name in self._names), _labels(batch[self._labels])
 
 
-def _names(batch: Mapping[Any, Any], own: bool) -> tuple[tuple[str, ...], str]:
+def names_of(batch: Mapping[Any, Any], own: bool) -> tuple[tuple[str, ...], str]:
     """Return what the network is given of a mapping, and what its labels are called."""
     labels = next((name for name in LABELS if name in batch), None)
     if labels is None:
@@ -215,6 +245,11 @@ def _names(batch: Mapping[Any, Any], own: bool) -> tuple[tuple[str, ...], str]:
 
 
 # ---------------------------------------------------------------- networks
+
+
+def called(model: nn.Module, names: Sequence[str]) -> nn.Module:
+    """Return what takes a batch's entries in an order: a view of a network, or itself where none has a name."""
+    return _view(_eager(access.module(model)), names) if names else model
 
 
 def _view(model: nn.Module, names: Sequence[str]) -> nn.Module:
@@ -242,6 +277,12 @@ def _view(model: nn.Module, names: Sequence[str]) -> nn.Module:
     def forward(self: nn.Module, *inputs: Any) -> Any:
         return kind.forward(self, **dict(zip(names, inputs, strict=True)))
 
+    def reduced(self: nn.Module, protocol: Any) -> Any:  # how copies and pickles make it again
+        plain = kind.__new__(kind)
+        plain.__dict__ = self.__dict__
+        return _view, (plain, tuple(names))
+
     view = copy.copy(model)
-    view.__class__ = type(kind.__name__, (kind,), {"forward": forward, "__module__": kind.__module__})
+    own = {"forward": forward, "__reduce_ex__": reduced, "__module__": kind.__module__}
+    view.__class__ = type(kind.__name__, (kind,), own)
     return view

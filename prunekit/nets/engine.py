@@ -12,18 +12,19 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from prunekit.nets import steps
+from prunekit.nets import objectives, steps
 from prunekit.nets.chain import Chain, chain
 from prunekit.nets.config import Config, batch_rates, learning_rate
 from prunekit.nets.convolutions import surviving
-from prunekit.nets.data import Dataset, crop, flip
+from prunekit.nets.data import Dataset
+from prunekit.nets.draws import Draw, autocast, shaped
+from prunekit.nets.losses import NOTHING_COUNTS, Mean
 from prunekit.nets.perceptron import Slope, perceptron
 from prunekit.nets.steps import Named, Rates, Slots
 
@@ -35,37 +36,53 @@ Row = dict[str, int | float | None]
 class Learner:
     """One network: its trainable weights by name, the rest of its state, and its forward pass.
 
-    With the shape of the images that it is to be trained on, (c, h, w), it may train by a `Chain`.
+    With the shape of the images that it is to be trained on, (c, h, w), it may train by a `Chain`. Without a loss it is
+    trained by the cross-entropy of classes; with one, it says whether its outputs are scores of classes all the same.
     """
 
     stacked = False
+    loss: Mean | None = None
+    classifies = True
 
-    def __init__(self, model: nn.Module, config: Config, shape: Sequence[int] | None = None) -> None:
-        self.model = model
+    def __init__(
+        self,
+        model: nn.Module,
+        config: Config,
+        shape: Sequence[int] | None = None,
+        loss: Mean | None = None,
+        classifies: bool = True,
+    ) -> None:
+        self.model, self.loss, self.classifies = model, loss, classifies
         self.weights: Named = {n: p.detach() for n, p in model.named_parameters() if p.requires_grad}
         frozen = {n: p.detach() for n, p in model.named_parameters() if not p.requires_grad}
         self.rest: Named = frozen | dict(model.named_buffers())
         self._parameters = [p for p in model.parameters() if p.requires_grad]
         self._surviving = surviving(model)
-        self._forward: Callable[[Tensor], Tensor] = model
-        self.written = None if config.compile else perceptron(model)
-        self.chain = None if shape is None else suiting_chain(model, config, shape)
+        self._forward: Callable[..., Any] = model
+        self.written = None if config.compile or loss else perceptron(model)
+        self.chain = None if shape is None or loss else suiting_chain(model, config, shape)
         if config.compile:
             self._forward = torch.compile(model)
 
-    def scores(self, x: Tensor) -> Tensor:
-        """Return the class scores of a batch."""
+    def scores(self, x: Any) -> Any:
+        """Return the class scores of a batch, or the outputs that the loss takes."""
         with self._surviving:
-            return self._forward(x)
+            outputs = self._forward(*x) if isinstance(x, tuple) else self._forward(x)
+        return outputs if self.loss or isinstance(outputs, Tensor) else objectives.scores(outputs)
 
     def slope(self, x: Tensor, y: Tensor, precision: contextlib.AbstractContextManager[Any]) -> Slope:
         """Return losses, scores and gradients of a batch, by its chain or automatic differentiation."""
         if self.chain:
             return self.chain.slope(self.weights | self.rest, x, y)
-        with precision:
-            scores = self.scores(x)
-        each = losses(scores, y)
-        return Slope(each.detach(), scores.detach(), self.gradients(each.mean(-1).sum()))
+        with torch.enable_grad():
+            with precision:
+                scores = self.scores(x)
+            if self.loss:
+                value = self.loss(scores, y)
+                shown = objectives.scores(scores).detach() if self.classifies else y
+                return Slope(value.detach().expand(len(y)), shown, self.gradients(value))
+            each = losses(scores, y)
+            return Slope(each.detach(), scores.detach(), self.gradients(each.mean(-1).sum()))
 
     def laid_out(self, stacked: Tensor) -> Tensor:
         """Return matrices of a stack with the memory layout of their gradients."""
@@ -148,64 +165,6 @@ def _spots(model: nn.Module) -> dict[str, str]:
     return spots
 
 
-@dataclass(frozen=True)
-class Draw:
-    """The random choices of one epoch: order of the examples (…, n) and how each batch position is augmented."""
-
-    order: Tensor
-    corners: Tensor | None = None
-    turned: Tensor | None = None
-
-    @staticmethod
-    def of(config: Config, n: int, generator: torch.Generator) -> Draw:
-        """Draw an epoch of n examples, on the CPU, whatever device will use it."""
-        order = torch.randperm(n, generator=generator)
-        corners = torch.randint(2 * config.crop + 1, (n, 2), generator=generator) if config.crop else None
-        turned = torch.rand(n, generator=generator) < 0.5 if config.flip else None
-        return Draw(order, corners, turned)
-
-    @staticmethod
-    def stack(draws: Sequence[Draw], device: torch.device) -> Draw:
-        """Return several draws as one on a device; a single one keeps its axes."""
-
-        def join(parts: Sequence[Tensor | None]) -> Tensor | None:
-            there = [part for part in parts if part is not None]
-            return (torch.stack(there) if len(there) > 1 else there[0]).to(device) if there else None
-
-        order = join([draw.order for draw in draws])
-        assert order is not None
-        return Draw(order, join([draw.corners for draw in draws]), join([draw.turned for draw in draws]))
-
-    def batches(
-        self, data: Dataset, config: Config, normalized: Tensor | None = None
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield normalized images (…, b, c, h, w) and labels (…, b), from `normalized` where all images are so kept."""
-        lead = self.order.shape[:-1]
-        axis = len(lead)
-        for start in range(0, self.order.shape[-1], config.batch_size):
-            length = min(config.batch_size, self.order.shape[-1] - start)
-            chosen = self.order.narrow(axis, start, length).reshape(-1)
-            x, y = (data.train_x if normalized is None else normalized)[chosen], data.train_y[chosen]
-            if self.corners is not None:
-                x = crop(x, self.corners.narrow(axis, start, length).reshape(-1, 2), config.crop)
-            if self.turned is not None:
-                x = flip(x, self.turned.narrow(axis, start, length).reshape(-1))
-            x = _shaped(data.normalize(x) if normalized is None else x, config)
-            yield x.view(*lead, length, *x.shape[1:]) if lead else x, y.view(*lead, length)
-
-
-def _shaped(x: Tensor, config: Config) -> Tensor:
-    """Return images in the memory format asked for."""
-    return x.contiguous(memory_format=torch.channels_last) if config.channels_last else x
-
-
-def _autocast(config: Config, device: torch.device) -> contextlib.AbstractContextManager[Any]:
-    """Return the precision that forward passes run in."""
-    if config.precision == "bf16":
-        return torch.autocast(device.type, dtype=torch.bfloat16)
-    return contextlib.nullcontext()
-
-
 def losses(scores: Tensor, labels: Tensor) -> Tensor:
     """Return the cross-entropy of every example, in the shape (…, b) of scores (…, b, k) without their last axis."""
     logs = torch.log_softmax(scores.float().mT.contiguous(), -2)  # vectorized along the examples
@@ -222,18 +181,41 @@ def score(learner: Learner, data: Dataset, config: Config, *, train: bool) -> tu
     """Return mean loss and accuracy of every network on a whole split, without augmentation."""
     images, labels = (data.train_x, data.train_y) if train else (data.test_x, data.test_y)
     learner.model.eval()
+    if learner.loss:
+        return _mean_loss(learner, learner.loss, data, config, images, labels)
     total, right = torch.zeros((), device=data.device), torch.zeros((), device=data.device)
     for start in range(0, len(images), _EVALUATED):
-        x = _shaped(data.normalize(images[start : start + _EVALUATED]), config)
+        x = shaped(data.normalize(images[start : start + _EVALUATED]), config)
         y = labels[start : start + _EVALUATED]
         if learner.written and config.precision == "float32":
             scores = learner.written.scores(learner.weights, x)
         else:
-            with _autocast(config, data.device):
+            with autocast(config, data.device):
                 scores = learner.scores(x)
         total = total + losses(scores, y).double().sum(-1)
         right = right + _right(scores, y).sum(-1)
     return _listed(total / len(images)), _listed(right.double() / len(images))
+
+
+def _mean_loss(
+    learner: Learner, loss: Mean, data: Dataset, config: Config, inputs: Any, labels: Tensor
+) -> tuple[list[float], list[float]]:
+    """Return the mean loss of a network on a split, each batch with its weight, and the accuracy, nan if none."""
+    total = weight = right = 0.0
+    for start in range(0, len(labels), _EVALUATED):
+        y = labels[start : start + _EVALUATED]
+        own = loss.weight(y)
+        if not own:
+            continue
+        x = shaped(data.normalize(inputs[start : start + _EVALUATED]), config)
+        with autocast(config, data.device):
+            outputs = learner.scores(x)
+        total, weight = total + own * float(loss.loss(outputs, y)), weight + own
+        if learner.classifies:
+            right += float(_right(objectives.scores(outputs), y).sum())
+    if not weight:
+        raise ValueError(NOTHING_COUNTS)
+    return [total / weight], [right / len(labels) if learner.classifies else math.nan]
 
 
 def _listed(values: Tensor) -> list[float]:
@@ -267,9 +249,16 @@ class Engine:
         self._seen = steps.penalized(self.config, learner.weights, learner.stacked)
         self._written = learner.written if self.config.precision == "float32" else None
         self._plain = self.config.optimizer == "sgd" and not self.config.momentum
-        as_stored = self.config.crop or self.config.flip or data.train_x.numel() > _NORMALIZED
+        as_stored = (
+            self.config.crop
+            or self.config.flip
+            or data.train_x.numel() > _NORMALIZED
+            or not isinstance(data.train_x, Tensor)
+        )
         self._normalized = None if as_stored else data.normalize(data.train_x)
         steps.clear(learner.weights, self.bits)
+        state = learner.weights | learner.rest  # masks of attention hold infinities from the start
+        self._watched = [name for name, t in state.items() if bool(torch.isfinite(t).all()) and t.numel()]
 
     def advance(self) -> list[str | None]:
         """Train for one epoch and say of each network why it stops: 'interpolation', 'epochs', 'diverged' or None."""
@@ -280,7 +269,7 @@ class Engine:
         self.epoch += 1
         last = self.epoch == self.config.epochs
         rows = [
-            Row(epoch=self.epoch, learning_rate=rate, running_loss=a / n, running_accuracy=b / n)
+            Row(epoch=self.epoch, learning_rate=rate, running_loss=a / n, running_accuracy=self._share(b / n))
             for rate, a, b in zip(rates, running, right, strict=True)
         ]
         diverged = self._judge(rows, judged=last or self.epoch % self.config.evaluate_every == 0)
@@ -378,7 +367,7 @@ class Engine:
         if self._written:
             each, scores, gradients = self._written.slope(self.learner.weights, x, y)
         else:
-            each, scores, gradients = self.learner.slope(x, y, _autocast(self.config, self.data.device))
+            each, scores, gradients = self.learner.slope(x, y, autocast(self.config, self.data.device))
         if rates.penalize:
             steps.add_penalties(
                 [gradients[name] for name in self._seen], [self.learner.weights[name] for name in self._seen], rates
@@ -386,7 +375,11 @@ class Engine:
         steps.clear(gradients, self.bits)  # from 0 a gradient of 0 leads nowhere: the weights need no clearing
         self.taken += 1
         steps.step(self.config, self.learner.weights, gradients, self.slots, rates, self.taken)
-        return each, _right(scores, y)
+        return each, _right(scores, y) if self.learner.classifies else torch.zeros(len(y), device=y.device)
+
+    def _share(self, accuracy: float) -> float | None:
+        """Return an accuracy, None where nothing is classified."""
+        return accuracy if self.learner.classifies else None
 
     @contextlib.contextmanager
     def _own_chance(self) -> Iterator[None]:
@@ -405,9 +398,10 @@ class Engine:
 
         A network has diverged if a weight, a statistic or a loss is no longer finite.
         """
-        splits = ("train", "test") if judged else ()
+        splits = (("train", "test") if self.data.held_out else ("train",)) if judged else ()
         scores = {s: score(self.learner, self.data, self.config, train=s == "train") for s in splits}
-        finite = self._finite(self.learner.weights | self.learner.rest).tolist()
+        state = self.learner.weights | self.learner.rest
+        finite = self._finite({name: state[name] for name in self._watched}).tolist()
         diverged = []
         for k, row in enumerate(rows):
             seen = [float(row["running_loss"] or 0.0), *(losses[k] for losses, _ in scores.values())]
@@ -415,14 +409,15 @@ class Engine:
             for split in ("train", "test"):
                 kept = None if diverged[k] else scores.get(split)
                 row[f"{split}_loss"], row[f"{split}_accuracy"] = (
-                    (None, None) if kept is None else (kept[0][k], kept[1][k])
+                    (None, None) if kept is None else (kept[0][k], self._share(kept[1][k]))
                 )
         return diverged
 
     def _fits(self, row: Row) -> bool:
         """Tell whether a network interpolates the training set."""
         bound, loss = self.config.interpolation, row["train_loss"]
-        return bound is not None and loss is not None and row["train_accuracy"] == 1.0 and loss < bound
+        right = row["train_accuracy"] in (1.0, None)
+        return bound is not None and loss is not None and right and loss < bound
 
     def _copy(self) -> Named:
         """Return copies of all that a step changes but the optimizer's slots."""

@@ -20,11 +20,12 @@ from torch import nn
 from prunekit import _checks
 from prunekit.nets.arguments import Masks, check_kinds, check_masks, rehearse, structure
 from prunekit.nets.config import Config
-from prunekit.nets.data import Dataset, find_device
+from prunekit.nets.data import Dataset, dataset, find_device
 from prunekit.nets.engine import Engine, Learner, Stack, suiting_chain
 from prunekit.nets.idle import trimmed
+from prunekit.nets.losses import objective
 from prunekit.nets.steps import Named
-from prunekit.nets.training import Fitted, History, advance_bar, bar
+from prunekit.nets.training import Diverged, Fitted, History, advance_bar, bar, fit
 
 _CACHED = 6 * 2**20  # bytes of weights that a stack on the CPU may have: beyond them memory, not calls, is the limit
 _UNFOLDED = 6 * 2**20  # bytes under the kernels of a layer that a stack on the CPU may have, for the same reason
@@ -33,7 +34,7 @@ _MAY_DIFFER = ("lr", "l1", "l2", "seed")
 
 def fit_many(
     models: nn.Module | Sequence[nn.Module],
-    data: Dataset,
+    data: Any,
     configs: Config | Sequence[Config],
     *,
     masks: Masks | Sequence[Masks | None] | None = None,
@@ -50,8 +51,9 @@ def fit_many(
     models : nn.Module or sequence of them
         Initial states, alike in all but the values of their tensors, of which they share none; those of a sequence
         are trained in place.
-    data : Dataset
-        What all are trained on.
+    data : Dataset or batches
+        What all are trained on, as for `fit`. Where it is no set of images with classes, or its network takes inputs
+        by name, the networks are trained one by one.
     configs : Config or sequence of them
         They may differ in `lr`, `l1`, `l2` and `seed`; `compile` and `channels_last` are for `fit` alone.
     masks : mapping, or sequence of mappings or None, optional
@@ -73,10 +75,13 @@ def fit_many(
     listed = list(models) if isinstance(models, Sequence) else [_copy(models) for _ in range(size)]
     settings = list(configs) if isinstance(configs, Sequence) else [configs] * size
     several = masks if isinstance(masks, Sequence) else [masks] * size
+    data = dataset(data)
     for model, config in zip(listed, settings, strict=True):
         check_kinds(model, data, config)
     _check_configs(settings)
     _check_models(listed)
+    if not data.of_images or objective(data) or data.entries:
+        return [_alone(*each, data, progress) for each in zip(listed, settings, several, strict=True)]
     device = find_device(settings[0].device)
     on = data.to(device)
     own = [
@@ -96,6 +101,14 @@ def fit_many(
         results = _train(_engine(small, on, [settings[k] for k in stack], left), small, progress)
         by_place |= {k: stack[k].put_back(each) for k, each in zip(stack, results, strict=True)}
     return [by_place[k] for k in range(size)]
+
+
+def _alone(model: nn.Module, config: Config, masks: Masks | None, data: Dataset, progress: bool | None) -> Fitted:
+    """Train one network by itself; one that diverges is as before the epoch in which it did."""
+    try:
+        return fit(model, data, config, masks=masks, progress=progress)
+    except Diverged as reason:
+        return Fitted(model, reason.history, "diverged")
 
 
 def _engine(models: Sequence[nn.Module], data: Dataset, configs: Sequence[Config], masks: Sequence[Named]) -> Engine:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from prunekit import _checks
 from prunekit.nets import access, objectives
 from prunekit.nets.access import Data, Loss
+from prunekit.nets.data import Dataset
 
 _ENTROPIES = (nn.functional.cross_entropy, nn.functional.nll_loss)
 _WEIGHTED = (nn.CrossEntropyLoss, nn.NLLLoss)  # these exactly: a class derived from them may take another mean
@@ -48,7 +49,7 @@ class Mean:
         self.loss: Loss = _placed(loss, like)
         self.settings = _settings(self.loss)
         self._batches = 0
-        self._defect = ""
+        self._defect, self._places = "", 0
         if self.settings.get("reduction") == "sum":
             raise ValueError("loss has reduction='sum': give one that returns the mean over a batch, reduction='mean'")
 
@@ -72,15 +73,22 @@ class Mean:
         """Return with what weight a batch counts: its number of samples, or the total weight of its labels."""
         listed = objectives.counted(self.loss, labels)
         if listed is not None:
-            return int((listed != objectives.IGNORED).sum()) / max(listed[0].numel(), 1)
+            return int((listed != objectives.IGNORED).sum()) / self._of_sample(listed)
         classes = self.settings.get("weight")
         if not self.settings.get("weighted") or labels.is_floating_point():
             return float(len(labels))
         counted = labels[labels != self.settings.get("ignore_index", -100)]
-        places = labels[0].numel()  # one, or several to a sample: pixels, words
         if classes is None:
-            return counted.numel() / max(places, 1)
-        return float(classes.double()[counted].sum()) / max(places, 1)
+            return counted.numel() / self._of_sample(labels)
+        return float(classes.double()[counted].sum()) / self._of_sample(labels)
+
+    def _of_sample(self, labels: Tensor) -> int:
+        """Return how many labels a sample has, one or several (pixels, words), by the first batch.
+
+        Weights must count labels in one unit, or the mean over the data would depend on how they are cut.
+        """
+        self._places = self._places or max(labels[0].numel(), 1)
+        return self._places
 
     def batches(self, data: Data, device: torch.device) -> Iterator[tuple[tuple[Any, ...], Tensor, float]]:
         """Yield (inputs, labels, weight) of each batch, on `device`, except those of no weight (their mean is nan).
@@ -144,6 +152,13 @@ class Mean:
                 "Give one that returns the mean over a batch, reduction='mean'"
             )
         return f"{whole:.6g} on a batch whose parts give {parts[0][1]:.6g} and {parts[1][1]:.6g}"
+
+
+def objective(data: Dataset) -> Mean | None:
+    """Return what a data set is measured by; None for the cross-entropy of classes, which the engine knows itself."""
+    if data.classifies and (isinstance(data.loss, str) or data.loss is nn.functional.cross_entropy):
+        return None
+    return Mean(objectives.named(data.loss), torch.zeros((), device=data.device))
 
 
 def _placed(loss: Loss, like: Tensor) -> Loss:

@@ -125,7 +125,7 @@ def _image(name: str, shape: Any) -> tuple[int, int, int]:
     return sizes[0], sizes[1], sizes[2]
 
 
-def cnn(shape: tuple[int, int, int], plan: Sequence[int | str], classes: int = 10, *, seed: int = 0) -> nn.Module:
+def cnn(shape: Sequence[int], plan: Sequence[int | str], classes: int = 10, *, seed: int = 0) -> nn.Module:
     """Return 3×3 convolutions with ReLU and one linear layer, without biases or batch norm, as `vgg11` but smaller.
 
     Parameters
@@ -167,7 +167,7 @@ def cnn(shape: tuple[int, int, int], plan: Sequence[int | str], classes: int = 1
     return initialize(nn.Sequential(parts), seed)
 
 
-def vgg11(shape: tuple[int, int, int] = (3, 32, 32), classes: int = 10, *, seed: int = 0) -> nn.Module:
+def vgg11(shape: Sequence[int] = (3, 32, 32), classes: int = 10, *, seed: int = 0) -> nn.Module:
     """Return the VGG-11-shaped CNN of barsbey, Section 5: eight convolutions and one linear layer, 9.2 M parameters.
 
     No biases, no batch norm. On 28×28 images the first pooling is left out (28, 14, 7, 3, 1), as in the authors'

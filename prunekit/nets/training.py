@@ -21,11 +21,12 @@ from torch import nn
 
 from prunekit import _checks
 from prunekit._system import bars
-from prunekit.nets import access, checkpoint, engine
+from prunekit.nets import access, checkpoint, door, engine
 from prunekit.nets.arguments import Masks, check_kinds, check_masks, check_scores, rehearse, structure
 from prunekit.nets.config import Config, learning_rate
-from prunekit.nets.data import Dataset, find_device
+from prunekit.nets.data import Dataset, dataset, find_device
 from prunekit.nets.engine import Engine, Learner, Row
+from prunekit.nets.losses import objective
 from prunekit.nets.steps import Named
 
 __all__ = ["Config", "Diverged", "Fitted", "History", "evaluate", "fit", "learning_rate"]
@@ -43,10 +44,19 @@ class History:
 
     Columns: `epoch` (from 1), `learning_rate`, `running_loss` and `running_accuracy` (means over the batches, as
     they were met), `train_loss`, `train_accuracy`, `test_loss`, `test_accuracy` (after the epoch, without
-    augmentation or penalty; None where not evaluated), `seconds` (wall time, evaluation included).
+    augmentation or penalty; None where not evaluated), `seconds` (wall time, evaluation included). Accuracies are None
+    where a sample has not one class, and the test split's columns where nothing is held out.
     """
 
     rows: tuple[Row, ...]
+
+    def __repr__(self) -> str:
+        """Say how many epochs there are."""
+        return f"History({len(self.rows)} epochs)"
+
+    def to_frame(self) -> dict[str, NDArray[np.float64]]:
+        """Return the columns, which ``pandas.DataFrame`` takes as they are; NaN where nothing was evaluated."""
+        return {name: self[name] for name in COLUMNS}
 
     def __len__(self) -> int:
         """Count the epochs."""
@@ -86,6 +96,12 @@ class Fitted:
     stopped: str
     averaged: Named | None = None
 
+    def __repr__(self) -> str:
+        """Say how the training ended."""
+        last = {name: value for name, value in self.history.rows[-1].items() if "loss" in name or "accuracy" in name}
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in last.items() if value is not None)
+        return f"Fitted({len(self.history)} epochs, stopped by {self.stopped!r}: {shown})"
+
 
 class Diverged(FloatingPointError):
     """Training left the finite numbers; `history` tells how, and the network is as it was before."""
@@ -103,22 +119,24 @@ class Diverged(FloatingPointError):
 
 def fit(
     model: nn.Module,
-    data: Dataset,
+    data: Any,
     config: Config,
     *,
     masks: Masks | None = None,
     resume: str | os.PathLike[str] | None = None,
     progress: bool | None = None,
 ) -> Fitted:
-    """Train a network with cross-entropy, in place.
+    """Train a network in place, by cross-entropy or by what its data say.
 
     Parameters
     ----------
     model : nn.Module
-        The network, which takes images (b, c, h, w) and gives scores (b, classes). It is moved to the configuration's
-        device.
-    data : Dataset
-        The data set, which is moved there too, as a whole.
+        The network, which takes images (b, c, h, w), or other inputs, and gives scores (b, classes), or what the loss
+        of the data takes. It is moved to the configuration's device.
+    data : Dataset or batches
+        The data set, which is moved there too, as a whole. Anything else that yields batches (a DataLoader, a pair, a
+        list of mappings: `Dataset.from_loader`) is read once, and all of it is trained on: nothing is held out, so
+        that the columns of the test split hold None. A loss that is no cross-entropy is said by the `Dataset`.
     config : Config
         How it is trained.
     masks : mapping, optional
@@ -155,6 +173,7 @@ def fit(
     >>> evaluate(model, digits)[1] > 0.7  # accuracy on the test split
     True
     """
+    data = dataset(data)
     check_kinds(model, data, config)
     device = find_device(config.device)
     on = data.to(device)
@@ -181,7 +200,8 @@ def _fit(
     progress: bool | None,
 ) -> Fitted:
     """Train a network that lies where and how the configuration wants it."""
-    learner = Learner(model, config, data.shape)
+    shape = data.shape if data.of_images else None
+    learner = Learner(door.called(model, data.entries), config, shape, objective(data), data.classifies)
     checked = check_masks(learner.weights, masks)
     path = None if resume is None else Path(resume)
     with checkpoint.claimed(path):
@@ -201,7 +221,7 @@ def _fit(
 
 def _channels_last(model: nn.Module, data: Dataset, config: Config) -> bool:
     """Decide on the memory format where the configuration leaves it open, and where a chain has its own."""
-    if engine.suiting_chain(model, config, data.shape):
+    if not data.of_images or engine.suiting_chain(model, config, data.shape):
         return False
     if config.channels_last is not None:
         return config.channels_last
@@ -209,10 +229,25 @@ def _channels_last(model: nn.Module, data: Dataset, config: Config) -> bool:
     return data.device.type == "cpu" and 0 < max(filters, default=0) <= _NARROW
 
 
-def evaluate(model: nn.Module, data: Dataset, *, train: bool = False) -> tuple[float, float]:
-    """Return mean cross-entropy and accuracy on the test split, or the training split, where `data` is.
+def evaluate(model: nn.Module, data: Any, *, train: bool = False) -> tuple[float, float]:
+    """Return mean loss and accuracy on the test split, or the training split, where `data` is.
 
     The network is left in evaluation mode, on the data's device.
+
+    Parameters
+    ----------
+    model : Module
+        The network.
+    data : Dataset or batches
+        What it is evaluated on, by the loss that the data say: of classes, the cross-entropy. Batches
+        (`Dataset.from_loader`) are read once and count as a whole, whatever `train` says.
+    train : bool
+        Whether the training split counts.
+
+    Returns
+    -------
+    (float, float)
+        The mean loss, and the accuracy; nan where a sample has not one class.
 
     Raises
     ------
@@ -227,12 +262,14 @@ def evaluate(model: nn.Module, data: Dataset, *, train: bool = False) -> tuple[f
     >>> accuracy < 0.3  # before training it guesses, one class of ten
     True
     """
-    _checks.instance("data", data, Dataset, "a prunekit.nets.Dataset")
+    data = dataset(data)
     access.module(model)
     train = _checks.flag("train", train)
     config = Config(epochs=1, device=str(data.device))
     check_scores(model.to(data.device), data)
-    (loss,), (accuracy,) = engine.score(Learner(model, config), data, config, train=train)
+    learner = Learner(door.called(model, data.entries), config, loss=objective(data), classifies=data.classifies)
+    model.eval()
+    (loss,), (accuracy,) = engine.score(learner, data, config, train=train)
     if not math.isfinite(loss):
         raise FloatingPointError(f"loss is {loss}: give a model of finite weights and scores")
     return loss, accuracy

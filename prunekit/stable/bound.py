@@ -26,8 +26,6 @@ from prunekit.stable.tails import tail_index
 if TYPE_CHECKING:
     from torch import nn
 
-    from prunekit.nets.data import Dataset
-
 
 def output_change(norm: float, layers: int, radius: float, error: float) -> float:
     """Return √2·B·(R/√L)^L·((1 + ε)^L - 1), the most by which pruning moves a difference of two outputs.
@@ -410,15 +408,16 @@ def margins(scores: ArrayLike, labels: ArrayLike) -> Floats:
     return _checks.finite("a margin", np.asarray(margin), "scores")
 
 
-def network_margins(model: nn.Module, data: Dataset) -> tuple[Floats, Floats, float]:
+def network_margins(model: nn.Module, data: Any) -> tuple[Floats, Floats, float]:
     """Return the margins of a network on both splits, and the largest norm of a normalized image of either.
 
     Parameters
     ----------
     model : Module
         The network, on the data's device; it is in evaluation mode afterwards.
-    data : Dataset
-        The data set whose images the network takes, normalized.
+    data : Dataset or batches
+        The data set whose images, or other inputs, the network takes, normalized. Of batches (a DataLoader, a pair:
+        `Dataset.from_loader`) nothing is held out, and both splits are the same.
 
     Returns
     -------
@@ -427,14 +426,15 @@ def network_margins(model: nn.Module, data: Dataset) -> tuple[Floats, Floats, fl
     norm : float
         The constant B of the theorem.
     """
-    import torch
+    from prunekit._system.with_torch import torch
+    from prunekit.nets import access, door
+    from prunekit.nets.arguments import check_scores, one_input_with_classes
+    from prunekit.nets.data import dataset
+    from prunekit.nets.objectives import scores
 
-    from prunekit.nets import access
-    from prunekit.nets.arguments import check_scores
-    from prunekit.nets.data import Dataset
-
-    _checks.instance("data", data, Dataset, "a prunekit.nets.Dataset")
+    data = one_input_with_classes(dataset(data))
     check_scores(access.module(model), data)
+    view = door.called(model, data.entries)
     model.eval()
     splits, norm = [], 0.0
     with torch.no_grad():
@@ -443,7 +443,7 @@ def network_margins(model: nn.Module, data: Dataset) -> tuple[Floats, Floats, fl
             for start in range(0, len(images), 1000):
                 x = data.normalize(images[start : start + 1000])
                 norm = max(norm, float(x.flatten(1).norm(dim=1).max()))
-                parts.append(model(x).cpu())
+                parts.append(scores(view(x)).cpu())
             access.finite("a score", parts)
             splits.append(margins(torch.cat(parts).double().numpy(), labels.cpu().numpy()))
     return splits[0], splits[1], norm

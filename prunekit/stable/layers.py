@@ -11,8 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from prunekit import _checks
 from prunekit._checks import Seed
+from prunekit._system import pictures
 from prunekit.stable import _arguments
 from prunekit.stable.tails import TailIndex, layer_tail_index
+from prunekit.statistics import Estimate
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,20 +36,60 @@ class TailReport:
         Their mean, with which the paper stands for the whole network (a heuristic, as it says).
     error : float
         Standard error of the mean, from those of the layers.
+    by_size : Estimate
+        Their mean weighted by the layers' numbers of weights, so that a small layer counts for little.
+    coverage : str
+        Which share of the network's parameters was looked at, and what the others are.
     """
 
     layers: dict[str, TailIndex]
     alpha: float
     error: float
+    by_size: Estimate
+    coverage: str = ""
+
+    def __repr__(self) -> str:
+        """Say the means over the layers."""
+        return (
+            f"TailReport({len(self.layers)} layers: mean {self.alpha:.3f} ± {self.error:.3f}, by size "
+            f"{self.by_size.value:.3f} ± {self.by_size.error:.3f}; {self.coverage})"
+        )
+
+    def to_frame(self) -> dict[str, list[Any]]:
+        """Return one row a layer in columns, which ``pandas.DataFrame`` takes as they are."""
+        return {
+            "layer": list(self.layers),
+            "alpha": [index.alpha for index in self.layers.values()],
+            "error": [index.error for index in self.layers.values()],
+            "vectors": [index.rows for index in self.layers.values()],
+            "length": [index.columns for index in self.layers.values()],
+        }
+
+    def plot(self, axes: Any = None) -> Any:
+        """Draw the layers' tail indices with their errors, and return matplotlib's axes.
+
+        Parameters
+        ----------
+        axes : matplotlib axes, optional
+            Where to draw; by default on a new figure.
+        """
+        table = self.to_frame()
+        axes = pictures.axes(axes, "layer", "tail index α")
+        axes.errorbar(range(len(self.layers)), table["alpha"], yerr=table["error"], fmt="o", capsize=3, label="layers")
+        axes.axhline(self.by_size.value, color="0.4", linestyle="--", label="mean by size")
+        axes.set_xticks(range(len(self.layers)), table["layer"], rotation=45, ha="right")
+        axes.legend()
+        return axes
 
     def __str__(self) -> str:
         """Return a table with one layer a line."""
-        width = max(len("mean"), *(len(name) for name in self.layers))
+        width = max(len("by size"), *(len(name) for name in self.layers))
         lines = [
             f"{name:{width}}  {index.alpha:6.3f} ± {index.error:.3f}  ({index.rows} vectors of {index.columns})"
             for name, index in self.layers.items()
         ]
-        return "\n".join([*lines, f"{'mean':{width}}  {self.alpha:6.3f} ± {self.error:.3f}"])
+        means = {"mean": (self.alpha, self.error), "by size": (self.by_size.value, self.by_size.error)}
+        return "\n".join([*lines, *(f"{name:{width}}  {a:6.3f} ± {e:.3f}" for name, (a, e) in means.items())])
 
 
 def layer_weights(model: nn.Module, parameters: Names | None = None) -> dict[str, Weights]:
@@ -71,8 +113,7 @@ def layer_weights(model: nn.Module, parameters: Names | None = None) -> dict[str
     TypeError, ValueError
         If the model has no such weight, or one is not real or not finite.
     """
-    import torch
-
+    from prunekit._system.with_torch import torch
     from prunekit.nets.access import prunable
 
     arrays = {}
@@ -120,7 +161,7 @@ def vectors(weight: ArrayLike) -> Weights:
 
 
 def tail_report(
-    model: nn.Module, *, seed: Seed, parameters: Names | None = None, transpose_last: bool = True, **settings: Any
+    model: nn.Module, *, seed: Seed = 0, parameters: Names | None = None, transpose_last: bool = True, **settings: Any
 ) -> TailReport:
     """Estimate the tail index of every layer of a network.
 
@@ -153,8 +194,18 @@ def tail_report(
             indices[name] = layer_tail_index(table, seed=rng, **settings)
         except (ValueError, FloatingPointError) as reason:
             raise type(reason)(f"{name!r}: {reason}") from None
+    from prunekit.nets.covered import said
+
+    sizes = [weights[name].size for name in indices]
+    found = list(indices.values())
+    shares = [size / sum(sizes) for size in sizes]
     return TailReport(
         layers=indices,
-        alpha=math.fsum(t.alpha for t in indices.values()) / len(indices),
-        error=math.sqrt(math.fsum(t.error**2 for t in indices.values())) / len(indices),
+        alpha=math.fsum(t.alpha for t in found) / len(found),
+        error=math.sqrt(math.fsum(t.error**2 for t in found)) / len(found),
+        by_size=Estimate(
+            math.fsum(share * t.alpha for share, t in zip(shares, found, strict=True)),
+            math.sqrt(math.fsum((share * t.error) ** 2 for share, t in zip(shares, found, strict=True))),
+        ),
+        coverage=said(model, indices),
     )

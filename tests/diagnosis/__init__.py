@@ -1,0 +1,1 @@
+"""Reports on readers' own networks: `prunekit.diagnosis`."""

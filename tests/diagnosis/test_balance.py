@@ -1,4 +1,4 @@
-"""Scales that a network does not see: what is free, what balancing does, and that a report does not change with them."""
+"""Scales that a network does not see: what is free, what balancing does, that a report does not change with them."""
 
 from __future__ import annotations
 

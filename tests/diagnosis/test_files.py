@@ -44,7 +44,8 @@ def test_a_state_dict_of_torch_is_read_too(tmp_path: Path) -> None:
 
 def test_torch_is_not_imported_for_safetensors(tmp_path: Path) -> None:
     path, _ = saved(tmp_path)
-    code = f"import sys; from prunekit.diagnosis import weights_report as r; r({str(path)!r}); print('torch' in sys.modules)"
+    code = "import sys; from prunekit.diagnosis import weights_report as r\n"
+    code += f"r({str(path)!r}); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
@@ -132,13 +133,8 @@ def test_layers_are_read_one_after_another(tmp_path: Path) -> None:
     )
     peaks = []
     for count in (1, 12):
-        layers = {
-            str(k): torch.from_numpy(np.random.default_rng(k).standard_normal((1000, 1000), np.float32))
-            for k in range(count)
-        }
-        save_file(layers, tmp_path / "m.safetensors")
-        done = subprocess.run(
-            [sys.executable, "-c", script, str(tmp_path / "m.safetensors")], capture_output=True, text=True, check=True
-        )
-        peaks.append(int(done.stdout))
+        drawn = [np.random.default_rng(k).standard_normal((1000, 1000), np.float32) for k in range(count)]
+        save_file({str(k): torch.from_numpy(w) for k, w in enumerate(drawn)}, tmp_path / "m.safetensors")
+        command = [sys.executable, "-c", script, str(tmp_path / "m.safetensors")]
+        peaks.append(int(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
     assert peaks[1] - peaks[0] < 12 * 4_000  # kB of the mapped file itself, which the system may take back

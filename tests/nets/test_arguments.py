@@ -53,7 +53,7 @@ class Loses(nn.Module):
         (models.resnet20(2, 3), TWICE, ValueError, r"fails on images of shape .* 3 channels"),
         (models.fcn(16, [8], 2), TWICE, ValueError, r"gives \(2, 2\) for 2 images: give one score for each of 3"),
         (models.fcn(16, [8], 4), TWICE, ValueError, r"gives \(2, 4\) for 2 images"),
-        (Loses(), TWICE, ValueError, "gives NoneType for 2 images"),
+        (Loses(), TWICE, ValueError, "gives a NoneType as outputs"),
     ],
 )
 @pytest.mark.parametrize("train", [fit, fit_many])
@@ -63,7 +63,7 @@ def test_what_cannot_be_trained_is_refused(train, model, config, error: type, wo
 
 
 def test_data_of_another_kind_are_refused() -> None:
-    with pytest.raises(TypeError, match=r"data is a tuple: give a prunekit.nets.Dataset"):
+    with pytest.raises(TypeError, match=r"data yields a int: give pairs \(inputs, labels\)"):
         fit(net(), (1, 2), TWICE)
     with pytest.raises(TypeError, match="masks is a list"):
         fit(net(), toy(), TWICE, masks=[torch.ones(8, 16, dtype=torch.bool)])
@@ -207,7 +207,7 @@ def test_an_evaluation_that_is_not_finite_is_an_error() -> None:
 
 def test_channels_last_is_for_narrow_convolutions_on_the_cpu() -> None:
     def images(device: str = "cpu", size: int = 32) -> Any:
-        return SimpleNamespace(device=torch.device(device), shape=(3, size, size))
+        return SimpleNamespace(device=torch.device(device), shape=(3, size, size), of_images=True)
 
     auto = Config(epochs=1)
     assert _channels_last(models.resnet20(16), images(), auto)

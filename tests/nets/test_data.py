@@ -64,7 +64,7 @@ def test_the_checksum_is_of_the_content() -> None:
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
-        ({"train_x": torch.zeros(60, 4, 4, dtype=torch.uint8)}, "train_x"),
+        ({"train_x": torch.zeros(60, 4, 4, dtype=torch.uint8)}, "test_x"),
         ({"test_x": torch.zeros(60, 1, 5, 4, dtype=torch.uint8)}, "test_x"),
         ({"test_y": torch.zeros(59, dtype=torch.int64)}, "test_y"),
         ({"train_y": torch.full((60,), 3)}, "train_y"),

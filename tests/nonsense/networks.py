@@ -18,9 +18,10 @@ from prunekit.importance import scaled
 from prunekit.limit.measured import pruning_curve
 from prunekit.masks import scores
 from tests.nets.helpers import toy
-from tests.nonsense.examples import POINTS, RECORD, H, W, X
+from tests.nonsense.examples import POINTS, RECORD, H, W, X, Y
 from tests.nonsense.judge import Example
 
+CALLED = {"it is called when a network is": ("a class", "a function", "its own class")}
 PATH = {"a path may be a text": ("text",)}
 CROSS = nn.functional.cross_entropy
 
@@ -152,13 +153,58 @@ NETWORKS: dict[str, Example] = {
     "nets.data.Dataset": Example(
         lambda: (
             {name: getattr(data(), name) for name in ("name", "train_x", "train_y", "test_x", "test_y", "classes")}
-            | {"mean": data().mean.clone(), "std": data().std.clone()}
+            | {"mean": data().mean.clone(), "std": data().std.clone(), "loss": "cross_entropy", "entries": ("x",)}
         ),
-        allows={"name": {"it is a text": ("text",)}},
+        allows={
+            "name": {"it is a text": ("text",)},
+            "loss": {
+                "it is called when a network is": ("a class", "a function", "its own class"),
+                "the network has its own": ("None",),
+            },
+            "entries": {"they are texts": ("a list of texts",)},
+        },
+        says={"train_x": {"its rows are counted": ("train_y",)}},
+    ),
+    "nets.data.Dataset.from_arrays": Example(
+        lambda: {
+            "x": X,
+            "y": Y,
+            "test": 0.4,
+            "loss": "mse",
+            "classes": 0,
+            "standardize": True,
+            "name": "mine",
+            "seed": 0,
+        },
+        allows={
+            "name": {"it is a text": ("text",)},
+            "test": {"nothing is held out": ("None",)},
+            "loss": {
+                "it is called when a network is": ("a class", "a function", "its own class"),
+                "the network has its own": ("None",),
+            },
+        },
+        says={"classes": {"labels that are no classes": ("train_y",)}},
+    ),
+    "nets.data.Dataset.from_loader": Example(
+        lambda: {
+            "train": pair(),
+            "test": 0.5,
+            "loss": "cross_entropy",
+            "classes": 3,
+            "standardize": False,
+            "name": "mine",
+            "seed": 0,
+        },
+        allows={
+            "name": {"it is a text": ("text",)},
+            "loss": CALLED,
+        },
+        says={"train": {"it becomes a split": ("train_x",)}},
     ),
     "nets.data.Dataset.normalize": Example(lambda: {"self": data(), "images": data().train_x}),
     "nets.data.Dataset.to": Example(lambda: {"self": data(), "device": "cpu"}),
-    "nets.data.load": Example(
+    "nets.loading.load": Example(
         lambda: {"name": "digits", "root": None, "subset": (20, 10), "seed": 0, "download": False},
         allows={"root": PATH},
     ),

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import ast
 import functools
+import importlib
 import inspect
 import modulefinder
 import shutil
 import textwrap
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import prunekit
+import prunekit.limit
 from prunekit.book import paths
 from prunekit.book.runs import keys
 from prunekit.book.runs.notebooks import Notebook, read
@@ -228,12 +231,22 @@ def book() -> tuple[Notebook, ...]:
     return tuple(read(path) for path in chapters())
 
 
+FETCHING = {"prunekit": prunekit, "prunekit.limit": prunekit.limit}  # packages whose names are fetched when used
+
+
+def homes(package: ModuleType, name: str) -> ModuleType | None:
+    """Return the module of a name that is no function or class, and does not know where it comes from."""
+    home = package._HOME.get(name)
+    return home and importlib.import_module(f"{package.__name__}.{home}")
+
+
 def in_words_of_modules(code: list[str]) -> str:
     """Return a notebook's code; what it takes from the package itself is imported from where it really is."""
     lines = []
     for node in ast.walk(ast.parse("\n".join(code))):
-        if isinstance(node, ast.ImportFrom) and node.module == "prunekit":
-            found = [inspect.getmodule(getattr(prunekit, a.name, None)) for a in node.names]
+        if isinstance(node, ast.ImportFrom) and node.module in FETCHING:
+            package = FETCHING[node.module]
+            found = [inspect.getmodule(getattr(package, a.name, None)) or homes(package, a.name) for a in node.names]
             lines += [f"import {module.__name__}" for module in found if module]
     return "\n".join([*lines, *code])
 
