@@ -135,10 +135,10 @@ def test_readme_has_the_few_times_that_a_newcomer_asks_for_and_the_book_has_all(
     assert all(any(result["name"] in row for row in rows) for result in bench)
 
 
-def test_readme_shows_three_uses_of_ten_lines_each():
-    uses = TEXTS["README.md"].partition("## Three uses")[2].partition("\n## ")[0]
+def test_readme_shows_four_uses_of_ten_lines_each():
+    uses = TEXTS["README.md"].partition("## Four uses")[2].partition("\n## ")[0]
     blocks = re.findall(r"^```\w+\n(.*?)^```", uses, re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     assert all(sum(bool(line.strip()) for line in block.splitlines()) <= 10 for block in blocks)
 
 

@@ -17,7 +17,12 @@ _STYLE = """
 .prunekit{--ink:#1b1b1b;--soft:#5b5b5b;--line:#d5d5d5;--paper:#fff;--one:#0072b2;--two:#b04a00;
 color:var(--ink);background:var(--paper);font:15px/1.5 system-ui,sans-serif;max-width:60rem}
 @media(prefers-color-scheme:dark){.prunekit{--ink:#ececec;--soft:#b0b0b0;--line:#454545;--paper:#16181b;--one:#56b4e9;--two:#e69f00}}
-.prunekit h2{font-size:1.15rem;margin:1.6rem 0 .4rem}.prunekit table{border-collapse:collapse;font-size:.86rem}
+html[data-theme=light] .prunekit,[data-jp-theme-light=true] .prunekit{
+--ink:#1b1b1b;--soft:#5b5b5b;--line:#d5d5d5;--paper:#fff;--one:#0072b2;--two:#b04a00}
+html[data-theme=dark] .prunekit,[data-jp-theme-light=false] .prunekit{
+--ink:#ececec;--soft:#b0b0b0;--line:#454545;--paper:#16181b;--one:#56b4e9;--two:#e69f00}
+.prunekit h2{font-size:1.15rem;margin:1.6rem 0 .4rem}.prunekit h3{font-size:1rem;margin:1rem 0 .2rem}
+.prunekit h2,.prunekit h3{color:var(--ink)}.prunekit table{border-collapse:collapse;font-size:.86rem}
 .prunekit th,.prunekit td{border-bottom:1px solid var(--line);padding:.2rem .6rem;text-align:left;vertical-align:top}
 .prunekit td.n,.prunekit th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .prunekit .soft{color:var(--soft)}.prunekit .wide{overflow-x:auto}.prunekit li{margin:.3rem 0}
@@ -34,7 +39,7 @@ _PAGE = """<!doctype html>
 
 def page(report: Report) -> str:
     """Return a whole page of HTML."""
-    return _PAGE.format(body=body(report))
+    return _PAGE.format(body=f"<main><h1>Diagnosis of a network</h1>{body(report)}</main>")
 
 
 def body(report: Report) -> str:
@@ -43,7 +48,7 @@ def body(report: Report) -> str:
     covered = sum(part["weights"] for part in network["coverage"] if not part["reason"])
     total = sum(part["weights"] for part in network["coverage"])
     parts = [
-        f"<style>{_STYLE}</style><main class='prunekit'><h1>Diagnosis of a network</h1>",
+        f"<style>{_STYLE}</style><div class='prunekit'>",
         f"<p>{covered:,} of {total:,} parameters are covered. The loss may rise by "
         f"ε = {network['epsilon']['value']:.4g} <span class='soft'>({escape(network['epsilon']['rule'])})</span>.</p>",
         _advice(report),
@@ -52,7 +57,7 @@ def body(report: Report) -> str:
         _layers(report),
         _theories(report),
         _left_out(report),
-        "</main>",
+        "</div>",
     ]
     return "\n".join(parts)
 

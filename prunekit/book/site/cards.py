@@ -15,11 +15,12 @@ SYNTHETIC = "drawn by the page itself from its seed"
 
 def head(page: Page, run: Run) -> str:
     """Return the card under the title: paper, claims with their verdicts, when and where it was run."""
-    paper = ledger.ledger().papers[page.notebook.settings["paper"]]
+    papers, named = ledger.ledger().papers, page.notebook.settings["paper"]
+    cited = ",".join(paper["cite"] for key, paper in papers.items() if named in (key, "all"))
     lines = [
         "```{admonition} About this page",
         ":class: pk-card",
-        f"**Paper** {{cite:t}}`{paper['cite']}`",
+        f"**{'Papers' if named == 'all' else 'Paper'}** {{cite:t}}`{cited}`",
         "",
         f"**Claims tested here** {_verdicts(page) or 'none'}",
         "",

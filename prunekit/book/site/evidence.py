@@ -166,10 +166,10 @@ def wanted(scale: str, only: str | None = None, seed: int | None = None) -> list
         if first is None or first.cell_type != "markdown" or not first.source.startswith("# "):
             raise Refused(f"page {notebook.name} has to begin with its title, '# …'")
         paper = notebook.settings.get("paper")
-        if paper not in ledger.ledger().papers:
+        if paper not in (*ledger.ledger().papers, "all"):
             raise Refused(
                 f"page {notebook.name} names paper {paper!r} in its front matter (prunekit: {{paper: …}}); "
-                f"give one of {', '.join(ledger.ledger().papers)}"
+                f"give one of {', '.join(ledger.ledger().papers)}, or all"
             )
         given = {"scale": scale} | ({} if seed is None else {"seed": seed})
         job = batch.job(notebook, given, paths.RUNS / notebook.name)
