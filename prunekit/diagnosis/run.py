@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -163,7 +164,15 @@ def _tolerance(subject: Subject, epsilon: float | Tolerance | None, seed: Seed) 
             f"data have {samples(together)} samples, fewer than two minibatches of {BATCH} to take ε from: give more, "
             "or epsilon"
         )
-    return minibatch_tolerance(subject.model, together, subject.loss.given, shuffles=8, seed=_checks.generator(seed))
+    if not subject.has_own_loss:
+        return minibatch_tolerance(
+            subject.model, together, subject.loss.given, shuffles=8, seed=_checks.generator(seed)
+        )
+    values = np.array([subject.losses([batch]).mean for batch in subject.cut(together, BATCH)])
+    if not values.std():
+        raise ValueError("data have minibatches whose losses do not differ: give epsilon")
+    rule = f"standard deviation of {values.size} training losses, at most {BATCH} samples each"
+    return Tolerance(float(values.std()), rule, float(values.mean()))
 
 
 def _announce(whole: Plan, progress: bool | None) -> None:

@@ -331,9 +331,9 @@ def cause(networks: Sequence[Network]) -> str:
     whole, held = 100 * gaps(networks), 100 * gaps(networks, by="trial")
     (both, _), (own, own_error), (gap, gap_error) = _mean(whole), _mean(whole - held), _mean(held)
     return (
-        f"Of whole networks the prediction is {both:+.1f} percentage points off on average. Against a trial on the samples "
-        f"that it was made from it is {own:+.1f} ± {own_error:.1f} off, which is the quadratic model's own error; the trial "
-        f"itself is {gap:+.1f} ± {gap_error:.1f} off what is measured on held-out samples."
+        f"Of whole networks the prediction is {both:+.1f} percentage points off on average. Against a trial on the "
+        f"samples that it was made from it is {own:+.1f} ± {own_error:.1f} off, the quadratic model's own error; "
+        f"the trial itself is {gap:+.1f} ± {gap_error:.1f} off what is measured on held-out samples."
     )
 
 
