@@ -122,11 +122,11 @@ def seconds(budget: float | str | None) -> float | None:
         return None
     if not isinstance(budget, str):
         return _checks.scalar("budget", budget, positive=True)
-    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([a-z]*?)s?\s*", budget.lower())
-    unit = found and _UNITS.get(found[2] or "s")
-    if not found or not unit:
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([a-z]*?)s?\s*", budget.lower())
+    unit = match and _UNITS.get(match[2] or "s")
+    if not match or not unit:
         raise ValueError(f"budget is {budget!r}: give seconds, or a text such as '1 min' or '90 s'")
-    return _checks.scalar("budget", float(found[1]) * unit, positive=True)
+    return _checks.scalar("budget", float(match[1]) * unit, positive=True)
 
 
 def prices(subject: Subject) -> Prices:

@@ -113,11 +113,11 @@ def prunable(model: nn.Module, parameters: Names | None = None) -> dict[str, Ten
         return _parameters(model, parameters)
     if hidden := covered.replaced(module(model)):
         raise ValueError(hidden)
-    own, found = _parameters(model), covered.coverage(model)
-    if not found.covered:
-        left = ", ".join(f"{part.name} ({part.reason})" for part in found.left)
+    own, parts = _parameters(model), covered.coverage(model)
+    if not parts.covered:
+        left = ", ".join(f"{part.name} ({part.reason})" for part in parts.left)
         raise ValueError(f"model has no weight that is pruned by default: name parameters, of {left}")
-    return {part.name: own[part.name] for part in found.covered}
+    return {part.name: own[part.name] for part in parts.covered}
 
 
 def module(model: Any) -> nn.Module:

@@ -198,15 +198,15 @@ def tail_report(
     from prunekit.statistics import Estimate
 
     sizes = [weights[name].size for name in indices]
-    found = list(indices.values())
+    each = list(indices.values())
     shares = [size / sum(sizes) for size in sizes]
     return TailReport(
         layers=indices,
-        alpha=math.fsum(t.alpha for t in found) / len(found),
-        error=math.sqrt(math.fsum(t.error**2 for t in found)) / len(found),
+        alpha=math.fsum(t.alpha for t in each) / len(each),
+        error=math.sqrt(math.fsum(t.error**2 for t in each)) / len(each),
         by_size=Estimate(
-            math.fsum(share * t.alpha for share, t in zip(shares, found, strict=True)),
-            math.sqrt(math.fsum((share * t.error) ** 2 for share, t in zip(shares, found, strict=True))),
+            math.fsum(share * t.alpha for share, t in zip(shares, each, strict=True)),
+            math.sqrt(math.fsum((share * t.error) ** 2 for share, t in zip(shares, each, strict=True))),
         ),
         coverage=said(model, indices),
     )

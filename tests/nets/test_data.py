@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from prunekit.nets import data, load, sources
+from prunekit.nets import load, sources
 from prunekit.nets.data import crop, find_device, flip
 from prunekit.nets.sources import CorruptData, MissingData
 from tests.nets.helpers import toy
@@ -49,7 +49,8 @@ def test_digits_are_scikit_learns_wherever_its_file_is(monkeypatch: pytest.Monke
     monkeypatch.setattr("sklearn.datasets.load_digits", lambda: asked.append(1) or load_digits())
     found = load("digits")
     assert not asked  # its import is dear
-    monkeypatch.setattr(data, "distribution", lambda name: SimpleNamespace(locate_file=lambda file: tmp_path / file))
+    hidden = SimpleNamespace(locate_file=lambda file: tmp_path / file)
+    monkeypatch.setattr("prunekit.nets.loading.distribution", lambda name: hidden)
     assert load("digits").checksum == found.checksum and asked
 
 
