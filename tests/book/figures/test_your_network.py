@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from prunekit.book.figures import compared
 from prunekit.book.figures import your_network as figures
-from prunekit.book.figures.your_network import Layer, Network
+from prunekit.book.figures.compared import Layer, Network
 from tests.book.figures.looks import look
 
 COST = {
@@ -61,19 +62,19 @@ def test_shares_are_drawn_with_their_errors(networks: list[Network]) -> None:
 
 
 def test_errors_of_shares_against_the_rivals(networks: list[Network]) -> None:
-    assert figures.gaps(networks) == pytest.approx(0.05)
-    assert figures.gaps(networks, by="trial") == pytest.approx(0.01)
+    assert compared.gaps(networks) == pytest.approx(0.05)
+    assert compared.gaps(networks, by="trial") == pytest.approx(0.01)
     measured = np.array([n.measured for n in networks])
     others = [np.delete(measured, i).mean() - measured[i] for i in range(6)]
-    assert figures.gaps(networks, by="others") == pytest.approx(others)
-    head, *lines = [line.split() for line in figures.table(networks).splitlines()[1:]]
+    assert compared.gaps(networks, by="others") == pytest.approx(others)
+    head, *lines = [line.split() for line in compared.table(networks).splitlines()[1:]]
     assert head == ["one-shot", "trial", "others", "one-shot", "trial", "diagonal"]
     assert [line[0] for line in lines] == ["convolutional", "regression", "all"]
     assert [line[1:3] + line[5:] for line in lines] == [["5.0", "1.0", "2.0", "15.0"]] * 3
 
 
 def test_the_cause_of_the_error_is_told_apart(networks: list[Network]) -> None:
-    text = figures.cause(networks)
+    text = compared.cause(networks)
     assert "the prediction is +5.0 percentage points off" in text
     assert "it is +4.0 ± 0.0 off" in text and "the trial itself is +1.0 ± 0.0 off" in text
 
@@ -81,7 +82,7 @@ def test_the_cause_of_the_error_is_told_apart(networks: list[Network]) -> None:
 def test_ranks_are_spearmans(networks: list[Network]) -> None:
     network = networks[1]
     measured = network.column("measured")
-    for by, column in figures.ORDERS.items():
+    for by, column in compared.ORDERS.items():
         if by != "saliencies":
             assert network.order(by) == pytest.approx(spearmanr(network.column(column), measured).statistic)
     assert math.isnan(network.order("saliencies")), "all its layers are alike"
@@ -117,11 +118,11 @@ def test_what_came_true(networks: list[Network]) -> None:
     look(drawing)
     assert "1.10 ± 0.04 ε where they are pruned as far as the report measured" in drawing.caption
     assert "1.50 ± 0.04 ε where as far as it predicted" in drawing.caption
-    assert "recommended for 2 of 6 networks" in figures.scores_advised(networks)
-    assert figures.scores_advised(networks).endswith("than the other in 2 of them.")
+    assert "recommended for 2 of 6 networks" in compared.scores_advised(networks)
+    assert compared.scores_advised(networks).endswith("than the other in 2 of them.")
     wrong = [made("convolutional", k, **{"saliency at 20%": 10.0}) for k in range(3)]
-    assert figures.scores_advised(wrong).endswith("than the other in 0 of them.")
-    assert figures.scores_advised(networks[1:3]).startswith("No score was recommended")
+    assert compared.scores_advised(wrong).endswith("than the other in 0 of them.")
+    assert compared.scores_advised(networks[1:3]).startswith("No score was recommended")
 
 
 def test_findings_follow_from_the_numbers(networks: list[Network]) -> None:
@@ -154,7 +155,7 @@ def report(share: float) -> Any:
 
 
 def test_a_network_is_what_two_reports_say() -> None:
-    found = figures.network("perceptron", report(0.3), report(0.2), {"a": 0.7}, {"a": 3.0})
+    found = compared.network("perceptron", report(0.3), report(0.2), {"a": 0.7}, {"a": 3.0})
     assert (found.predicted, found.measured, found.trial, found.weights) == (0.4, 0.3, 0.2, 9)
     assert found.layers == (Layer("a", 9, 0.4, 0.1, 0.3, 0.2, 0.2, 0.7, 3.0),)
     assert found.advice == ("Rank.",)
@@ -170,6 +171,6 @@ def test_what_a_report_says_is_drawn_without_what_was_left_out() -> None:
 
 
 def test_what_is_handed_over() -> None:
-    found = figures.numbers([made("a", 0), made("a", 1)])
+    found = compared.numbers([made("a", 0), made("a", 1)])
     assert found["error_of_networks_one_shot"] == pytest.approx(0.05)
     assert found["order_by_trial"] == pytest.approx(1.0)
