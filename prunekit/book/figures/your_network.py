@@ -172,8 +172,10 @@ def orders(networks: Sequence[Network]) -> Drawing:
         return figure
 
     said = ", ".join(f"{row['method']} {row['correlation']:.2f} ± {row['error']:.2f}" for row in _all(rows))
-    caption = f"How well the layers of a network are ordered by what can go of each, mean over all: {said}. "
+    caption = (
+        f"How well the layers of a network are ordered by what can go of each, mean over all: {said}. "
         f"{who_wins(networks)}"
+    )
     alt = (
         "Rank correlation with the measured shares for the one-shot prediction, trial, saliencies, α and size, a "
         "marker with an error bar for each kind of network and a filled one for all."
