@@ -17,7 +17,7 @@ help:
 	@echo 'make page PAGE=chapter/topic [SCALE=...]        execute and build one page, under _build/page'
 	@echo 'make serve                                      serve _build/html and open it'
 	@echo 'make archive                                    the site as one file with its checksum, under _build/release'
-	@echo 'make test [JOBS=n]                              the whole test suite, site checks included; JOBS: all cores'
+	@echo 'make test [JOBS=n]                              the whole test suite, site checks included; JOBS: one more than cores'
 	@echo 'make bench                                      speed, as ratios measured in one run'
 	@echo 'make lint                                       ruff and mypy, on the library and on the code of the pages'
 	@echo 'make reference                                  rewrite the reference notebooks under tests/reference'

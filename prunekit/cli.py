@@ -265,8 +265,9 @@ def why(page: str, scale: str | None, given: tuple[str, ...], out: Path | None) 
 @click.option("--paper", help="Only the claims of this paper.")
 @click.option("--seeds", metavar="S1,S2,…", help="Say which verdicts flip over runs of all pages with these seeds.")
 @click.option("--keep", "machine", metavar="MACHINE", help="Keep what --seeds saw for the scorecard, under this name.")
+@click.option("--partial", is_flag=True, help="Let --seeds leave out pages that were not run with a seed.")
 @refusing
-def claims(scale: str, as_json: bool, paper: str | None, seeds: str | None, machine: str | None) -> None:
+def claims(scale: str, as_json: bool, paper: str | None, seeds: str | None, machine: str | None, partial: bool) -> None:
     r"""Print the ledger: every claim with its verdict, from the executed notebooks of the book.
 
     Where there is no checkout, the verdicts are those of the release.
@@ -276,6 +277,10 @@ def claims(scale: str, as_json: bool, paper: str | None, seeds: str | None, mach
     \b
     for page in chapters/*/*.md; do prunekit run $page -p scale=laptop --grid seed=0,1,2 --workers 2; done
     prunekit claims --seeds 0,1,2 --keep AVX-512
+
+    With --keep a single seed will do, to be compared with what is kept of other machines. What instructions a machine
+    has is not in a run's address: runs under ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 belong in another
+    checkout, with a copy of book/fragile.json.
     """
     from prunekit.book import fragility
     from prunekit.book.ledger import ledger
@@ -286,10 +291,11 @@ def claims(scale: str, as_json: bool, paper: str | None, seeds: str | None, mach
     known = ledger().papers
     if paper and paper not in known:
         raise click.UsageError(f"paper {paper!r} is not in the ledger; it has: {', '.join(known)}")
-    if machine and seeds is None:
-        raise click.UsageError("--keep is given without --seeds: say which seeds were run")
+    if (machine or partial) and seeds is None:
+        option = "--keep" if machine else "--partial"
+        raise click.UsageError(f"{option} is given without --seeds: say which seeds were run")
     if seeds is not None:
-        _flips(scale, _numbers(seeds), paper, machine)
+        _flips(scale, _numbers(seeds, 1 if machine else 2), paper, machine, partial)
         return
     rows = [row for row in (fragility.released() if released else _judged(scale)) if not paper or row["paper"] == paper]
     if as_json:
@@ -327,18 +333,20 @@ def _print_rows(rows: list[dict[str, Any]], scale: str) -> None:
         click.echo(f"{len(verdicts)} {what} at {scale} scale: " + ", ".join(f"{n} {v}" for v, n in counts.items()))
 
 
-def _numbers(seeds: str) -> list[int]:
-    """Return the seeds that an option lists: two at least, each once."""
+def _numbers(seeds: str, least: int) -> list[int]:
+    """Return the seeds that an option lists: so many at least, each once."""
     try:
         numbers = [int(text) for text in seeds.split(",")]
     except ValueError:
         numbers = []
-    if len(set(numbers)) < max(2, len(numbers)) or any(number < 0 for number in numbers):
-        raise click.UsageError(f"--seeds is {seeds!r}: give two or more different whole numbers, as 0,1,2")
+    if len(set(numbers)) < max(least, len(numbers)) or any(number < 0 for number in numbers):
+        raise click.UsageError(
+            f"--seeds is {seeds!r}: give two or more different whole numbers, as 0,1,2; with --keep one will do"
+        )
     return numbers
 
 
-def _flips(scale: str, seeds: list[int], paper: str | None, machine: str | None) -> None:
+def _flips(scale: str, seeds: list[int], paper: str | None, machine: str | None, partial: bool) -> None:
     """Say which statements' verdicts flip over the seeds, and keep what was seen if the machine has a name."""
     from prunekit.book import fragility
     from prunekit.book.site.evidence import collect
@@ -347,11 +355,13 @@ def _flips(scale: str, seeds: list[int], paper: str | None, machine: str | None)
     for seed in seeds:
         evidence = collect(scale, seed)
         missing = [page.name for page in evidence.pages if not (page.run and page.run.finished)]
-        if missing:
+        if missing and not partial:
             raise click.UsageError(
                 f"{len(missing)} of {len(evidence.pages)} pages have no finished run with seed {seed}, {missing[0]} "
                 f"first: prunekit run chapters/{missing[0]}.md -p scale={scale} --grid seed={','.join(map(str, seeds))}"
             )
+        if missing:
+            click.echo(f"not run with seed {seed}: {', '.join(missing)}")
         records = [record for page in evidence.pages for record in page.records]
         looks.append(fragility.look(machine or "this machine", seed, records))
     marks = fragility.Marks(looks)
@@ -360,5 +370,6 @@ def _flips(scale: str, seeds: list[int], paper: str | None, machine: str | None)
         click.echo(f"{claim}{', ' * bool(statement)}{statement}: {marks.said(claim, statement)}")
     click.echo(f"{len(flipping)} of {marks.tested} statements are fragile over seeds {', '.join(map(str, seeds))}")
     if machine:
-        fragility.keep(looks)
+        every = fragility.keep(looks)
         click.echo(f"kept for the scorecard: {paths.FRAGILE.relative_to(paths.ROOT)}")
+        click.echo(f"{len(every.flipping())} of {every.tested} statements are fragile over {every.described()}")

@@ -1,7 +1,8 @@
 """What all tests share: single-threaded mathematics, profiles of hypothesis, a Chromium, a site at smoke scale.
 
-The suite runs on every core (pytest-xdist). The tests of one module stay together on one worker, since they share what
-they computed. Where a module is too large for that, a parameter's id in angle brackets keeps its tests together.
+The suite runs on every core (pytest-xdist), with a worker more than there are cores. The tests of one module stay
+together on one worker, since they share what they computed. Where a module is too large for that, a parameter's id in
+angle brackets keeps its tests together.
 """
 
 from __future__ import annotations
@@ -59,6 +60,11 @@ def group(nodeid: str) -> str:
         return nodeid
     named = re.search(r"<(.+?)>", nodeid) if module in SPREAD else None
     return f"{module}<{named[1]}>" if named else module
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return how many workers ``--numprocesses auto`` means: a third of the suite's time is waiting for others."""
+    return len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)) + 1
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:

@@ -22,7 +22,7 @@ from prunekit.book.runs.engines import Choice
 from prunekit.book.runs.notebooks import Refused, coerce, parse_values, read
 from prunekit.book.runs.store import Store
 from prunekit.cli import main
-from tests.book.runs.helpers import counting_notebook, prunekit, starts, write_notebook
+from tests.book.runs.helpers import asked, counting_notebook, prunekit, starts, write_notebook
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def notebook(tmp_path: Path) -> Path:
 
 def refused(*arguments: str | Path) -> str:
     """Run a request that must be refused before anything runs, and return what was said."""
-    done = prunekit(*arguments)
+    done = asked(*arguments)
     assert done.returncode == 2, (done.returncode, done.stdout, done.stderr)
     return done.stderr
 
@@ -68,7 +68,8 @@ def test_a_wrong_request_is_refused_and_nothing_runs(
 
 
 def test_a_missing_notebook_is_refused_with_the_nearest_ones(notebook: Path, tmp_path: Path) -> None:
-    assert "counting.md" in refused("run", tmp_path / "countin.md")
+    done = prunekit("run", tmp_path / "countin.md")  # in a process of its own, as those above would be
+    assert done.returncode == 2 and "counting.md" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -102,7 +103,7 @@ def test_a_grid_gives_every_combination_in_one_tidy_table(notebook: Path, tmp_pa
 
 
 def test_a_dry_run_runs_nothing(notebook: Path, tmp_path: Path) -> None:
-    done = prunekit("run", notebook, "--grid", "seed=1,2", "--out", tmp_path / "out", "--dry-run")
+    done = asked("run", notebook, "--grid", "seed=1,2", "--out", tmp_path / "out", "--dry-run")
     assert done.returncode == 0 and done.stdout.count("to run") == 2
     assert not starts(tmp_path / "log") and not (tmp_path / "out").exists()
 
@@ -155,17 +156,17 @@ def test_runs_are_listed_retried_and_cleaned(tmp_path: Path) -> None:
     gate, out = tmp_path / "gate", tmp_path / "out"
     path = write_notebook(tmp_path / "g.md", f"import os\nassert os.path.exists({str(gate)!r}), 'no gate'")
     assert prunekit("run", path, "--grid", "seed=0,1", "--out", out).returncode == 1
-    listed = prunekit("runs", "list", out).stdout
+    listed = asked("runs", "list", out).stdout
     assert listed.count("AssertionError: no gate") == 2
     assert prunekit("runs", "retry", out).returncode == 1
     gate.touch()
     assert prunekit("runs", "retry", out).returncode == 0
-    assert "failed" not in prunekit("runs", "list", out).stdout
-    assert prunekit("runs", "list", "--failed", out).stdout == ""
+    assert "failed" not in asked("runs", "list", out).stdout
+    assert asked("runs", "list", "--failed", out).stdout == ""
     (out / ".0123456789abcdef.partial").mkdir()
-    assert ".0123456789abcdef.partial" in prunekit("runs", "clean", out).stdout
+    assert ".0123456789abcdef.partial" in asked("runs", "clean", out).stdout
     assert len(list(out.glob("*/run.json"))) == 2
-    prunekit("runs", "clean", "--all", out)
+    asked("runs", "clean", "--all", out)
     assert not list(out.glob("*/run.json"))
 
 
@@ -208,27 +209,31 @@ def test_version_and_module() -> None:
 
 
 def test_claims_prints_the_ledger_and_as_json() -> None:
-    rows = json.loads(prunekit("claims", "--json").stdout)
+    rows = json.loads(asked("claims", "--json").stdout)
     assert [r["id"] for r in rows] == [*ledger().claims, *ledger().errata]
-    assert prunekit("claims", "--paper", "nobody").returncode == 2
-    shown = prunekit("claims", "--paper", "li").stdout
+    assert asked("claims", "--paper", "nobody").returncode == 2
+    shown = asked("claims", "--paper", "li").stdout
     assert "li/lemma-3.1" in shown and "chang/" not in shown
 
 
 @pytest.mark.parametrize("seeds", ["0", "0,0", "a,b", "0,-1", "", "0,1,1", "0.5,1"])
 def test_flips_are_sought_over_two_seeds_at_least(seeds: str) -> None:
-    done = prunekit("claims", "--seeds", seeds)
+    done = asked("claims", "--seeds", seeds)
     assert done.returncode == 2 and "give two or more different whole numbers" in done.stderr
 
 
 def test_flips_need_runs_and_a_name_needs_flips() -> None:
-    done = prunekit("claims", "--seeds", "0,987654")
+    done = asked("claims", "--seeds", "0,987654")
     assert (
         done.returncode == 2
         and "have no finished run with seed" in done.stderr
         and "--grid seed=0,987654" in done.stderr
     )
-    assert "without --seeds" in prunekit("claims", "--keep", "here").stderr
+    assert "--keep is given without --seeds" in asked("claims", "--keep", "here").stderr
+    assert "--partial is given without --seeds" in asked("claims", "--partial").stderr
+    some = asked("claims", "--seeds", "987653,987654", "--partial")
+    assert some.returncode == 0 and "not run with seed 987654: " in some.stdout
+    assert "0 of 0 statements are fragile" in some.stdout
 
 
 def test_flips_are_told_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,6 +256,9 @@ def test_flips_are_told_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             "1 of 2 statements are fragile over seeds 0, 1, 2",
         ]
         assert fragility.kept().flipping() == [("chang/fig-2", "peak")]
+        alone = CliRunner().invoke(main, ["claims", "--seeds", "0", "--keep", "there"]).output.splitlines()
+        assert alone[0] == "0 of 2 statements are fragile over seeds 0"
+        assert alone[-1] == "1 of 2 statements are fragile over seeds 0, 1, 2 on here; seed 0 on there"
     finally:
         paths.FRAGILE.unlink(missing_ok=True)
 

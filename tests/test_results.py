@@ -137,4 +137,5 @@ def test_a_report_on_tails_weighs_layers_by_size(results: dict[str, Any]) -> Non
     error = sum((sizes[name] * t.error) ** 2 for name, t in report.layers.items()) ** 0.5 / sum(sizes.values())
     assert (report.by_size.value, report.by_size.error) == pytest.approx((by_hand, error))
     assert report.alpha == pytest.approx(np.mean([t.alpha for t in report.layers.values()]))
-    assert "by size" in str(report) and tail_report(network(), blocks=2, seed=0).alpha is not None
+    assert str(report).splitlines()[-1].split()[:2] == ["weighted", f"{report.by_size.value:.3f}"]
+    assert tail_report(network(), blocks=2) == tail_report(network(), blocks=2, seed=0)

@@ -24,7 +24,7 @@ def axes(given: Any, across: str, up: str) -> Any:
         import matplotlib.pyplot as plt
 
         _, given = plt.subplots(figsize=(6.0, 3.6), layout="constrained")
-    elif not hasattr(given, "set_xlabel"):
+    elif isinstance(given, type) or not hasattr(given, "set_xlabel"):
         raise TypeError(f"axes is a {type(given).__name__}: give axes of matplotlib, or None")
     given.set_xlabel(across)
     given.set_ylabel(up)

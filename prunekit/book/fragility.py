@@ -65,11 +65,15 @@ class Marks:
         return ", ".join(f"{verdict} by {' and '.join(looks)}" for verdict, looks in given.items())
 
     def described(self) -> str:
-        """Say which looks there are."""
+        """Say which looks there are, and of which only some statements were looked at."""
         machines = dict.fromkeys(look.machine for look in self.looks)
-        parts = []
+        parts, tested = [], self.tested
         for machine in machines:
-            seeds = [str(look.seed) for look in self.looks if look.machine == machine]
+            seeds = []
+            for look in self.looks:
+                if look.machine == machine:
+                    some = f" ({len(look.verdicts)} of {tested} statements)" if len(look.verdicts) < tested else ""
+                    seeds.append(f"{look.seed}{some}")
             parts.append(f"seed{'s' * (len(seeds) > 1)} {', '.join(seeds)} on {machine}")
         return "; ".join(parts)
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from prunekit import _checks
 from prunekit._checks import Seed
 from prunekit._system import bars
-from prunekit.curvature import gauss_newton, twice
+from prunekit.curvature import gauss_newton, last_layers, layered, twice
 from prunekit.nets import access, door
 from prunekit.nets.access import Data, Loss, Names
 from prunekit.nets.covered import said
@@ -274,12 +274,16 @@ def _check_symmetry(batch: _Batch, slope: _Slope) -> bool:
     return gap > 0
 
 
-def _units(count: int, largest: int, like: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """Yield the rows of the identity (count, count), so few at once that `largest` numbers a row are not too many."""
+def _units(count: int, largest: int, like: Tensor, end: int | None = None) -> Iterator[tuple[int, Tensor]]:
+    """Yield the rows of the identity (count, count), so few at once that `largest` numbers a row are not too many.
+
+    They are the first `end` rows, or all.
+    """
     most = gauss_newton.ENTRIES_AT_ONCE if like.is_cuda else min(gauss_newton.ENTRIES_AT_ONCE, _ENTRIES_IN_CACHE)
     size = max(1, min(count, most // max(largest, count)))
-    for start in range(0, count, size):
-        rows = like.new_zeros(min(size, count - start), count)
+    end = count if end is None else end
+    for start in range(0, end, size):
+        rows = like.new_zeros(min(size, end - start), count)
         rows[:, start:].fill_diagonal_(1.0)
         yield start, rows
 
@@ -362,20 +366,30 @@ def hessian_matrix(model: nn.Module, loss: Loss, data: Data, *, parameters: Name
     twice.refuse(model, theta)
     like = next(iter(theta.values()))
     mean_of, held = Mean(loss, like), twice.constants(model, theta)
+    written = layered.layered(model, mean_of.loss)
+    last = None if written else last_layers.last_layers(model, mean_of.loss)
     bar = bars.bar("Hessian", None, "products")
     with access.evaluating(model), twice.differentiable(model), twice.lacking(), bar as shown:
         total, samples = torch.zeros(sum(sizes), sum(sizes), dtype=torch.float64, device=like.device), 0.0
         for inputs, labels, weight in mean_of.batches(data, access.device(theta)):
             points, gradient, largest = _slope(_Batch(model, mean_of, theta, held, inputs, labels, shown.update))
-            for start, units in _units(sum(sizes), largest, like):
+            samples += weight
+            if written and layered.understood(inputs, labels):
+                total += weight * layered.hessian(written, theta, model, inputs[0], labels)
+                shown.update(sum(sizes))
+                continue
+            ends = last if last and layered.understood(inputs, labels) else None
+            most = last_layers.rows_before(ends, theta) if ends else sum(sizes)
+            if ends and most < sum(sizes):
+                total[most:, most:] += weight * last_layers.block(ends, theta, inputs[0], labels)
+            for start, units in _units(sum(sizes), largest, like, most):
                 blocks = units.split(sizes, dim=1)
                 vectors = [block.reshape(-1, *p.shape) for block, p in zip(blocks, points, strict=True)]
                 rows = _derivatives(gradient, points, vectors, batched=True)
-                total[start : start + len(units)] += weight * torch.cat(
-                    [x.reshape(len(units), -1) for x in rows], dim=1
-                )
+                together = weight * torch.cat([x.reshape(len(units), -1) for x in rows], dim=1)
+                total[start : start + len(units)] += together
+                total[most:, start : start + len(units)] += together[:, most:].T  # below them is what mirrors it
                 shown.update(len(units))
-            samples += weight
     access.finite("the Hessian", [total])
     free = twice.freed(held, theta).double()
     total *= torch.outer(free, free)

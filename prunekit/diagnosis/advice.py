@@ -172,7 +172,7 @@ def balancing(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice | 
     if not moved or max(moved.values()) < _FREE:
         return None
     name = max(moved, key=moved.__getitem__)
-    text = "Balance the layers' scales before you compare magnitudes, as this report does: the network sees none."
+    text = "Balance scales before you compare magnitudes of layers, as this report does: the network does not see them."
     evidence = f"{name} was multiplied by {network['factors'][name]:.3g} without any change of the outputs"
     return Advice(text, evidence, "balancing multiplies or divides a layer by 1.5 or more")
 

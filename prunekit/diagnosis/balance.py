@@ -30,6 +30,7 @@ from prunekit.nets import access
 _TRIED = 2.0  # a power of two, so that multiplying rounds nothing
 _ALIKE = 1e-4  # of the largest output: rounding leaves 1e-6, another function 1e-1
 _NORMED = 1e-2  # a normalization's ε is seen a little where the running variance is small
+_CLEARLY = 0.05  # of what another change of the layer does: where that is little too, nothing can be told
 _SAMPLES = 8
 
 
@@ -74,7 +75,9 @@ def balance(subject: Subject) -> Balance:
     sites = _sites(subject)
     norms = {name: float(w.double().norm()) for name, w in subject.weights.items()}
     normed = tuple(
-        name for name in subject.names if norms[name] and _same(subject, batch, {name: _TRIED}, sites, _NORMED)
+        name
+        for name in subject.names
+        if norms[name] and _same(subject, batch, {name: _TRIED}, sites, _NORMED, {name: -1.0})
     )
     rest = [name for name in subject.names if name not in normed and norms[name]]
     chains = tuple(_chains(subject, batch, rest, sites))
@@ -126,7 +129,8 @@ def _chains(subject: Subject, batch: Batch, names: list[str], sites: Mapping[str
     chain: list[str] = []
     for name, after in zip(names, [*names[1:], None], strict=True):
         chain.append(name)
-        if after is not None and _same(subject, batch, {name: _TRIED, after: 1 / _TRIED}, sites, _ALIKE):
+        both, first_alone = {name: _TRIED, after: 1 / _TRIED}, {name: _TRIED}
+        if after is not None and _same(subject, batch, both, sites, _ALIKE, first_alone):  # type: ignore[arg-type]
             continue
         if len(chain) > 1:
             yield tuple(chain)
@@ -134,15 +138,25 @@ def _chains(subject: Subject, batch: Batch, names: list[str], sites: Mapping[str
 
 
 def _same(
-    subject: Subject, batch: Batch, factors: Mapping[str, float], sites: Mapping[str, _Site], alike: float
+    subject: Subject,
+    batch: Batch,
+    factors: Mapping[str, float],
+    sites: Mapping[str, _Site],
+    alike: float,
+    control: Mapping[str, float],
 ) -> bool:
-    """Tell whether the outputs stay what they are if some layers are multiplied, and their biases with the first.
+    """Tell whether the outputs stay what they are if some layers are multiplied, and change if others are.
 
     A bias goes with its own layer's outputs: all biases of the first layer, not of the second, whose inputs shrink.
     """
     before = _outputs(subject, batch)
     with _multiplied(subject.model, sites, factors):
-        return _alike(before, _outputs(subject, batch), alike)
+        after = _outputs(subject, batch)
+    if not _alike(before, after, alike):
+        return False
+    with _multiplied(subject.model, sites, control):
+        changed = _outputs(subject, batch)
+    return bool((after - before).abs().max() <= _CLEARLY * (changed - before).abs().max())
 
 
 def _alike(before: Tensor, after: Tensor, alike: float) -> bool:

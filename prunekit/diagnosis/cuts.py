@@ -36,12 +36,12 @@ class Order:
 
     def kept(self, share_removed: float) -> dict[str, Tensor]:
         """Return what is kept (bool) by parameter name when this share is removed, rounded to whole weights."""
-        found: dict[str, Tensor] = {}
+        stays: dict[str, Tensor] = {}
         for names, rank in self._groups.values():
             stay = len(rank) - round(share_removed * len(rank))
             parts = (rank < stay).split([self._shapes[name].numel() for name in names])
-            found |= {name: part.view(self._shapes[name]) for name, part in zip(names, parts, strict=True)}
-        return found
+            stays |= {name: part.view(self._shapes[name]) for name, part in zip(names, parts, strict=True)}
+        return stays
 
 
 def removed(weights: Mapping[str, Tensor], kept: Mapping[str, Tensor]) -> dict[str, Tensor]:

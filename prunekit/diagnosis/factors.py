@@ -17,7 +17,8 @@ from torch.utils import _pytree
 
 from prunekit.diagnosis.subject import Subject, first
 
-_ALIKE = 1e-3
+_ALIKE = 1e-3  # of the largest output
+_CLEARLY = 0.05  # of what the rotation does alone: where that is little too, nothing can be told
 _MOST = 4096  # columns in common, above which a pair is not tried
 _PART = 0.99  # of the product's squared norm
 
@@ -48,13 +49,15 @@ def _free(subject: Subject, one: nn.Linear, two: nn.Linear) -> bool:
             one.weight.copy_(Q @ one.weight)
             if one.bias is not None:
                 one.bias.copy_(Q @ one.bias)
+            once = _outputs(subject, batch)
             two.weight.copy_(two.weight @ Q.T)
             turned = _outputs(subject, batch)
         finally:
             for t, old in zip(changed, before, strict=True):
                 t.copy_(old)
-    size = float(plain.abs().max())
-    return size > 0 and bool((turned - plain).abs().max() <= _ALIKE * size)
+    size, change = float(plain.abs().max()), float((once - plain).abs().max())
+    left = float((turned - plain).abs().max())
+    return size > 0 and left <= _ALIKE * size and left <= _CLEARLY * change
 
 
 def _outputs(subject: Subject, batch: Any) -> Tensor:

@@ -94,7 +94,7 @@ def _risks(known: Floats, marks: Floats, fresh: Floats, answers: Floats, n: int)
     train = rotated[:n]
     p = values.size
     kept = [max(1, round(share * p)) for share in _SHARES]
-    predicted, found = np.zeros(len(kept) + 1), np.zeros((len(kept) + 1, len(tested)))
+    predicted, errors_made = np.zeros(len(kept) + 1), np.zeros((len(kept) + 1, len(tested)))
     coefficients = np.linalg.lstsq(train, (targets - level)[:n], rcond=None)[0]  # of minimum norm
     for k in range(targets.shape[1]):
         law = LinearGaussian(values, fitted[:, k], float(noise[k])).characterize(n)
@@ -104,14 +104,16 @@ def _risks(known: Floats, marks: Floats, fresh: Floats, answers: Floats, n: int)
             predicted[at] += law.risk() if at == 0 else law.risk(Magnitude(s))
             cut = np.zeros(p)
             cut[order[:s]] = beta[order[:s]]
-            found[at] += ((answers - level)[:, k] - tested @ cut) ** 2
+            errors_made[at] += ((answers - level)[:, k] - tested @ cut) ** 2
     scale = float(((targets - level) ** 2).mean(axis=0).sum())
-    groups = np.array([part.mean(axis=1) for part in np.array_split(found, min(_PARTS, found.shape[1]), axis=1)])
+    groups = np.array(
+        [part.mean(axis=1) for part in np.array_split(errors_made, min(_PARTS, errors_made.shape[1]), axis=1)]
+    )
     errors = groups.std(axis=0, ddof=1) / math.sqrt(len(groups))
     return {
         "kept": [1.0, *(s / p for s in kept)],
         "predicted": (predicted / scale).tolist(),
-        "measured": (found.mean(axis=1) / scale).tolist(),
+        "measured": (errors_made.mean(axis=1) / scale).tolist(),
         "errors": (errors / scale).tolist(),
         "outputs": targets.shape[1],
         "components": p,

@@ -12,7 +12,6 @@ from prunekit.diagnosis.words import percent, pm
 if TYPE_CHECKING:
     from prunekit.diagnosis.report import Report
 
-BOOK = "https://github.com/prunekit/prunekit"
 _STYLE = """
 .prunekit{--ink:#1b1b1b;--soft:#5b5b5b;--line:#d5d5d5;--paper:#fff;--one:#0072b2;--two:#b04a00;
 color:var(--ink);background:var(--paper);font:15px/1.5 system-ui,sans-serif;max-width:60rem}

@@ -122,11 +122,11 @@ def seconds(budget: float | str | None) -> float | None:
         return None
     if not isinstance(budget, str):
         return _checks.scalar("budget", budget, positive=True)
-    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([a-z]*?)s?\s*", budget.lower())
-    unit = found and _UNITS.get(found[2] or "s")
-    if not found or not unit:
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([a-z]*?)s?\s*", budget.lower())
+    unit = match and _UNITS.get(match[2] or "s")
+    if not match or not unit:
         raise ValueError(f"budget is {budget!r}: give seconds, or a text such as '1 min' or '90 s'")
-    return _checks.scalar("budget", float(found[1]) * unit, positive=True)
+    return _checks.scalar("budget", float(match[1]) * unit, positive=True)
 
 
 def prices(subject: Subject) -> Prices:
@@ -204,7 +204,7 @@ def only(whole: Plan, names: Sequence[str]) -> Plan:
         If a name is none of a part.
     """
     known = tuple(part.name for part in whole.parts)
-    asked = {_checks.choice("a part", name, known) for name in _checks.listed("parts", names, "names of parts")}
+    asked = {_checks.choice("parts' entry", name, known) for name in _checks.listed("parts", names, "names of parts")}
     kept = (
         part if part.name in asked or part.left_out else replace(part, left_out="left out: not asked for")
         for part in whole.parts

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -119,9 +120,9 @@ def diagnose(
     >>> diagnose(model, digits, budget=30)  # doctest: +SKIP
     """
     allowed, balanced = planning.seconds(budget), _checks.flag("balanced", balanced)
-    if initial is not None:
-        _checks.instance("initial", initial, Mapping, "a mapping from names to tensors")
+    progress = None if progress is None else _checks.flag("progress", progress)
     subject = prepared(model, data, loss, held_out, seed=seed)
+    _check_initial(initial, subject)
     tolerance = _tolerance(subject, epsilon, seed)
     scales = balance(subject) if balanced else Balance(dict.fromkeys(subject.names, 1.0))
     there = _Folder.of(resume, subject, tolerance, seed)
@@ -140,6 +141,18 @@ def diagnose(
     )
 
 
+def _check_initial(initial: Mapping[str, Tensor] | None, subject: Subject) -> None:
+    """Refuse initial weights that are none of this network's."""
+    if initial is None:
+        return
+    _checks.instance("initial", initial, Mapping, "a mapping from names to tensors")
+    for name, w in subject.weights.items():
+        given = initial.get(name)
+        if not isinstance(given, Tensor) or given.shape != w.shape:
+            what = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
+            raise ValueError(f"initial[{name!r}] is {what}: give a tensor of shape {tuple(w.shape)}")
+
+
 def _tolerance(subject: Subject, epsilon: float | Tolerance | None, seed: Seed) -> Tolerance:
     if isinstance(epsilon, Tolerance):
         return epsilon
@@ -151,7 +164,15 @@ def _tolerance(subject: Subject, epsilon: float | Tolerance | None, seed: Seed) 
             f"data have {samples(together)} samples, fewer than two minibatches of {BATCH} to take ε from: give more, "
             "or epsilon"
         )
-    return minibatch_tolerance(subject.model, together, subject.loss.given, shuffles=8, seed=_checks.generator(seed))
+    if not subject.has_own_loss:
+        return minibatch_tolerance(
+            subject.model, together, subject.loss.given, shuffles=8, seed=_checks.generator(seed)
+        )
+    values = np.array([subject.losses([batch]).mean for batch in subject.cut(together, BATCH)])
+    if not values.std():
+        raise ValueError("data have minibatches whose losses do not differ: give epsilon")
+    rule = f"standard deviation of {values.size} training losses, at most {BATCH} samples each"
+    return Tolerance(float(values.std()), rule, float(values.mean()))
 
 
 def _announce(whole: Plan, progress: bool | None) -> None:
@@ -224,8 +245,8 @@ class _Folder:
         """Return what was kept of a part, if it was done."""
         if self._folder is None or not (self._folder / f"{name}.pt").is_file():
             return None
-        found: Plain = torch.load(self._folder / f"{name}.pt", weights_only=True)
-        return found
+        kept: Plain = torch.load(self._folder / f"{name}.pt", weights_only=True)
+        return kept
 
     def kept(self, name: str, found: Plain) -> Plain:
         """Keep a part that is done."""

@@ -122,11 +122,11 @@ class _Importance:
 def _check(small: nn.Module, whole: nn.Module, inputs: tuple[Any, ...]) -> None:
     """Refuse a smaller network that computes something else than the whole one does without those units."""
     with torch.no_grad(), access.taking(inputs):
-        found, wanted = small(*inputs), whole(*inputs)
-    if not isinstance(found, Tensor) or not isinstance(wanted, Tensor):
+        given, wanted = small(*inputs), whole(*inputs)
+    if not isinstance(given, Tensor) or not isinstance(wanted, Tensor):
         return
     size = max(float(wanted.abs().max()), 1e-30)
-    if found.shape != wanted.shape or not bool((found - wanted).abs().max() <= _ALIKE * size):
+    if given.shape != wanted.shape or not bool((given - wanted).abs().max() <= _ALIKE * size):
         raise ValueError(
             "the smaller network computes something else than the whole one without those units: Torch-Pruning does "
             "not follow one of its layers"

@@ -188,10 +188,10 @@ def saliencies(work: Work) -> Plain:
     subject, batches = work.subject, first(work.subject.known, work.curvature)
     if _outputs(subject) <= _OUTPUTS:
         try:
-            found = hessian_diagonal(
+            diagonal = hessian_diagonal(
                 subject.model, subject.loss.given, batches, method="gauss-newton", parameters=subject.names
             )
-            return _saliencies(work, found.values, "Gauss-Newton", 0, 1.0)
+            return _saliencies(work, diagonal.values, "Gauss-Newton", 0, 1.0)
         except (ValueError, NotImplementedError, RuntimeError):
             pass  # a loss that is no mean over samples: Hutchinson takes any
     return _hutchinson(work, batches)
@@ -215,7 +215,7 @@ def _hutchinson(work: Work, batches: list[Any]) -> Plain:
 
 
 def _diagonal(subject: Subject, batches: list[Any], probes: int, seed: Seed) -> Mapping[str, Tensor]:
-    found = hessian_diagonal(
+    diagonal = hessian_diagonal(
         subject.model,
         subject.loss.given,
         batches,
@@ -224,7 +224,7 @@ def _diagonal(subject: Subject, batches: list[Any], probes: int, seed: Seed) -> 
         probes=max(probes, 2),
         seed=seed,
     )
-    return found.values
+    return diagonal.values
 
 
 def _mean(old: Mapping[str, Tensor], new: Mapping[str, Tensor], taken: int, probes: int) -> dict[str, Tensor]:
@@ -282,17 +282,17 @@ def scores(work: Work) -> Plain:
     parts: dict[tuple[str, str, float], Floats] = {}
     for score, scope, keep in bars.each("scores", turns, len(turns), "cuts"):
         kept = orders[score, scope].kept(1 - keep)
-        found = work.rises(cuts.pruned(work.subject.weights, kept))
-        parts[score, scope, keep] = found
-        curve = RiseCurve(np.array([1 - keep]), found[:1], found[None, 1:])
+        after = work.rises(cuts.pruned(work.subject.weights, kept))
+        parts[score, scope, keep] = after
+        curve = RiseCurve(np.array([1 - keep]), after[:1], after[None, 1:])
         first_of = parts["magnitude", "global", keep]
-        difference = RiseCurve(curve.removed, found[:1] - first_of[:1], (found - first_of)[None, 1:])
+        difference = RiseCurve(curve.removed, after[:1] - first_of[:1], (after - first_of)[None, 1:])
         rows.append(
             {
                 "score": score,
                 "scope": scope,
                 "keep": keep,
-                "rise": float(found[0]),
+                "rise": float(after[0]),
                 "error": float(curve.errors[0]),
                 "less": -float(difference.rises[0]),
                 "less_error": float(difference.errors[0]),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,7 @@ from prunekit.nets import access, door
 from prunekit.nets.covered import Coverage, coverage
 from prunekit.nets.data import Dataset
 from prunekit.nets.losses import Mean
+from prunekit.nets.objectives import Own
 from prunekit.nets.splits import TrainingSplit
 from prunekit.nets.structure import Rows
 
@@ -124,7 +126,7 @@ class Subject:
             try:
                 for name, value in (changed or {}).items():
                     parameters[name].copy_(value)
-                for inputs, labels in batches:
+                for inputs, labels in self.cut(batches, size):
                     with access.taking(inputs):
                         outputs = self.model(*inputs)
                     rows.extend(self._rows(outputs, labels, size))
@@ -135,19 +137,38 @@ class Subject:
         classified = None if right[0] is None else np.array(right, dtype=float)
         return Losses(np.array(values), np.array(weights), classified)
 
+    @property
+    def has_own_loss(self) -> bool:
+        """Whether the network computes its loss itself, for a batch as a whole."""
+        return isinstance(self.loss.given, Own)
+
+    def cut(self, batches: list[Batch], size: int) -> list[Batch]:
+        """Return batches of at most so many samples where only a whole batch has a loss; others as they are."""
+        if not self.has_own_loss:
+            return batches
+        return [
+            part(batch, torch.arange(at, min(at + size, len(batch[1])))) if is_cut(batch) else batch
+            for batch in batches
+            for at in (range(0, len(batch[1]), size) if is_cut(batch) else (0,))
+        ]
+
     def _rows(self, outputs: Any, labels: Tensor, size: int) -> Iterator[tuple[float, float, float | None]]:
         """Yield loss, weight and share of right ones of each group of a batch."""
-        n = len(labels)
-        try:
-            rows = Rows(outputs, n)
-            flat = rows.flat(outputs)
-            groups = [(rows.join(flat[at : at + size]), labels[at : at + size]) for at in range(0, n, size)]
-        except ValueError:  # outputs that are no rows, such as a loss of the network's own
-            groups = [(outputs, labels)]
-        for part, marks in groups:
+        for some, marks in self._groups(outputs, labels, size):
             weight = self.loss.weight(marks)
             if weight > 0:
-                yield float(self.loss(part, marks)), weight, _right(part, marks)
+                yield float(self.loss(some, marks)), weight, _right(some, marks)
+
+    def _groups(self, outputs: Any, labels: Tensor, size: int) -> list[tuple[Any, Tensor]]:
+        """Return outputs and labels in groups of so many samples; whole, where outputs are no rows."""
+        if self.has_own_loss:
+            return [(outputs, labels)]
+        try:
+            rows = Rows(outputs, len(labels))
+        except ValueError:
+            return [(outputs, labels)]
+        flat = rows.flat(outputs)
+        return [(rows.join(flat[at : at + size]), labels[at : at + size]) for at in range(0, len(labels), size)]
 
 
 def _right(outputs: Any, labels: Tensor) -> float | None:
@@ -220,18 +241,19 @@ def prepared(
         if held_out is None and len(data.test_y):
             held_out = (data.normalize(data.test_x[:most]), data.test_y[:most])
         data = TrainingSplit(data)
-    found = coverage(module)
+    covered = coverage(module)
     access.prunable(module)
     before = torch.get_rng_state(), np.random.get_state()
     try:
         opened = door.opened(module, data, loss)
-        twin, kind = _single(twice.duplicate(opened.model).eval())
+        twin, kind = _single(twice.duplicate(opened.model).eval()), _short(module)
         device = access.device(dict(twin.named_parameters()))
         known = _read(opened.data, device, most, twin)
         if held_out is None:
             known, held = _halved(known, _checks.generator(seed))
         else:
-            held = _read(door.opened(module, held_out, loss).data, device, most, twin)
+            with _called("held_out"):
+                held = _read(door.opened(module, held_out, loss).data, device, most, twin)
     finally:
         torch.set_rng_state(before[0])
         np.random.set_state(before[1])
@@ -239,15 +261,30 @@ def prepared(
         p.requires_grad_(False)
     weights = {name: p.detach().clone() for name, p in access.prunable(twin).items()}
     _finite(weights)
-    subject = Subject(twin, Mean(opened.loss, next(iter(weights.values()))), known, held, found, kind, weights)
+    subject = Subject(twin, Mean(opened.loss, next(iter(weights.values()))), known, held, covered, kind, weights)
     _check(subject)
     return subject
 
 
-def _single(model: nn.Module) -> tuple[nn.Module, str]:
-    """Return a network in single precision or more, and what its weights were of before."""
-    short = {str(p.dtype).removeprefix("torch.") for p in model.parameters() if p.dtype.itemsize < 4}
-    return (model.float(), " and ".join(sorted(short))) if short else (model, "")
+@contextmanager
+def _called(name: str) -> Iterator[None]:
+    """Say which of the data was meant."""
+    try:
+        yield
+    except (TypeError, ValueError) as reason:
+        raise type(reason)(f"{name}: {reason}") from reason
+
+
+def _single(model: nn.Module) -> nn.Module:
+    """Return a network in single precision or more."""
+    return model.float() if _short(model) else model
+
+
+def _short(model: nn.Module) -> str:
+    """Return of which types shorter than single precision a network has weights."""
+    return " and ".join(
+        sorted({str(p.dtype).removeprefix("torch.") for p in model.parameters() if p.dtype.itemsize < 4})
+    )
 
 
 def _read(data: Any, device: torch.device, most: int, model: nn.Module) -> list[Batch]:

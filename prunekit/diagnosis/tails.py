@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from prunekit import _checks
 from prunekit._checks import Floats, Seed
-from prunekit.stable import layer_tail_index
+from prunekit.stable import _arguments, layer_tail_index
 from prunekit.stable.layers import vectors
 
 FEWEST = 100  # weights of a layer below which its tails are not looked at: the estimator's error is then 0.3 and more
@@ -76,15 +76,17 @@ def tails(weight: NDArray[np.floating], *, last: bool = False, seed: Seed = 0) -
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If there is no weight, or one is not finite.
+    FloatingPointError
+        If the sum of squares is beyond the range of numbers.
     """
+    weight, last = _arguments.weights("weight", weight, tuple(range(1, 9))), _checks.flag("last", last)
+    _checks.generator(seed)
     flat = weight.reshape(-1)
-    if flat.size == 0:
-        raise ValueError("weight has no entries: give at least one weight")
     histogram = Histogram.of(flat)
     if not math.isfinite(histogram.squares):
-        raise ValueError("weight has an entry that is not finite: give finite weights")
+        raise FloatingPointError("weight has a sum of squares beyond the range of numbers: rescale weight")
     alpha, error, stable, reason = _index(weight, last, seed)
     return Tails(
         alpha,
@@ -119,9 +121,10 @@ def _index(weight: NDArray[np.floating], last: bool, seed: Seed) -> tuple[float 
         table = table[np.sort(rng.choice(len(table), rows, replace=False))]
     try:
         index = layer_tail_index(np.ascontiguousarray(table, dtype=np.float64), seed=rng)
+        stable = is_stable(weight, seed=rng)
     except (ValueError, FloatingPointError):
         return None, None, None, "many zeros or equal weights"
-    return index.alpha, index.error, is_stable(weight, seed=rng), ""
+    return index.alpha, index.error, stable, ""
 
 
 def is_stable(values: NDArray[np.floating], *, seed: Seed) -> bool:
@@ -142,8 +145,8 @@ def is_stable(values: NDArray[np.floating], *, seed: Seed) -> bool:
 
     Raises
     ------
-    ValueError
-        If there are fewer than 100, or most are equal.
+    TypeError, ValueError
+        If there are fewer than 100, most are equal, or one is not finite.
 
     Notes
     -----
@@ -151,7 +154,7 @@ def is_stable(values: NDArray[np.floating], *, seed: Seed) -> bool:
     """
     from scipy.stats import ks_2samp
 
-    flat = np.asarray(values).reshape(-1)
+    flat = _arguments.weights("values", values, tuple(range(1, 9))).reshape(-1)
     if flat.size < FEWEST:
         raise ValueError(f"values has {flat.size} entries: give at least {FEWEST}")
     n = min(flat.size // (_SUMMED + 1), _SUMS)

@@ -222,9 +222,9 @@ def _heavy_tails(found: Found, network: Mapping[str, Any], left_out: Mapping[str
         )
     ]
     if len(told) >= 4:
-        pairs = [(each["alpha"], each["norm_90"]) for each in told.values()]
-        rank = float(spearmanr(*zip(*pairs, strict=True)).statistic)
-        if math.isfinite(rank):
+        alphas, shares = zip(*((each["alpha"], each["norm_90"]) for each in told.values()), strict=True)
+        if len(set(alphas)) > 1 and len(set(shares)) > 1:
+            rank = float(spearmanr(alphas, shares).statistic)
             checks.append(Check("layers of lower α keep their norm with fewer weights", rank > 0, f"rank {rank:.2f}"))
     return bool(heavy), words, seen, checks
 

@@ -89,6 +89,8 @@ def minibatch_tolerance(
         authors.tolerance(torch.nn.Identity(), loss, (outputs, labels), batch_size=batch_size, seed=random)
         for _ in bars.each("tolerance", range(shuffles), shuffles, "shuffles")
     ]
+    if not any(spreads):
+        raise ValueError("data have minibatches whose losses do not differ, so that ε would be 0: give a number for it")
     rule = f"standard deviation of {-(-len(labels) // batch_size)} training losses, batch {batch_size}"
     rule += f", mean over {shuffles} shuffles" if shuffles > 1 else ""
     return Tolerance(sum(spreads) / shuffles, rule, whole)

@@ -113,11 +113,11 @@ def prunable(model: nn.Module, parameters: Names | None = None) -> dict[str, Ten
         return _parameters(model, parameters)
     if hidden := covered.replaced(module(model)):
         raise ValueError(hidden)
-    own, found = _parameters(model), covered.coverage(model)
-    if not found.covered:
-        left = ", ".join(f"{part.name} ({part.reason})" for part in found.left)
+    own, parts = _parameters(model), covered.coverage(model)
+    if not parts.covered:
+        left = ", ".join(f"{part.name} ({part.reason})" for part in parts.left)
         raise ValueError(f"model has no weight that is pruned by default: name parameters, of {left}")
-    return {part.name: own[part.name] for part in found.covered}
+    return {part.name: own[part.name] for part in parts.covered}
 
 
 def module(model: Any) -> nn.Module:
@@ -138,7 +138,7 @@ def taking(inputs: Any) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError:
         raise
-    except RuntimeError as reason:
+    except (RuntimeError, TypeError) as reason:  # of another number of inputs, too
         given = inputs if isinstance(inputs, tuple) else (inputs,)
         kinds = " and ".join(f"{x.dtype} of shape {tuple(x.shape)}" for x in given if isinstance(x, Tensor))
         raise ValueError(f"model fails on data, {kinds} ({reason}): give a model and data that fit") from reason
@@ -356,7 +356,8 @@ def mixes(model: nn.Module, inputs: tuple[Any, ...]) -> bool:
     """
     n = len(inputs[0])
     with torch.no_grad():
-        whole = model(*inputs)
+        with taking(inputs):
+            whole = model(*inputs)
         try:
             parts = [model(*(x[part] for x in inputs)) for part in (slice(0, n // 2), slice(n // 2, n))]
         except (ValueError, RuntimeError):

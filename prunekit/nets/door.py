@@ -67,7 +67,7 @@ def opened(model: nn.Module, data: Any, loss: Any) -> Opened:
     if names := getattr(data, "entries", ()):  # a split of a Dataset, whose inputs were mappings
         return Opened(called(model, names), data, wanted)
     if not isinstance(start, Mapping):
-        if own:
+        if loss is None:
             raise ValueError(
                 "loss is None and data are pairs: give a loss, or batches as mappings whose labels the network takes"
             )

@@ -159,8 +159,10 @@ def _add_outer(weight: Tensor, delta: Tensor, h: Tensor, shared: bool) -> None:
         weight.baddbmm_(delta if shared else delta.mT, h.mT if shared else h)
 
 
-def perceptron(model: nn.Module) -> Perceptron | None:
+def perceptron(model: nn.Module, types: tuple[torch.dtype, ...] = (torch.float32,)) -> Perceptron | None:
     """Return a network's `Perceptron`, or None where it is anything else than flattening, linear layers and ReLUs.
+
+    All parameters are of one type, which is among `types`.
 
     Layers of a derived class, hooks, parametrizations, frozen and shared parameters all make it something else.
     """
@@ -179,7 +181,8 @@ def perceptron(model: nn.Module) -> Perceptron | None:
     fits = all(a.out_features == b.in_features for (_, a), (_, b) in pairwise(layers))
     if not (same and fits and isinstance(flatten, nn.Flatten) and (flatten.start_dim, flatten.end_dim) == (1, -1)):
         return None
-    plain = all(p.requires_grad and p.dtype == torch.float32 and type(p) is nn.Parameter for p in own)
+    kind = own[0].dtype
+    plain = kind in types and all(p.requires_grad and p.dtype == kind and type(p) is nn.Parameter for p in own)
     if not plain or any(p._backward_hooks for p in own):
         return None
     return Perceptron(tuple((f"{n}.weight", f"{n}.bias" if m.bias is not None else None) for n, m in layers))

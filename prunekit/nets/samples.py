@@ -48,8 +48,8 @@ def check_split(split: str, x: Inputs, y: Tensor, shapes: Sequence[Sequence[int]
     """Refuse inputs and labels of one split that do not go together, or with the other split, or have other labels."""
     parts = parts_of(x)
     if [part.shape[1:] for part in parts] != list(shapes) or not all(part.ndim and len(part) for part in parts):
-        found = ", ".join(str(tuple(part.shape)) for part in parts)
-        raise ValueError(f"{split}_x has shape {found}: give inputs (n, …), n > 0, alike in both splits")
+        shapes = ", ".join(str(tuple(part.shape)) for part in parts)
+        raise ValueError(f"{split}_x has shape {shapes}: give inputs (n, …), n > 0, alike in both splits")
     for part in parts:
         if part.is_floating_point() and part.dtype != torch.float32:
             raise TypeError(f"{split}_x is of type {part.dtype}: give float32, uint8 or whole numbers")

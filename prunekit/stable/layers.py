@@ -14,12 +14,12 @@ from prunekit._checks import Seed
 from prunekit._system import pictures
 from prunekit.stable import _arguments
 from prunekit.stable.tails import TailIndex, layer_tail_index
-from prunekit.statistics import Estimate
 
 if TYPE_CHECKING:
     from torch import nn
 
     from prunekit.nets.access import Names
+    from prunekit.statistics import Estimate
 
 Weights = NDArray[np.floating[Any]]
 
@@ -83,12 +83,12 @@ class TailReport:
 
     def __str__(self) -> str:
         """Return a table with one layer a line."""
-        width = max(len("by size"), *(len(name) for name in self.layers))
+        width = max(len("weighted"), *(len(name) for name in self.layers))
         lines = [
             f"{name:{width}}  {index.alpha:6.3f} ± {index.error:.3f}  ({index.rows} vectors of {index.columns})"
             for name, index in self.layers.items()
         ]
-        means = {"mean": (self.alpha, self.error), "by size": (self.by_size.value, self.by_size.error)}
+        means = {"mean": (self.alpha, self.error), "weighted": (self.by_size.value, self.by_size.error)}
         return "\n".join([*lines, *(f"{name:{width}}  {a:6.3f} ± {e:.3f}" for name, (a, e) in means.items())])
 
 
@@ -195,17 +195,18 @@ def tail_report(
         except (ValueError, FloatingPointError) as reason:
             raise type(reason)(f"{name!r}: {reason}") from None
     from prunekit.nets.covered import said
+    from prunekit.statistics import Estimate
 
     sizes = [weights[name].size for name in indices]
-    found = list(indices.values())
+    each = list(indices.values())
     shares = [size / sum(sizes) for size in sizes]
     return TailReport(
         layers=indices,
-        alpha=math.fsum(t.alpha for t in found) / len(found),
-        error=math.sqrt(math.fsum(t.error**2 for t in found)) / len(found),
+        alpha=math.fsum(t.alpha for t in each) / len(each),
+        error=math.sqrt(math.fsum(t.error**2 for t in each)) / len(each),
         by_size=Estimate(
-            math.fsum(share * t.alpha for share, t in zip(shares, found, strict=True)),
-            math.sqrt(math.fsum((share * t.error) ** 2 for share, t in zip(shares, found, strict=True))),
+            math.fsum(share * t.alpha for share, t in zip(shares, each, strict=True)),
+            math.sqrt(math.fsum((share * t.error) ** 2 for share, t in zip(shares, each, strict=True))),
         ),
         coverage=said(model, indices),
     )

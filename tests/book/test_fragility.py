@@ -30,7 +30,9 @@ def test_what_flips_is_named_with_the_looks_that_gave_each_verdict() -> None:
         not marks.flips("a/c", "y") and marks.said("a/c", "y") == ""
     )  # not looked at everywhere, the same where it was
     assert not marks.flips("a/unknown", "")
-    assert marks.described() == "seeds 0, 1 on AVX2; seed 0 on AVX-512"
+    some = "(3 of 4 statements)"
+    assert marks.described() == f"seeds 0 {some}, 1 {some} on AVX2; seed 0 {some} on AVX-512"
+    assert fragility.Marks(LOOKS[:2]).described() == "seeds 0, 1 on AVX2"
 
 
 def test_a_look_takes_the_worst_live_verdict_of_a_statement() -> None:

@@ -19,11 +19,11 @@ import torch
 from prunekit._system import files
 from prunekit.book import paths
 from prunekit.book.runs.execution import device
-from tests.calibration import draws, measured, products
+from tests.calibration import draws, measured, products, reports
 from tests.calibration.public import REASONS
 from tests.calibration.table import CASES, Case, Row, forget, row, run
 
-assert draws and measured and products  # their import is what enters the cases
+assert draws and measured and products and reports  # their import is what enters the cases
 
 
 def rows(cases: Sequence[Case], share: float = 1.0) -> Iterator[Row]:

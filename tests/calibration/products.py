@@ -102,10 +102,15 @@ def _bounds() -> Made:
 
 @shared
 def _zeros(seed: int) -> Any:
+    return zero_mass(_with_zeros(), 0.5, steps=12, probes=PROBES, seed=seed, progress=False)
+
+
+@cache
+def _with_zeros() -> Matrix:
     values = np.concatenate([np.zeros(50), np.linspace(1, 2, 150)])
     basis = np.linalg.qr(np.random.default_rng(4).standard_normal((200, 200)))[0]
     H = (basis * values) @ basis.T
-    return zero_mass(Matrix((H + H.T) / 2), 0.5, steps=12, probes=PROBES, seed=seed, progress=False)
+    return Matrix((H + H.T) / 2)
 
 
 for _share in (0.3, 0.05):
@@ -156,7 +161,7 @@ def _predicted(landscape: Landscape, method: Any) -> Estimate:
 
 DENSE_HESSIAN = "dense Hessian"
 for _method in ("published", "cone", "orthogonal"):
-    case("limit.threshold", f"{_method}, k = 40 of {D}", known=DENSE_HESSIAN, seeds=200, quick=100)(
+    case("limit.threshold", f"{_method}, k = 40 of {D}", known=DENSE_HESSIAN, seeds=200, quick=60)(
         lambda method=_method: _limits(lambda one: threshold(one, 0.3, 40, method=method))
     )
     case(
@@ -164,13 +169,13 @@ for _method in ("published", "cone", "orthogonal"):
         f"{_method}, {D} weights",
         known=DENSE_HESSIAN,
         seeds=100,
-        quick=100 if _method == "published" else 20,
+        quick=60 if _method == "published" else 20,
         bound=_method != "published",
     )(lambda method=_method: _limits(lambda one: _predicted(one, method)))
-case("limit.upper_map", f"k = 40 of {D}", known=DENSE_HESSIAN, seeds=200, quick=100)(
+case("limit.upper_map", f"k = 40 of {D}", known=DENSE_HESSIAN, seeds=200, quick=60)(
     lambda: _limits(lambda one: upper_map(one, 0.3, 40))
 )
-case("limit.upper_gap", f"k = 200 of {D}", known=DENSE_HESSIAN, seeds=200, quick=100)(
+case("limit.upper_gap", f"k = 200 of {D}", known=DENSE_HESSIAN, seeds=200, quick=60)(
     lambda: _limits(lambda one: upper_gap(one, 0.3, 200))
 )
 

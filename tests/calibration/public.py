@@ -117,5 +117,12 @@ REASONS = {
     "stable.trained.train_and_read": "hands on the tail indices of `layer_tail_index`",
     "limit.measured_limit": "is `PruningCurve.limit` of a network's curve",
     "limit.pruning_limit": "is `predict` for a network",
+    "diagnosis.curves.RiseCurve.error": "is the error of `RiseCurve.within`, for any number",
+    "diagnosis.curves.RiseCurve.errors": "is the error of `RiseCurve.within`, for a rise, which is a mean",
+    "diagnosis.files.weights_report": "hands on the tail indices of `layer_tail_index`",
+    "diagnosis.tails.tails": "hands on the tail index of `layer_tail_index`",
+    "diagnosis.report.Report.to_dict": "hands on what the report holds",
+    "diagnosis.subject.Losses.without": "is what a jackknife needs; the error is `RiseCurve.error`'s",
+    "diagnosis.words.pm": "writes an error that it is given",
     "sensing.approximate_minimum": "gives the residual of an eigenvector, no standard error",
 }

@@ -15,12 +15,12 @@ import pytest
 
 from prunekit.book import paths
 from prunekit.statistics import binomial_interval, chance_of_two
-from tests.calibration import draws, measured, products
+from tests.calibration import draws, measured, products, reports
 from tests.calibration.public import REASONS, named, returning
 from tests.calibration.table import CASES, Case, Runs, least, row, run
 
 LEVEL = 0.01  # of a false alarm over all cases
-assert draws and measured and products
+assert draws and measured and products and reports
 every_case = pytest.mark.parametrize("one", CASES, ids=lambda one: one.name)
 
 

@@ -87,8 +87,8 @@ def test_sentence_appears_with_its_evidence_only(words: str, there: dict[str, An
 
 
 def test_balancing_is_advised_where_a_layer_moved() -> None:
-    assert "Balance the layers' scales" in texts({}, moved(0.5))
-    assert "Balance the layers' scales" not in texts({}, moved(1.2))
+    assert "Balance scales before you compare" in texts({}, moved(0.5))
+    assert "Balance scales before you compare" not in texts({}, moved(1.2))
 
 
 def test_scores_that_win_in_turn_give_no_advice() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import prunekit
+from prunekit.diagnosis import factors
 from prunekit.diagnosis.balance import balance
 from prunekit.diagnosis.subject import prepared
 
@@ -144,3 +145,24 @@ def test_a_convolution_before_a_normalization_times_ten() -> None:
         if a["removable"] is not None:
             assert b["removable"] == pytest.approx(a["removable"], abs=2e-3)
     assert two.network["factors"]["3.weight"] == pytest.approx(one.network["factors"]["3.weight"] / 10, rel=1e-4)
+
+
+def test_a_layer_that_hardly_matters_is_not_taken_for_free() -> None:
+    torch.manual_seed(0)
+    x, _, labels = table()
+
+    class Beside(nn.Module):
+        """A branch that adds next to nothing."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.out = nn.Linear(12, 8), nn.Linear(8, 12), nn.Linear(12, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            """Return scores."""
+            scores: Tensor = self.out(x + 1e-5 * self.b(torch.tanh(self.a(x))))
+            return scores
+
+    subject = prepared(Beside(), (x, labels), "cross_entropy")
+    assert balance(subject).free == ()
+    assert factors.examine(subject)["pairs"] == []

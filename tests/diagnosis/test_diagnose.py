@@ -116,6 +116,17 @@ class Decoder(nn.Module):
         return {"logits": self.out(self.block(self.words(input_ids)))}
 
 
+class WithLoss(Decoder):
+    """A network that computes its loss itself, as those of the transformers library do."""
+
+    def forward(self, input_ids: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:  # type: ignore[override]
+        """Return scores at each place, and the mean loss of the batch."""
+        scores = super().forward(input_ids)["logits"]
+        if labels is None:
+            return {"logits": scores}
+        return {"loss": F.cross_entropy(scores[:, :-1].flatten(0, 1), labels[:, 1:].flatten()), "logits": scores}
+
+
 def kinds() -> dict[str, tuple[nn.Module, Any, Any]]:
     x, y, labels = table()
     tokens = torch.randint(0, 20, (300, 6), generator=torch.Generator().manual_seed(0))
@@ -132,6 +143,7 @@ def kinds() -> dict[str, tuple[nn.Module, Any, Any]]:
         "several labels": (several, (x, (y > 0).float()), "multi_label"),
         "recurrent": (Recurrent(), (tokens, tokens[:, -1] % 3), "cross_entropy"),
         "next token": (Decoder(), rows, "next_token"),
+        "its own loss": (WithLoss(), [{"input_ids": t, "labels": t} for t in tokens.split(75)], None),
     }
 
 
@@ -148,6 +160,19 @@ def test_kinds_of_networks_and_data(kind: str) -> None:
         assert "converted from bfloat16" in str(found)
     if kind == "recurrent":
         assert {row["left_alone"] for row in found.layers} == {"", "biases", "embeddings"}
+
+
+def test_a_networks_own_loss_is_that_of_the_same_loss_by_name() -> None:
+    model, own, _ = kinds()["its own loss"]
+    parts = ["measured", "one-shot"]
+    asked = {"budget": None, "epsilon": 0.02, "parts": parts}
+    one = prunekit.diagnose(model, own, None, **asked)  # type: ignore[arg-type]
+    named = [{"input_ids": batch["input_ids"], "labels": batch["labels"]} for batch in own]
+    two = prunekit.diagnose(model, named, "next_token", **asked)  # type: ignore[arg-type]
+    for part in parts:
+        assert one.found[part]["share"] == pytest.approx(two.found[part]["share"], rel=1e-3)
+        assert one.found[part]["error"] == pytest.approx(two.found[part]["error"], rel=0.05)
+    assert 0 < prunekit.diagnose(model, own, None, budget=None, parts=["weights"]).network["epsilon"]["value"] < 1
 
 
 def test_products_of_two_factors_are_seen_and_others_are_not() -> None:
@@ -185,7 +210,7 @@ def test_last_layer_is_compared_with_the_law_and_gaussian_features_agree() -> No
         ({"budget": -3}, "budget"),
         ({"loss": "hinge"}, "loss"),
         ({"epsilon": 0}, "epsilon"),
-        ({"parts": ["everything"]}, "a part"),
+        ({"parts": ["everything"]}, "parts.* entry"),
     ],
 )
 def test_bad_requests_are_refused_in_a_sentence(changes: dict[str, Any], message: str) -> None:
@@ -266,7 +291,7 @@ def test_report_is_written_and_read(tmp_path: Path) -> None:
     assert "<svg" in page
     assert "http" not in page.replace("http-equiv", "")  # nothing from outside
     assert pickle.loads(pickle.dumps(found)).to_dict() == found.to_dict()
-    assert "Diagnosis" in found._repr_html_()
+    assert "Layer by layer" in found._repr_html_()
     assert found.plot().get_xlabel().startswith("weights removed")
 
 

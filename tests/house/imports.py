@@ -21,6 +21,7 @@ ORDER = {
     "networks": ("nets", "stable", "curvature", "importance", "masks"),
     "limits": ("limit", "algorithms"),
     "book": ("book",),
+    "reports": ("diagnosis",),
     "command line": ("cli", "__main__"),
 }
 # The one door that stays open backwards: a problem hands out its law, because that reads best.

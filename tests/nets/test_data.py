@@ -8,6 +8,7 @@ import os
 import pickle
 import struct
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.error import URLError
 
 import numpy as np
@@ -39,6 +40,18 @@ def test_digits_are_split_by_the_seed() -> None:
     assert load("digits", seed=1).checksum != digits.checksum
     whole = torch.cat([digits.train_x, digits.test_x]).flatten(1).double()
     assert torch.equal(whole.sum(0), torch.tensor(load_digits().data).sum(0))  # every image once
+
+
+def test_digits_are_scikit_learns_wherever_its_file_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from sklearn.datasets import load_digits
+
+    asked = []
+    monkeypatch.setattr("sklearn.datasets.load_digits", lambda: asked.append(1) or load_digits())
+    found = load("digits")
+    assert not asked  # its import is dear
+    hidden = SimpleNamespace(locate_file=lambda file: tmp_path / file)
+    monkeypatch.setattr("prunekit.nets.loading.distribution", lambda name: hidden)
+    assert load("digits").checksum == found.checksum and asked
 
 
 def test_a_subset_is_drawn_without_replacement_and_keeps_the_moments() -> None:

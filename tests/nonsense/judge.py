@@ -31,7 +31,7 @@ SECONDS = 20.0  # of processor time: a call of an example takes milliseconds
 MEMORY = 4 << 30  # bytes that a call may take beyond what is taken
 REFUSALS = (TypeError, ValueError, FloatingPointError, MemoryError, OSError, MissingRecordingError, Diverged)
 Escapes = Mapping[str, Mapping[str, tuple[str, ...]]]
-TIMES = ("seconds",)  # of records: no two calls have the same
+TIMES = ("seconds", "spent")  # of records: no two calls have the same
 UNKNOWN = ("error", "scatter", "quadrature", "curvature_error")  # infinite where it is not known, as documented
 
 

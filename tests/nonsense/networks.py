@@ -17,9 +17,11 @@ from prunekit.algorithms import contest
 from prunekit.importance import scaled
 from prunekit.limit.measured import pruning_curve
 from prunekit.masks import scores
+from prunekit.stable.layers import tail_report
 from tests.nets.helpers import toy
 from tests.nonsense.examples import POINTS, RECORD, H, W, X, Y
 from tests.nonsense.judge import Example
+from tests.nonsense.plots import axes
 
 CALLED = {"it is called when a network is": ("a class", "a function", "its own class")}
 PATH = {"a path may be a text": ("text",)}
@@ -102,6 +104,11 @@ def curve() -> limit.PruningCurve:
 
 
 @functools.cache
+def compared() -> limit.LimitComparison:
+    return limit.compare_limits(model(), data(), epsilon=0.05, shares=[0.5, 1.0], methods=("published",), dense=True)
+
+
+@functools.cache
 def pruned() -> algorithms.Pruned:
     return algorithms.global_one_shot(model(), data(), config(), 0.5)
 
@@ -138,6 +145,15 @@ UNASKED = {
 }
 
 NETWORKS: dict[str, Example] = {
+    # pictures of results
+    "limit.comparison.LimitComparison.plot": Example(lambda: {"self": compared(), "axes": axes()}),
+    "limit.measured.PruningCurve.plot": Example(lambda: {"self": curve(), "axes": axes()}),
+    "spectrum.Spectrum.plot": Example(lambda: {"self": landscape().spectrum, "axes": axes()}),
+    "stable.layers.TailReport.plot": Example(lambda: {"self": tail_report(model(), parameters=NAMES), "axes": axes()}),
+    "limit.landscape.Landscape.covering": Example(
+        lambda: {"self": limit.Landscape.of_matrix(W, H), "coverage": "4 of 5 parameters"},
+        allows={"coverage": {"it is a text": ("text",)}},
+    ),
     # nets
     "nets.config.Config": Example(
         settings,

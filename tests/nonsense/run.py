@@ -8,10 +8,10 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 
-from tests.nonsense import examples, judge, networks, plots, walk
+from tests.nonsense import examples, judge, networks, plots, reports, walk
 
-EXAMPLES = {**examples.NUMBERS, **networks.NETWORKS, **plots.PLOTS}
-EXEMPT = {**examples.EXEMPT, **networks.EXEMPT, **plots.EXEMPT}
+EXAMPLES = {**examples.NUMBERS, **networks.NETWORKS, **plots.PLOTS, **reports.REPORTS}
+EXEMPT = {**examples.EXEMPT, **networks.EXEMPT, **plots.EXEMPT, **reports.EXEMPT}
 
 
 def faults(path: str, each: int = 1) -> Iterator[tuple[str, str]]:

@@ -492,7 +492,13 @@ def test_layers_of_a_network():
     assert list(report.layers.values()) == alone
     assert report.alpha == pytest.approx(np.mean([t.alpha for t in alone]))
     assert report.error == pytest.approx(math.hypot(*(t.error for t in alone)) / 3)
-    assert [line.split()[0] for line in str(report).splitlines()] == ["0.weight", "3.weight", "4.weight", "mean"]
+    assert [line.split()[0] for line in str(report).splitlines()] == [
+        "0.weight",
+        "3.weight",
+        "4.weight",
+        "mean",
+        "weighted",
+    ]
     model[3].weight.data[:10] = 0
     with pytest.raises(ValueError, match=r"'3.weight'.*pruned"):
         layers.tail_report(model, seed=0)

@@ -78,6 +78,12 @@ class Curve:
             return Curve.of(self.values - other.values, self.lambdas)
         return Curve(self.lambdas, self.mean - other.mean, self.error + other.error)
 
+    def joined(self, further: Sequence[float]) -> Curve:
+        """Return a curve of one λ with the values of further seeds; a recorded one, which keeps none, as it is."""
+        if self.values is None or not len(further):
+            return self
+        return Curve.of(np.append(self.values, further)[:, None], self.lambdas)
+
     def steps(self) -> Curve:
         """Return the changes from each λ to the next, named by the larger one."""
         return self.at(*self.lambdas[1:]).minus(self.at(*self.lambdas[:-1]))

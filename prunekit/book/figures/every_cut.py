@@ -25,13 +25,17 @@ EFFECTIVE = "effective seeds"
 def at_first(values: Floats) -> dict[str, Any]:
     """Return the mean before the first cut, as `check` takes it.
 
+    A network whose threshold is high before one cut has a high one before the next, so that later cuts would not tell
+    more about the spread.
+
     Parameters
     ----------
     values : (seeds, cuts) array
-        The error comes from the deviations of all seeds within their cuts.
+        The error comes from the seeds before the first cut alone.
     """
-    mean, error, repetitions = pooled(values)
-    return {"measured": float(mean[0]), "error": error, "repetitions": repetitions, "of": EFFECTIVE}
+    first = values[:, 0]
+    mean, error = mean_and_error(first)
+    return {"measured": float(mean), "error": float(error), "repetitions": len(first), "of": "seeds"}
 
 
 def smallest_step(limits: Floats) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -132,6 +133,19 @@ def summary(values: Any) -> tuple[float, float]:
         return float(numbers.mean()), 0.0
     mean, error = mean_and_error(numbers)
     return float(mean), float(error)
+
+
+def share_error(hits: Sequence[bool]) -> float:
+    """Return the standard error of a counted share, taken at a share that is neither 0 nor 1.
+
+    Parameters
+    ----------
+    hits : sequence of bool
+        Of each case whether it counts, at least one.
+    """
+    n = len(hits)
+    p = (sum(map(bool, hits)) + 1) / (n + 2)
+    return math.sqrt(p * (1 - p) / n)
 
 
 def typical(factors: Any) -> dict[str, Any]:

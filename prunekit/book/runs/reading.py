@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,12 @@ def _ipynb(text: str) -> dict[str, Any]:
 
 
 def _myst(text: str) -> dict[str, Any]:
+    return dict(json.loads(_parsed(text)))
+
+
+@lru_cache(maxsize=128)
+def _parsed(text: str) -> str:
+    """Return the cells and the metadata of a MyST page as JSON; the same pages are read again and again."""
     import jupytext
 
     text = _completed(text)
@@ -94,7 +101,7 @@ def _myst(text: str) -> dict[str, Any]:
     for index, cell in enumerate(node.cells):
         if "load" in cell.metadata:
             raise Unreadable(f"its cell {index + 1} loads a file (:load:), which is not done here; paste the code")
-    return json.loads(json.dumps({"cells": node.cells, "metadata": node.metadata}, default=_date))
+    return json.dumps({"cells": node.cells, "metadata": node.metadata}, default=_date)
 
 
 def _date(value: Any) -> str:

@@ -8,6 +8,7 @@ stops too; otherwise it would go on writing a site that nobody waits for, and th
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -16,6 +17,7 @@ import threading
 def main() -> None:
     """Run jupyter-book with this process's arguments."""
     threading.Thread(target=_end_with_the_build, daemon=True).start()
+    gc.set_threshold(200_000, 20, 20)  # documents are kept to the end: to look for garbage took an eighth of the time
     from jupyter_book.cli.main import main as jupyter_book
 
     jupyter_book(sys.argv[1:], prog_name="jupyter-book")

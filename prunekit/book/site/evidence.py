@@ -12,7 +12,7 @@ from typing import Any
 from prunekit.book import ledger, paths, verdicts
 from prunekit.book.runs import batch
 from prunekit.book.runs.execution import Job
-from prunekit.book.runs.notebooks import Notebook, Refused, read
+from prunekit.book.runs.notebooks import Notebook, Refused, page_name, read
 from prunekit.book.runs.store import Run
 
 
@@ -153,15 +153,15 @@ def wanted(scale: str, only: str | None = None, seed: int | None = None) -> list
     Refused
         If there is no page of that name; the message names those there are.
     """
-    notebooks = [read(path) for path in chapters()]
+    found = chapters()
     if only is not None:
         name = only.removeprefix("chapters/").removesuffix(".md")
-        chosen = [n for n in notebooks if n.name == name]
-        if not chosen:
-            raise Refused(f"page {only!r} is not in the book; its pages: {', '.join(n.name for n in notebooks)}")
-        notebooks = chosen
+        found = [path for path in found if page_name(path) == name]
+        if not found:
+            names = ", ".join(map(page_name, chapters()))
+            raise Refused(f"page {only!r} is not in the book; its pages: {names}")
     pages = []
-    for notebook in notebooks:
+    for notebook in map(read, found):
         first = notebook.node.cells[0] if notebook.node.cells else None
         if first is None or first.cell_type != "markdown" or not first.source.startswith("# "):
             raise Refused(f"page {notebook.name} has to begin with its title, '# …'")

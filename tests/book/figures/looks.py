@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,10 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from prunekit.book.plotting import DARK, LIGHT, Drawing, Palette, markup, svg
+from prunekit.book.plotting import DARK, LIGHT, Drawing, Palette, markup
 
 
-def look(drawing: Drawing, *, x: str | None = None, y: str | None = None) -> None:
+def look(
+    drawing: Drawing, *, x: str | None = None, y: str | None = None, also: tuple[tuple[str, str], ...] = ()
+) -> None:
     """See that a figure is labelled, that no legend lies on data, that colours are the palette's, and the CSV is drawn.
 
     Parameters
@@ -23,20 +26,24 @@ def look(drawing: Drawing, *, x: str | None = None, y: str | None = None) -> Non
         Made from small results.
     x, y
         The columns of the CSV whose pairs must be points of the figure; none are looked for without them.
+    also
+        Further such pairs of columns: a figure is drawn as often for many pairs as for one.
     """
+    pairs = (*([] if x is None or y is None else [(x, y)]), *also)
     for palette in (LIGHT, DARK):
         figure = drawing.draw(palette)
-        figure.canvas.draw()
+        figure.draw_without_rendering()  # all places are computed, and no pixel
         for axes in figure.axes:
             assert_labelled(axes)
             assert_legend_is_clear(axes)
         assert colours(figure) <= own(palette), f"colours that are not the {palette.name} palette's"
-        if x is not None and y is not None:
-            assert_drawn(figure, drawing.numbers, x, y)
+        for pair in pairs:
+            assert_drawn(figure, drawing.numbers, *pair)
         plt.close(figure)
-    assert svg(drawing.draw, LIGHT) != svg(drawing.draw, DARK)
     said = markup(drawing.draw, drawing.numbers, name=drawing.name, alt=drawing.alt, caption=drawing.caption)
-    assert said.count("<img") == 2 and "nan" not in (drawing.caption + drawing.alt).split()
+    images = re.findall(r'<img [^>]*src="([^"]*)"', said)
+    assert len(images) == 2 == len(set(images)), "a light page's figure and a dark page's are two"
+    assert "nan" not in (drawing.caption + drawing.alt).split()
 
 
 def assert_labelled(axes: Axes) -> None:

@@ -55,6 +55,18 @@ def test_a_recorded_error_is_never_below_the_paired_one(seed: int) -> None:
     assert recorded[0].average()["error"] >= one.average()["error"]
 
 
+def test_further_seeds_join_where_values_are_known() -> None:
+    one = measured(0).at(1.0)
+    assert one.values is not None
+    more = one.joined([1.5, 1.75])
+    assert more.values is not None and more.values[:, 0].tolist() == [*one.values[:, 0], 1.5, 1.75]
+    assert more.mean == pytest.approx(np.mean([*one.values[:, 0], 1.5, 1.75]))
+    assert more.error == pytest.approx(np.std([*one.values[:, 0], 1.5, 1.75], ddof=1) / np.sqrt(8))
+    assert one.joined([]) is one
+    recorded = kept(measured(0)).at(1.0)
+    assert recorded.joined([1.5]) is recorded
+
+
 def test_logarithms_and_shares_agree_to_first_order() -> None:
     noise = 1e-4 * np.random.default_rng(0).standard_normal((2, 6, 5))
     pair = [Curve.of(base + each, LAMBDAS) for base, each in zip((2.0, 3.0), noise, strict=True)]

@@ -36,8 +36,7 @@ def needed() -> Needed:
 
 def test_needed_weights_are_drawn_beside_network_sizes(needed: Needed) -> None:
     drawing = figures.finite_networks(needed)
-    look(drawing, x="alpha", y="weights_for_error_0.1")
-    look(drawing, x="alpha", y="weights_for_error_0.3")
+    look(drawing, x="alpha", y="weights_for_error_0.1", also=(("alpha", "weights_for_error_0.3"),))
     assert "α ≤ 1.57 with 14 million weights" in drawing.caption
     assert "10^13 weights at α = 1.75 and 10^35 weights at α = 1.9" in drawing.caption
 

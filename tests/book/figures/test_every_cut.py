@@ -71,11 +71,11 @@ def test_cuts_of_rare_gems_with_and_without_a_penalty() -> None:
     look(figures.gems(one))
 
 
-def test_what_is_tested_has_its_error_from_all_cuts() -> None:
+def test_a_level_has_its_error_from_its_seeds_and_a_step_from_all_cuts() -> None:
     limits = np.array([[0.4, 0.5, 0.7], [0.42, 0.5, 0.72]])
     first = figures.at_first(limits)
-    assert first["measured"] == pytest.approx(0.41) and first["repetitions"] == 4
-    assert first["error"] == pytest.approx(np.sqrt(4 * 0.01**2 / 3 / 2))
+    assert first["measured"] == pytest.approx(0.41) and first["repetitions"] == 2
+    assert first["error"] == pytest.approx(np.std(limits[:, 0], ddof=1) / np.sqrt(2))
     step = figures.smallest_step(limits)
     assert step["measured"] == pytest.approx(0.09) and step["repetitions"] == 3
     assert step["error"] == pytest.approx(np.sqrt(4 * 0.01**2 / 2 / 2))

@@ -46,8 +46,7 @@ def test_an_excess_is_in_the_standard_errors_of_repeated_counts() -> None:
 
 def test_both_figures_are_what_their_numbers_say(tails: dict[str, Tails]) -> None:
     drawing = figures.both_tails(tails, 1000, 500)
-    for share in ("Phi_below", "phi_below", "Phi_above", "phi_above"):
-        look(drawing, x="t", y=share)
+    look(drawing, also=tuple(("t", share) for share in ("Phi_below", "phi_below", "Phi_above", "phi_above")))
     assert "1000 draws of each minimum, 500 in the sparse problem" in drawing.caption
     points = dict(zip((1, 2, 8), tails.values(), strict=True))
     drawing = figures.against_points(points, [8])

@@ -49,8 +49,7 @@ def test_a_family_gives_its_terms_at_the_median_margin(found: dict[tuple[int, in
 
 def test_terms_are_drawn_for_each_size(found: dict[tuple[int, int], Family]) -> None:
     drawing = figures.terms(found)
-    look(drawing, x="kept", y="second_term")
-    look(drawing, x="kept", y="change_over_margin")
+    look(drawing, x="kept", y="second_term", also=(("kept", "change_over_margin"),))
     assert drawing.numbers["least_bound"][:3] == [1.35, 2.25, 3.5]
     smallest = min(each.second.min() for each in found.values())
     assert f"the second term is at least {figures._said(smallest)}," in drawing.caption
@@ -89,8 +88,7 @@ def test_the_slack_is_shown_for_the_widest(found: dict[tuple[int, int], Family])
 
 def test_corollary_1_is_drawn_for_each_network() -> None:
     drawing = figures.corollary(rows())
-    look(drawing, x="weights", y="theorem_4")
-    look(drawing, x="weights", y="corollary_1")
+    look(drawing, x="weights", y="theorem_4", also=(("weights", "corollary_1"),))
     figure = drawing.draw(LIGHT)
     np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), [10, 10, 100, 100])
     np.testing.assert_allclose(figure.axes[0].lines[1].get_ydata(), [100**0.75, 1000**0.75])

@@ -180,6 +180,11 @@ def test_a_mean_of_factors_is_geometric_and_one_network_tells_no_error(found: Ne
     assert figures.typical([2.0]) == {"measured": pytest.approx(2.0), "error": None}
 
 
+def test_a_counted_share_has_an_error_even_where_all_count() -> None:
+    assert figures.share_error([True, False, True, True]) == pytest.approx(np.sqrt(2 / 3 * 1 / 3 / 4))
+    assert figures.share_error([True] * 8) == pytest.approx(np.sqrt(0.9 * 0.1 / 8))
+
+
 def test_a_recorded_network_falls_where_its_accuracies_do() -> None:
     run = recording("pruning-limit/how-sparse", "fc5-cifar10")
     nets, table = figures.recorded_networks(run), run.numbers("curves")

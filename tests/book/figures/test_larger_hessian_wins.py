@@ -31,9 +31,8 @@ def test_the_bounds_are_those_of_the_theorem(race: Race) -> None:
 def test_the_race_is_drawn_as_its_numbers_say(race: Race) -> None:
     drawing = figures.along_training(race)
     every_fifth = {name: np.asarray(values)[::5] for name, values in drawing.numbers.items()}
-    for column in every_fifth:
-        if column != "iteration":
-            look(dataclasses.replace(drawing, numbers=every_fifth), x="iteration", y=column)
+    columns = tuple(("iteration", column) for column in every_fifth if column != "iteration")
+    look(dataclasses.replace(drawing, numbers=every_fifth), also=columns)
     assert "After 30 steps group 1 has" in drawing.caption and "κ = 0.100" in drawing.caption
 
 
@@ -47,8 +46,7 @@ def test_the_limit_is_drawn_with_the_bounds() -> None:
         for name, k in kappa.items()
     }  # fmt: skip
     drawing = figures.tightness(limits, {"4.5": 0.25, "4.6": 0.125, "B.18": 1.0, "B.19": 2.0})
-    for x, y in (("kappa", "moved_mu"), ("kappa", "importance"), ("kappa_tilde", "moved_L")):
-        look(drawing, x=x, y=y)
+    look(drawing, also=(("kappa", "moved_mu"), ("kappa", "importance"), ("kappa_tilde", "moved_L")))
     assert drawing.numbers["spectrum"] == ["flat"] * 4 + ["Gaussian"] * 4
     assert "reach 0.250 of (4.5) and 0.125 of the limit of (4.6)" in drawing.caption
     assert "3 for the flat spectrum, 3 for the Gaussian spectrum" in drawing.caption

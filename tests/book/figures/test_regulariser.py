@@ -68,8 +68,7 @@ def paths() -> list[Path]:
 
 def test_a_path_is_drawn_and_its_nearest_saddle_said() -> None:
     drawing = figures.descent(paths(), 30, 2)
-    for y in ("columns", "gradient_norm", "least_curvature"):
-        look(drawing, x="iteration", y=y)
+    look(drawing, also=tuple(("iteration", y) for y in ("columns", "gradient_norm", "least_curvature")))
     assert "the gradient comes down to 0.1, and the least curvature is at most -0.2" in drawing.caption
     settled = [path.where(path.columns == 2) for path in paths()]
     assert "No other number than r" in figures.descent(settled, 30, 2).caption

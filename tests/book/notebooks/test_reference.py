@@ -124,9 +124,15 @@ def test_code_and_what_is_printed_are_compared(source, outputs, said):
     assert differences(reduced(notebook("print(1)", "1\n")), notebook(source, *outputs)) == said
 
 
+@pytest.fixture(scope="module")
+def pages(smoke_build):
+    """Return the pages of the smoke book by name, with the runs that its build made."""
+    assert "status" in smoke_build  # it has ended, well or not
+    return {page.name: page for page in wanted(SCALE)}
+
+
 @every_chapter
-def test_a_chapter_prints_what_its_reference_holds(smoke_build, name):
+def test_a_chapter_prints_what_its_reference_holds(smoke_build, pages, name):
     """The smoke book's runs are compared: every cell ran without an error, and the checked ones printed the same."""
-    [page] = wanted(SCALE, name)
-    assert page.run is not None, smoke_build["output"]
-    assert differences(reference(name), page.run.notebook()) == []
+    assert pages[name].run is not None, smoke_build["output"]
+    assert differences(reference(name), pages[name].run.notebook()) == []

@@ -10,6 +10,9 @@ import time
 from pathlib import Path
 
 import psutil
+from click.testing import CliRunner
+
+from prunekit.cli import main
 
 HEADER = """\
 ---
@@ -68,6 +71,15 @@ def command(*arguments: str | Path) -> list[str]:
 def prunekit(*arguments: str | Path, **settings: object) -> subprocess.CompletedProcess[str]:
     """Run `prunekit` and return what it said."""
     return subprocess.run(command(*arguments), capture_output=True, text=True, check=False, timeout=300, **settings)  # type: ignore[call-overload, no-any-return]
+
+
+def asked(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Give `prunekit` a command in this process, one that executes no run, and return what it said."""
+    words = [str(word) for word in arguments]
+    done = CliRunner().invoke(main, words)
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return subprocess.CompletedProcess(words, done.exit_code, done.stdout, done.stderr)
 
 
 def begin(*arguments: str | Path) -> subprocess.Popen[str]:

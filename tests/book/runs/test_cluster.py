@@ -38,7 +38,7 @@ from tests.book.runs.helpers import (
 )
 
 pytest.importorskip("distributed")
-SEEDS = int(os.environ.get("PRUNEKIT_TEST_RUNS", "6"))  # 64, by hand: pytest tests/book/runs/test_cluster.py -k sigkill
+SEEDS = int(os.environ.get("PRUNEKIT_TEST_RUNS", "4"))  # 64, by hand: pytest tests/book/runs/test_cluster.py -k sigkill
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from tests.book.runs.helpers import (
     write_notebook,
 )
 
-WORKERS, SEEDS = 2, 6
+WORKERS, SEEDS = 2, 4
 
 
 def published(out: Path) -> set[str]:
@@ -57,10 +57,10 @@ def kill_tree(process) -> list:
 def test_sigkill_at_random_moments_and_repeated_completes(notebook: Path, tmp_path: Path, attempt: int) -> None:
     log, out, moments = tmp_path / "log", tmp_path / "out", random.Random(attempt)
     kills = 0
-    for _ in range(4):
+    for _ in range(3):
         process = begin(*arguments(notebook, out))
         below = []
-        limit = time.monotonic() + moments.uniform(0.3, 4.5)
+        limit = time.monotonic() + moments.uniform(0.3, 3.5)
         while time.monotonic() < limit and process.poll() is None:
             below = descendants(process.pid) or below
             time.sleep(0.02)
