@@ -28,7 +28,7 @@ def test_only_the_parts_that_were_asked_for_are_done(given) -> None:
 
 def test_a_part_that_is_none_is_refused(given) -> None:
     model, data = given
-    with pytest.raises(ValueError, match="a part is 'spectra': give one of 'weights', 'measured'"):
+    with pytest.raises(ValueError, match="is 'spectra': give one of 'weights', 'measured'"):
         diagnose(model, data, budget=None, parts=("spectra",))
     with pytest.raises(TypeError, match="parts is 'weights': give a sequence of names of parts"):
         diagnose(model, data, budget=None, parts="weights")
