@@ -10,7 +10,7 @@ from typing import Any
 
 _HOME = {
     "Advice": "advice",
-    "Plan": "plan",
+    "CostPlan": "plan",
     "Report": "report",
     "Theory": "theories",
     "compare": "comparison",

@@ -72,7 +72,7 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class Plan:
+class CostPlan:
     """What will be done, on how many samples, and what that takes.
 
     Attributes
@@ -165,7 +165,7 @@ def _timed(do: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def plan(subject: Subject, priced: Prices, budget: float | None) -> Plan:
+def plan(subject: Subject, priced: Prices, budget: float | None) -> CostPlan:
     """Return what will be done.
 
     Raises
@@ -189,13 +189,13 @@ def plan(subject: Subject, priced: Prices, budget: float | None) -> Plan:
     return _trimmed(most, budget)
 
 
-def _core(whole: Plan) -> float:
+def _core(whole: CostPlan) -> float:
     """Return what the parts take that every report should have: all before those that need whole spectra."""
     names = [part.name for part in whole.parts]
     return sum(part.seconds for part in whole.parts[: names.index("layers re-optimized")])
 
 
-def only(whole: Plan, names: Sequence[str]) -> Plan:
+def only(whole: CostPlan, names: Sequence[str]) -> CostPlan:
     """Return a plan with these parts alone, those that the budget left out still left out.
 
     Raises
@@ -216,7 +216,7 @@ def _at_most(wanted: tuple[int, int], there: tuple[int, int]) -> tuple[int, int]
     return min(wanted[0], there[0]), min(wanted[1], there[1])
 
 
-def _of(subject: Subject, priced: Prices, curvature: int, held: int, budget: float | None) -> Plan:
+def _of(subject: Subject, priced: Prices, curvature: int, held: int, budget: float | None) -> CostPlan:
     """Return the whole diagnosis on so many samples."""
     layers, forward = len(subject.names), priced.forward.of(held)
     product = PARTS * priced.product.of(curvature // PARTS)
@@ -236,7 +236,7 @@ def _of(subject: Subject, priced: Prices, curvature: int, held: int, budget: flo
         Planned("layers re-optimized", small * whole / 4),
         *_spectral(subject, whole),
     )
-    return Plan(parts, curvature, held, budget)
+    return CostPlan(parts, curvature, held, budget)
 
 
 def _spectral(subject: Subject, product: float) -> list[Planned]:
@@ -260,7 +260,7 @@ def _spectral(subject: Subject, product: float) -> list[Planned]:
     ]
 
 
-def _trimmed(whole: Plan, budget: float) -> Plan:
+def _trimmed(whole: CostPlan, budget: float) -> CostPlan:
     """Return the plan without what the budget does not allow any more; what is cheap and comes later may still fit."""
     left, parts = budget, []
     for part in whole.parts:
@@ -272,4 +272,4 @@ def _trimmed(whole: Plan, budget: float) -> Plan:
         else:
             why = f"left out: about {part.seconds:.0f} s, and {max(left, 0):.0f} s were left"
             parts.append(Planned(part.name, part.seconds, why))
-    return Plan(tuple(parts), whole.curvature, whole.held, budget)
+    return CostPlan(tuple(parts), whole.curvature, whole.held, budget)

@@ -19,7 +19,7 @@ from prunekit.diagnosis.frames import frame
 from prunekit.diagnosis.theories import Theory, theories
 
 if TYPE_CHECKING:
-    from prunekit.diagnosis.plan import Plan
+    from prunekit.diagnosis.plan import CostPlan
     from prunekit.masks import Mask
 
 Score = Literal["best", "magnitude", "hessian"]
@@ -36,7 +36,7 @@ class Report:
         What each part found, by its name: numbers, words and tensors.
     network : mapping
         The network: what is covered, ε, balanced scales.
-    plan : Plan
+    plan : CostPlan
         What was planned.
     spent : mapping from part to float
         Seconds that each part took.
@@ -46,7 +46,7 @@ class Report:
 
     found: Mapping[str, Any]
     network: Mapping[str, Any]
-    plan: Plan
+    plan: CostPlan
     spent: Mapping[str, float]
     left_out: Mapping[str, str]
 

@@ -20,7 +20,7 @@ from prunekit._system import bars, files
 from prunekit.diagnosis import plan as planning
 from prunekit.diagnosis import stages
 from prunekit.diagnosis.balance import Balance, balance
-from prunekit.diagnosis.plan import Plan, Planned
+from prunekit.diagnosis.plan import CostPlan, Planned
 from prunekit.diagnosis.report import Report
 from prunekit.diagnosis.stages import Plain, Work
 from prunekit.diagnosis.subject import Subject, prepared, samples
@@ -175,13 +175,13 @@ def _tolerance(subject: Subject, epsilon: float | Tolerance | None, seed: Seed) 
     return Tolerance(float(values.std()), rule, float(values.mean()))
 
 
-def _announce(whole: Plan, progress: bool | None) -> None:
+def _announce(whole: CostPlan, progress: bool | None) -> None:
     """Say what it will cost, before it is spent."""
     if progress or (progress is None and bars._watched()):
         print(whole)
 
 
-def _carry_out(work: Work, whole: Plan, there: _Folder) -> tuple[dict[str, float], dict[str, str]]:
+def _carry_out(work: Work, whole: CostPlan, there: _Folder) -> tuple[dict[str, float], dict[str, str]]:
     """Do what is planned; return the seconds of each part, and why each of the others was left out."""
     spent: dict[str, float] = {}
     left_out = {part.name: part.left_out for part in whole.parts if part.left_out}
@@ -256,14 +256,16 @@ class _Folder:
             files.write(self._folder / f"{name}.pt", content.getvalue())
         return found
 
-    def plan(self) -> Plan | None:
+    def plan(self) -> CostPlan | None:
         """Return the plan that was begun, so that what is taken up was made with the same samples."""
         if self._folder is None or not (self._folder / "plan.json").is_file():
             return None
         told = json.loads((self._folder / "plan.json").read_text())
-        return Plan(tuple(Planned(**part) for part in told["parts"]), told["curvature"], told["held"], told["budget"])
+        return CostPlan(
+            tuple(Planned(**part) for part in told["parts"]), told["curvature"], told["held"], told["budget"]
+        )
 
-    def keep_plan(self, whole: Plan) -> None:
+    def keep_plan(self, whole: CostPlan) -> None:
         """Keep the plan."""
         if self._folder is not None:
             told = {**vars(whole), "parts": [vars(part) for part in whole.parts]}

@@ -74,7 +74,7 @@ EXEMPT = {
     "diagnosis.comparison.Comparison": RECORD,
     "diagnosis.comparison.Comparison.to_frame": "needs pandas, which is not installed here",
     "diagnosis.files.WeightsReport": RECORD,
-    "diagnosis.plan.Plan": RECORD,
+    "diagnosis.plan.CostPlan": RECORD,
     "diagnosis.plan.Planned": RECORD,
     "diagnosis.report.Report": RECORD,
     "diagnosis.report.Report.plot": "draws on axes that matplotlib judges",
