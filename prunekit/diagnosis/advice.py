@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prunekit.diagnosis.theories import dying, score_pair
-from prunekit.diagnosis.words import percent, pm
+from prunekit.diagnosis.words import percent, pm, share_pm
 
 MOST = 5
 _FREE = 1.5  # factor by which balancing moved a layer, from which on it matters
@@ -54,17 +54,17 @@ def how_far(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice | No
     epsilon = network["epsilon"]
     rule = "the largest share at which, and below which, the held-out loss rises by ε at most"
     if measured is not None and measured["share"] > _LOSSLESS:
-        said = f" (the quadratic model says {pm(one['share'], one['error'], scale=100)}%)" if one else ""
+        said = f" (the quadratic model says {share_pm(one['share'], one['error'])})" if one else ""
         text = (
             f"Without retraining, remove up to {percent(measured['share'])} of the weights by global magnitude{said}."
         )
-        evidence = f"{pm(measured['share'], measured['error'], scale=100)}% measured on {measured['samples']} samples"
+        evidence = f"{share_pm(measured['share'], measured['error'])} measured on {measured['samples']} samples"
         evidence += f", ε = {epsilon['value']:.3g}"
         return Advice(text, evidence, rule)
     if measured is not None:
         text = "Do not prune this network by global magnitude without retraining: the loss rises at once."
         return Advice(
-            text, f"{pm(measured['share'], measured['error'], scale=100)}% can go, ε = {epsilon['value']:.3g}", rule
+            text, f"{share_pm(measured['share'], measured['error'])} can go, ε = {epsilon['value']:.3g}", rule
         )
     return None
 
@@ -116,10 +116,23 @@ def layer_death(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice 
     if not dead:
         return None
     name, keep, left = dead[0]
+    if _better_together(found, keep):
+        return None
     scale = found["weights"]["layers"][name]["relative_scale"]
     text = f"Give {name} a share of its own: a global cut by magnitude to {percent(keep)} all but empties it."
     evidence = f"{percent(left, 2)} of it is left; its weights are {scale:.2g} times the layers' geometric mean"
-    return Advice(text, evidence, "a global cut to 2% or more leaves less than 1% of a layer")
+    return Advice(
+        text, evidence, "a global cut to 2% or more leaves less than 1% of a layer, and is not measured to be better"
+    )
+
+
+def _better_together(found: Mapping[str, Any], keep: float) -> bool:
+    """Tell whether cutting each layer alike was measured to be worse than the global cut, at this share or nearest."""
+    rows = [r for r in found.get("scores", {}).get("rows", []) if r["score"] == "magnitude" and r["scope"] == "layer"]
+    if not rows:
+        return False
+    near = min(rows, key=lambda row: abs(row["keep"] - keep))
+    return bool(near["less"] < -2 * near["less_error"])
 
 
 def sensitive(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice | None:
@@ -138,7 +151,7 @@ def sensitive(found: Mapping[str, Any], network: Mapping[str, Any]) -> Advice | 
     )
     return Advice(
         text,
-        f"{pm(share, error, scale=100)}% measured",
+        f"{share_pm(share, error)} measured",
         "a layer's share, with two errors, is below half of the median",
     )
 

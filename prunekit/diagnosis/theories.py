@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from prunekit.diagnosis.words import percent, pm
+from prunekit.diagnosis.words import percent, pm, share_pm
 
 PAPERS = {
     "overparameterization": "chang",
@@ -234,10 +234,10 @@ def _pruning_limit(found: Found, network: Mapping[str, Any], left_out: Mapping[s
     if "one-shot" not in found:
         return _missing("one-shot", left_out)
     one = found["one-shot"]
-    words = f"one-shot, {pm(one['share'], one['error'], scale=100)}% of the weights can go within ε"
+    words = f"one-shot, {share_pm(one['share'], one['error'])} of the weights can go within ε"
     published = found.get("published")
     if published:
-        words += f"; published threshold, {pm(published['share'], published['error'], scale=100)}%"
+        words += f"; published threshold, {share_pm(published['share'], published['error'])}"
     checks = [
         Check(
             "the network is at a minimum: along the cut the gradient adds less than a tenth",
@@ -248,7 +248,7 @@ def _pruning_limit(found: Found, network: Mapping[str, Any], left_out: Mapping[s
     measured = found.get("measured")
     if measured is None:
         return True, words, "", checks
-    seen = f"{pm(measured['share'], measured['error'], scale=100)}% on {measured['samples']} held-out samples"
+    seen = f"{share_pm(measured['share'], measured['error'])} on {measured['samples']} held-out samples"
     return True, words, seen, checks
 
 

@@ -35,3 +35,16 @@ def pm(value: float, error: float | None, *, scale: float = 1.0) -> str:
     lead = error / 10 ** math.floor(math.log10(error))
     digits = max(0, -math.floor(math.log10(error)) + (1 if lead < 2 else 0))
     return f"{value:.{digits}f} ± {error:.{digits}f}"
+
+
+def share_pm(share: float, error: float | None) -> str:
+    """Return a share with its error, both as percentages.
+
+    Examples
+    --------
+    >>> share_pm(0.5, 0.02), share_pm(0.849, float("inf"))
+    ('50 ± 2%', '84.9% (no error bar)')
+    """
+    if error is None or not math.isfinite(error):
+        return f"{100 * share:.3g}% (no error bar)"
+    return f"{pm(share, error, scale=100)}%"

@@ -74,6 +74,11 @@ def texts(found: dict[str, Any], network: dict[str, Any] = NETWORK) -> str:
             scores(row("magnitude", -0.1, 0.1, scope="layer")),
         ),
         ("Give a a share of its own", weights(0.001), weights(0.02)),
+        (
+            "Give a a share of its own",
+            weights(0.001) | scores(row("magnitude", 0.5, 0.1, scope="layer")),
+            weights(0.001) | scores(row("magnitude", -0.5, 0.1, scope="layer")),
+        ),
         ("Retraining pays from 30% on", quadratic(0.3, 0.7), quadratic(0.3, 0.39)),
         ("Retraining pays from 30% on", quadratic(0.3, 0.7, method="orthogonal"), quadratic(0.3, 0.7, error=0.2)),
         ("Spare 1", layers(0.8, 0.1, 0.9), layers(0.8, 0.5, 0.9)),
@@ -103,7 +108,7 @@ def test_an_error_without_end_gives_no_advice() -> None:
 def test_at_most_five_sentences_and_each_has_evidence_and_rule() -> None:
     found = (
         measured(0.4)
-        | scores(row("hessian", 0.5, 0.1), row("magnitude", -0.5, 0.1, scope="layer"))
+        | scores(row("hessian", 0.5, 0.1), row("magnitude", 0.5, 0.1, scope="layer"))
         | weights(0.001)
         | quadratic(0.3, 0.7)
         | layers(0.8, 0.1, 0.9)
