@@ -24,8 +24,8 @@ from prunekit.diagnosis.plan import CostPlan, Planned
 from prunekit.diagnosis.report import Report
 from prunekit.diagnosis.stages import Plain, Work
 from prunekit.diagnosis.subject import Subject, prepared, samples
-from prunekit.limit import Tolerance, minibatch_tolerance
 from prunekit.limit.authors import BATCH
+from prunekit.limit.tolerance import Tolerance, minibatch_tolerance
 
 STAGES: dict[str, Callable[[Work], Plain]] = {
     "weights": stages.weights,

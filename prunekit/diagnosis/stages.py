@@ -26,8 +26,10 @@ from prunekit.diagnosis.quadratic import Quadratic
 from prunekit.diagnosis.subject import Losses, Subject, first, samples
 from prunekit.diagnosis.tails import Histogram, left_of, relative_scales, tails
 from prunekit.importance import hessian_diagonal, hessian_matrix
-from prunekit.limit import Lanczos, Landscape, Tolerance, predict
-from prunekit.limit.prediction import Method
+from prunekit.limit.lanczos import Lanczos
+from prunekit.limit.landscape import Landscape
+from prunekit.limit.prediction import Method, predict
+from prunekit.limit.tolerance import Tolerance
 from prunekit.statistics import few
 
 Plain = dict[str, Any]

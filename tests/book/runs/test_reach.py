@@ -248,6 +248,9 @@ def in_words_of_modules(code: list[str]) -> str:
             package = FETCHING[node.module]
             found = [inspect.getmodule(getattr(package, a.name, None)) or homes(package, a.name) for a in node.names]
             lines += [f"import {module.__name__}" for module in found if module]
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "prunekit":
+            home = homes(prunekit, node.attr)  # fetched when it is used, too
+            lines += [f"import {home.__name__}"] if home else []
     return "\n".join([*lines, *code])
 
 
