@@ -124,5 +124,6 @@ REASONS = {
     "diagnosis.report.Report.to_dict": "hands on what the report holds",
     "diagnosis.subject.Losses.without": "is what a jackknife needs; the error is `RiseCurve.error`'s",
     "diagnosis.words.pm": "writes an error that it is given",
+    "diagnosis.words.share_pm": "writes an error that it is given",
     "sensing.approximate_minimum": "gives the residual of an eigenvector, no standard error",
 }
