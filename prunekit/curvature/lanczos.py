@@ -236,8 +236,8 @@ class Run:
         combined = _combine(self.basis[: len(of)], torch.from_numpy(np.ascontiguousarray(of)).to(self.basis.device))
         return torch.linalg.qr(combined)[0] if of.shape[1] else combined
 
-    def state(self) -> dict[str, Tensor]:
-        """Return what is needed to go on; if nothing is left to do, what the measures need, without the basis."""
+    def state(self, *, whole: bool = False) -> dict[str, Tensor]:
+        """Return what is needed to go on; if nothing is left to do, what measures need, and the basis if `whole`."""
         flat = [np.concatenate([np.zeros(0), *map(np.ravel, part)]) for part in (self.diagonals, self.couplings)]
         tensors = {
             "diagonals": torch.from_numpy(flat[0]),
@@ -245,7 +245,7 @@ class Run:
             "widths": torch.tensor([*(len(A) for A in self.diagonals), self._width]),
             "size": torch.tensor([self._size]),
         }
-        return tensors if self.finished else {**tensors, "basis": self.basis[: self._filled].contiguous()}
+        return tensors if self.finished and not whole else {**tensors, "basis": self.basis[: self._filled].contiguous()}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Go back to a state."""

@@ -25,7 +25,6 @@ from prunekit.statistics import Estimate
 MAX_MEMORY = 4 * 2.0**30  # bytes for the basis unless told otherwise
 BUDGET = 512  # products
 ACCURACY = 0.03  # relative error at which an integral is good enough
-_SAVE_EVERY = 10  # steps between checkpoints of a probe that is in progress
 
 
 class Probing:
@@ -230,16 +229,16 @@ class Probing:
     def _advance(self, g: int, steps: int) -> None:
         """Take steps with a group, and keep its state every so often and at the end."""
         runs = self._groups[g]
-        taken, goal = 0, sum(run.starts.shape[1] for run in runs) * steps
+        taken, saved, goal = 0, True, sum(run.starts.shape[1] for run in runs) * steps
         with bar_of(goal, self.progress) as bar:
             bar.update(sum(run.products for run in runs))
             while active := [run for run in runs if not run.complete and run.done < steps]:
                 bar.update(sum(run.last.shape[1] for run in active))
                 advance_together(active, self.operator)
                 taken += 1
-                if taken % _SAVE_EVERY == 0:
+                if saved := self._book.due(taken):
                     self._book.save({g * self.probes + i: run for i, run in enumerate(runs)})
-            if taken and taken % _SAVE_EVERY:
+            if not saved:
                 self._book.save({g * self.probes + i: run for i, run in enumerate(runs)})
             bar.update(goal - bar.n)  # an invariant subspace spares the rest
 

@@ -1,4 +1,8 @@
-"""The file in which a spectrum in progress is kept, so that a run that was interrupted goes on where it was."""
+"""The file in which a spectrum in progress is kept, so that a run that was interrupted goes on where it was.
+
+Where nobody names one, and the run keeps its state by itself (`prunekit.nets.keeping`), the file is named after the
+operator, the settings and the start vectors.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,9 @@ from torch import Tensor
 
 from prunekit.curvature.lanczos import Run
 from prunekit.curvature.matrix import Operator
-from prunekit.nets import checkpoint
+from prunekit.nets import checkpoint, keeping
+
+_EVERY = 10  # steps between two states of a probe in progress, in a file that was asked for
 
 
 class Book:
@@ -32,9 +38,13 @@ class Book:
         self.tensors: dict[str, Tensor] = {}
         self.starts: dict[str, str] = {}
         self.claim = ExitStack()
-        if self.path is None:
+        self._turn = keeping.Turn() if path is None and keeping.folder() else None
+        if self.path is None and self._turn is None:
             return
         identity = getattr(operator, "identity", None)
+        if identity is None and self._turn is not None:  # nothing tells its file from others
+            self._turn = None
+            return
         if identity is None:
             raise ValueError("operator has no identity, by which a file could be told to be its own: give no resume")
         self.settings = {
@@ -46,10 +56,15 @@ class Book:
             "together": together,
             "shared": shared,
         }
-        self.claim.enter_context(checkpoint.claimed(self.path, "probing"))
         weakref.finalize(self, self.claim.close)  # in case nobody closes it
+        if self.path is not None:
+            self._claim(self.path)
+
+    def _claim(self, path: Path) -> None:
+        """Keep others away from the file, and read it."""
+        self.claim.enter_context(checkpoint.claimed(path, "probing"))
         try:
-            self._read(self.path)
+            self._read(path)
         except BaseException:
             self.claim.close()
             raise
@@ -63,11 +78,23 @@ class Book:
 
     def close(self) -> None:
         """Write nothing more, and let others have the file."""
-        self.path = None
+        self.path = self._turn = None
         self.claim.close()
+
+    def due(self, taken: int) -> bool:
+        """Tell whether a state has to be written, after so many steps."""
+        return self._turn.due() if self._turn else taken % _EVERY == 0
 
     def open(self, runs: Mapping[int, Run]) -> None:
         """Bring runs to where the file has them."""
+        if self._turn and self.path is None:  # the first runs say which spectrum it is
+            starts = [checkpoint.digest({"start": run.starts}) for run in runs.values()]
+            self.path = keeping.path("spectrum", {**self.settings, "starts": starts})
+            assert self.path is not None
+            try:
+                self._claim(self.path)
+            except checkpoint.Claimed:  # the same spectrum is in progress in this very run
+                self.path = self._turn = None
         if self.path is None:
             return
         for k, run in runs.items():
@@ -86,5 +113,8 @@ class Book:
             return
         for k, run in runs.items():
             self.tensors = {key: t for key, t in self.tensors.items() if key.partition(".")[0] != str(k)}
-            self.tensors |= {f"{k}.{name}": t for name, t in run.state().items()}
+            state = run.state(whole=self._turn is not None)  # who asks for no file may ask for eigenvectors
+            self.tensors |= {f"{k}.{name}": t for name, t in state.items()}
         checkpoint.write(self.path, self.tensors, {"spectrum": self.settings, "starts": self.starts})
+        if self._turn:
+            self._turn.written()

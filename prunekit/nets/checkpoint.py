@@ -28,6 +28,10 @@ class CheckpointError(ValueError):
     """A checkpoint cannot be used; the message says why, and what to do."""
 
 
+class Claimed(CheckpointError):
+    """Another training holds the checkpoint."""
+
+
 def write(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
     """Write a checkpoint in one piece: complete and on the disk before it takes the old one's place.
 
@@ -60,7 +64,7 @@ def claimed(path: Path | None, what: str = "training") -> Iterator[None]:
 
     Raises
     ------
-    CheckpointError
+    Claimed
         If another one holds it; its process is named.
     """
     with contextlib.ExitStack() as stack:
@@ -69,7 +73,7 @@ def claimed(path: Path | None, what: str = "training") -> Iterator[None]:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(locks.sole(path.with_name(f".{path.name}.lock")))
             except locks.Busy as busy:
-                raise CheckpointError(
+                raise Claimed(
                     f"{path} is the checkpoint of a {what} that runs, {busy}: wait for it, or give another path"
                 ) from None
             except OSError as error:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import itertools
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from prunekit.nets.config import Config, batch_rates, learning_rate
 from prunekit.nets.convolutions import surviving
 from prunekit.nets.data import Dataset
 from prunekit.nets.draws import Draw, autocast, shaped
+from prunekit.nets.keeping import Place, own_chance
 from prunekit.nets.losses import NOTHING_COUNTS, Mean
 from prunekit.nets.perceptron import Slope, perceptron
 from prunekit.nets.steps import Named, Rates, Slots
@@ -246,6 +248,8 @@ class Engine:
         self.generators = [torch.Generator().manual_seed(c.seed) for c in self.configs]
         self.epoch = self.taken = 0
         self.rows: list[list[Row]] = [[] for _ in self.configs]
+        self.place: Place | None = None  # inside an epoch
+        self.pulse: Callable[[], None] | None = None  # called after every batch of an epoch
         self._seen = steps.penalized(self.config, learner.weights, learner.stacked)
         self._written = learner.written if self.config.precision == "float32" else None
         self._plain = self.config.optimizer == "sgd" and not self.config.momentum
@@ -263,8 +267,9 @@ class Engine:
     def advance(self) -> list[str | None]:
         """Train for one epoch and say of each network why it stops: 'interpolation', 'epochs', 'diverged' or None."""
         began = time.perf_counter()
-        before = self._copy()
-        running, right = self._pass(self._draw(), self._rates())
+        at = self.place = self.place or Place(self._copy(), [g.get_state() for g in self.generators])
+        running, right = self._pass(self._draw(), self._rates(), at)
+        self.place = None
         n, rates = len(self.data.train_x), [self._rate(c, self.taken - 1) for c in self.configs]
         self.epoch += 1
         last = self.epoch == self.config.epochs
@@ -273,7 +278,7 @@ class Engine:
             for rate, a, b in zip(rates, running, right, strict=True)
         ]
         diverged = self._judge(rows, judged=last or self.epoch % self.config.evaluate_every == 0)
-        self._restore(before, [k for k, bad in enumerate(diverged) if bad])
+        self._restore(at.before, [k for k, bad in enumerate(diverged) if bad])
         for row, kept in zip(rows, self.rows, strict=True):
             kept.append(row | {"seconds": time.perf_counter() - began})
         return [
@@ -332,15 +337,18 @@ class Engine:
         l1, l2 = ([getattr(c, name) for c in self.configs] for name in ("l1", "l2"))
         return Rates(*(v[0] if len(set(v)) == 1 else torch.tensor(v, device=self.data.device) for v in (lr, l1, l2)))
 
-    def _pass(self, draw: Draw, rates: Rates) -> tuple[list[float], list[float]]:
-        """Train on every batch of a draw; return sums of losses and of right answers, met on the way."""
-        total = torch.zeros((), dtype=torch.float64, device=self.data.device)
-        right = torch.zeros((), device=self.data.device)
-        with self._own_chance():
+    def _pass(self, draw: Draw, rates: Rates, at: Place) -> tuple[list[float], list[float]]:
+        """Train on a draw's batches from a place on; return sums of losses and of right answers, met on the way."""
+        total = torch.zeros((), dtype=torch.float64, device=self.data.device) if at.total is None else at.total
+        right = torch.zeros((), device=self.data.device) if at.right is None else at.right
+        with self._own_chance(at.chance):
             self.learner.model.train()
-            for x, y in draw.batches(self.data, self.config, self._normalized):
+            for x, y in itertools.islice(draw.batches(self.data, self.config, self._normalized), at.done, None):
                 each, hits = self._step(x, y, self._rates() if self.config.per_batch else rates)
                 total, right = total + each.sum(-1), right + hits.sum(-1)
+                at.done, at.total, at.right = at.done + 1, total, right
+                if self.pulse:
+                    self.pulse()
         return _listed(total), _listed(right)
 
     def _steps(self, draw: Draw, rates: Rates, most: int, total: Named) -> int:
@@ -381,17 +389,9 @@ class Engine:
         """Return an accuracy, None where nothing is classified."""
         return accuracy if self.learner.classifies else None
 
-    @contextlib.contextmanager
-    def _own_chance(self) -> Iterator[None]:
-        """Make random layers such as dropout depend on seed and step alone, and leave the global generators alone."""
-        devices = [self.data.device] if self.data.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
-            seed = self.config.seed * 2**31 + self.taken
-            torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every CUDA device there is
-            if devices:
-                with torch.cuda.device(devices[0]):
-                    torch.cuda.manual_seed(seed)
-            yield
+    def _own_chance(self, chance: tuple[Tensor, ...] = ()) -> contextlib.AbstractContextManager[None]:
+        """Make random layers depend on seed and step alone, or go on from states."""
+        return own_chance(self.config.seed * 2**31 + self.taken, self.data.device, chance)
 
     def _judge(self, rows: Sequence[Row], *, judged: bool) -> list[bool]:
         """Add both splits' losses and accuracies to the rows, None where there are none; return which diverged.

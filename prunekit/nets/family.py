@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from prunekit import _checks
+from prunekit.nets import checkpoint, keeping
 from prunekit.nets.arguments import Masks, check_kinds, check_masks, rehearse, structure
 from prunekit.nets.config import Config
 from prunekit.nets.data import Dataset, dataset, find_device
@@ -134,36 +135,119 @@ def _groups(model: nn.Module, size: int, data: Dataset, config: Config) -> list[
 
 
 def _train(engine: Engine, models: Sequence[nn.Module], progress: bool | None) -> list[Fitted]:
-    """Run a family to its end, taking each network out when it stops."""
-    done: dict[int, Fitted] = {}
-    alive = list(range(len(models)))
-    with bar(engine.config, progress) as shown:
-        while alive:
-            reasons = engine.advance()
-            advance_bar(shown, engine.rows)
-            ended = [k for k, reason in enumerate(reasons) if reason is not None]
-            if not ended:
-                continue
-            for k, averaged in zip(ended, _averages(engine, ended, reasons), strict=True):
-                _put(engine.learner, k, models[alive[k]])
-                history = History(tuple(engine.rows[k]))
-                lost = engine.config.average and averaged is None  # if not before, then in the last steps
-                reason = "diverged" if lost else str(reasons[k])
-                done[alive[k]] = Fitted(models[alive[k]].eval(), history, reason, averaged)
-            going = [k for k, reason in enumerate(reasons) if reason is None]
-            alive = [alive[k] for k in going]
-            engine = engine.select(going) if going else engine
-    return [done[k] for k in range(len(models))]
+    """Run a family to its end, taking each network out when it stops; from where it was killed, if it keeps a file."""
+    family = _Family(engine, models)
+    with checkpoint.claimed(family.path), bar(engine.config, progress) as shown:
+        family.begin()
+        while family.alive:
+            reasons = family.engine.advance()
+            advance_bar(shown, family.engine.rows)
+            family.end({k: reason for k, reason in enumerate(reasons) if reason is not None})
+    return [family.done[k] for k in range(len(models))]
 
 
-def _averages(engine: Engine, ended: Sequence[int], reasons: Sequence[str | None]) -> list[Named | None]:
+class _Family:
+    """Networks in training, those that have stopped, and the file of both where one is kept unasked."""
+
+    def __init__(self, engine: Engine, models: Sequence[nn.Module]) -> None:
+        self.engine, self.models = engine, models
+        self.alive = list(range(len(models)))
+        self.done: dict[int, Fitted] = {}
+        self.identity = {} if keeping.folder() is None else _identity(engine, models[0])
+        self.path = keeping.path("family", self.identity)
+        self.turn = keeping.Turn()
+
+    def begin(self) -> None:
+        """Take up the file, if there is one."""
+        if self.path is None:
+            return
+        if self.path.exists():
+            tensors, record = checkpoint.read(self.path)
+            checkpoint.match(self.path, record["identity"], self.identity)
+            self._take_up(tensors, record)
+        self.engine.pulse = self._pulse
+
+    def end(self, reasons: Mapping[int, str]) -> None:
+        """Take out the networks that stop, by their place in the engine, and let the others go on."""
+        if not reasons:
+            return
+        for k, averaged in _averages(self.engine, reasons).items():
+            model = self.models[self.alive[k]]
+            _put(self.engine.learner, k, model)
+            history = History(tuple(self.engine.rows[k]))
+            lost = self.engine.config.average and averaged is None  # if not before, then in the last steps
+            self.done[self.alive[k]] = Fitted(model.eval(), history, "diverged" if lost else reasons[k], averaged)
+        self._go_on([k for k in range(len(self.alive)) if k not in reasons])
+        self._save()
+
+    def _go_on(self, going: Sequence[int]) -> None:
+        """Go on with some of the networks in the engine."""
+        if going and len(going) < len(self.alive):
+            self.engine = self.engine.select(going)
+        self.alive = [self.alive[k] for k in going]
+
+    def _pulse(self) -> None:
+        if self.turn.due():
+            self._save()
+            self.turn.written()
+
+    def _save(self) -> None:
+        """Write the file."""
+        if self.path is None:
+            return
+        tensors = keeping.state(self.engine) if self.alive else {}
+        for k, each in self.done.items():
+            tensors |= {f"done.{k}/{name}": t for name, t in _named(each.model).items()}
+            tensors |= {f"averaged.{k}/{name}": t for name, t in (each.averaged or {}).items()}
+        record = {
+            "identity": self.identity,
+            "alive": self.alive,
+            "epoch": self.engine.epoch,
+            "taken": self.engine.taken,
+            "history": self.engine.rows,
+            "done": {k: [each.stopped, each.history.rows] for k, each in self.done.items()},
+        }
+        checkpoint.write(self.path, tensors, record)
+
+    @torch.no_grad()
+    def _take_up(self, tensors: Named, record: dict[str, Any]) -> None:
+        """Take up the state of a file of this very family."""
+        device = self.engine.data.device
+        for k, (stopped, rows) in ((int(k), each) for k, each in record["done"].items()):
+            for name, t in _named(self.models[k]).items():
+                t.copy_(tensors[f"done.{k}/{name}"])
+            start = f"averaged.{k}/"
+            means = {name.removeprefix(start): t.to(device) for name, t in tensors.items() if name.startswith(start)}
+            self.done[k] = Fitted(self.models[k].eval(), History(tuple(rows)), stopped, means or None)
+        self._go_on(record["alive"])
+        if self.alive:
+            self.engine.rows, self.engine.epoch, self.engine.taken = record["history"], record["epoch"], record["taken"]
+            keeping.take_up(self.engine, tensors)
+
+
+def _identity(engine: Engine, model: nn.Module) -> dict[str, Any]:
+    """Return what tells a family from others; it is taken before the first step."""
+    return {
+        "configs": [asdict(config) for config in engine.configs],
+        "data": {"name": engine.data.name, "checksum": engine.data.checksum},
+        "initial weights": checkpoint.digest(engine.learner.weights | engine.learner.rest),
+        "masks": checkpoint.digest(engine.bits),
+        "modules": structure(model),
+    }
+
+
+def _named(model: nn.Module) -> Named:
+    return {n: p.detach() for n, p in model.named_parameters()} | dict(model.named_buffers())
+
+
+def _averages(engine: Engine, reasons: Mapping[int, str]) -> dict[int, Named | None]:
     """Return the averaged last iterates of the networks that end now; None where there are none."""
-    sound = [k for k in ended if reasons[k] != "diverged"]
+    sound = [k for k, reason in reasons.items() if reason != "diverged"]
     if not engine.config.average or not sound:
-        return [None for _ in ended]
+        return dict.fromkeys(reasons)
     part = engine.select(sound) if engine.learner.stacked else engine
     means = dict(zip(sound, part.tail(), strict=True))
-    return [means.get(k) for k in ended]
+    return {k: means.get(k) for k in reasons}
 
 
 @torch.no_grad()
@@ -171,7 +255,7 @@ def _put(learner: Learner, k: int, model: nn.Module) -> None:
     """Write network k of a stack into its module; a network by itself is there already."""
     if not learner.stacked:
         return
-    own = dict(model.named_parameters()) | dict(model.named_buffers())
+    own = _named(model)
     for name, t in (learner.weights | learner.rest).items():
         own[name].copy_(t[k])
 

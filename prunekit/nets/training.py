@@ -21,7 +21,7 @@ from torch import nn
 
 from prunekit import _checks
 from prunekit._system import bars
-from prunekit.nets import access, checkpoint, door, engine
+from prunekit.nets import access, checkpoint, door, engine, keeping
 from prunekit.nets.arguments import Masks, check_kinds, check_masks, check_scores, rehearse, structure
 from prunekit.nets.config import Config, learning_rate
 from prunekit.nets.data import Dataset, dataset, find_device
@@ -145,7 +145,8 @@ def fit(
     resume : path, optional
         A checkpoint. If the file is there, training goes on from it, and must be the training it was written for
         (configuration, data, masks and initial weights); if not, it starts. Checkpoints are written there after
-        every `config.checkpoint_every` epochs and at the end. A training that is done is not repeated.
+        every `config.checkpoint_every` epochs and at the end. A training that is done is not repeated. Without a path,
+        a training inside `prunekit record run` keeps one by itself, every minute.
     progress : bool, optional
         Whether to show a bar with epoch, loss and time left; by default where somebody looks (a terminal, one's
         own notebook), after five seconds.
@@ -203,9 +204,11 @@ def _fit(
     shape = data.shape if data.of_images else None
     learner = Learner(door.called(model, data.entries), config, shape, objective(data), data.classifies)
     checked = check_masks(learner.weights, masks)
-    path = None if resume is None else Path(resume)
+    unasked = resume is None and keeping.folder() is not None
+    identity = _identity(learner, data, config, checked) if unasked or resume is not None else {}
+    path = keeping.path("training", identity) if resume is None else Path(resume)
     with checkpoint.claimed(path):
-        run = _Run(learner, data, config, checked, path)
+        run = _Run(learner, data, config, checked, path, identity, unasked)
         with bar(config, progress, done=run.engine.epoch) as shown:
             while run.stopped is None:
                 run.epoch()
@@ -290,24 +293,42 @@ def advance_bar(shown: Any, rows: Iterable[list[Row]]) -> None:
 class _Run:
     """A training with its checkpoint, from scratch or from where it was killed."""
 
-    def __init__(self, learner: Learner, data: Dataset, config: Config, masks: Named, path: Path | None) -> None:
-        self.path, self.config = path, config
+    def __init__(
+        self,
+        learner: Learner,
+        data: Dataset,
+        config: Config,
+        masks: Named,
+        path: Path | None,
+        identity: dict[str, Any],
+        unasked: bool,
+    ) -> None:
+        self.path, self.config, self.identity = path, config, identity
         self.averaged: Named | None = None
         self.stopped: str | None = None
-        self.identity = {} if path is None else _identity(learner, data, config, masks)
+        self.turn = keeping.Turn() if unasked else None
         if path is None or not path.exists():
             self.engine = Engine(learner, data, [config], masks)
-            return
-        tensors, record = checkpoint.read(path)
-        checkpoint.match(path, record["identity"], self.identity)  # before the engine applies the masks
-        self.engine = Engine(learner, data, [config], masks)
-        self._take_up(tensors, record)
+        else:
+            tensors, record = checkpoint.read(path)
+            checkpoint.match(path, record["identity"], self.identity)  # before the engine applies the masks
+            self.engine = Engine(learner, data, [config], masks)
+            self._take_up(tensors, record)
+        self.engine.pulse = self._pulse if unasked else None
 
     def epoch(self) -> None:
         """Train for one epoch, and write a checkpoint when one is due."""
         (self.stopped,) = self.engine.advance()
-        if self.stopped is not None or self.engine.epoch % self.config.checkpoint_every == 0:
+        every = None if self.turn else self.config.checkpoint_every
+        if self.stopped is not None or (every and self.engine.epoch % every == 0):
             self._save()
+
+    def _pulse(self) -> None:
+        """Write a checkpoint within an epoch, when one is due."""
+        assert self.turn is not None
+        if self.turn.due():
+            self._save()
+            self.turn.written()
 
     def average(self) -> Named | None:
         """Return the mean of the last iterates, computed now or before a kill; None where they diverge."""
@@ -319,20 +340,12 @@ class _Run:
             self._save()
         return self.averaged
 
-    def _groups(self) -> dict[str, Named]:
-        """Return all tensors that make up the state, by group; writing into them changes the state."""
-        learner = self.engine.learner
-        return {"weight": learner.weights, "rest": learner.rest} | {
-            f"slot.{k}": v for k, v in self.engine.slots.items()
-        }
-
     def _save(self) -> None:
         """Write the checkpoint."""
         if self.path is None:
             return
-        tensors = {f"{group}/{name}": t for group, named in self._groups().items() for name, t in named.items()}
-        tensors |= {f"averaged/{name}": t for name, t in (self.averaged or {}).items()}
-        tensors["generator"] = self.engine.generators[0].get_state()
+        averaged = {f"averaged/{name}": t for name, t in (self.averaged or {}).items()}
+        tensors = keeping.state(self.engine) | averaged
         record = {
             "identity": self.identity,
             "epoch": self.engine.epoch,
@@ -342,15 +355,11 @@ class _Run:
         }
         checkpoint.write(self.path, tensors, record)
 
-    @torch.no_grad()
     def _take_up(self, tensors: Named, record: dict[str, Any]) -> None:
         """Take up the state of a checkpoint of this very training."""
-        for group, named in self._groups().items():
-            for name, t in named.items():
-                t.copy_(tensors[f"{group}/{name}"])
+        keeping.take_up(self.engine, tensors)
         means = {name.split("/", 1)[1]: t for name, t in tensors.items() if name.startswith("averaged/")}
         self.averaged = {name: t.to(self.engine.data.device) for name, t in means.items()} or None
-        self.engine.generators[0].set_state(tensors["generator"])
         self.engine.epoch, self.engine.taken = record["epoch"], record["taken"]
         self.engine.rows = [record["history"]]
         self.stopped = record["stopped"]
