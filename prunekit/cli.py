@@ -20,6 +20,7 @@ from prunekit.book import paths
 from prunekit.book.runs import command
 from prunekit.book.runs.command import engine_options, limited, refusing
 from prunekit.book.runs.commands import runs
+from prunekit.book.runs.recording_commands import group as record
 from prunekit.book.runs.seal import DamagedRun
 from prunekit.book.scales import SCALES
 from prunekit.diagnosis.command import diagnose
@@ -57,6 +58,7 @@ def main() -> None:
 
 
 main.add_command(runs)
+main.add_command(record)
 main.add_command(diagnose)
 
 

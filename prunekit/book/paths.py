@@ -11,6 +11,7 @@ BOOK = ROOT / "book"
 CHAPTERS = ROOT / "chapters"
 TOC = ROOT / "_toc.yml"
 CONFIG = ROOT / "_config.yml"
+PLAN = BOOK / "recordings.yml"  # what to run so that claims with a heavy setting are settled
 COSTS = BOOK / "costs.json"  # CPU time and memory of every page, for saying how long a build will take
 CALIBRATION = BOOK / "calibration.json"  # how often the library's error bars hold the truth
 CALIBRATION_SPECTRA = BOOK / "calibration-spectra.json"  # the same for spectra of whole networks
@@ -24,6 +25,7 @@ RECORDED = PACKAGE / "book" / "recorded"  # results of runs too long for a lapto
 
 BUILD = ROOT / "_build"
 RUNS = BUILD / "runs"
+UNFINISHED = BUILD / "recording"  # what recordings in progress have computed so far
 HTML = BUILD / "html"
 RELEASE = BUILD / "release"  # the site as one file, with its checksum
 

@@ -4,15 +4,18 @@ A recording is made from a finished run of the page's own notebook (``prunekit r
 ``run.json``, the numbers behind its figures as CSV, and what its checks and reports left behind. A page draws these
 numbers next to what it computes live, and judges them by the same lines (`prunekit.check(…, recorded=…)`).
 ``SHA256SUMS`` holds the files' checksums as ``sha256sum --check`` reads them; a file that differs is never read.
+Runs of one label that differ in their seed are kept side by side (`several`), and judged together (`together`).
 """
 
 from __future__ import annotations
 
 import csv
+import glob
 import hashlib
 import io
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -60,6 +63,11 @@ class Recording:
     def parameters(self) -> dict[str, Any]:
         """Every parameter of the run."""
         return self.run["parameters"]
+
+    @property
+    def parts(self) -> tuple[Recording, ...]:
+        """The runs that it holds: itself, or several seeds of its label (`together`)."""
+        return (self,)
 
     @property
     def provenance(self) -> str:
@@ -171,6 +179,75 @@ def find(page: str, label: str) -> Recording | None:
         return found
     print(f"No run {label!r} of this page is recorded in this copy: only the live results are drawn.")
     return None
+
+
+def several(page: str, label: str) -> list[Recording]:
+    """Return every recorded run of a label, one for each seed of the page, by their seeds; none where there is none.
+
+    The first that was kept has the label's own name, and the others are beside it, as ``LABEL+SEED``. They ran with
+    the same parameters but for the seed.
+    """
+    beside = sorted((paths.RECORDED / _checks.text("page", page)).glob(f"{glob.escape(label)}+*"))
+    names = [label, *(folder.name for folder in beside)]
+    kept = [recording(page, name) for name in names if has(page, name)]
+    return sorted(kept, key=lambda each: each.parameters.get("seed", 0))
+
+
+def unseeded(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters without those in which runs of one label may differ: seed and device."""
+    return {name: value for name, value in parameters.items() if name not in ("seed", "device")}
+
+
+def together(page: str, label: str) -> Recording:
+    """Return all seeds of a label as one recording, to be judged together.
+
+    The numbers of a figure are then those of every seed, one below the other; parameters and reports are the first
+    one's, and `parts` has them all.
+
+    Raises
+    ------
+    MissingRecordingError
+        If there is none; the message names those there are.
+    DamagedRecordingError
+        If a file of one was changed, is missing, or was added since.
+    """
+    parts = several(page, label)
+    return Together(page, label, parts[0].folder, tuple(parts)) if len(parts) > 1 else recording(page, label)
+
+
+@dataclass(frozen=True)
+class Together(Recording):
+    """Recorded runs of several seeds of a page, as one; see `together`."""
+
+    several: tuple[Recording, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Recording, ...]:
+        """The runs, by their seeds."""
+        return self.several
+
+    @cached_property
+    def run(self) -> dict[str, Any]:
+        """The first run's ``run.json``, with the keys of all."""
+        return self.parts[0].run | {"key": "+".join(each.run["key"] for each in self.parts)}
+
+    @property
+    def provenance(self) -> str:
+        """When, for how long, where and from which commit each seed was run."""
+        return "; ".join(f"seed {each.parameters.get('seed')}: {each.provenance}" for each in self.parts)
+
+    def numbers(self, figure: str) -> dict[str, list[Any]]:
+        """Return the columns behind a figure, those of one seed below the other's.
+
+        Raises
+        ------
+        ValueError
+            If there is no such figure, or the seeds' columns differ.
+        """
+        each = [part.numbers(figure) for part in self.parts]
+        if any(list(one) != list(each[0]) for one in each):
+            raise ValueError(f"figure {figure!r} has other columns at other seeds: record the seeds by one version")
+        return {name: [value for one in each for value in one[name]] for name in each[0]}
 
 
 def available() -> list[tuple[str, str]]:

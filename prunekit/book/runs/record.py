@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from prunekit._system import files, locks
 from prunekit.book import ledger, paths
-from prunekit.book.recordings import RECORDS, RUN, SUMS, sums
+from prunekit.book.recordings import RECORDS, RUN, SUMS, DamagedRecordingError, Recording, sums, unseeded
 from prunekit.book.runs.notebooks import Refused
 from prunekit.book.runs.store import Run
 
@@ -22,6 +23,8 @@ _CSV = re.compile(r'<a class="pk-csv" download="([^"]+)\.csv" href="data:text/cs
 
 def record(run: Run, label: str) -> Path:
     """Keep the results of a finished run in the package, in place of an earlier recording of that label.
+
+    A recording of the same parameters with another seed stays, and the new one is put beside it.
 
     Parameters
     ----------
@@ -53,7 +56,7 @@ def record(run: Run, label: str) -> Path:
     size = sum(len(text) for text in contents.values())
     if size > LARGEST:
         raise Refused(f"run {run.key} has {size / 1e6:.1f} MB of numbers: a recording may have {LARGEST / 1e6:.0f} MB")
-    return _put(paths.RECORDED / page / label, contents)
+    return _put(page, label, run.record["parameters"], contents)
 
 
 def _contents(run: Run) -> dict[str, str]:
@@ -82,15 +85,37 @@ def _json(value: Any) -> str:
     return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _put(folder: Path, contents: dict[str, str]) -> Path:
-    """Put the files and their checksums in the place of `folder`, all at once."""
+def _put(page: str, label: str, parameters: dict[str, Any], contents: dict[str, str]) -> Path:
+    """Put the files and their checksums in their place, all at once."""
     with tempfile.TemporaryDirectory() as parent:
-        draft = Path(parent) / folder.name
+        draft = Path(parent) / label
         draft.mkdir()
         for name, text in contents.items():
             (draft / name).write_text(text, encoding="utf-8", newline="")
         (draft / SUMS).write_text(sums(draft), encoding="utf-8", newline="")
         paths.RECORDED.mkdir(parents=True, exist_ok=True)
         with locks.locked(paths.RECORDED / ".record.lock", "records a run"):
+            folder, stale = _place(page, label, parameters)
             files.swap(draft, folder)
+            for old in stale:
+                shutil.rmtree(old)
     return folder
+
+
+def _place(page: str, label: str, parameters: dict[str, Any]) -> tuple[Path, list[Path]]:
+    """Return where a recording goes: beside those of other seeds, else to the label; and what it makes out of date."""
+    own = paths.RECORDED / page / label
+    alike: list[Path] = []
+    stale: list[Path] = []
+    for folder in [own, *sorted(own.parent.glob(f"{label}+*"))]:
+        try:
+            kept = Recording(page, folder.name, folder).parameters
+        except (DamagedRecordingError, KeyError):
+            kept = {}
+        same = unseeded(kept) == unseeded(parameters)
+        if same and kept.get("seed") == parameters.get("seed"):
+            return folder, []
+        (alike if same else stale).append(folder)
+    if not alike:
+        return own, [folder for folder in stale if folder != own]
+    return own if own in stale else own.with_name(f"{label}+{parameters.get('seed')}"), []
