@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 from prunekit.book import paths
-from prunekit.book.runs import pace
+from prunekit.book.runs import budget, pace
 from prunekit.cli import main
 
 PACE = pace.Pace("a made-up device", dense=1e9, convolutions=1e9, curvature=1e9, matrices=1e9, took=0.0)
@@ -22,4 +23,5 @@ def move_to(root: Path) -> None:
 if __name__ == "__main__":
     move_to(Path(sys.argv[1]))
     pace.measured = lambda device: PACE  # type: ignore[assignment]
+    budget.ENDING = float(os.environ.get("ENDING", budget.ENDING))
     main(sys.argv[2:])
