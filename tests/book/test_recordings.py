@@ -118,6 +118,43 @@ def test_every_changed_byte_of_a_recording_is_refused(run: Run, package: Path) -
     assert library.recording("page", "full").numbers("fig-1") == found.numbers("fig-1")
 
 
+def of_seed(run: Run, seed: int, **others: object) -> Run:
+    """Return a run as if it had another seed."""
+    return Run(run.folder, run.record | {"parameters": run.record["parameters"] | {"seed": seed, **others}})
+
+
+def test_seeds_of_a_label_are_kept_side_by_side_and_come_together(run: Run, package: Path) -> None:
+    folders = [recorder.record(of_seed(run, seed), "full").name for seed in (1, 0, 2)]
+    assert folders == ["full", "full+0", "full+2"]
+    assert [each.parameters["seed"] for each in recordings.several("page", "full")] == [0, 1, 2]
+    one, both = library.recording("page", "full"), recordings.together("page", "full")
+    assert both.numbers("fig-1") == {name: 3 * values for name, values in one.numbers("fig-1").items()}
+    assert both.parameters["seed"] == 0
+    assert [f"seed {k}: recorded" in both.provenance for k in (0, 1, 2)] == [True] * 3
+    assert len(both.parts) == 3
+    assert len(recordings.together("page", "full").run["key"].split("+")) == 3
+
+
+def test_the_same_seed_takes_its_own_place_and_another_setting_that_of_all(run: Run, package: Path) -> None:
+    for seed in (0, 1):
+        recorder.record(of_seed(run, seed), "full")
+    (package / "page" / "full").rename(package / "page" / ".full.old")  # a kill between two renames
+    assert recorder.record(of_seed(run, 1, device="cuda"), "full").name == "full+1"
+    assert [each.parameters.get("device") for each in recordings.several("page", "full")] == [None, "cuda"]
+    assert recorder.record(of_seed(run, 1, width=9.0), "full").name == "full"
+    assert [each.parameters["width"] for each in recordings.several("page", "full")] == [9.0]
+    assert recordings.available() == [("page", "full")]
+
+
+def test_seeds_with_other_columns_are_not_put_together(run: Run, package: Path) -> None:
+    for seed in (0, 1):
+        folder = recorder.record(of_seed(run, seed), "full")
+    (folder / "fig-1.csv").write_text("height\n1\n", newline="")
+    seal(folder)
+    with pytest.raises(ValueError, match="figure 'fig-1' has other columns at other seeds"):
+        recordings.together("page", "full").numbers("fig-1")
+
+
 @pytest.mark.parametrize("look", ["has", "recording", "available", "record"])
 def test_a_kill_between_the_renames_loses_no_recording(run: Run, package: Path, look: str) -> None:
     folder = recorder.record(run, "full")

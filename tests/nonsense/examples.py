@@ -597,6 +597,12 @@ NUMBERS: dict[str, Example] = {
     "book.recordings.recording": Example(
         lambda: {"page": recordings.available()[0][0], "label": recordings.available()[0][1]}
     ),
+    "book.recordings.together": Example(
+        lambda: {"page": recordings.available()[0][0], "label": recordings.available()[0][1]}
+    ),
+    "book.recordings.several": Example(
+        lambda: {"page": "initialization/a", "label": "b"}, allows={"page": WORDS, "label": WORDS}
+    ),
     "book.recordings.Recording.numbers": Example(
         lambda: {"self": recordings.recording(*recordings.available()[0]), "figure": _figure()}
     ),

@@ -169,18 +169,18 @@ def recorded_networks(run: Recording) -> Networks:
     Parameters
     ----------
     run : Recording
-        A run of the page how-sparse on images of ten classes.
+        A run of the page how-sparse on images of ten classes, or several seeds of it together.
     """
-    table, rows = run.numbers("curves"), rows_of(run.numbers("limits"))
     curves = []
-    for row in rows:
+    pairs = [(each.numbers("curves"), row) for each in run.parts for row in rows_of(each.numbers("limits"))]
+    for table, row in pairs:
         name = row["network"]
         share, accuracy, loss = (_of(table, key, network=name) for key in ("share", "held_accuracy", "train_loss"))
         kept, images = np.round(share * row["weights"]).astype(int), run.parameters["images"][1]
         right = np.arange(images) < np.round(images * accuracy)[:, None]
         none = np.full(len(share), np.nan)
         curves.append(PruningCurve(kept, int(row["weights"]), loss, none, none, right))
-    return Networks(rows, curves, 0.1)
+    return Networks(rows_of(run.numbers("limits")), curves, 0.1)
 
 
 def mark(limits: Columns) -> str:

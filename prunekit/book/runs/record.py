@@ -105,6 +105,8 @@ def _put(page: str, label: str, parameters: dict[str, Any], contents: dict[str, 
 def _place(page: str, label: str, parameters: dict[str, Any]) -> tuple[Path, list[Path]]:
     """Return where a recording goes: beside those of other seeds, else to the label; and what it makes out of date."""
     own = paths.RECORDED / page / label
+    for folder in [own, *files.waiting(own.parent)]:
+        files.recover(folder)
     alike: list[Path] = []
     stale: list[Path] = []
     for folder in [own, *sorted(own.parent.glob(f"{label}+*"))]:
