@@ -250,8 +250,8 @@ def _spectral(subject: Subject, product: float) -> list[Planned]:
             *(Planned(name, rest) for name in ("published", "orthogonal", "cone")),
         ]
     steps = stages.spectrum_products(total)
-    vectors = 2e-9 * total * steps  # seconds of keeping one Lanczos vector orthogonal to the others
-    along = _CUTS * stages.DIRECTION * (product + vectors / 4)
+    vectors = total * (4e-8 + 2e-10 * steps)  # seconds of keeping one Lanczos vector orthogonal to the others
+    along = _CUTS * stages.DIRECTION * (product + 8e-8 * total)
     return [
         Planned("re-optimized", 0.0, f"for networks of up to {stages.DENSE:,} weights"),
         Planned("published", steps * (product + vectors)),

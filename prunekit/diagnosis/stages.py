@@ -40,7 +40,8 @@ _OUTPUTS = 100  # numbers a sample up to which the Gauss-Newton diagonal is comp
 _PROBES, _MOST_PROBES = 16, 128
 _AGREE = 0.95  # of two estimates' rankings: share of the kept tenth that both keep
 SPECTRUM = 160  # products with the Hessian for its spectrum, at most
-DIRECTION = 30  # products along a cut, at most
+DIRECTION = 16  # products along a cut, at most
+_RESOLUTION = 0.05  # of the share that stays: how near a limit's crossing is sought, which is in its error
 _VECTORS = 2e9  # bytes of Lanczos vectors
 
 
@@ -384,7 +385,7 @@ def reoptimized(work: Work) -> Plain:
 def _limits(work: Work, method: Method) -> Plain:
     """Return a limit that follows from the Hessian's spectrum, with its errors apart."""
     landscape: Landscape = work.once("landscape", lambda: _landscape(work))
-    limit = predict(landscape, work.epsilon, method=method, resolution=0.02)
+    limit = predict(landscape, work.epsilon, method=method, resolution=_RESOLUTION)
     return {
         "share": 1 - limit.fraction,
         "probes": limit.scatter,
