@@ -132,15 +132,19 @@ class Entry:
             and recordings.unseeded(kept[seed].parameters) == recordings.unseeded(self.given(notebook, seed, "cpu"))
         ]
 
-    def largest(self) -> str:
-        """Say in which setting the label is recorded so far."""
-        kept = recordings.several(self.page, self.label)
-        if not kept:
-            return "nothing"
-        own = kept[0].parameters
-        shown = {name: own[name] for name in ("images", "epochs", "seeds") if own.get(name) is not None}
-        words = ", ".join(f"{name} {value}" for name, value in shown.items()) or f"scale {own['scale']}"
-        return f"{words}; {kept[0].run['wall_time_s'] / 60:.0f} min on {kept[0].run['device']['name']}"
+    def largest(self) -> list[str]:
+        """Say in which setting the label is recorded so far; where it is not, what else of its page is."""
+        own = recordings.several(self.page, self.label)[:1]
+        others = [recordings.recording(page, label) for page, label in recordings.available() if page == self.page]
+        return [_setting(each) for each in own or others]
+
+
+def _setting(kept: recordings.Recording) -> str:
+    """Return what a recording's setting was, in words."""
+    own = kept.parameters
+    shown = {name: own[name] for name in ("images", "epochs", "seeds") if own.get(name) is not None}
+    words = ", ".join(f"{name} {value}" for name, value in shown.items()) or f"scale {own['scale']}"
+    return f"{kept.label}: {words}; {kept.run['wall_time_s'] / 60:.0f} min on {kept.run['device']['name']}"
 
 
 @dataclass(frozen=True)

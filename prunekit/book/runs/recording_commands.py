@@ -83,7 +83,7 @@ def _lines(entry: Entry, left: list[Any], worth: float, seconds: float, refusal:
         f"  {entry.count} statements: {claims}",
         f"  {operations:.1e} operations a seed: {duration(seconds)} here",
         f"  seeds {', '.join(map(str, entry.seeds))}: {done} recorded{begun}",
-        f"  recorded so far: {entry.largest()}",
+        f"  recorded so far: {'; '.join(entry.largest()) or 'nothing'}",
         *([f"  not here: {refusal}"] if refusal and left else []),
     ]
 
