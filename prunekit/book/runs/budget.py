@@ -22,10 +22,11 @@ from typing import Any
 
 from prunekit._system import files
 from prunekit.book import paths
-from prunekit.book.runs import batch, command, store
+from prunekit.book.runs import batch, store
 from prunekit.book.runs.engines import Choice
 from prunekit.book.runs.execution import Job
 from prunekit.book.runs.notebooks import Refused
+from prunekit.book.runs.opening import opened
 from prunekit.book.runs.pace import Pace
 from prunekit.book.runs.plan import Entry, Plan
 from prunekit.book.runs.progress import duration
@@ -208,7 +209,8 @@ def perform(one: Wanted, end: float | None) -> Run | None:
     try:
         if end is not None:
             timer.start()
-        (run,) = command.execute([one.job], Choice(), lambda job: one.name, _noting(one, before, began))
+        with batch.ending_at_once(), opened(Choice(), [one.job], lambda job: one.name) as engine:
+            (run,) = batch.run_all([one.job], engine, _noting(one, before, began))
     finally:
         timer.cancel()
         for name, value in kept.items():
