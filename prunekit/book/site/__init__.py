@@ -12,6 +12,8 @@ scorecard, errata
     The pages of results, and the scorecard as files.
 evidenced
     Prose that names its evidence, each name a link with the verdict as it is now.
+explorers
+    The pages to explore: live figures in plain JavaScript, still ones where scripts are off.
 crate
     The evidence for machines: runs, parameters, checksums and verdicts.
 stage

@@ -16,7 +16,7 @@ from typing import Any
 from prunekit.book import badges, paths
 from prunekit.book.runs import tags
 from prunekit.book.runs.store import Run
-from prunekit.book.site import architecture, cards, errata, error_bars, evidenced, folding, scorecard
+from prunekit.book.site import architecture, cards, errata, error_bars, evidenced, explorers, folding, scorecard
 from prunekit.book.site.evidence import Evidence, Page
 from prunekit.book.site.words import without_paths
 
@@ -56,6 +56,10 @@ def stage(evidence: Evidence, folder: Path, *, whole: bool = True) -> None:
     for name, kept_page in {"error-bars.md": error_bars.kept_page, "architecture.md": architecture.kept_page}.items():
         file = folder / "book" / name
         file.write_text(kept_page(file.read_text(encoding="utf-8"), paths.BUILD / name), encoding="utf-8")
+    (paths.BUILD / explorers.FOLDER).mkdir(parents=True, exist_ok=True)
+    for file in (folder / "book" / explorers.FOLDER).glob("*.md"):
+        shown = explorers.kept_page(file.read_text(encoding="utf-8"), paths.BUILD / explorers.FOLDER / file.name)
+        file.write_text(shown, encoding="utf-8")
 
 
 def _write(path: Path, node: Any) -> None:

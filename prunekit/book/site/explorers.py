@@ -1,0 +1,112 @@
+"""The pages to explore: where each stands in its page, and the still figure that stands there without scripts.
+
+An explorer is plain JavaScript under ``book/_static/explorers``: the mathematics of its theory in a file of its own, on
+top of what all share. A page says ``<!-- explorer: NAME -->`` where it belongs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from prunekit.book import paths, plotting
+from prunekit.book.figures import explorers as figures
+from prunekit.book.figures.explorers import Panel, still
+from prunekit.book.plotting import Drawing, markup
+from prunekit.book.site.kept import kept
+
+FOLDER = "explorers"  # below book/ for the pages, below book/_static/ for the scripts
+BEFORE, AFTER = ("numerics.js",), ("plot.js", "explorer.js")
+ROOMS = ("linear", "stable", "sensing", "cones")  # of the library: what the still figures are computed by
+_MARK = re.compile(r"^<!-- explorer: ([a-z-]+) -->$", re.MULTILINE)
+
+
+def kept_page(text: str, keep: Path) -> str:
+    """Return a page with its explorer, the still figure drawn anew only where the prose or the library has changed.
+
+    Parameters
+    ----------
+    text
+        MyST-Markdown of a page in ``book/explorers``.
+    keep
+        Where the page is kept.
+    """
+    code = [Path(f).read_text(encoding="utf-8") for f in (__file__, plotting.__file__, str(figures.__file__))]
+    rooms = [f.read_text(encoding="utf-8") for room in ROOMS for f in sorted((paths.PACKAGE / room).glob("*.py"))]
+    return kept(keep, [text, *code, *rooms], lambda: page(text))
+
+
+def page(text: str) -> str:
+    """Return a page with its explorer.
+
+    Raises
+    ------
+    ValueError
+        If it names no explorer, or one that is not there.
+    """
+    named = _MARK.findall(text)
+    if len(named) != 1 or named[0] not in STILLS:
+        raise ValueError(f"the page names the explorers {named}: give one of {', '.join(STILLS)}")
+    return _MARK.sub(lambda match: fragment(match[1]), text)
+
+
+def scripts(name: str) -> list[str]:
+    """Return the names of the scripts of an explorer, in the order in which they are loaded."""
+    return [*BEFORE, *SHARED.get(name, ()), f"{name}.js", *AFTER]
+
+
+def fragment(name: str) -> str:
+    """Return the HTML of an explorer, in one line: its place with the still figure, then its style and scripts."""
+    drawing = STILLS[name]()
+    figure = markup(drawing.draw, drawing.numbers, name=drawing.name, alt=drawing.alt, caption=drawing.caption)
+    base = f"../../_static/{FOLDER}"
+    words = "<noscript><p>Scripts are off, so this is the first preset as a still figure.</p></noscript>"
+    return (
+        f'<div class="pk-explorer" data-explorer="{name}"><div class="pkx-static">{words}{figure}</div></div>'
+        f'<link rel="stylesheet" href="{base}/explorers.css">'
+        + "".join(f'<script src="{base}/{script}"></script>' for script in scripts(name))
+    )
+
+
+def _pruning_law() -> Drawing:
+    """Return the risk against the width in the setting of Figure 3b."""
+    from prunekit.linear import Hessian, LinearGaussian, Magnitude, Oracle, predicted_risks
+    from prunekit.linear.penalties import Penalties
+    from prunekit.linear.risk_curves import Rules
+    from prunekit.linear.rivals import contest
+
+    p, n, s = 400, 120, 40
+    problem = LinearGaussian(np.where(np.arange(p) < s, 25.0, 1.0), np.full(p, p**-0.5), 0.5)
+    widths = np.array([k for k in range(5, p + 1, 5) if k != n])
+    rules: Rules = {"magnitude": Magnitude, "Hessian": Hessian, "oracle": Oracle}
+    risks = predicted_risks(problem, n, s, widths, rules)
+    gap = int(np.searchsorted(widths, n))
+    lines = {label: (np.insert(widths / p, gap, n / p), np.insert(risk, gap, np.nan)) for label, risk in risks.items()}
+    grid = np.geomspace(1e-3, 1e3, 25)
+    fits = Penalties(problem, n, grid)
+    chosen = {"dense": None, "magnitude": Magnitude(s), "Hessian": Hessian(s)}
+    ridges = {label: (grid, [fits.risk(x, rule) for x in grid]) for label, rule in chosen.items()}
+    won = contest(problem, n, s)
+    caption = (
+        f"With p = {p} features, n = {n} samples and s = {s} weights kept, in the setting of Figure 3b: the pruned "
+        f"large model has risk {won.risks['Hessian']:.3f}, its best rival ({won.best().kind}) {won.quotient():.3f} "
+        f"times that. The ridge that is best for the dense model is μ/n = {fits.best().penalty:.2g}, after magnitude "
+        f"pruning {fits.best(Magnitude(s)).penalty:.2g}."
+    )
+    alt = (
+        "Two panels. Left, risk against the width: all curves rise to a pole at k = n and fall beyond it; Hessian and "
+        "oracle pruning end lowest among the pruned. Right, risk of all features against the ridge penalty: magnitude "
+        "pruning has its least risk at a larger penalty than the dense fit and Hessian pruning."
+    )
+    panels = [
+        Panel("features used, k/p", "expected risk (units of y²)", lines, "y", 12.0),
+        Panel("penalty μ/n (units of a variance)", "expected risk (units of y²)", ridges, "xy"),
+    ]
+    return still("explore-pruning-law", panels, alt, caption)
+
+
+STILLS: dict[str, Callable[[], Drawing]] = {"pruning-law": _pruning_law}
+SHARED = {"pruning-law": ("law.js",)}  # scripts between those that all have
