@@ -35,22 +35,28 @@
   }
 
   function linearTicks(low, high, many) {
-    const rough = (high - low) / many, unit = 10 ** Math.floor(Math.log10(rough));
-    const step = [1, 2, 5, 10].map((m) => m * unit).find((s) => s >= rough * 0.999);
     const ticks = [];
-    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) ticks.push(Number((i * step).toPrecision(12)));
+    for (let rough = (high - low) / many; ticks.length < 2; rough /= 2) {
+      const unit = 10 ** Math.floor(Math.log10(rough)), step = [1, 2, 5, 10].map((m) => m * unit).find((s) => s >= rough * 0.999);
+      ticks.length = 0;
+      for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++)
+        ticks.push(Number((i * step).toPrecision(12)));
+    }
     return ticks.map((value) => [value, say(value)]);
   }
 
   function logTicks(low, high, many) {
     const from = Math.floor(Math.log10(low) + 1e-9), to = Math.ceil(Math.log10(high) - 1e-9), ticks = [];
-    const every = Math.max(1, Math.ceil((to - from) / many)), inside = to - from <= 1 ? [1, 2, 3, 5, 7] : to - from <= 2 ? [1, 2, 5] : [1];
-    for (let e = from; e <= to; e += every)
-      for (const m of every > 1 ? [1] : inside) {
-        const value = m * 10 ** e;
-        if (value >= low * 0.999 && value <= high * 1.001)
-          ticks.push([value, m === 1 && (e < -3 || e > 4) ? power(e) : say(Number(value.toPrecision(3)))]);
-      }
+    const inside = to - from <= 1 ? [1, 2, 3, 5, 7] : to - from <= 2 ? [1, 2, 5] : [1];
+    for (let every = Math.max(1, Math.ceil((to - from) / many)); every >= 1 && ticks.length < 2; every--) {
+      ticks.length = 0;
+      for (let e = from; e <= to; e += every)
+        for (const m of every > 1 ? [1] : inside) {
+          const value = m * 10 ** e;
+          if (value >= low * 0.999 && value <= high * 1.001)
+            ticks.push([value, m === 1 && (e < -3 || e > 4) ? power(e) : say(Number(value.toPrecision(3)))]);
+        }
+    }
     return ticks.length > 1 ? ticks : [[low, say(low, 3)], [high, say(high, 3)]];
   }
 

@@ -108,5 +108,44 @@ def _pruning_law() -> Drawing:
     return still("explore-pruning-law", panels, alt, caption)
 
 
-STILLS: dict[str, Callable[[], Drawing]] = {"pruning-law": _pruning_law}
-SHARED = {"pruning-law": ("law.js",)}  # scripts between those that all have
+def _scaled_features() -> Drawing:
+    """Return what the rules keep of a scaled block of features, and what that costs, as in Figure 1 of li."""
+    from prunekit.linear import Hessian, LinearGaussian, Magnitude, Oracle
+
+    p, n, s, first, scale = 200, 121, 20, 20, 5.0
+    theta = (1 + 4 * np.arange(1, p + 1) / p) ** -2.0
+    theta /= np.linalg.norm(theta)
+
+    def problem(scale: float) -> LinearGaussian:
+        stretch = np.where(np.arange(p) < first, scale, 1.0)
+        return LinearGaussian(stretch**2, theta / stretch, 0.1)
+
+    scales, law = np.geomspace(1 / 16, 16, 33), problem(scale).characterize(n)
+    shares = {}
+    for name, rule in {"magnitude": Magnitude(s), "Hessian": Hessian(s)}.items():
+        kept = np.array([problem(each).characterize(n).inclusion(rule) for each in scales])
+        shares[f"{name}: scaled block"] = (scales, kept[:, :first].mean(axis=1))
+        shares[f"{name}: other features"] = (scales, kept[:, first:].mean(axis=1))
+    numbers = np.unique(np.geomspace(1, p, 25).round().astype(int))
+    rules = {"magnitude": Magnitude, "Hessian": Hessian, "oracle": Oracle}
+    risks = {name: (numbers / p, [law.risk(rule(int(k))) for k in numbers]) for name, rule in rules.items()}
+    caption = (
+        f"With the first tenth of p = {p} features multiplied by λ and n = {n} samples. At λ = {scale:g}, with {s} "
+        f"weights kept, the risk is {law.risk(Magnitude(s)):.3f} after magnitude and {law.risk(Hessian(s)):.3f} after "
+        f"Hessian pruning; the dense fit has {law.gamma:.3f}."
+    )
+    alt = (
+        "Two panels. Left, the share of the scaled block and of the other features that each rule keeps, against the "
+        "scale: magnitude pruning keeps most of the block near λ = 1 and next to nothing of it at either end, Hessian "
+        "pruning more of it the larger the scale. Right, the risk against the share of weights kept: magnitude pruning "
+        "lies far above Hessian pruning."
+    )
+    panels = [
+        Panel("scale λ", "share of a block kept", shares, "x"),
+        Panel("share of weights kept", "expected risk (units of y²)", risks, "x"),
+    ]
+    return still("explore-scaled-features", panels, alt, caption)
+
+
+STILLS: dict[str, Callable[[], Drawing]] = {"pruning-law": _pruning_law, "scaled-features": _scaled_features}
+SHARED = {"pruning-law": ("law.js",), "scaled-features": ("law.js",)}  # scripts between those that all have
