@@ -141,13 +141,13 @@
     return {risk, oracle: prunedRisk(law, "oracle", s), rivals, best, quotient: best.risk / risk};
   }
 
-  // `detail` is below 1 while a slider moves: fewer points, the same at each.
-  function compute(state, detail = 1) {
+  // `detail` is below 1 while a slider moves: fewer points, the same at each; `whole` adds what takes a search.
+  function compute(state, detail = 1, whole = detail === 1) {
     const {p, n, s, problem} = problemOf(state);
     return finite("the risk", {
       p, n, s,
       ...curves(problem, p, n, s, state.ridge * n, Math.max(10, Math.round(detail * WIDTHS))),
-      ridge: ridges(problem, p, n, s, Math.max(7, Math.round(detail * PENALTIES)), detail === 1),
+      ridge: ridges(problem, p, n, s, Math.max(7, Math.round(detail * PENALTIES)), whole),
       contest: contest(problem, p, n, s),
     }, "the spectrum or the coefficients");
   }

@@ -80,14 +80,14 @@
     return out.map((number, b) => number / given.sizes[b]);
   }
 
-  // The scales below or above which magnitude pruning leaves less than one weight of a block on average.
+  // The scales below or above which magnitude pruning leaves less than half a weight of a block on average.
   function deaths(given, scales, rows) {
     const found = [];
     for (const b of [0, 1]) {
       const left = rows.map((row) => row[b] * given.sizes[b]), sides = {};
-      const excess = (x) => Math.log(shares(given, given.law(Math.exp(x)), "magnitude", given.s)[b] * given.sizes[b]);
+      const excess = (x) => Math.log(2 * shares(given, given.law(Math.exp(x)), "magnitude", given.s)[b] * given.sizes[b]);
       for (let i = 1; i < scales.length; i++) {
-        const side = left[i - 1] >= 1 && left[i] < 1 ? "above" : left[i - 1] < 1 && left[i] >= 1 ? "below" : null;
+        const side = left[i - 1] >= 0.5 && left[i] < 0.5 ? "above" : left[i - 1] < 0.5 && left[i] >= 0.5 ? "below" : null;
         if (side === "above" || (side === "below" && !sides.below)) sides[side] = [scales[i - 1], scales[i]];
       }
       for (const [side, between] of Object.entries(sides))
@@ -106,7 +106,7 @@
     });
   }
 
-  function compute(state, detail = 1) {
+  function compute(state, detail = 1, whole = detail === 1) {
     const given = setup(state), law = given.law(state.scale), {s, total} = given;
     const scales = geomspace(LEAST, MOST, Math.max(9, Math.round(detail * SCALES))), kept = {}, at = {}, cut = {};
     for (const rule of RULES) {
@@ -116,7 +116,7 @@
     if (law.sd.some((d) => d === 0)) refuse(`Noise σ is ${state.sigma} and the samples determine the weights, which then do not vary: give more noise, or a larger κ`);
     for (const rule of RULES) cut[rule] = s < total ? threshold(law, rule, s) : 0;
     const out = {n: given.n, s, total, sizes: given.sizes, names: given.names, scales, kept, at, cut, gamma: law.gamma ?? null,
-      density: densities(given, law), deaths: detail === 1 ? deaths(given, scales, kept.magnitude) : []};
+      density: densities(given, law), deaths: whole ? deaths(given, scales, kept.magnitude) : []};
     if (features(state)) {
       const numbers = [...new Set(geomspace(1, total, Math.max(8, Math.round(detail * RISKS))).map(Math.round))];
       out.risks = {kept: numbers};
@@ -161,7 +161,7 @@
       + `${percent(at.Hessian[1])}.`];
     if (found.here) parts.push(`Expected risk: dense ${say(found.gamma)}, magnitude ${say(found.here[0])}, Hessian ${say(found.here[1])}, oracle ${say(found.here[2])}.`);
     for (const dead of found.deaths)
-      parts.push(`Magnitude pruning leaves less than one weight of the ${names[dead.block]} ${dead.side} λ = ${say(dead.at)}.`);
+      parts.push(`Magnitude pruning leaves less than half a weight of the ${names[dead.block]} ${dead.side} λ = ${say(dead.at)}.`);
     if (!found.deaths.length) parts.push("No block dies for λ from 1/16 to 16.");
     return parts.join(" ");
   }
@@ -225,7 +225,7 @@ mean, sd = np.zeros(layer.size), sds(${state.scale}, "magnitude")[layer]
 threshold = cut(mean, sd, s)[0]
 facts = {"threshold": threshold}`;
     const dies = found.deaths.map((dead) => `
-facts["${dying(dead)}"] = np.exp(brentq(lambda x: np.log(${sizes[dead.block]} * shares(np.exp(x), "magnitude")[${dead.block}]), `
+facts["${dying(dead)}"] = np.exp(brentq(lambda x: np.log(${2 * sizes[dead.block]} * shares(np.exp(x), "magnitude")[${dead.block}]), `
       + `np.log(${dead.between[0]}), np.log(${dead.between[1]}), xtol=1e-13))`).join("");
     const ends = d.map((each) => each.x[each.x.length - 1]);
     const risks = found.risks ? `

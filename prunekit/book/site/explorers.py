@@ -111,6 +111,8 @@ def _pruning_law() -> Drawing:
 def _scaled_features() -> Drawing:
     """Return what the rules keep of a scaled block of features, and what that costs, as in Figure 1 of li."""
     from prunekit.linear import Hessian, LinearGaussian, Magnitude, Oracle
+    from prunekit.linear.risk_curves import Rules
+    from prunekit.linear.strategies import Strategy
 
     p, n, s, first, scale = 200, 121, 20, 20, 5.0
     theta = (1 + 4 * np.arange(1, p + 1) / p) ** -2.0
@@ -121,13 +123,13 @@ def _scaled_features() -> Drawing:
         return LinearGaussian(stretch**2, theta / stretch, 0.1)
 
     scales, law = np.geomspace(1 / 16, 16, 33), problem(scale).characterize(n)
-    shares = {}
-    for name, rule in {"magnitude": Magnitude(s), "Hessian": Hessian(s)}.items():
+    shares, pruned = {}, dict[str, Strategy]({"magnitude": Magnitude(s), "Hessian": Hessian(s)})
+    for name, rule in pruned.items():
         kept = np.array([problem(each).characterize(n).inclusion(rule) for each in scales])
         shares[f"{name}: scaled block"] = (scales, kept[:, :first].mean(axis=1))
         shares[f"{name}: other features"] = (scales, kept[:, first:].mean(axis=1))
     numbers = np.unique(np.geomspace(1, p, 25).round().astype(int))
-    rules = {"magnitude": Magnitude, "Hessian": Hessian, "oracle": Oracle}
+    rules: Rules = {"magnitude": Magnitude, "Hessian": Hessian, "oracle": Oracle}
     risks = {name: (numbers / p, [law.risk(rule(int(k))) for k in numbers]) for name, rule in rules.items()}
     caption = (
         f"With the first tenth of p = {p} features multiplied by λ and n = {n} samples. At λ = {scale:g}, with {s} "
@@ -147,5 +149,77 @@ def _scaled_features() -> Drawing:
     return still("explore-scaled-features", panels, alt, caption)
 
 
-STILLS: dict[str, Callable[[], Drawing]] = {"pruning-law": _pruning_law, "scaled-features": _scaled_features}
+def _tails() -> Drawing:
+    """Return the relative error of pruning stable and Gaussian weights, against the share kept and the number."""
+    from prunekit.stable import compression_error, sample
+
+    alpha, d, draws = 1.2, 2000, 16
+    kept = np.unique(np.geomspace(1, d, 25).round().astype(int))
+    sizes = [d // 2**k for k in range(7, -1, -1)]
+    drawn = {"stable, α = 1.2": sample(alpha, (draws, d), seed=0), "Gaussian": sample(2.0, (draws, d), seed=1)}
+    shares, grown = {}, {}
+    for name, networks in drawn.items():
+        shares[name] = (kept / d, np.median([compression_error(x, kept) for x in networks], axis=0))
+        rows = [[compression_error(x[:size], 0.1) for size in sizes] for x in networks]
+        grown[name] = (sizes, np.median(rows, axis=0))
+    errors = {name: float(grown[name][1][-1]) for name in drawn}
+    caption = (
+        f"Keeping a tenth of d = {d} weights of tail index {alpha:g} leaves a relative error of "
+        f"{errors['stable, α = 1.2']:.2f} in the median of {draws} draws, of Gaussian weights "
+        f"{errors['Gaussian']:.2f}. With more weights the first falls towards 0, the second stays."
+    )
+    alt = (
+        "Two panels. Left, the relative error against the share of weights kept: the line of heavy-tailed weights lies "
+        "far below that of Gaussian ones. Right, the error of keeping a tenth against the number of weights: it falls "
+        "for heavy-tailed weights and stays for Gaussian ones."
+    )
+    panels = [
+        Panel("share of weights kept", "relative error", shares, "x"),
+        Panel("number of weights", "relative error", grown, "x"),
+    ]
+    return still("explore-tails", panels, alt, caption)
+
+
+def _cone() -> Drawing:
+    """Return the shares to keep, as published and corrected, against the distance of the pruned point."""
+    from prunekit import cones
+    from prunekit.spectrum import Measure
+
+    D, epsilon = 400, 0.2
+    h = np.geomspace(100, 1e-4, D)
+    spectrum, distances = Measure.of_eigenvalues(h), np.geomspace(1 / 30, 30, 41)
+    sides = [Measure.of_vector(h, np.full(D, R / D**0.5)) for R in distances]
+    published = [1 - cones.dimension_as_published(spectrum, epsilon, R).value / D for R in distances]
+    cone = [1 - cones.cone_dimension(spectrum, c, epsilon).value / D for c in sides]
+    orthogonal = [cones.orthogonal_limit(spectrum, c, epsilon).value for c in sides]
+    shares = {"T as published": (distances, published), "T⊥": (distances, orthogonal), "cone": (distances, cone)}
+    k, middle = np.linspace(0, D, 121).round(), 20
+    steps = {
+        name: (k / D, cones.kinematic.step(D * (1 - share), k, D))
+        for name, share in {"as published": published[middle], "cone": cone[middle]}.items()
+    }
+    caption = (
+        f"For D = {D} weights, a log-uniform Hessian, a random direction and ε = {epsilon:g}. At the distance R = 1 "
+        f"the published threshold asks to keep {published[middle]:.3f} of the weights, the cone of the ellipsoid "
+        f"{cone[middle]:.3f}, and T⊥ {orthogonal[middle]:.3f}."
+    )
+    alt = (
+        "Two panels. Left, the share of weights to keep against the distance of the pruned point: all rise from 0 to "
+        "1, the published threshold first; the cone and the limit for orthogonal subspaces are 0 up to the distance at "
+        "which the pruned point leaves the ellipsoid. Right, the chance that a random subspace meets the cone: a step "
+        "from 0 to 1, at a larger dimension as published."
+    )
+    panels = [
+        Panel("distance R of the pruned point", "share of weights to keep", shares, "x"),
+        Panel("share of dimensions, k/D", "chance to reach the ellipsoid", steps),
+    ]
+    return still("explore-cone", panels, alt, caption)
+
+
+STILLS: dict[str, Callable[[], Drawing]] = {
+    "pruning-law": _pruning_law,
+    "scaled-features": _scaled_features,
+    "tails": _tails,
+    "cone": _cone,
+}
 SHARED = {"pruning-law": ("law.js",), "scaled-features": ("law.js",)}  # scripts between those that all have

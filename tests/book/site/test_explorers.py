@@ -19,6 +19,7 @@ import pytest
 
 from prunekit.book import paths
 from prunekit.book.site import explorers
+from prunekit.stable.distribution import tail_probability
 from tests.book.site.browsing import DESK, PHONE, a_browser
 
 pytestmark = pytest.mark.browser
@@ -30,6 +31,8 @@ CLOSE = 1e-6
 SMALL = {
     "pruning-law": {"p": (20, 48)},
     "scaled-features": {"p": (20, 48), "inputs": (2, 16), "hidden": (2, 16), "classes": (2, 10)},
+    "tails": {"d": (16, 300), "draws": (4, 8)},
+    "cone": {"D": (16, 40), "draws": (8, 10)},
 }  # settings that cost the library time, kept small
 FEW = 0.17  # of the points of a figure
 every_explorer = pytest.mark.parametrize("name", NAMES)
@@ -38,7 +41,7 @@ EVALUATE = """
 ([name, settings, detail]) => settings.map((given) => {
   const explorer = prunekit.explorers[name];
   try {
-    const state = prunekit.checked(explorer, given), result = explorer.compute(state, detail);
+    const state = prunekit.checked(explorer, given), result = explorer.compute(state, detail, true);
     return {numbers: explorer.numbers(state, result), facts: explorer.facts(state, result),
             lines: explorer.python(state, result), words: explorer.summary(state, result, prunekit.plot.say)};
   } catch (error) {
@@ -139,12 +142,15 @@ def settings(page: Any, name: str, seed: int) -> list[dict[str, Any]]:
 
 
 def same(ours: Any, theirs: Any) -> bool:
-    """Tell whether two columns, or two numbers, are the same to a millionth; None only equals None."""
+    """Tell whether two columns, or two numbers, are the same to a millionth; None only equals None.
+
+    A share that is 0 but for rounding, as 1 - δ/D may be, has no digits.
+    """
     if isinstance(ours, list):
         return len(ours) == len(theirs) and all(map(same, ours, theirs))
     if ours is None or theirs is None:
         return ours is None and theirs is None
-    return math.isfinite(ours) and math.isclose(ours, float(theirs), rel_tol=CLOSE, abs_tol=1e-300)
+    return math.isfinite(ours) and math.isclose(ours, float(theirs), rel_tol=CLOSE, abs_tol=1e-14)
 
 
 def run(lines: str) -> dict[str, Any]:
@@ -174,6 +180,16 @@ def test_numbers_are_those_of_the_library(mathematics: Any, name: str) -> None:
                 wrong.append((setting, fact, value, made["facts"][fact]))
     assert wrong == []
     assert told > 0.7 * SETTINGS, [answer["refused"] for answer in answers if "refused" in answer]
+
+
+def test_weights_are_drawn_from_the_law(mathematics: Any) -> None:
+    for alpha in (0.7, 1.2, 1.8):
+        u = np.random.RandomState(7).random_sample((2, 4000))
+        given = [alpha, list(np.pi * (u[0] - 0.5)), list(-np.log1p(-u[1]))]
+        drawn = mathematics.evaluate("(given) => Array.from(prunekit.explorers.tails.stable(...given))", given)
+        drawn = np.sort(np.abs(drawn))
+        above = tail_probability(alpha, drawn[::40])
+        assert np.abs(above - (1 - np.arange(0, 4000, 40) / 4000)).max() < 1.63 / 4000**0.5  # Kolmogorov, one in 100
 
 
 @every_explorer
@@ -246,9 +262,11 @@ def test_presets_are_there_by_mouse_and_draw_something(opened: Any, name: str) -
     page = opened(name)
     told = set()
     presets = page.locator(".pkx-presets button")
-    for preset in presets.all():
+    for number, preset in enumerate(presets.all()):
+        before = summary(page)
         preset.click()
-        page.wait_for_timeout(300)
+        if number:  # the first is what the page begins with
+            settled(page, before)
         assert preset.get_attribute("aria-pressed") == "true"
         assert not page.locator(".pkx-problem").is_visible()
         told.add(summary(page))
