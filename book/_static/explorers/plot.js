@@ -71,7 +71,8 @@
     else if (!axis.range) [low, high] = [low - 0.04 * (high - low), high + 0.04 * (high - low)];
     if (low === high) [low, high] = log ? [low / 2, high * 2] : [low - 0.5, high + 0.5];
     const f = log ? Math.log : (v) => v, a = f(low), b = f(high);
-    return {at: (v) => (log && v <= 0 ? -9 : (f(v) - a) / (b - a)), ticks: (log ? logTicks : linearTicks)(low, high, many)};
+    const ticks = (log ? logTicks : linearTicks)(low, high, many).filter(([v]) => !axis.whole || Number.isInteger(v));
+    return {ticks, at: (v) => (log && v <= 0 ? -9 : (f(v) - a) / (b - a))};
   }
 
   // The path of a line: nulls interrupt it, and what lies far outside stays near the frame.

@@ -216,10 +216,43 @@ def _cone() -> Drawing:
     return still("explore-cone", panels, alt, caption)
 
 
+def _sensing() -> Drawing:
+    """Return where exactly r columns survive, and their norm against the strength of the penalty."""
+    from prunekit import sensing
+
+    mu, smoothing = 1.0, 0.01
+    strength, _ = sensing.suggested_penalty(mu)
+    smoothings, strengths = np.geomspace(1e-4, 0.375, 41), np.geomspace(1e-3, 5, 61)
+    ranges = np.array([sensing.strength_range(mu, b, 4 * b) for b in smoothings])
+    ranges[ranges == 0] = np.nan
+    borders = {"sure below": (smoothings, ranges[:, 0]), "impossible above": (smoothings, ranges[:, 1])}
+    norms = {
+        "norm at the minimum": (strengths, [sensing.least_column([mu], x, smoothing) for x in strengths]),
+        "cut 2√β": (strengths, [sensing.cut_off(smoothing)] * len(strengths)),
+    }
+    always, most = sensing.strength_range(mu, smoothing, 4 * smoothing)
+    caption = (
+        f"For a truth whose eigenvalues are all {mu:g}. At β = {smoothing:g} exactly r columns survive at every "
+        f"local minimum for λ below {always:.3g}, and no column can represent an eigenvalue above λ = {most:.3g}; "
+        f"between, it depends on the start. The page's choice is λ = {strength:.3g}."
+    )
+    alt = (
+        "Two panels. Left, the strength of the penalty against its smoothing: below a rising line exactly r columns "
+        "always survive, above a second line none can. Right, the norm of a column at the minimum against the "
+        "strength: it stays near 1, falls, and jumps to 0 where there is no such minimum."
+    )
+    panels = [
+        Panel("smoothing β (units of U²)", "strength λ (units of U³)", borders, "xy"),
+        Panel("strength λ (units of U³)", "norm of a column", norms, "x"),
+    ]
+    return still("explore-sensing", panels, alt, caption)
+
+
 STILLS: dict[str, Callable[[], Drawing]] = {
     "pruning-law": _pruning_law,
     "scaled-features": _scaled_features,
     "tails": _tails,
     "cone": _cone,
+    "sensing": _sensing,
 }
 SHARED = {"pruning-law": ("law.js",), "scaled-features": ("law.js",)}  # scripts between those that all have

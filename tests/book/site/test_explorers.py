@@ -33,8 +33,9 @@ SMALL = {
     "scaled-features": {"p": (20, 48), "inputs": (2, 16), "hidden": (2, 16), "classes": (2, 10)},
     "tails": {"d": (16, 300), "draws": (4, 8)},
     "cone": {"D": (16, 40), "draws": (8, 10)},
+    "sensing": {"r": (1, 6)},
 }  # settings that cost the library time, kept small
-FEW = 0.17  # of the points of a figure
+FEW = 0.15  # of the points of a figure
 every_explorer = pytest.mark.parametrize("name", NAMES)
 
 EVALUATE = """
