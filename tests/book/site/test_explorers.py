@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
+from scipy.special import ndtr
 
 from prunekit.book import paths
 from prunekit.book.site import explorers
@@ -184,13 +185,24 @@ def test_numbers_are_those_of_the_library(mathematics: Any, name: str) -> None:
 
 
 def test_weights_are_drawn_from_the_law(mathematics: Any) -> None:
+    n, few = 20000, 200
     for alpha in (0.7, 1.2, 1.8):
-        u = np.random.RandomState(7).random_sample((2, 4000))
+        u = np.random.RandomState(7).random_sample((2, n))
         given = [alpha, list(np.pi * (u[0] - 0.5)), list(-np.log1p(-u[1]))]
         drawn = mathematics.evaluate("(given) => Array.from(prunekit.explorers.tails.stable(...given))", given)
-        drawn = np.sort(np.abs(drawn))
-        above = tail_probability(alpha, drawn[::40])
-        assert np.abs(above - (1 - np.arange(0, 4000, 40) / 4000)).max() < 1.63 / 4000**0.5  # Kolmogorov, one in 100
+        above = tail_probability(alpha, np.sort(np.abs(drawn))[::few])
+        assert np.abs(above - (1 - np.arange(0, n, few) / n)).max() < 1.63 / n**0.5  # Kolmogorov, one in 100
+
+
+def test_the_normal_law_and_the_uniform_numbers_are_those_of_scipy_and_numpy(mathematics: Any) -> None:
+    z = np.concatenate([np.linspace(-38, 9, 471), np.linspace(-3, 3, 200)])
+    ours = mathematics.evaluate("(z) => z.map(prunekit.numerics.ndtr)", z.tolist())
+    np.testing.assert_allclose(ours, ndtr(z), rtol=1e-13, atol=1e-300)
+    for seed in (0, 999):
+        drawn = mathematics.evaluate(
+            "(seed) => { const u = prunekit.numerics.uniforms(seed); return Array.from({length: 2000}, u); }", seed
+        )
+        assert drawn == np.random.RandomState(seed).random_sample(2000).tolist()
 
 
 @every_explorer
