@@ -89,7 +89,8 @@
 
   function swatch(each) {
     const icon = svg("svg", {width: 30, height: 14, viewBox: "-15 -7 30 14", class: `pkx-s${each.series % 6}`});
-    if (each.area) icon.append(svg("rect", {class: "pkx-area", x: -13, y: -5, width: 26, height: 10}));
+    if (each.rule) icon.append(svg("line", {class: "pkx-rule", x1: -15, x2: 15}));
+    else if (each.area) icon.append(svg("rect", {class: "pkx-area", x: -13, y: -5, width: 26, height: 10}));
     else if (each.marker) icon.append(svg("path", {class: "pkx-marker", d: MARKERS[each.marker]}));
     else icon.append(svg("line", {class: "pkx-line", x1: -15, x2: 15, "stroke-dasharray": DASHES[(each.dash || 0) % 6]}));
     return icon;
@@ -99,7 +100,8 @@
     const list = document.createElement("ul");
     list.className = "pkx-legend";
     const areas = (figure.areas || []).map((each) => ({...each, area: true}));
-    for (const each of [...areas, ...(figure.lines || []), ...(figure.points || [])].filter((e) => e.label)) {
+    const rules = (figure.rules || []).filter((r) => r.legend).map((r) => ({label: r.legend, rule: true, series: 0}));
+    for (const each of [...areas, ...(figure.lines || []), ...(figure.points || []), ...rules].filter((e) => e.label)) {
       const item = document.createElement("li");
       item.append(swatch(each), each.label);
       list.append(item);

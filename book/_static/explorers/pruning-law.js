@@ -174,7 +174,7 @@
       rules: n < p ? [{x: n / p, label: "k = n"}] : [], points: [],
     };
     if (won) {
-      against.rules.push({y: won.best.risk, label: "best rival"});
+      against.rules.push({y: won.best.risk, legend: "best rival"});
       against.points.push({label: `large model pruned, ${won.quotient > 1 ? "wins" : "loses"}`, x: [1], y: [won.risk],
         series: 1, marker: won.quotient > 1 ? "star" : "cross"});
     }
