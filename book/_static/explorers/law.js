@@ -97,11 +97,16 @@
     const mean = w.map((a, i) => a * law.mean[i]), sd = w.map((a, i) => a * law.sd[i]);
     if (s >= p) return 0;
     const few = s <= p / 2, goal = few ? s : p - s;
-    const order = mean.map((a, i) => [Math.hypot(a, sd[i]), count[i]]).sort((a, b) => b[0] - a[0]);
-    let unit = order[m - 1][0], passed = 0;
-    for (const [size, number] of order) {
-      passed += number;
-      if (passed >= s) { unit = size; break; }
+    const sizes = Float64Array.from(mean, (a, i) => Math.sqrt(a * a + sd[i] * sd[i]));
+    let unit; // about the threshold, so that log(t/unit) is not large
+    if (m === p) unit = sizes.sort()[Math.max(0, Math.min(p - 1, p - Math.round(s)))];
+    else {
+      let passed = 0;
+      for (const i of [...sizes.keys()].sort((a, b) => sizes[b] - sizes[a])) {
+        passed += count[i];
+        unit = sizes[i];
+        if (passed >= s) break;
+      }
     }
     const x = increasingRoot((e) => {
       const t = unit * Math.exp(e);

@@ -101,16 +101,21 @@
     return [0, 1].map((b) => {
       const mine = [...law.mean.keys()].filter((i) => given.blocks[i] === b);
       const reach = Math.max(...mine.map((i) => Math.abs(law.mean[i]) + 4 * law.sd[i])), x = linspace(-reach, reach, POINTS);
-      const y = x.map((at) => sum(mine.map((i) => law.problem.count[i] * density((at - law.mean[i]) / law.sd[i]) / law.sd[i])));
-      return {x, y: y.map((value) => value / given.sizes[b])};
+      const y = x.map(() => 0);
+      for (const i of mine) {
+        const weight = law.problem.count[i] / given.sizes[b] / law.sd[i];
+        for (let j = 0; j < x.length; j++) y[j] += weight * density((x[j] - law.mean[i]) / law.sd[i]);
+      }
+      return {x, y};
     });
   }
 
   function compute(state, detail = 1, whole = detail === 1) {
     const given = setup(state), law = given.law(state.scale), {s, total} = given;
-    const scales = geomspace(LEAST, MOST, Math.max(9, Math.round(detail * SCALES))), kept = {}, at = {}, cut = {};
+    const scales = geomspace(LEAST, MOST, Math.max(7, Math.round(detail * SCALES))), kept = {}, at = {}, cut = {};
+    const laws = scales.map(given.law);
     for (const rule of RULES) {
-      kept[rule] = scales.map((scale) => shares(given, given.law(scale), rule, s));
+      kept[rule] = laws.map((each) => shares(given, each, rule, s));
       at[rule] = shares(given, law, rule, s);
     }
     if (law.sd.some((d) => d === 0)) refuse(`Noise σ is ${state.sigma} and the samples determine the weights, which then do not vary: give more noise, or a larger κ`);
@@ -118,7 +123,7 @@
     const out = {n: given.n, s, total, sizes: given.sizes, names: given.names, scales, kept, at, cut, gamma: law.gamma ?? null,
       density: densities(given, law), deaths: whole ? deaths(given, scales, kept.magnitude) : []};
     if (features(state)) {
-      const numbers = [...new Set(geomspace(1, total, Math.max(8, Math.round(detail * RISKS))).map(Math.round))];
+      const numbers = [...new Set(geomspace(1, total, Math.max(6, Math.round(detail * RISKS))).map(Math.round))];
       out.risks = {kept: numbers};
       for (const rule of [...RULES, "oracle"]) out.risks[rule] = numbers.map((k) => prunedRisk(law, rule, k));
       out.here = [...RULES, "oracle"].map((rule) => prunedRisk(law, rule, s));

@@ -34,7 +34,7 @@
   }
 
   // V and W of one draw after the other, as numpy.random.RandomState(seed).random_sample((draws, 2, d)) has them.
-  let kept = {};
+  let kept = {}; // for the seed and the number of weights last asked for
   function source({seed, d}, draws) {
     const key = `${seed} ${d}`;
     if (kept.key !== key) kept = {key, next: uniforms(seed), pairs: [], gaussian: []};
@@ -48,7 +48,10 @@
   // The relative ℓp errors of keeping each of some numbers of weights (barsbey, Section 3.2): magnitudes in rising order.
   function errors(sorted, counts, p) {
     const d = sorted.length, top = sorted[d - 1], below = new Float64Array(d + 1);
-    for (let i = 0; i < d; i++) below[i + 1] = below[i] + (sorted[i] / top) ** p;
+    for (let i = 0; i < d; i++) {
+      const share = sorted[i] / top;
+      below[i + 1] = below[i] + (p === 2 ? share * share : share ** p);
+    }
     return counts.map((k) => (below[d - k] / below[d]) ** (1 / p));
   }
 
@@ -63,18 +66,23 @@
   const spread = (rows) => Object.fromEntries(NAMES.map((name, j) =>
     [name, rows[0].map((_, i) => quantile(rows.map((row) => row[i]), LEVELS[j]))]));
 
-  // 1/α̂ of Mohammadi, Mohammadpour and Ogata with blocks of K (Corollary 2.4), its standard error too.
-  function inverse(x, K) {
+  // Values less their median, and the logarithms of their sizes; that of the median itself is left out of the mean.
+  function centred(x) {
     const ranked = Float64Array.from(x).sort(), half = x.length >> 1;
     const middle = x.length % 2 ? ranked[half] : (ranked[half - 1] + ranked[half]) / 2;
-    const centred = x.map((v) => v - middle), logs = centred.map((v) => Math.log(Math.abs(v)));
-    const seen = logs.filter((l) => l !== -Infinity), mean = sum(seen) / seen.length; // the median itself is left out
-    const blocks = Math.floor(x.length / K), excess = [];
+    const values = x.map((v) => v - middle), logs = values.map((v) => Math.log(Math.abs(v)));
+    const seen = logs.filter((l) => l !== -Infinity), mean = sum(seen) / seen.length;
+    return {values, logs: logs.map((l) => (l === -Infinity ? mean : l))};
+  }
+
+  // 1/α̂ of Mohammadi, Mohammadpour and Ogata with blocks of K (Corollary 2.4), and its standard error.
+  function inverse({values, logs}, K) {
+    const blocks = Math.floor(values.length / K), excess = [];
     for (let b = 0; b < blocks; b++) {
       let total = 0, one = 0;
       for (let i = b * K; i < (b + 1) * K; i++) {
-        total += centred[i];
-        one += logs[i] === -Infinity ? mean : logs[i];
+        total += values[i];
+        one += logs[i];
       }
       excess.push(Math.log(Math.abs(total)) - one / K);
     }
@@ -83,37 +91,38 @@
     return {inverse: average / Math.log(K), error: error / Math.log(K)};
   }
 
+  // Of some networks: errors by number kept, at the number kept here, and at the same share of the first weights of each.
+  function measured(networks, {counts, cut, sizes, few}, p) {
+    const rows = networks.map((each) => errors(each.sorted, [...counts, cut], p));
+    const grown = networks.map(({x, sorted, parts}) => sizes.map((size, i) => {
+      if (!parts.has(size)) parts.set(size, size === x.length ? sorted : rising(x.subarray(0, size)));
+      return errors(parts.get(size), [few[i]], p)[0];
+    }));
+    return {errors: spread(rows.map((row) => row.slice(0, -1))), here: spread(rows.map((row) => row.slice(-1))), growing: spread(grown)};
+  }
+
   function compute(state, detail = 1) {
     const {alpha, d, p} = state, draws = Math.max(4, Math.round(detail * state.draws)), cut = Math.max(1, Math.ceil(state.kept * d - 1e-9));
-    const {pairs, gaussian} = source(state, draws);
-    const heavy = pairs.slice(0, draws).map(([V, W]) => stable(alpha, V, W));
-    for (let i = gaussian.length; i < draws; i++) {
-      const x = stable(2, ...pairs[i]);
-      gaussian.push({x, sorted: rising(x), parts: new Map()});
-    }
-    const light = gaussian.slice(0, draws), sorted = heavy.map(rising);
-    const counts = [...new Set(geomspace(1, d, SHARES).map(Math.round))];
-    const sizes = [];
+    const from = source(state, draws), network = (x) => ({x, sorted: rising(x), parts: new Map()});
+    const heavy = from.pairs.slice(0, draws).map(([V, W]) => network(stable(alpha, V, W)));
+    while (from.gaussian.length < draws) from.gaussian.push(network(stable(2, ...from.pairs[from.gaussian.length])));
+    const light = from.gaussian.slice(0, draws), counts = [...new Set(geomspace(1, d, SHARES).map(Math.round))], sizes = [];
     for (let size = d; size >= 8; size = Math.floor(size / 2)) sizes.unshift(size);
-    const share = cut / d, few = sizes.map((size) => Math.max(1, Math.ceil(share * size - 1e-9)));
-    const grown = (x, whole, size) => (size === d ? whole : rising(x.subarray(0, size)));
-    const ofGaussian = (each, size) => {
-      if (!each.parts.has(size)) each.parts.set(size, grown(each.x, each.sorted, size));
-      return each.parts.get(size);
-    };
+    const at = {counts, cut, sizes, few: sizes.map((size) => Math.max(1, Math.ceil(cut / d * size - 1e-9)))};
     const ranks = [...new Set(geomspace(1, d, RANKS).map(Math.round))], blocks = [];
     for (let K = 2; K <= d / 4; K *= 2) blocks.push(K);
-    const root = Math.floor(Math.sqrt(d)), one = inverse(heavy[0], root);
-    const clipped = one.inverse > 0 ? Math.min(1 / one.inverse, CLIP) : CLIP;
+    const root = Math.floor(Math.sqrt(d)), first = centred(heavy[0].x), one = inverse(first, root);
+    const clipped = one.inverse > 0 ? Math.min(1 / one.inverse, CLIP) : CLIP, beside = `${draws} ${cut} ${p}`;
+    if (from.beside !== beside) { // what does not depend on α is kept while α moves
+      const each = centred(light[0].x);
+      Object.assign(from, {beside, light: measured(light, at, p), inverses: blocks.map((K) => inverse(each, K).inverse)});
+    }
+    const theirs = measured(heavy, at, p);
     return finite("a draw", {
-      draws, cut, counts, sizes, few, ranks, blocks, root,
-      heavy: spread(sorted.map((s) => errors(s, counts, p))),
-      light: spread(light.map((each) => errors(each.sorted, counts, p))),
-      growing: spread(heavy.map((x, j) => sizes.map((size, i) => errors(grown(x, sorted[j], size), [few[i]], p)[0]))),
-      growingLight: spread(light.map((each) => sizes.map((size, i) => errors(ofGaussian(each, size), [few[i]], p)[0]))),
-      here: spread(sorted.map((s) => errors(s, [cut], p))), hereLight: spread(light.map((each) => errors(each.sorted, [cut], p))),
-      magnitude: ranks.map((r) => sorted[0][d - r]), gaussian: ranks.map((r) => light[0].sorted[d - r]),
-      inverses: blocks.map((K) => inverse(heavy[0], K).inverse), inversesLight: blocks.map((K) => inverse(light[0].x, K).inverse),
+      draws, ...at, ranks, blocks, root, heavy: theirs.errors, growing: theirs.growing, here: theirs.here,
+      light: from.light.errors, growingLight: from.light.growing, hereLight: from.light.here,
+      magnitude: ranks.map((r) => heavy[0].sorted[d - r]), gaussian: ranks.map((r) => light[0].sorted[d - r]),
+      inverses: blocks.map((K) => inverse(first, K).inverse), inversesLight: from.inverses,
       estimate: {alpha: clipped, error: clipped ** 2 * one.error},
     }, "the tail index or the order of the norm");
   }
