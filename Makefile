@@ -10,13 +10,14 @@ UV = $(BIN)/uv pip install --quiet --python $(BIN)/python $(if $(PYTHONDONTWRITE
 BUILD = $(BIN)/prunekit build --scale $(SCALE) $(if $(JOBS),--jobs $(JOBS))
 
 .DEFAULT_GOAL := help
-.PHONY: help book page serve archive test bench lint picture reference costs calibration house lock clean distclean
+.PHONY: help book page serve archive sizes test bench lint picture reference costs calibration house lock clean distclean
 
 help:
 	@echo 'make book [SCALE=smoke|laptop|paper] [JOBS=n]   execute what changed, build the site under _build/html; JOBS: all cores'
 	@echo 'make page PAGE=chapter/topic [SCALE=...]        execute and build one page, under _build/page'
 	@echo 'make serve                                      serve _build/html and open it'
 	@echo 'make archive                                    the site as one file with its checksum, under _build/release'
+	@echo 'make sizes                                      how heavy the site is, how fast its heaviest pages load from the disk'
 	@echo 'make test [JOBS=n]                              the whole test suite, site checks included; JOBS: one more than cores'
 	@echo 'make bench                                      speed, as ratios measured in one run'
 	@echo 'make lint                                       ruff and mypy, on the library and on the code of the pages'
@@ -54,6 +55,9 @@ serve: $(READY)
 
 archive: book
 	@$(BIN)/python -m prunekit.book.site.archive
+
+sizes: book
+	@$(BIN)/python -m tests.benchmarks.site
 
 test: $(READY)
 	@$(BIN)/python -m pytest --numprocesses $(or $(JOBS),auto)

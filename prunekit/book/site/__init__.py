@@ -12,6 +12,10 @@ scorecard, errata
     The pages of results, and the scorecard as files.
 evidenced
     Prose that names its evidence, each name a link with the verdict as it is now.
+drawings
+    Drawings and their numbers as files of the site, once each.
+rooms
+    The API reference as one page for each of its sections.
 crate
     The evidence for machines: runs, parameters, checksums and verdicts.
 stage

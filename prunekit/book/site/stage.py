@@ -16,7 +16,7 @@ from typing import Any
 from prunekit.book import badges, paths
 from prunekit.book.runs import tags
 from prunekit.book.runs.store import Run
-from prunekit.book.site import architecture, cards, errata, error_bars, evidenced, folding, scorecard
+from prunekit.book.site import architecture, cards, drawings, errata, error_bars, evidenced, folding, rooms, scorecard
 from prunekit.book.site.evidence import Evidence, Page
 from prunekit.book.site.words import without_paths
 
@@ -35,10 +35,11 @@ def stage(evidence: Evidence, folder: Path, *, whole: bool = True) -> None:
     """
     shutil.copytree(paths.BOOK, folder / "book", ignore=shutil.ignore_patterns("claims.yml", "*.json", "__pycache__"))
     shutil.copy(paths.CONFIG, folder)
-    _write_toc(folder, None if whole else [page.document for page in evidence.pages])
+    _write_toc(folder, None if whole else [page.document for page in evidence.pages], rooms.write(folder))
     (folder / "downloads").mkdir()
     for page in evidence.pages:
         shown = compose(page, page.run) if page.run else _unexecuted(page)
+        _lift_drawings(shown, page.document, folder)
         _write(folder / f"{page.document}.ipynb", shown)
         _write(folder / "downloads" / f"{page.name.replace('/', '-')}.ipynb", page.notebook.node)
     results = {
@@ -55,7 +56,16 @@ def stage(evidence: Evidence, folder: Path, *, whole: bool = True) -> None:
             file.write_text(evidenced.filled(prose, evidence.rows()), encoding="utf-8")
     for name, kept_page in {"error-bars.md": error_bars.kept_page, "architecture.md": architecture.kept_page}.items():
         file = folder / "book" / name
-        file.write_text(kept_page(file.read_text(encoding="utf-8"), paths.BUILD / name), encoding="utf-8")
+        text = kept_page(file.read_text(encoding="utf-8"), paths.BUILD / name)
+        file.write_text(drawings.lifted(text, f"book/{file.stem}", folder), encoding="utf-8")
+
+
+def _lift_drawings(node: Any, document: str, folder: Path) -> None:
+    """Put the drawings of a page's outputs into files, in place."""
+    for cell in node.cells:
+        for output in cell.get("outputs", []):
+            if "text/html" in output.get("data", {}):
+                output["data"]["text/html"] = drawings.lifted(output["data"]["text/html"], document, folder)
 
 
 def _write(path: Path, node: Any) -> None:
@@ -65,10 +75,14 @@ def _write(path: Path, node: Any) -> None:
     nbformat.write(node, path)
 
 
-def _write_toc(folder: Path, only: Sequence[str] | None) -> None:
+def _write_toc(folder: Path, only: Sequence[str] | None, reference: Sequence[str]) -> None:
+    """Write the table of contents with the pages of the API reference, and of the chapters those in `only`."""
     import yaml
 
     toc = yaml.safe_load(paths.TOC.read_text(encoding="utf-8"))
+    for chapter in (chapter for part in toc["parts"] for chapter in part["chapters"]):
+        if chapter["file"] == rooms.INDEX and reference:
+            chapter["sections"] = [{"file": name} for name in reference]
     if only is not None:
         for part in toc["parts"]:
             part["chapters"] = [

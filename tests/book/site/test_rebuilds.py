@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -176,7 +177,7 @@ def test_a_failing_page_fails_the_build_and_is_named(history):
 def test_the_other_pages_are_built_with_their_figures(history):
     figures = history["broken"].pages[PAGE].select("figure.pk-figure img")
     assert figures
-    assert all(image["src"].startswith("data:image/svg+xml;base64,") for image in figures)
+    assert all(re.search(r"/_static/figures/[\w/-]+\.svg(#dark)?$", image["src"]) for image in figures)
     assert not history["broken"].pages[PAGE].select(".admonition.error")
 
 
