@@ -16,7 +16,18 @@ from typing import Any
 from prunekit.book import badges, paths
 from prunekit.book.runs import tags
 from prunekit.book.runs.store import Run
-from prunekit.book.site import architecture, cards, drawings, errata, error_bars, evidenced, folding, rooms, scorecard
+from prunekit.book.site import (
+    architecture,
+    cards,
+    drawings,
+    errata,
+    error_bars,
+    evidenced,
+    folding,
+    rooms,
+    scorecard,
+    start,
+)
 from prunekit.book.site.evidence import Evidence, Page
 from prunekit.book.site.words import without_paths
 
@@ -54,10 +65,12 @@ def stage(evidence: Evidence, folder: Path, *, whole: bool = True) -> None:
         prose = file.read_text(encoding="utf-8")
         if evidenced.named(prose):
             file.write_text(evidenced.filled(prose, evidence.rows()), encoding="utf-8")
+        elif (opened := start.filled(prose, evidence)) != prose:
+            file.write_text(drawings.lifted(opened, f"book/{file.stem}", folder), encoding="utf-8")
     for name, kept_page in {"error-bars.md": error_bars.kept_page, "architecture.md": architecture.kept_page}.items():
         file = folder / "book" / name
-        text = kept_page(file.read_text(encoding="utf-8"), paths.BUILD / name)
-        file.write_text(drawings.lifted(text, f"book/{file.stem}", folder), encoding="utf-8")
+        kept = kept_page(file.read_text(encoding="utf-8"), paths.BUILD / name)
+        file.write_text(drawings.lifted(kept, f"book/{file.stem}", folder), encoding="utf-8")
 
 
 def _lift_drawings(node: Any, document: str, folder: Path) -> None:

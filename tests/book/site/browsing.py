@@ -134,6 +134,15 @@ SCROLLING = """
 }
 """
 
+# What would be cut off in print, where nothing scrolls: boxes that stand out of the paper or hide a part of themselves.
+CUT = """
+() => [...document.querySelectorAll(".bd-article :is(pre, table, .pk-figure, img, div.math, .wide)")]
+  .filter((box) => box.checkVisibility() && box.clientWidth > 0)
+  .filter((box) => box.getBoundingClientRect().right > innerWidth + 2
+                   || (box.scrollWidth > box.clientWidth + 2 && getComputedStyle(box).overflowX !== "visible"))
+  .map((box) => `${box.tagName} ${box.className}: ${box.textContent.trim().slice(0, 60)}`)
+"""
+
 
 @contextmanager
 def a_browser(executable: str) -> Iterator[Browser]:

@@ -15,9 +15,9 @@ import pytest
 import yaml
 
 from prunekit.book import paths
-from prunekit.book.site import rooms
+from prunekit.book.site import pdf, rooms
 from prunekit.book.site.evidence import chapters
-from tests.book.site.browsing import CONTRASTS, IMAGES, PHONE, RAW_TEX, RUNNING, SCROLLING, Visit, a_browser
+from tests.book.site.browsing import CONTRASTS, CUT, IMAGES, PHONE, RAW_TEX, RUNNING, SCROLLING, Visit, a_browser
 
 pytestmark = pytest.mark.browser
 
@@ -83,6 +83,10 @@ class Phone:
         )
         page.wait_for_timeout(SETTLED)
         self.scrolling = visit.measure(SCROLLING)
+        page.emulate_media(media="print")
+        page.set_viewport_size({"width": pdf.WIDTH, "height": 900})
+        self.cut_in_print = visit.measure(CUT)
+        page.emulate_media(media="screen")
 
 
 @pytest.fixture(scope="module")
@@ -237,6 +241,11 @@ def test_axe_finds_nothing_wrong(looking, document):
 @every_page
 def test_what_scrolls_on_a_phone_scrolls_by_keyboard_too(looking, document):
     assert [box for box in looking(document)["phone"].scrolling if not box["reached"]] == []
+
+
+@every_page
+def test_nothing_is_cut_off_in_print(looking, document):
+    assert looking(document)["phone"].cut_in_print == []
 
 
 def test_the_measures_of_access_can_fail(visiting):

@@ -102,6 +102,7 @@ def copy_checkout(folder: Path) -> Path:
     (folder / "book" / "what-to-do.md").write_text(
         "# Advice\n\nIt links pages that are not in this copy.\n", encoding="utf-8"
     )
+    (folder / "book" / "introduction.md").write_text("# Start\n\nIt links such pages too.\n", encoding="utf-8")
     toc = yaml.safe_load((folder / "_toc.yml").read_text(encoding="utf-8"))
     front = [part for part in toc["parts"] if not any("chapters/" in c["file"] for c in part["chapters"])]
     toc["parts"] = [{"caption": "Two pages", "chapters": [{"file": PAGE}, {"file": BROKEN}]}, *front]
