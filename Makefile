@@ -6,9 +6,11 @@ PAGE ?= overparameterization/linear-gaussian
 BIN := .venv/bin
 READY := .venv/.ready
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
-UV = $(BIN)/uv pip install --quiet --python $(BIN)/python $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
+UV = $(BIN)/uv pip install --quiet --python $(BIN)/python
+IMPORTED = torch, torchvision, sklearn.datasets, scipy.stats, matplotlib.pyplot, ipykernel.kernelapp, papermill, jupytext
 BUILD = $(BIN)/prunekit build --scale $(SCALE) $(if $(JOBS),--jobs $(JOBS))
 
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help book page serve release sizes test bench lint picture pdf notebooks reference costs calibration house lock clean distclean
 
@@ -34,7 +36,8 @@ help:
 # The stamp is older than the pins when they changed; an installer with nothing to do would cost seconds at every call.
 # uv installs the pins, itself installed from them by pip; where that fails (no wheel of uv for this system, an index that
 # only pip's settings name), pip does it all. Both refuse a file whose checksum is not the pinned one. Python keeps what it
-# compiled the first time; where it is told not to, every kernel would compile its imports again, so they are compiled here.
+# compiled the first time, also where it is told not to: every kernel would else compile its imports again, which takes it
+# longer than a small page. What all kernels import is imported once here, or the first kernels compile it side by side.
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python 3.11 or newer is needed: make PYTHON=python3.11 ...'; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -43,7 +46,7 @@ $(READY): requirements.txt pyproject.toml
 	@$(PIP) --require-hashes -r .venv/uv.txt && $(UV) --require-hashes -r requirements.txt \
 	  || { echo 'uv cannot install here; pip does, which takes some minutes'; $(PIP) --require-hashes -r requirements.txt; }
 	@$(PIP) --no-deps --no-build-isolation --editable .
-	@$(if $(PYTHONDONTWRITEBYTECODE),$(BIN)/python -m compileall -q prunekit,:)
+	@$(BIN)/python -c 'import $(IMPORTED)'
 	@touch $@
 
 book: $(READY)

@@ -40,9 +40,9 @@ def array(name: str, value: ArrayLike, *, ndim: int | tuple[int, ...]) -> Floats
         raise ValueError(f"{name} has shape {raw.shape}: give an array with {wanted} axes")
     if raw.size == 0:
         raise ValueError(f"{name} has shape {raw.shape}, which is empty: give at least one entry")
-    bad = np.flatnonzero(~np.isfinite(raw))
-    if bad.size:
-        where = tuple(int(k) for k in np.unravel_index(bad[0], raw.shape))
+    good = np.isfinite(raw)
+    if not good.all():
+        where = tuple(int(k) for k in np.unravel_index(np.flatnonzero(~good)[0], raw.shape))
         raise ValueError(f"{name} holds {raw[where]} at index {where}: give finite numbers")
     return raw
 
@@ -92,11 +92,13 @@ def numbers(name: str, value: ArrayLike) -> Floats:
 
 def matrix(name: str, value: ArrayLike, rows: int | None = None, *, like: str = "") -> Floats:
     """Return a finite matrix of the number of `rows` that `like` calls for; it may have no columns."""
-    values = numbers(name, value)
+    values = _real(name, value)
+    good = bool(np.isfinite(values).all())
+    values = values if good else numbers(name, values)  # of NaN and infinity, NaN is said first
     if values.ndim != 2 or (rows is not None and values.shape[0] != rows) or values.shape[0] == 0:
         wanted = "one with two axes" if rows is None else f"{rows} rows"
         raise ValueError(f"{name} has shape {values.shape}{like and f', but {like}'}: give {wanted}")
-    if not np.isfinite(values).all():
+    if not good:
         raise ValueError(f"{name} holds infinity: give finite numbers")
     return values
 
@@ -199,6 +201,8 @@ def share(name: str, value: Any) -> float:
 
 def _number(name: str, value: Any) -> float:
     """Return a float, which may be infinite or NaN, of one real number of any type."""
+    if type(value) is float:
+        return value
     wrong = f"{name} is {shown(value)}: give one real number"
     if isinstance(value, bool | np.bool_ | str | bytes | complex) or (
         isinstance(value, np.generic) and value.dtype.kind not in "fiu"

@@ -24,6 +24,8 @@ from xdist.scheduler import LoadScopeScheduling
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"  # before numpy is imported: the kernels of the book run single-threaded too
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each of hundreds of processes compiles its imports again
+
 ROOT = Path(__file__).resolve().parents[1]
 SITE = ROOT / "_build" / "smoke"  # kept: a site that is up to date is not built again
 SITE_SECONDS = 3600.0  # for building it on a slow machine; a test's own limit does not count what it waits for

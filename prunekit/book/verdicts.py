@@ -19,8 +19,6 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from scipy import special
-
 from prunekit import _checks
 
 REPRODUCED, UNDECIDED, DIFFERS, ERRATUM = "reproduced", "undecided", "differs", "erratum"
@@ -53,6 +51,8 @@ def quantile(repetitions: int | None) -> float:
         How many independent ones the error was estimated from, at least 2; None for an error that is known.
     """
     tail = 1 - (1 - LEVEL) / CHECKS / 2
+    from scipy import special  # a command that judges nothing starts sooner without
+
     return float(special.ndtri(tail) if repetitions is None else special.stdtrit(repetitions - 1, tail))
 
 

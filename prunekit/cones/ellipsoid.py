@@ -16,6 +16,8 @@ from prunekit.cones.sampling import ENTRIES, as_basis, as_points
 from prunekit.spectrum import Measure
 from prunekit.statistics import Estimate
 
+_NEWTON = 100  # steps at most; a handful are taken
+
 
 def radii(eigenvalues: ArrayLike, epsilon: float) -> Floats:
     """Return r_i = √(2ε/h_i), (D,), for eigenvalues h_i above 0. Source: geometric, Lemma 1.
@@ -223,24 +225,26 @@ def _boundary(points: Floats, rho: Floats) -> Floats:
     """Return the nearest points (n, D) for points whose nearest point is on the boundary and not 0.
 
     It is y_1 = y and y_i = g_i y/(y + (y - g_1)ρ_i) for i > 1, with the y ≥ max(g_1, 0) for which Σ ρ_i y_i² = y².
-    These are Lagrange's conditions, with the multiplier expressed by y.
+    These are Lagrange's conditions, with the multiplier expressed by y. With S(y)² = Σ ρ_i y_i²/y², 1/S is a power mean
+    of exponent -2 of functions linear in y, so it is concave, and it grows: Newton's method for 1/S = 1, from the left,
+    comes to the solution in a few steps and never beyond it.
     """
-    from scipy.optimize import elementwise
-
     first, sloped = points[:, 0], rho > 0
-    r, squares = rho[sloped], points[:, 1:][:, sloped] ** 2
-    high = np.sqrt(squares @ r)  # no y_i is larger than g_i
-    low = np.maximum(first, 1e-14 * high)
-
-    def excess(y: Floats, row: Floats) -> Floats:
-        """Return numbers that fall as y grows, and are 0 where the point is on the boundary."""
-        index = row.astype(int)
-        y = y[:, None]
-        return np.asarray(np.sqrt((squares[index] * r / (y + (y - first[index, None]) * r) ** 2).sum(axis=1)) - 1)
-
-    rows = np.arange(float(len(points)))
-    y = np.where(excess(low, rows) <= 0, low, high)  # at an end, up to rounding
-    open_ = np.flatnonzero((excess(low, rows) > 0) & (excess(high, rows) < 0))
-    y[open_] = elementwise.find_root(excess, (low[open_], high[open_]), args=(rows[open_],)).x
+    r, weights = rho[sloped], points[:, 1:][:, sloped] ** 2 * rho[sloped]
+    high = np.sqrt(weights.sum(axis=1))  # no y_i is larger than g_i
+    y = np.maximum(first, 1e-14 * high)
+    weights /= np.maximum(high, np.finfo(float).tiny)[:, None] ** 2
+    moving = np.arange(len(points))
+    for _ in range(_NEWTON):
+        at = y[moving] / high[moving]
+        below = at[:, None] + (at - first[moving] / high[moving])[:, None] * r
+        terms = weights[moving] / below**2
+        squared = terms.sum(axis=1)
+        size = np.sqrt(squared)
+        step = high[moving] * squared * (size - 1) / ((terms / below) @ (1 + r))
+        y[moving] = np.minimum(y[moving] + np.maximum(step, 0), high[moving])
+        moving = moving[step > 4 * np.finfo(float).eps * y[moving]]
+        if not moving.size:
+            break
     y = y[:, None]
     return np.column_stack([y, points[:, 1:] * (y / (y + (y - first[:, None]) * rho))])

@@ -25,6 +25,7 @@ from prunekit.curvature.matrix import Operator
 
 _LOST = 1e-13  # a remainder below this share of the operator's size is rounding: that part of the space is complete
 _LEVELS = (16, 24, 32, 48, 64)  # an integral is looked at after so many steps; beyond, after half as many more
+_MUCH = 0.1  # of a vector: what must be left of it for rounding to stay small beside it
 _ZERO = 1e-16  # the node at 0 is put at this share of the largest Ritz value
 _CONVERGED = 1e-2  # a pair whose residual is below this share of its value is taken for an eigenpair, if the residual
 _APART = 0.03  # is also below this share of the gap to the next Ritz value
@@ -140,6 +141,8 @@ class Run:
         self._filled, self._size, self._known = 0, 0.0, dict[int, Ritz]()
         self._fixed = dict[int, Ritz | None]()
         self.basis = self._room()
+        if self.outside is not None:
+            self.outside = self.outside.to(self.basis.dtype)
         block, self.first = self._orthonormal(Z / lengths, 1.0)
         self._append(block)
 
@@ -283,7 +286,8 @@ class Run:
         block, first = _gram_schmidt(W, _LOST * size)
         room = W.shape[0] - self._filled - (0 if self.outside is None else self.outside.shape[1])
         block, first = block[:, :room], first[:room]  # beyond it there is only rounding
-        if block.shape[1] == 0:
+        left = np.diag(first) if block.shape[1] == W.shape[1] else np.zeros(1)
+        if block.shape[1] == 0 or np.all(left >= _MUCH * W.norm(dim=0).cpu().numpy()):
             return block, first
         block, second = _gram_schmidt(self._beside(held, block), 0.0)  # what a small remainder lost
         return block, second @ first
@@ -291,12 +295,23 @@ class Run:
     def _beside(self, held: Tensor, W: Tensor) -> Tensor:
         """Return W without what lies along the basis and along the vectors of `outside`."""
         if self.outside is not None:
-            W = W - self.outside @ (self.outside.T @ W)
+            W = W - _combine(self.outside.T, _coordinates(self.outside.T, W))
         return W - _combine(held, _coordinates(held, W)) if len(held) else W
 
 
 def _gram_schmidt(W: Tensor, lost: float) -> tuple[Tensor, Floats]:
     """Return orthonormal columns Q (D, v) and R (v, w) with W = QR, without columns of a remainder up to `lost`."""
+    if 1 < W.shape[1] <= W.shape[0]:  # one call of LAPACK's, unless a column is to be left out
+        Q, upper = torch.linalg.qr(W)
+        along = upper.diagonal()
+        if bool((along.abs() > lost).all()):
+            signs = along.sign()
+            return Q * signs, (signs[:, None] * upper).cpu().numpy()
+    return _one_by_one(W, lost)
+
+
+def _one_by_one(W: Tensor, lost: float) -> tuple[Tensor, Floats]:
+    """Return the same, each column made orthogonal to those before it that are kept."""
     columns: list[Tensor] = []
     R = np.zeros((W.shape[1], W.shape[1]))
     for i in range(W.shape[1]):
@@ -321,7 +336,8 @@ def _pairs(diagonals: Sequence[Floats], couplings: Sequence[Floats]) -> tuple[Fl
         T[ends[j] : ends[j + 1], ends[j] : ends[j + 1]] = A
     for j, B in enumerate(couplings):
         T[ends[j + 1] : ends[j + 2], ends[j] : ends[j + 1]] = B
-    values, vectors = np.linalg.eigh(T)  # reads the lower triangle
+    both = torch.linalg.eigh(torch.from_numpy(T))  # reads the lower triangle, and is faster than NumPy's
+    values, vectors = (each.numpy() for each in both)
     return values, vectors, vectors[ends[-2] :].copy()
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from prunekit import _checks
 from prunekit.curvature import Curvature
-from prunekit.diagnosis import stages
+from prunekit.diagnosis import spectral, stages
 from prunekit.diagnosis.curves import REMOVED
 from prunekit.diagnosis.head import MOST_FEATURES
 from prunekit.diagnosis.quadratic import PARTS
@@ -28,6 +28,7 @@ _LONG = 0.05  # seconds of a call from which on it is taken to grow with its sam
 _WEIGHT = 8e-7  # seconds a weight, for tails and orders: of the prototype on one core
 _FEWEST = 1.0
 _CORE = 0.6  # of a budget, for the parts that every report should have, before samples are spared
+_FORWARD = 3  # evaluations of a network that one derivative in forward mode takes
 _CUTS = 8  # whose measures a search for a limit looks at
 
 
@@ -221,6 +222,7 @@ def _of(subject: Subject, priced: Prices, curvature: int, held: int, budget: flo
     layers, forward = len(subject.names), priced.forward.of(held)
     product = PARTS * priced.product.of(curvature // PARTS)
     whole = priced.product.of(curvature)
+    linear = PARTS * _FORWARD * priced.forward.of(curvature // PARTS)
     small = sum(w.numel() for w in subject.weights.values() if w.numel() <= stages.DENSE_LAYER)
     features = 2e-9 * min(MOST_FEATURES, subject.model_width()) ** 3
     parts = (
@@ -229,10 +231,12 @@ def _of(subject: Subject, priced: Prices, curvature: int, held: int, budget: flo
         Planned("saliencies", 12 * whole),
         Planned("scores", 20 * forward + priced.weights),
         Planned("one-shot", 8 * product),
+        Planned("linearized", 8 * linear),
         Planned("last layer", 2 * forward + features),
         Planned("products", layers * 4 * priced.forward.of(4)),
         Planned("layers measured", layers * 8 * forward),
         Planned("layers predicted", layers * 6 * product),
+        Planned("layers linearized", layers * 6 * linear),
         Planned("layers re-optimized", small * whole / 4),
         *_spectral(subject, whole),
     )
@@ -242,18 +246,18 @@ def _of(subject: Subject, priced: Prices, curvature: int, held: int, budget: flo
 def _spectral(subject: Subject, product: float) -> list[Planned]:
     """Return the parts that need the Hessian's spectrum: of a dense one the first pays for all."""
     total = subject.total
-    if total <= stages.DENSE:
+    if total <= spectral.DENSE:
         first_of = total / 4 * product + 1.5e-9 * total**3
         rest = 1e-9 * total**3
         return [
             Planned("re-optimized", first_of),
             *(Planned(name, rest) for name in ("published", "orthogonal", "cone")),
         ]
-    steps = stages.spectrum_products(total)
-    vectors = 2e-9 * total * steps  # seconds of keeping one Lanczos vector orthogonal to the others
-    along = _CUTS * stages.DIRECTION * (product + vectors / 4)
+    steps = spectral.spectrum_products(total)
+    vectors = total * (4e-8 + 2e-10 * steps)  # seconds of keeping one Lanczos vector orthogonal to the others
+    along = _CUTS * spectral.DIRECTION * (product + 8e-8 * total)
     return [
-        Planned("re-optimized", 0.0, f"for networks of up to {stages.DENSE:,} weights"),
+        Planned("re-optimized", 0.0, f"for networks of up to {spectral.DENSE:,} weights"),
         Planned("published", steps * (product + vectors)),
         Planned("orthogonal", along),
         Planned("cone", along),

@@ -44,7 +44,7 @@ class Quadratic:
         """Return the quadratic model from so many of the known samples."""
         batches = first(subject.known, count)
         model = cls(subject, batches)
-        for some in _parts(batches):
+        for some in parts(batches):
             operator = Curvature(subject.model, subject.loss.given, some, parameters=subject.names)
             model._operators.append((operator, sum(subject.loss.weight(labels) for _, labels in some)))
             model._slopes.append(_slope(subject, some))
@@ -82,7 +82,7 @@ class Quadratic:
         return float(self.weights @ parts)
 
 
-def _parts(batches: list[Batch]) -> list[list[Batch]]:
+def parts(batches: list[Batch]) -> list[list[Batch]]:
     """Return samples in as many parts of one size as can be."""
     whole = samples(batches)
     if not all(is_cut(batch) for batch in batches):

@@ -18,7 +18,7 @@ from prunekit import _checks
 from prunekit._checks import Seed
 from prunekit._system import bars, files
 from prunekit.diagnosis import plan as planning
-from prunekit.diagnosis import stages
+from prunekit.diagnosis import spectral, stages
 from prunekit.diagnosis.balance import Balance, balance
 from prunekit.diagnosis.plan import CostPlan, Planned
 from prunekit.diagnosis.report import Report
@@ -33,15 +33,17 @@ STAGES: dict[str, Callable[[Work], Plain]] = {
     "saliencies": stages.saliencies,
     "scores": stages.scores,
     "one-shot": stages.one_shot,
+    "linearized": stages.linearized,
     "last layer": stages.last_layer,
     "products": stages.products,
     "layers measured": stages.layers_measured,
     "layers predicted": stages.layers_predicted,
+    "layers linearized": stages.layers_linearized,
     "layers re-optimized": stages.layers_reoptimized,
-    "re-optimized": stages.reoptimized,
-    "published": stages.published,
-    "orthogonal": stages.orthogonal,
-    "cone": stages.cone,
+    "re-optimized": spectral.reoptimized,
+    "published": spectral.published,
+    "orthogonal": spectral.orthogonal,
+    "cone": spectral.cone,
 }
 
 

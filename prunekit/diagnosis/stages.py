@@ -18,30 +18,25 @@ from torch import Tensor
 from prunekit import _checks
 from prunekit._checks import Floats, Seed
 from prunekit._system import bars
-from prunekit.curvature import Curvature
 from prunekit.diagnosis import cuts, factors, head
 from prunekit.diagnosis.balance import Balance
 from prunekit.diagnosis.curves import REMOVED, RiseCurve, sought
+from prunekit.diagnosis.linearized import Linearized
 from prunekit.diagnosis.quadratic import Quadratic
 from prunekit.diagnosis.subject import Losses, Subject, first, samples
 from prunekit.diagnosis.tails import Histogram, left_of, relative_scales, tails
 from prunekit.importance import hessian_diagonal, hessian_matrix
-from prunekit.limit.lanczos import Lanczos
 from prunekit.limit.landscape import Landscape
-from prunekit.limit.prediction import Method, predict
+from prunekit.limit.prediction import predict
 from prunekit.limit.tolerance import Tolerance
 from prunekit.statistics import few
 
 Plain = dict[str, Any]
 KEEPS = (0.5, 0.2, 0.1, 0.05, 0.02)  # shares of all weights kept, at which scores are compared
 DENSE_LAYER = 600  # weights of a layer up to which its block of the Hessian is computed, for the re-optimized model
-DENSE = 1500  # weights of a network up to which its Hessian is, and decomposed: seconds grow with the cube
 _OUTPUTS = 100  # numbers a sample up to which the Gauss-Newton diagonal is computed, and not estimated
 _PROBES, _MOST_PROBES = 16, 128
 _AGREE = 0.95  # of two estimates' rankings: share of the kept tenth that both keep
-SPECTRUM = 160  # products with the Hessian for its spectrum, at most
-DIRECTION = 30  # products along a cut, at most
-_VECTORS = 2e9  # bytes of Lanczos vectors
 
 
 @dataclass(eq=False)
@@ -80,6 +75,12 @@ class Work:
     def quadratic(self) -> Quadratic:
         """The quadratic model from the curvature's samples."""
         model: Quadratic = self.once("quadratic", lambda: Quadratic.of(self.subject, self.curvature))
+        return model
+
+    @property
+    def linearized(self) -> Linearized:
+        """The network with linear outputs, on the curvature's samples."""
+        model: Linearized = self.once("linear", lambda: Linearized.of(self.subject, self.curvature))
         return model
 
     @property
@@ -175,6 +176,27 @@ def one_shot(work: Work) -> Plain:
         "error": error,
         "slope": abs(slope) / max(abs(float(curve.rises[at])), 1e-300),
         "samples": quadratic.count,
+    }
+
+
+def linearized(work: Work) -> Plain:
+    """Return what global cuts by magnitude cost where outputs are linear along them."""
+    order, linear = cuts.Order(magnitudes(work)), work.linearized
+
+    def rise(share: float) -> Floats:
+        parts = linear.rises(cuts.removed(work.subject.weights, order.kept(share)))
+        return np.append(linear.mean(parts), parts)
+
+    curve = sought(rise, work.epsilon.value)
+    curve = RiseCurve(curve.removed, curve.rises, curve.parts, jackknife=False)
+    share, error = _within(curve, work.epsilon.value)
+    return {
+        "removed": curve.removed.tolist(),
+        "rises": curve.rises.tolist(),
+        "errors": curve.errors.tolist(),
+        "share": share,
+        "error": error,
+        "samples": linear.count,
     }
 
 
@@ -327,20 +349,27 @@ def _layer_measured(work: Work, name: str, w: Tensor) -> tuple[float, float]:
 
 def layers_predicted(work: Work) -> Plain:
     """Return for each layer the largest share that can go alone by the quadratic model, the others as they are."""
-    rows: dict[str, Plain] = {}
-    quadratic = work.quadratic
-    for name in bars.each("layers predicted", work.subject.names, len(work.subject.names), "layers"):
-        w = work.subject.weights[name]
-        rows[name] = _layer_predicted(work, quadratic, name, w)
+    return _layers_by(work, work.quadratic, "layers predicted")
+
+
+def layers_linearized(work: Work) -> Plain:
+    """Return the same where outputs are linear along each cut."""
+    return _layers_by(work, work.linearized, "layers linearized")
+
+
+def _layers_by(work: Work, model: Quadratic | Linearized, what: str) -> Plain:
+    names = work.subject.names
+    rows = {name: _layer_by(work, model, name) for name in bars.each(what, names, len(names), "layers")}
     return {"layers": rows}
 
 
-def _layer_predicted(work: Work, quadratic: Quadratic, name: str, w: Tensor) -> Plain:
+def _layer_by(work: Work, model: Quadratic | Linearized, name: str) -> Plain:
+    w = work.subject.weights[name]
     order = cuts.Order({name: w.abs()})
 
     def rise(share: float) -> Floats:
-        parts = quadratic.rises(cuts.removed({name: w}, order.kept(share)))
-        return np.append(quadratic.mean(parts), parts)
+        parts = model.rises(cuts.removed({name: w}, order.kept(share)))
+        return np.append(model.mean(parts), parts)
 
     curve = sought(rise, work.epsilon.value)
     share, error = _within(RiseCurve(curve.removed, curve.rises, curve.parts, jackknife=False), work.epsilon.value)
@@ -357,61 +386,6 @@ def layers_reoptimized(work: Work) -> Plain:
         landscape = Landscape.of_matrix(subject.weights[name].double().flatten().cpu().numpy(), matrix.cpu().numpy())
         rows[name] = {"share": 1 - predict(landscape, work.epsilon, method="re-optimized").fraction}
     return {"layers": rows, "largest": DENSE_LAYER}
-
-
-def published(work: Work) -> Plain:
-    """Return the published limit, for which the spectrum is enough."""
-    return _limits(work, "published")
-
-
-def orthogonal(work: Work) -> Plain:
-    """Return the limit for random subspaces orthogonal to the cut, for which the cut's own measure is needed."""
-    return _limits(work, "orthogonal")
-
-
-def cone(work: Work) -> Plain:
-    """Return the limit by the ellipsoid's exact cone, for which the cut's own measure is needed too."""
-    return _limits(work, "cone")
-
-
-def reoptimized(work: Work) -> Plain:
-    """Return the limit of the quadratic model with the kept weights at their best, where the Hessian is dense."""
-    if work.subject.total > DENSE:
-        raise NotImplementedError(f"for networks of up to {DENSE:,} weights")
-    return _limits(work, "re-optimized")
-
-
-def _limits(work: Work, method: Method) -> Plain:
-    """Return a limit that follows from the Hessian's spectrum, with its errors apart."""
-    landscape: Landscape = work.once("landscape", lambda: _landscape(work))
-    limit = predict(landscape, work.epsilon, method=method, resolution=0.02)
-    return {
-        "share": 1 - limit.fraction,
-        "probes": limit.scatter,
-        "quadrature": limit.quadrature,
-        "error": limit.error,
-        "resolved": limit.resolved,
-        "known_by": landscape.method,
-        "samples": work.quadratic.count,
-    }
-
-
-def _landscape(work: Work) -> Landscape:
-    """Return the balanced weights and the Hessian at them: dense for few weights, else by its products."""
-    subject, batches = work.subject, work.quadratic.batches
-    flat = torch.cat([w.double().flatten().cpu() for w in subject.weights.values()]).numpy()
-    if flat.size <= DENSE:
-        matrix = hessian_matrix(subject.model, subject.loss.given, batches, parameters=subject.names)
-        return Landscape.of_matrix(flat, matrix.cpu().numpy())
-    operator = Curvature(subject.model, subject.loss.given, batches, parameters=subject.names)
-    budget = spectrum_products(flat.size)
-    how = Lanczos(probes=2, budget=budget, accuracy=0.05, direction_steps=DIRECTION, seed=work.seed, storage="float32")
-    return Landscape.of_operator(flat, operator, how)
-
-
-def spectrum_products(total: int) -> int:
-    """Return how many products a spectrum may take: as many as it resolves mostly, or their vectors fill 2 GB."""
-    return max(16, min(SPECTRUM, int(_VECTORS / (4 * total))))
 
 
 def last_layer(work: Work) -> Plain:

@@ -16,6 +16,7 @@ Rows = list[dict[str, Any]]
 
 ANSWERS = {
     "one-shot": "what can go without retraining, by the quadratic model",
+    "linearized": "the same, with outputs that are linear along the cut and the loss as it is",
     "measured": "what can go without retraining, on held-out samples",
     "re-optimized": "what can go if the kept weights are trained again, by the quadratic model",
     "published": "the paper's threshold: a random subspace through the pruned point",
@@ -33,6 +34,7 @@ def layers(found: Mapping[str, Any], network: Mapping[str, Any]) -> Rows:
         tail = found.get("weights", {}).get("layers", {}).get(name, {})
         measured = found.get("layers measured", {}).get("layers", {}).get(name, {})
         predicted = found.get("layers predicted", {}).get("layers", {}).get(name, {})
+        linear = found.get("layers linearized", {}).get("layers", {}).get(name, {})
         best = found.get("layers re-optimized", {}).get("layers", {}).get(name, {})
         left = found.get("weights", {}).get("left", {}).get("0.1", {})
         rows.append(
@@ -55,6 +57,8 @@ def layers(found: Mapping[str, Any], network: Mapping[str, Any]) -> Rows:
                 "left_of_10%": left.get(name),
                 "one_shot": predicted.get("share"),
                 "one_shot_error": predicted.get("error"),
+                "linearized": linear.get("share"),
+                "linearized_error": linear.get("error"),
                 "re_optimized": best.get("share"),
                 "measured": measured.get("share"),
                 "measured_error": measured.get("error"),
@@ -80,7 +84,7 @@ def limits(found: Mapping[str, Any], left_out: Mapping[str, str]) -> Rows:
         each = found.get(method)
         if each is None:
             row["note"] = left_out.get(method, "not done")
-        elif method in ("one-shot", "measured"):
+        elif method in ("one-shot", "linearized", "measured"):
             row |= {"removable": each["share"], "error": each["error"], "from_samples": each["error"]}
             row["note"] = f"{each['samples']} samples"
         else:
@@ -152,7 +156,8 @@ def text(report: Report) -> str:
     lines += _aligned([[r["limit"], _share_text(r), r["answers"], f"({r['note']})"] for r in report.limit])
     lines += [
         "",
-        "Layers: tail index; what can go alone, one-shot / re-optimized / measured, in %; left of it at 10% kept",
+        "Layers: tail index; what can go alone, one-shot / linearized / re-optimized / measured, in %; left of it at "
+        "10% kept",
     ]
     lines += _aligned([_layer(row) for row in report.layers])
     lines += ["", "Theories"]
@@ -176,6 +181,7 @@ def _layer(row: Mapping[str, Any]) -> list[str]:
     alpha = f"α {pm(row['alpha'], row['alpha_error'])}" if row["alpha"] is not None else (row["tail_note"] or "–")
     shares = [
         _percent(row["one_shot"], row["one_shot_error"]),
+        _percent(row["linearized"], row["linearized_error"]),
         _percent(row["re_optimized"], 0.0),
         _percent(row["measured"], row["measured_error"]),
     ]

@@ -235,6 +235,9 @@ def _pruning_limit(found: Found, network: Mapping[str, Any], left_out: Mapping[s
         return _missing("one-shot", left_out)
     one = found["one-shot"]
     words = f"one-shot, {share_pm(one['share'], one['error'])} of the weights can go within ε"
+    linear = found.get("linearized")
+    if linear:
+        words += f"; with outputs linear along the cut, {share_pm(linear['share'], linear['error'])}"
     published = found.get("published")
     if published:
         words += f"; published threshold, {share_pm(published['share'], published['error'])}"

@@ -380,34 +380,42 @@ def _slope(seen: Mapping[int, Estimate], kept: int, D: int) -> float:
 def crossing(excess: Callable[[int], float], D: int, resolution: float, guess: int | None = None) -> tuple[int, int]:
     """Return k with excess(k) ≥ 0 and a smaller one with less (-1: k is 0), nearer than resolution times the first.
 
-    It does what `bisect` does, with fewer evaluations of a function that is smooth: it uses false position on the
-    logarithm of k, moved a little towards the middle so that the root is enclosed from both sides, and bisection
-    wherever that is slow. The excess of k = D is taken to be positive, 1. A guess is tried first.
+    It does what `bisect` does, with fewer evaluations of excess(k) = k/D - T(k), whose T is smooth: where T does not
+    change, the crossing is at D·T(0), which is tried first unless there is a guess. Then it uses false position (the
+    Illinois rule), moved a little towards the middle so that the root is enclosed from both sides, and bisection
+    wherever that is slow. The excess of k = D is taken to be positive, 1.
     """
     at_below = excess(0)
     if at_below >= 0:
         return 0, -1
     below, above, at_above = 0, D, 1.0
-    widths: list[float] = []
+    aim = -at_below * D if guess is None else guess
+    side, widths = 0, list[int]()  # which end the last evaluation moved
+    low, high = at_below, at_above  # the excess at both ends, less where an end has stayed
     while above - below > max(1.0, resolution * above):
-        low, high = math.log1p(below), math.log1p(above)
-        widths.append(high - low)
-        middle = (low + high) / 2
-        if len(widths) > 2 and widths[-1] > widths[-3] / 2:
-            aim, widths = middle, []
-        else:
-            aim = high - at_above * (high - low) / (at_above - at_below)
-            nudge = 0.7 * max(1.0, resolution * above) / (1 + above)
-            aim += math.copysign(min(nudge, abs(middle - aim)), middle - aim)
-        if guess is not None:
-            aim, guess = math.log1p(guess), None
-        k = min(max(round(math.expm1(aim)), below + 1), above - 1)
+        k = min(max(round(aim), below + 1), above - 1)
         value = excess(k)
         if value >= 0:
-            above, at_above = k, value
+            low = low / 2 if side > 0 else at_below
+            above, at_above, high, side = k, value, value, 1
         else:
-            below, at_below = k, value
+            high = high / 2 if side < 0 else at_above
+            below, at_below, low, side = k, value, value, -1
+        widths.append(above - below)
+        if len(widths) > 3 and widths[-1] > widths[-4] / 4:
+            aim, widths = _middle(below, above, above - D * at_above), []
+        else:
+            aim = above - high * (above - below) / (high - low)
+            towards = (above + below) / 2 - aim
+            aim += math.copysign(min(0.35 * max(1.0, resolution * above), abs(towards)), towards)
     return above, below
+
+
+def _middle(below: int, above: int, scale: float) -> float:
+    """Return a point between two k: of their logarithms' middle, where a crossing may be far below the larger."""
+    if above > 4 * max(below, scale, 1):
+        return math.sqrt(max(below, 1) * above)
+    return (below + above) / 2
 
 
 def bisect(allowed: Callable[[int], bool], D: int, resolution: float) -> tuple[int, int]:

@@ -196,6 +196,11 @@ class MatrixSensing:
         """The matrix U⋆U⋆ᵀ, (d, d)."""
         return self.truth @ self.truth.T
 
+    @cached_property
+    def _size(self) -> float:
+        """The Frobenius norm of the target."""
+        return float(np.linalg.norm(self.target))
+
     def residual(self, U: Floats) -> tuple[Floats, float]:
         """Return the residual matrix E of the model UUᵀ, and its loss.
 
@@ -251,27 +256,26 @@ class MatrixSensing:
         """Return the distance of UUᵀ from U⋆U⋆ᵀ, relative to the size of U⋆U⋆ᵀ (Frobenius norms)."""
         U = self._model("U", U)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            distance = float(np.linalg.norm(U @ U.T - self.target) / np.linalg.norm(self.target))
+            distance = float(np.linalg.norm(U @ U.T - self.target) / self._size)
         return _checks.finite("the error", distance, "U or truth")
 
 
 def coordinates(X: Floats) -> Floats:
     """Return the d(d+1)/2 orthonormal coordinates of a symmetric (d, d) matrix: <X, Y> is their dot product."""
-    rows, columns, weights = _triangle(X.shape[0])
-    return X[rows, columns] * weights
+    entries, _, weights = _triangle(X.shape[0])
+    return np.asarray(X.reshape(-1).take(entries) * weights)
 
 
 def symmetric(coordinates: Floats, d: int) -> Floats:
     """Return the symmetric (d, d) matrix with the given orthonormal coordinates."""
-    rows, columns, weights = _triangle(d)
-    X = np.zeros((d, d))
-    X[rows, columns] = coordinates / weights
-    X[columns, rows] = X[rows, columns]
-    return X
+    _, places, weights = _triangle(d)
+    return np.asarray((coordinates / weights).take(places))
 
 
 @cache
 def _triangle(d: int) -> tuple[Any, Any, Floats]:
-    """Return the indices of the upper triangle and the weights of its entries."""
+    """Return where the upper triangle's entries are in a matrix, where a matrix's are among them, and their weights."""
     rows, columns = np.triu_indices(d)
-    return rows, columns, np.where(rows == columns, 1.0, np.sqrt(2.0))
+    places = np.empty((d, d), dtype=np.intp)
+    places[rows, columns] = places[columns, rows] = np.arange(rows.size)
+    return rows * d + columns, places, np.where(rows == columns, 1.0, np.sqrt(2.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cache
 from typing import Any
 
@@ -34,7 +35,12 @@ def trained(model: nn.Module, x: Any, y: Tensor, loss: Any, steps: int = 150, ra
 
 
 def perceptron(seed: int = 0, widths: tuple[int, ...] = (24, 16)) -> nn.Module:
-    """Return a network of rectifiers that classifies the table."""
+    """Return a network of rectifiers that classifies the table, a copy that a test may change."""
+    return copy.deepcopy(_perceptron(seed, widths))
+
+
+@cache
+def _perceptron(seed: int, widths: tuple[int, ...]) -> nn.Module:
     torch.manual_seed(seed)
     layers: list[nn.Module] = []
     before = 12

@@ -127,29 +127,37 @@ class WithLoss(Decoder):
         return {"loss": F.cross_entropy(scores[:, :-1].flatten(0, 1), labels[:, 1:].flatten()), "logits": scores}
 
 
-def kinds() -> dict[str, tuple[nn.Module, Any, Any]]:
+KINDS = ("a loader", "arrays", "half", "regression", "several labels", "recurrent", "next token", "its own loss")
+
+
+def given(kind: str) -> tuple[nn.Module, Any, Any]:
+    """Return a network of a kind, its data and its loss; nothing is trained before its test runs."""
     x, y, labels = table()
     tokens = torch.randint(0, 20, (300, 6), generator=torch.Generator().manual_seed(0))
     torch.manual_seed(0)
-    rows = [{"input_ids": t, "attention_mask": torch.ones_like(t), "labels": t} for t in tokens.split(75)]
-    pairs = torch.utils.data.TensorDataset(x, labels)
-    regressed = trained(nn.Sequential(nn.Linear(12, 9), nn.ReLU(), nn.Linear(9, 3)), x, y, F.mse_loss)
-    several = nn.Sequential(nn.Linear(12, 9), nn.GELU(), nn.Linear(9, 3))
-    return {
-        "a loader": (perceptron(), torch.utils.data.DataLoader(pairs, batch_size=100), "cross_entropy"),
-        "arrays": (perceptron(), (x.numpy(), labels.numpy()), F.cross_entropy),
-        "half": (copy.deepcopy(perceptron()).bfloat16(), (x.bfloat16(), labels), "cross_entropy"),
-        "regression": (regressed, (x, y), "mse"),
-        "several labels": (several, (x, (y > 0).float()), "multi_label"),
-        "recurrent": (Recurrent(), (tokens, tokens[:, -1] % 3), "cross_entropy"),
-        "next token": (Decoder(), rows, "next_token"),
-        "its own loss": (WithLoss(), [{"input_ids": t, "labels": t} for t in tokens.split(75)], None),
-    }
+    if kind == "a loader":
+        pairs = torch.utils.data.TensorDataset(x, labels)
+        return perceptron(), torch.utils.data.DataLoader(pairs, batch_size=100), "cross_entropy"
+    if kind == "arrays":
+        return perceptron(), (x.numpy(), labels.numpy()), F.cross_entropy
+    if kind == "half":
+        return perceptron().bfloat16(), (x.bfloat16(), labels), "cross_entropy"
+    if kind == "regression":
+        model = nn.Sequential(nn.Linear(12, 9), nn.ReLU(), nn.Linear(9, 3))
+        return trained(model, x, y, F.mse_loss), (x, y), "mse"
+    if kind == "several labels":
+        return nn.Sequential(nn.Linear(12, 9), nn.GELU(), nn.Linear(9, 3)), (x, (y > 0).float()), "multi_label"
+    if kind == "recurrent":
+        return Recurrent(), (tokens, tokens[:, -1] % 3), "cross_entropy"
+    if kind == "next token":
+        rows = [{"input_ids": t, "attention_mask": torch.ones_like(t), "labels": t} for t in tokens.split(75)]
+        return Decoder(), rows, "next_token"
+    return WithLoss(), [{"input_ids": t, "labels": t} for t in tokens.split(75)], None
 
 
-@pytest.mark.parametrize("kind", list(kinds()))
+@pytest.mark.parametrize("kind", KINDS)
 def test_kinds_of_networks_and_data(kind: str) -> None:
-    model, data, loss = kinds()[kind]
+    model, data, loss = given(kind)
     parts = ["weights", "measured", "saliencies", "scores", "one-shot", "last layer", "products"]
     found = prunekit.diagnose(model, data, loss, budget=None, epsilon=0.02, parts=parts)
     assert {part for part in parts if part not in found.found} == set()
@@ -163,7 +171,7 @@ def test_kinds_of_networks_and_data(kind: str) -> None:
 
 
 def test_a_networks_own_loss_is_that_of_the_same_loss_by_name() -> None:
-    model, own, _ = kinds()["its own loss"]
+    model, own, _ = given("its own loss")
     parts = ["measured", "one-shot"]
     asked = {"budget": None, "epsilon": 0.02, "parts": parts}
     one = prunekit.diagnose(model, own, None, **asked)  # type: ignore[arg-type]

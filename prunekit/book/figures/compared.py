@@ -15,7 +15,14 @@ from prunekit.statistics import mean_and_error
 if TYPE_CHECKING:
     from prunekit.diagnosis import Report
 
-ORDERS = {"one-shot": "predicted", "trial": "trial", "saliencies": "diagonal", "α": "alpha", "size": "size"}
+ORDERS = {
+    "one-shot": "predicted",
+    "linearized": "linearized",
+    "trial": "trial",
+    "saliencies": "diagonal",
+    "α": "alpha",
+    "size": "size",
+}
 DIVIDING = ("one-shot", "trial", "saliencies", "α")
 SMALL = 0.1  # of the weights: an error of a share up to which it is called small
 _STEEPEST = 0.3  # by how much AlphaPruning's shares fall below and rise above their mean
@@ -33,8 +40,8 @@ class Layer:
         Its weights.
     predicted, predicted_error, measured, measured_error : float
         The share that can go alone, by the one-shot model and on held-out samples.
-    trial, diagonal : float
-        The same by trial on the training samples, and by the Hessian's diagonal.
+    linearized, trial, diagonal : float
+        The same with outputs linear along the cut, by trial on the training samples, and by the Hessian's diagonal.
     alpha : float
         The exponent of its spectrum; NaN where there is none.
     """
@@ -45,6 +52,7 @@ class Layer:
     predicted_error: float
     measured: float
     measured_error: float
+    linearized: float
     trial: float
     diagonal: float
     alpha: float
@@ -58,7 +66,7 @@ class Network:
     ----------
     kind : str
         What it is.
-    predicted, predicted_error, measured, measured_error, trial : float
+    predicted, predicted_error, measured, measured_error, linearized, trial : float
         The share that can go, as of a layer.
     advice : tuple of str
         The report's sentences.
@@ -73,6 +81,7 @@ class Network:
     predicted_error: float
     measured: float
     measured_error: float
+    linearized: float
     trial: float
     advice: tuple[str, ...]
     layers: tuple[Layer, ...]
@@ -133,6 +142,7 @@ def network(
             predicted_error=row["one_shot_error"],
             measured=row["measured"],
             measured_error=row["measured_error"],
+            linearized=row["linearized"],
             trial=trials[name],
             diagonal=diagonal[name],
             alpha=alphas[name],
@@ -140,9 +150,9 @@ def network(
         for row in told.layers
         if (name := row["layer"]) in alphas
     )
-    one, seen = told.found["one-shot"], told.found["measured"]
-    shares = (one["share"], one["error"], seen["share"], seen["error"], tried.found["measured"]["share"])
-    return Network(kind, *shares, tuple(each.text for each in told.advice), layers)
+    one, seen, linear = (told.found[part] for part in ("one-shot", "measured", "linearized"))
+    shares = (one["share"], one["error"], seen["share"], seen["error"], linear["share"])
+    return Network(kind, *shares, tried.found["measured"]["share"], tuple(each.text for each in told.advice), layers)
 
 
 def kinds(networks: Sequence[Network]) -> list[str]:
@@ -160,7 +170,8 @@ def gaps(networks: Sequence[Network], of: str = "network", by: str = "predicted"
     of : str
         "network" or "layer".
     by : str
-        "predicted" or "trial"; of layers also "diagonal"; of networks also "others", the mean measured on the others.
+        "predicted", "linearized" or "trial"; of layers also "diagonal"; of networks also "others", the mean measured on
+        the others.
     """
     if by == "others":
         measured = np.array([n.measured for n in networks])
@@ -184,15 +195,17 @@ def table(networks: Sequence[Network]) -> str:
     """
     asked = (
         ("one-shot", "network", "predicted"),
+        ("linear", "network", "linearized"),
         ("trial", "network", "trial"),
         ("others", "network", "others"),
         ("one-shot", "layer", "predicted"),
+        ("linear", "layer", "linearized"),
         ("trial", "layer", "trial"),
         ("diagonal", "layer", "diagonal"),
     )
     named = [*kinds(networks), "all"]
     width = max(len(kind) for kind in named)
-    lines = [" " * width + f"{'whole networks':>27}{'single layers':>27}"]
+    lines = [" " * width + f"{'whole networks':>36}{'single layers':>36}"]
     lines.append(" " * width + "".join(f"{words:>9}" for words, _, _ in asked))
     for kind in named:
         counted = np.array([kind in (n.kind, "all") for n in networks])
@@ -212,12 +225,14 @@ def cause(networks: Sequence[Network]) -> str:
     networks : sequence of Network
         What is said of each.
     """
-    whole, held = 100 * gaps(networks), 100 * gaps(networks, by="trial")
+    whole, linear, held = (100 * gaps(networks, by=by) for by in ("predicted", "linearized", "trial"))
     (both, _), (own, own_error), (gap, gap_error) = mean_of(whole), mean_of(whole - held), mean_of(held)
+    less, less_error = mean_of(linear - held)
     return (
         f"Of whole networks the prediction is {both:+.1f} percentage points off on average. Against a trial on the "
         f"samples that it was made from it is {own:+.1f} ± {own_error:.1f} off, which is the quadratic model's own "
-        f"error; the trial itself is {gap:+.1f} ± {gap_error:.1f} off what is measured on held-out samples."
+        f"error; where outputs alone are linear, {less:+.1f} ± {less_error:.1f} remains. The trial itself is "
+        f"{gap:+.1f} ± {gap_error:.1f} off what is measured on held-out samples."
     )
 
 
@@ -302,9 +317,11 @@ def numbers(networks: Sequence[Network]) -> dict[str, float]:
     """
     found = {
         "error_of_networks_one_shot": float(np.abs(gaps(networks)).mean()),
+        "error_of_networks_linearized": float(np.abs(gaps(networks, by="linearized")).mean()),
         "error_of_networks_trial": float(np.abs(gaps(networks, by="trial")).mean()),
         "error_of_networks_mean_of_others": float(np.abs(gaps(networks, by="others")).mean()),
         "error_of_layers_one_shot": float(np.abs(gaps(networks, "layer")).mean()),
+        "error_of_layers_linearized": float(np.abs(gaps(networks, "layer", "linearized")).mean()),
         "error_of_layers_trial": float(np.abs(gaps(networks, "layer", "trial")).mean()),
         "error_of_layers_saliencies": float(np.abs(gaps(networks, "layer", "diagonal")).mean()),
     }

@@ -33,7 +33,12 @@ if TYPE_CHECKING:
 WAYS = ("same share", "global magnitude", "global saliency", *DIVIDING)
 
 
-SAID = {"one-shot": "one_shot", "re-optimized": "re_optimized", "measured": "measured"}
+SAID = {
+    "one-shot": "one_shot",
+    "linearized": "linearized",
+    "re-optimized": "re_optimized",
+    "measured": "measured",
+}
 
 
 def parts(report: Report) -> Drawing:
@@ -65,7 +70,7 @@ def parts(report: Report) -> Drawing:
             for row in (row for row in rows if row["of"] == of):
                 k = list(SAID).index(row["by"]) if row["by"] in SAID else len(SAID)
                 axes.errorbar(
-                    row["share"], names.index(row["name"]) + (of == "layer") * 0.2 * (1 - k), xerr=row["error"],
+                    row["share"], names.index(row["name"]) + (of == "layer") * 0.17 * (1.5 - k), xerr=row["error"],
                     color=palette.series[k], marker=MARKERS[k], markerfacecolor="none", linestyle="none", capsize=2,
                     label=row["by"],
                 )  # fmt: skip
@@ -83,7 +88,7 @@ def parts(report: Report) -> Drawing:
     )
     alt = (
         "Two panels of markers with error bars: the share of the network's weights that can go, a row for each limit, "
-        "and the share of each layer alone, predicted one-shot, re-optimized and measured."
+        "and the share of each layer alone, predicted one-shot, linearized, re-optimized and measured."
     )
     return Drawing(draw, numbers, "report", alt, caption)
 
@@ -177,7 +182,7 @@ def orders(networks: Sequence[Network]) -> Drawing:
         f"{who_wins(networks)}"
     )
     alt = (
-        "Rank correlation with the measured shares for the one-shot prediction, trial, saliencies, α and size, a "
+        "Rank correlation with the measured shares for both predictions, trial, saliencies, α and size, a "
         "marker with an error bar for each kind of network and a filled one for all."
     )
     return Drawing(draw, numbers, "orders", alt, caption)
@@ -305,8 +310,10 @@ def findings(networks: Sequence[Network]) -> tuple[str, str, str]:
     networks : sequence of Network
         With their prices.
     """
-    whole, trial, others = (100 * np.abs(gaps(networks, by=by)) for by in ("predicted", "trial", "others"))
+    ways = ("predicted", "linearized", "trial", "others")
+    whole, linear, trial, others = (100 * np.abs(gaps(networks, by=by)) for by in ways)
     mean, error = mean_of(whole)
+    straight, straight_error = mean_of(linear)
     than, than_error = mean_of(whole - trial)
     verb = "less than" if than < -2 * than_error else "more than" if than > 2 * than_error else "like"
     rank, rank_error = mean_of((r := ranks(networks, "one-shot"))[np.isfinite(r)])
@@ -315,7 +322,8 @@ def findings(networks: Sequence[Network]) -> tuple[str, str, str]:
     return (
         f"Curvature alone says how many weights of {len(networks)} networks of {len(kinds(networks))} kinds can go "
         f"without retraining to {mean:.1f} ± {error:.1f} percentage points on average, {verb} a trial on the same "
-        f"samples ({trial.mean():.1f}); the mean of the other networks is off by {others.mean():.1f}.",
+        f"samples ({trial.mean():.1f}); the mean of the other networks is off by {others.mean():.1f}. Where outputs "
+        f"alone are taken as linear, the prediction is off by {straight:.1f} ± {straight_error:.1f}.",
         f"It orders the layers of a network with a rank correlation of {rank:.2f} ± {rank_error:.2f}: "
         f"{(lost := who_wins(networks))[0].lower()}{lost[1:]}",
         f"Networks pruned as far as the report measured lose {loss:.2f} ± {loss_error:.2f} ε on samples that it did "

@@ -75,7 +75,7 @@ def test_a_checked_cell_may_only_print():
 
 def copied_library(folder: Path, old: str, new: str) -> Path:
     """Copy the library with one expression of the law replaced."""
-    shutil.copytree(paths.PACKAGE, folder / "prunekit", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(paths.PACKAGE, folder / "prunekit")  # with what Python has compiled of it
     shutil.copytree(paths.BOOK, folder / "book")  # the ledger is read from beside the package
     source = folder / LAW
     text = source.read_text(encoding="utf-8")
