@@ -108,13 +108,13 @@ def _bar(evidence: Evidence) -> str:
     """Return the scorecard as one bar that leads to it: a stretch for each verdict, as long as it is frequent."""
     given = [s["verdict"] for row in scorecard.claims(evidence) for s in row["statements"]]
     kinds = {REPRODUCED: "good", ERRATUM: "note", DIFFERS: "bad", UNDECIDED: "open", NOT_ATTEMPTED: "none"}
+    heard = '<span class="visually-hidden"> {}, </span>'  # the width says it to those who see
     stretches = "".join(
-        f'<span class="pk-{kind}" style="flex-grow:{count}">{count}</span>'
+        f'<span class="pk-{kind}" style="flex-grow:{count}">{count}{heard.format(verdict)}</span>'
         for verdict, kind in kinds.items()
         if (count := sum(g.startswith(verdict) for g in given))
     )
-    told = ", ".join(f"{sum(g.startswith(v) for g in given)} {v}" for v in kinds)
-    return f'<a class="pk-bar" href="scorecard.html" aria-label="The scorecard: {told}">{stretches}</a>'
+    return f'<a class="pk-bar" href="scorecard.html">{stretches}<span class="visually-hidden">the scorecard</span></a>'
 
 
 def _found(evidence: Evidence) -> str:
