@@ -115,7 +115,7 @@
       this.summary = element("p", {class: "pkx-summary", id: `${id}-summary`, "aria-live": "polite"});
       this.link = element("a", {class: "pkx-button", href: "#"}, "Link to these settings");
       this.csv = element("a", {class: "pkx-button", download: `${explorer.name}.csv`, href: "#"}, "Numbers as CSV");
-      this.python = element("pre", {class: "pkx-python", id: `${id}-python`, tabindex: "0", hidden: true,
+      this.python = element("pre", {class: "pkx-python", id: `${id}-python`, tabindex: "0", role: "region", hidden: true,
         "aria-label": "Python lines that give the same numbers"});
       this.opener = element("button", {type: "button", "aria-expanded": "false", "aria-controls": `${id}-python`,
         onclick: () => {
