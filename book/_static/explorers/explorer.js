@@ -192,6 +192,7 @@
       try {
         this.state = checked(explorer, this.given);
         this.result = explorer.compute(this.state, detail);
+        this.computed = this.given;
         this.problem.hidden = true;
         this.figures.classList.remove("pkx-stale");
         this.redraw();
@@ -230,11 +231,12 @@
         if (!this.result || this.moving) return;
         const {explorer, state, result} = this;
         this.summary.textContent = explorer.summary(state, result, prunekit.plot.say);
-        this.address = toHash(explorer, this.given);
+        this.address = toHash(explorer, this.computed);
         history.replaceState(null, "", this.address);
         this.link.href = this.address;
         this.csv.href = `data:text/csv;charset=utf-8,${encodeURIComponent(csv(explorer.numbers(state, result)))}`;
         this.python.textContent = explorer.python(state, result);
+        this.told = this.computed;
       }, 150);
     }
   }
