@@ -115,7 +115,7 @@
       this.summary = element("p", {class: "pkx-summary", id: `${id}-summary`, "aria-live": "polite"});
       this.link = element("a", {class: "pkx-button", href: "#"}, "Link to these settings");
       this.csv = element("a", {class: "pkx-button", download: `${explorer.name}.csv`, href: "#"}, "Numbers as CSV");
-      this.python = element("pre", {class: "pkx-python", id: `${id}-python`, tabindex: "0", hidden: true,
+      this.python = element("pre", {class: "pkx-python", id: `${id}-python`, tabindex: "0", role: "region", hidden: true,
         "aria-label": "Python lines that give the same numbers"});
       this.opener = element("button", {type: "button", "aria-expanded": "false", "aria-controls": `${id}-python`,
         onclick: () => {
@@ -192,6 +192,7 @@
       try {
         this.state = checked(explorer, this.given);
         this.result = explorer.compute(this.state, detail);
+        this.computed = this.given;
         this.problem.hidden = true;
         this.figures.classList.remove("pkx-stale");
         this.redraw();
@@ -230,11 +231,12 @@
         if (!this.result || this.moving) return;
         const {explorer, state, result} = this;
         this.summary.textContent = explorer.summary(state, result, prunekit.plot.say);
-        this.address = toHash(explorer, this.given);
+        this.address = toHash(explorer, this.computed);
         history.replaceState(null, "", this.address);
         this.link.href = this.address;
         this.csv.href = `data:text/csv;charset=utf-8,${encodeURIComponent(csv(explorer.numbers(state, result)))}`;
         this.python.textContent = explorer.python(state, result);
+        this.told = this.computed;
       }, 150);
     }
   }

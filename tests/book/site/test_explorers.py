@@ -57,9 +57,16 @@ CONTROLS = """
   ({...c, shown: undefined, options: Object.keys(c.options ?? {})}))
 """
 SHOWN = """
-([name, given]) => prunekit.explorers[name].controls.filter((c) => !c.shown || c.shown(given)).map((c) => c.id)
+([name, settings]) => settings.map((given) =>
+  prunekit.explorers[name].controls.filter((c) => !c.shown || c.shown(given)).map((c) => c.id))
 """
 
+SETTLED = """
+(before) => {
+  const explorer = prunekit.open[0], words = document.querySelector(".pkx-summary").textContent;
+  return !explorer.moving && explorer.told === explorer.given && ![before, ""].includes(words);
+}
+"""
 UNLABELLED = """
 () => [...document.querySelectorAll("input, select, textarea")].filter((e) => !e.labels.length && !e.ariaLabel).length
 """
@@ -209,8 +216,8 @@ def test_the_normal_law_and_the_uniform_numbers_are_those_of_scipy_and_numpy(mat
 def test_what_is_out_of_range_is_said_by_name(mathematics: Any, name: str) -> None:
     controls, rng = mathematics.evaluate(CONTROLS, name), np.random.default_rng(17)
     cases = []
-    for setting in settings(mathematics, name, 18):
-        shown = mathematics.evaluate(SHOWN, [name, setting])
+    every = settings(mathematics, name, 18)
+    for setting, shown in zip(every, mathematics.evaluate(SHOWN, [name, every]), strict=True):
         control = next(c for c in rng.permutation(controls) if c["id"] in shown)
         bad = ["nothing", "", None]
         if control["type"] in {"number", "integer"}:
@@ -230,9 +237,8 @@ def summary(page: Any) -> str:
 
 
 def settled(page: Any, before: str) -> str:
-    """Wait until the words are others than before, and return them."""
-    changed = "(before) => ![before, ''].includes(document.querySelector('.pkx-summary').textContent)"
-    page.wait_for_function(changed, arg=before)
+    """Wait until the words are those for the settings, and others than before, and return them."""
+    page.wait_for_function(SETTLED, arg=before)
     return summary(page)
 
 
@@ -319,10 +325,13 @@ def test_on_a_phone_by_touch_nothing_is_cut_off_and_all_is_labelled(opened: Any,
     assert page.locator(".pkx-figure svg").first.is_visible() and page.locator(".pkx-summary").is_visible()
 
 
-@every_explorer
-def test_without_scripts_a_still_figure_has_the_numbers(opened: Any, name: str) -> None:
-    page = opened(name, java_script_enabled=False)
+def test_without_scripts_a_still_figure_stands_there(opened: Any) -> None:
+    page = opened(NAMES[0], java_script_enabled=False)
     assert page.locator(".pkx-static").is_visible() and page.locator("input").count() == 0
+
+
+@every_explorer
+def test_a_still_figure_has_words_and_numbers(name: str) -> None:
     drawing = explorers.STILLS[name]()
     assert len(drawing.caption) > 80 and len(drawing.alt) > 80 and "nan" not in drawing.caption
     assert len(drawing.numbers["y"]) > 20
