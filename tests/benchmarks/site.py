@@ -8,7 +8,8 @@ whatever else the machine does only adds. No test holds times; ``tests/book/site
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -61,7 +62,7 @@ def parts(site: Path) -> dict[str, int]:
     return sizes
 
 
-def times(site: Path, pages: Mapping[str, object], executable: str, repeats: int) -> dict[str, tuple[float, float]]:
+def times(site: Path, pages: Iterable[str], executable: str, repeats: int) -> dict[str, tuple[float, float]]:
     """Return by page the seconds until it is loaded and until its mathematics is typeset: the least of `repeats`."""
     seen = {}
     with a_browser(executable) as browser:
@@ -69,7 +70,7 @@ def times(site: Path, pages: Mapping[str, object], executable: str, repeats: int
             found = []
             for _ in range(repeats):
                 visit = Visit(browser, site)
-                visit.open(name)
+                visit.open(name, drawn=False)
                 found.append(visit.measure(TIMES))
                 visit.close()
             seen[name] = tuple(min(f[key] for f in found) / 1000 for key in ("loaded", "typeset"))
@@ -90,6 +91,11 @@ def main() -> None:
     if executable is None:
         print(f"no times: {NO_CHROMIUM}")
     measured = times(given.site, heavy, executable, given.times) if executable else {}
+    if executable:
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "empty.html").write_text("<!doctype html><title>empty</title>", encoding="utf-8")
+            [empty] = times(Path(folder), ["empty.html"], executable, given.times).values()
+        print(f"an empty page is loaded in {empty[0]:.2f} s, now and here")
     for name, size in heavy.items():
         loaded, typeset = measured.get(name, (float("nan"), float("nan")))
         print(

@@ -57,7 +57,7 @@ def _lift(figure: re.Match[str], page: str, stage: Path) -> str:
     way = "../" * page.count("/") + f"_static/figures/{inside}"
     sources = [f"{name}.svg", f"{name}.svg#{DARK}"] if one else list(files)
     images = "".join(
-        f'<img class="pk-{theme}" alt="{figure["alt"]}" src="{way}/{source}"{_size(light)} decoding="async">'
+        f'<img class="pk-{theme}" alt="{figure["alt"]}" src="{way}/{source}"{_size(light)} loading="lazy">'
         for theme, source in zip(("light", "dark"), sources, strict=True)
     )
     return f'{figure["open"]}{images}{figure["caption"]}{way}/{name}.csv"'

@@ -87,6 +87,14 @@ RAW_TEX = r"""
 }
 """
 
+# Drawings are loaded when they come into sight; here all are, also those for the other background.
+DRAWN = """
+() => Promise.all([...document.images].map((image) => {
+  image.loading = "eager";
+  return image.complete || new Promise((done) => { image.onload = image.onerror = done; });
+})).then(() => true)
+"""
+
 IMAGES = """
 () => [...document.images].map((image) => ({
   alt: image.getAttribute("alt"), source: image.src.slice(0, 80), natural: image.naturalWidth, width: image.clientWidth,
@@ -172,14 +180,16 @@ class Visit:
         self.page.on("pageerror", lambda e: self.errors.append(str(e)))
         self.page.on("console", lambda m: self.errors.append(m.text) if m.type in {"error", "warning"} else None)
 
-    def open(self, document: str) -> Page:
-        """Open ``chapters/x`` or ``search.html?q=y`` and wait until it is typeset."""
+    def open(self, document: str, *, drawn: bool = True) -> Page:
+        """Open ``chapters/x`` or ``search.html?q=y``, wait until it is typeset, and until all of it is drawn."""
         name, mark, query = document.partition("?")
         address = (self._site / (name if name.endswith(".html") else f"{name}.html")).as_uri() + mark + query
         self.page.goto(address, wait_until="load")
         self.page.wait_for_function(
             "() => !window.MathJax || !MathJax.startup || MathJax.startup.promise.then(() => true)"
         )
+        if drawn:
+            self.page.evaluate(DRAWN)
         return self.page
 
     def axe(self) -> list[str]:
