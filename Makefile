@@ -12,13 +12,16 @@ BUILD = $(BIN)/prunekit build --scale $(SCALE) $(if $(JOBS),--jobs $(JOBS))
 
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help book page serve archive test bench lint picture reference costs calibration house lock clean distclean
+.PHONY: help book page serve release sizes test bench lint picture pdf notebooks reference costs calibration house lock clean distclean
 
 help:
 	@echo 'make book [SCALE=smoke|laptop|paper] [JOBS=n]   execute what changed, build the site under _build/html; JOBS: all cores'
 	@echo 'make page PAGE=chapter/topic [SCALE=...]        execute and build one page, under _build/page'
 	@echo 'make serve                                      serve _build/html and open it'
-	@echo 'make archive                                    the site as one file with its checksum, under _build/release'
+	@echo 'make pdf                                        the book as one PDF, under _build/release; needs a Chromium'
+	@echo 'make notebooks                                  the pages as notebooks for Colab and Binder, under _build/notebooks'
+	@echo 'make release                                    the site as one file, the PDF, and their checksums, under _build/release'
+	@echo 'make sizes                                      how heavy the site is, how fast its heaviest pages load from the disk'
 	@echo 'make test [JOBS=n]                              the whole test suite, site checks included; JOBS: one more than cores'
 	@echo 'make bench                                      speed, as ratios measured in one run'
 	@echo 'make lint                                       ruff and mypy, on the library and on the code of the pages'
@@ -55,8 +58,17 @@ page: $(READY)
 serve: $(READY)
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000 & server=$$!; trap "kill $$server" EXIT INT; sleep 1; $(BIN)/python -m webbrowser http://127.0.0.1:8000/; wait $$server
 
-archive: book
+pdf: book
+	@$(BIN)/python -m prunekit.book.site.pdf
+
+notebooks: $(READY)
+	@$(BIN)/python -m prunekit.book.site.online
+
+release: pdf
 	@$(BIN)/python -m prunekit.book.site.archive
+
+sizes: book
+	@$(BIN)/python -m tests.benchmarks.site
 
 test: $(READY)
 	@$(BIN)/python -m pytest --numprocesses $(or $(JOBS),auto)

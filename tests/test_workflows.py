@@ -11,6 +11,7 @@ import yaml
 
 from prunekit.book import paths
 from prunekit.book.scales import SCALES
+from prunekit.book.site import online
 from tests.test_readme import MAKEFILE, settings, targets
 
 FOLDER = paths.ROOT / ".github" / "workflows"
@@ -93,10 +94,11 @@ def test_a_pull_request_builds_a_small_book_and_main_the_whole_one():
 
 def test_a_tag_makes_an_archive_with_checksums():
     assert WORKFLOWS["release"][ON] == {"push": {"tags": ["v*"]}}
-    assert commands("release", "archive") == ["make archive"]
+    assert commands("release", "archive") == ["make release"]
 
 
 def test_what_is_handed_on_is_what_make_built():
     built = {paths.HTML.relative_to(paths.ROOT).as_posix(), f"{paths.RELEASE.relative_to(paths.ROOT).as_posix()}/*"}
+    built |= {online.FOLDER.relative_to(paths.ROOT).as_posix()}
     given = [step["with"] for name in WORKFLOWS for step in steps(WORKFLOWS[name]) if "with" in step]
-    assert {words[key] for words in given for key in ("path", "files") if key in words} == built
+    assert {words[key] for words in given for key in ("path", "files", "publish_dir") if key in words} == built

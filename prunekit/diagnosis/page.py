@@ -77,7 +77,7 @@ def _table(head: Sequence[tuple[str, bool]], rows: Sequence[Sequence[str]]) -> s
         "<tr>" + "".join(f"<td class='{k}'>{escape(cell)}</td>" for cell, k in zip(row, kinds, strict=True)) + "</tr>"
         for row in rows
     )
-    return f"<div class='wide'><table><thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table></div>"
+    return f"<div class='wide' tabindex='0'><table><thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table></div>"
 
 
 def _limit(report: Report) -> str:

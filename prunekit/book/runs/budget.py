@@ -115,8 +115,8 @@ def refusal(entry: Entry, device: str) -> str:
 
 def runnable(plan: Plan, pace: Pace, device: str) -> list[Wanted]:
     """Return all that can be run on a device and is not recorded, the best first."""
-    found = [each for entry in plan.entries if not refusal(entry, device) for each in wanted(entry, pace, device)]
-    return sorted(found, key=lambda each: -each.worth)
+    chosen = [each for entry in plan.entries if not refusal(entry, device) for each in wanted(entry, pace, device)]
+    return sorted(chosen, key=lambda each: -each.worth)
 
 
 def choose(queue: Sequence[Wanted], left: float) -> Wanted:
@@ -128,14 +128,14 @@ def choose(queue: Sequence[Wanted], left: float) -> Wanted:
 
 def forecast(queue: Sequence[Wanted], left: float) -> list[tuple[Wanted, bool]]:
     """Return what will be run in the time left, and of each whether it should end."""
-    found = []
+    chosen = []
     rest = list(queue)
     while rest and left >= START:
         one = choose(rest, left)
-        found.append((one, one.left <= left))
+        chosen.append((one, one.left <= left))
         rest.remove(one)
         left -= one.left
-    return found
+    return chosen
 
 
 def spend(queue: Sequence[Wanted], end: float | None, say: Callable[[str], None]) -> bool:

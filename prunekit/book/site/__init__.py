@@ -12,6 +12,14 @@ scorecard, errata
     The pages of results, and the scorecard as files.
 evidenced
     Prose that names its evidence, each name a link with the verdict as it is now.
+explorers
+    The pages to explore: live figures in plain JavaScript, still ones where scripts are off.
+drawings
+    Drawings and their numbers as files of the site, once each.
+rooms
+    The API reference as one page for each of its sections.
+start
+    The start of the book and the opening pages of its chapters: pictures, and sentences that the pages computed.
 crate
     The evidence for machines: runs, parameters, checksums and verdicts.
 stage

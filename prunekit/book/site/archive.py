@@ -1,6 +1,7 @@
 """``python -m prunekit.book.site.archive``: the built site as one file with its checksum, to be handed on.
 
-``make archive`` builds the book first. The same site gives the same bytes: files are in order and have no owner.
+``make release`` builds the book and its PDF first, and the PDF's checksum stands beside the archive's. The same site
+gives the same bytes: files are in order and have no owner.
 """
 
 from __future__ import annotations
@@ -45,8 +46,9 @@ def pack(site: Path, folder: Path) -> Path:
     ):
         for path in sorted(p for p in site.rglob("*") if p.is_file()):
             tar.add(path, f"{name}/{path.relative_to(site).as_posix()}", filter=_of_nobody)
-    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
-    files.write(folder / SUMS, f"{digest}  {archive.name}\n")
+    given = [archive, *(path for path in [folder / f"{name}.pdf"] if path.is_file())]
+    sums = (f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in given)
+    files.write(folder / SUMS, "".join(sums))
     return archive
 
 

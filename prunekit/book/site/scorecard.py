@@ -49,7 +49,7 @@ def page(evidence: Evidence) -> str:
         f"computed from what the pages recorded at the {evidence.scale} scale; a claim has the worst verdict of its "
         "statements. {doc}`/book/introduction` says how a verdict is made.",
         "",
-        _map(rows, marks),
+        picture(rows, marks),
         "",
         *_counts(rows),
         "",
@@ -98,16 +98,17 @@ def mark(verdict: str) -> str:
     return f'<span class="{kind}">{drawing}</span>'
 
 
-def _map(rows: Sequence[Row], marks: fragility.Marks) -> str:
+def picture(rows: Sequence[Row], marks: fragility.Marks, target: str = "") -> str:
+    """Return a mark for each statement, by paper; each leads to its claim on the page `target`, or on this one."""
     lines = ['<div class="pk-map" role="group" aria-label="All statements by paper, each a link to its claim">']
     for key, paper in ledger.ledger().papers.items():
-        groups = "".join(_group(row, marks) for row in rows if row["paper"] == key)
+        groups = "".join(_group(row, marks, target) for row in rows if row["paper"] == key)
         chapter = html.escape(paper["chapter"])
         lines.append(f'<div class="pk-map-paper"><span class="pk-map-name">{chapter}</span><span>{groups}</span></div>')
     return "\n".join([*lines, "</div>"])
 
 
-def _group(row: Row, marks: fragility.Marks) -> str:
+def _group(row: Row, marks: fragility.Marks, target: str) -> str:
     links = []
     for statement in row["statements"]:
         kind, drawing = _shape(statement["verdict"])
@@ -116,7 +117,8 @@ def _group(row: Row, marks: fragility.Marks) -> str:
         if marks.flips(row["id"], statement["name"]):
             kind, said = f"{kind} pk-fragile", f"{said}, fragile"
         words = html.escape(said, quote=True)
-        links.append(f'<a class="{kind}" href="#{slug(row["id"])}" title="{words}" aria-label="{words}">{drawing}</a>')
+        there = f"{target}#{slug(row['id'])}"
+        links.append(f'<a class="{kind}" href="{there}" title="{words}" aria-label="{words}">{drawing}</a>')
     return f'<span class="pk-map-claim">{"".join(links)}</span>'
 
 

@@ -16,7 +16,19 @@ from typing import Any
 from prunekit.book import badges, paths
 from prunekit.book.runs import tags
 from prunekit.book.runs.store import Run
-from prunekit.book.site import architecture, cards, errata, error_bars, evidenced, folding, scorecard
+from prunekit.book.site import (
+    architecture,
+    cards,
+    drawings,
+    errata,
+    error_bars,
+    evidenced,
+    explorers,
+    folding,
+    rooms,
+    scorecard,
+    start,
+)
 from prunekit.book.site.evidence import Evidence, Page
 from prunekit.book.site.words import without_paths
 
@@ -35,12 +47,20 @@ def stage(evidence: Evidence, folder: Path, *, whole: bool = True) -> None:
     """
     shutil.copytree(paths.BOOK, folder / "book", ignore=shutil.ignore_patterns("claims.yml", "*.json", "__pycache__"))
     shutil.copy(paths.CONFIG, folder)
-    _write_toc(folder, None if whole else [page.document for page in evidence.pages])
+    _write_toc(folder, None if whole else [page.document for page in evidence.pages], rooms.write(folder))
     (folder / "downloads").mkdir()
     for page in evidence.pages:
         shown = compose(page, page.run) if page.run else _unexecuted(page)
+        _lift_drawings(shown, page.document, folder)
         _write(folder / f"{page.document}.ipynb", shown)
         _write(folder / "downloads" / f"{page.name.replace('/', '-')}.ipynb", page.notebook.node)
+    _write_results(evidence, folder / "book")
+    _fill_prose(evidence, folder)
+    _write_kept(folder)
+
+
+def _write_results(evidence: Evidence, book: Path) -> None:
+    """Write the pages of results, and the scorecard as files."""
     results = {
         "scorecard.md": scorecard.page,
         "scorecard.csv": scorecard.table,
@@ -48,14 +68,37 @@ def stage(evidence: Evidence, folder: Path, *, whole: bool = True) -> None:
         "errata.md": errata.page,
     }
     for name, made in results.items():
-        (folder / "book" / name).write_text(made(evidence), encoding="utf-8")
+        (book / name).write_text(made(evidence), encoding="utf-8")
+
+
+def _fill_prose(evidence: Evidence, folder: Path) -> None:
+    """Put what the pages found into the prose that names it."""
     for file in (folder / "book").glob("*.md"):
         prose = file.read_text(encoding="utf-8")
         if evidenced.named(prose):
             file.write_text(evidenced.filled(prose, evidence.rows()), encoding="utf-8")
-    for name, kept_page in {"error-bars.md": error_bars.kept_page, "architecture.md": architecture.kept_page}.items():
-        file = folder / "book" / name
-        file.write_text(kept_page(file.read_text(encoding="utf-8"), paths.BUILD / name), encoding="utf-8")
+        elif (opened := start.filled(prose, evidence)) != prose:
+            file.write_text(drawings.lifted(opened, f"book/{file.stem}", folder), encoding="utf-8")
+
+
+def _write_kept(folder: Path) -> None:
+    """Write the pages whose drawings are made here, and kept from one build to the next."""
+    (paths.BUILD / explorers.FOLDER).mkdir(parents=True, exist_ok=True)
+    pages = {"book/error-bars": error_bars.kept_page, "book/architecture": architecture.kept_page}
+    live = (folder / "book" / explorers.FOLDER).glob("*.md")
+    pages |= {f"book/{explorers.FOLDER}/{file.stem}": explorers.kept_page for file in live}
+    for document, kept_page in pages.items():
+        file, kept = folder / f"{document}.md", paths.BUILD / f"{document.removeprefix('book/')}.md"
+        shown = kept_page(file.read_text(encoding="utf-8"), kept)
+        file.write_text(drawings.lifted(shown, document, folder), encoding="utf-8")
+
+
+def _lift_drawings(node: Any, document: str, folder: Path) -> None:
+    """Put the drawings of a page's outputs into files, in place."""
+    for cell in node.cells:
+        for output in cell.get("outputs", []):
+            if "text/html" in output.get("data", {}):
+                output["data"]["text/html"] = drawings.lifted(output["data"]["text/html"], document, folder)
 
 
 def _write(path: Path, node: Any) -> None:
@@ -65,10 +108,14 @@ def _write(path: Path, node: Any) -> None:
     nbformat.write(node, path)
 
 
-def _write_toc(folder: Path, only: Sequence[str] | None) -> None:
+def _write_toc(folder: Path, only: Sequence[str] | None, reference: Sequence[str]) -> None:
+    """Write the table of contents with the pages of the API reference, and of the chapters those in `only`."""
     import yaml
 
     toc = yaml.safe_load(paths.TOC.read_text(encoding="utf-8"))
+    for chapter in (chapter for part in toc["parts"] for chapter in part["chapters"]):
+        if chapter["file"] == rooms.INDEX and reference:
+            chapter["sections"] = [{"file": name} for name in reference]
     if only is not None:
         for part in toc["parts"]:
             part["chapters"] = [

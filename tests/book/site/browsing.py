@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 FLAGS = (
@@ -86,6 +87,14 @@ RAW_TEX = r"""
 }
 """
 
+# Drawings are loaded when they come into sight; here all are, also those for the other background.
+DRAWN = """
+() => Promise.all([...document.images].map((image) => {
+  image.loading = "eager";
+  return image.complete || new Promise((done) => { image.onload = image.onerror = done; });
+})).then(() => true)
+"""
+
 IMAGES = """
 () => [...document.images].map((image) => ({
   alt: image.getAttribute("alt"), source: image.src.slice(0, 80), natural: image.naturalWidth, width: image.clientWidth,
@@ -104,6 +113,42 @@ RUNNING = """
   return {buttons: buttons.length, copied: target ? document.querySelector(target).innerText : "",
           notebook: link?.getAttribute("href"), download: link?.hasAttribute("download")};
 }
+"""
+
+# The rules of WCAG 2.1, A and AA, with two that axe keeps apart: names that differ from the words that are seen, and
+# content outside of all landmarks. Contrast is measured above, of every word, in a twentieth of the time.
+AXE = """
+async () => {
+  const report = await axe.run(document, {
+    runOnly: {type: "tag", values: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]},
+    rules: {
+      "color-contrast": {enabled: false}, "label-content-name-mismatch": {enabled: true}, region: {enabled: true},
+    },
+    resultTypes: ["violations"], preload: false,
+  });
+  return report.violations.flatMap((rule) => rule.nodes.map((node) => `${rule.id}: ${node.html}`));
+}
+"""
+
+# The boxes that scroll, and whether the tabulator key reaches them or something inside them.
+SCROLLING = """
+() => {
+  const stops = "a[href], button, summary, [tabindex='0']";
+  return [...document.querySelectorAll(".bd-article *")]
+    .filter((box) => box.clientWidth > 0 && box.scrollWidth > box.clientWidth + 1
+                     && ["auto", "scroll"].includes(getComputedStyle(box).overflowX))
+    .map((box) => ({name: `${box.tagName} ${box.className}`,
+                    reached: box.tabIndex >= 0 || Boolean(box.querySelector(stops))}));
+}
+"""
+
+# What would be cut off in print, where nothing scrolls: boxes that stand out of the paper or hide a part of themselves.
+CUT = """
+() => [...document.querySelectorAll(".bd-article :is(pre, table, .pk-figure, img, div.math, .wide)")]
+  .filter((box) => box.checkVisibility() && box.clientWidth > 0)
+  .filter((box) => box.getBoundingClientRect().right > innerWidth + 2
+                   || (box.scrollWidth > box.clientWidth + 2 && getComputedStyle(box).overflowX !== "visible"))
+  .map((box) => `${box.tagName} ${box.className}: ${box.textContent.trim().slice(0, 60)}`)
 """
 
 
@@ -135,15 +180,23 @@ class Visit:
         self.page.on("pageerror", lambda e: self.errors.append(str(e)))
         self.page.on("console", lambda m: self.errors.append(m.text) if m.type in {"error", "warning"} else None)
 
-    def open(self, document: str) -> Page:
-        """Open ``chapters/x`` or ``search.html?q=y`` and wait until it is typeset."""
+    def open(self, document: str, *, drawn: bool = True) -> Page:
+        """Open ``chapters/x`` or ``search.html?q=y``, wait until it is typeset, and until all of it is drawn."""
         name, mark, query = document.partition("?")
         address = (self._site / (name if name.endswith(".html") else f"{name}.html")).as_uri() + mark + query
         self.page.goto(address, wait_until="load")
         self.page.wait_for_function(
             "() => !window.MathJax || !MathJax.startup || MathJax.startup.promise.then(() => true)"
         )
+        if drawn:
+            self.page.evaluate(DRAWN)
         return self.page
+
+    def axe(self) -> list[str]:
+        """Return what axe-core finds wrong with the page, rule by rule."""
+        if not self.page.evaluate("typeof axe === 'object'"):
+            self.page.evaluate(Axe().axe_script)
+        return self.page.evaluate(AXE)
 
     def measure(self, script: str) -> Any:
         """Run one of the scripts of this module in the page."""

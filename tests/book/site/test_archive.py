@@ -34,6 +34,17 @@ def test_the_archive_holds_the_site_and_its_checksum_is_right(site, tmp_path):
     assert found == {p.relative_to(site).as_posix(): p.read_text() for p in site.rglob("*") if p.is_file()}
 
 
+def test_the_pdf_has_its_checksum_beside_the_archive(site, tmp_path):
+    folder = tmp_path / "release"
+    folder.mkdir()
+    (folder / f"prunekit-book-{__version__}.pdf").write_bytes(b"printed")
+    (folder / "prunekit-book-0.0.0.pdf").write_bytes(b"of another version")
+    archive = pack(site, folder)
+    checked = subprocess.run(["sha256sum", "--check", "--strict", SUMS], cwd=folder, check=True, text=True,
+                             capture_output=True)  # fmt: skip
+    assert checked.stdout == f"{archive.name}: OK\nprunekit-book-{__version__}.pdf: OK\n"
+
+
 def test_the_same_site_gives_the_same_bytes(site, tmp_path):
     first = pack(site, tmp_path / "one").read_bytes()
     for path in site.rglob("*"):

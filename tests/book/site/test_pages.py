@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import nbformat
 import pytest
 import yaml
 
 from prunekit.book import paths
+from prunekit.book.site import pdf, rooms
 from prunekit.book.site.evidence import chapters
-from tests.book.site.browsing import CONTRASTS, IMAGES, PHONE, RAW_TEX, RUNNING, Visit, a_browser
+from tests.book.site.browsing import CONTRASTS, CUT, IMAGES, PHONE, RAW_TEX, RUNNING, SCROLLING, Visit, a_browser
 
 pytestmark = pytest.mark.browser
 
 READABLE = 4.5  # WCAG 2.1, 1.4.3
 THEMES = ("light", "dark")
 CHAPTERS = [path.relative_to(paths.ROOT).with_suffix("").as_posix() for path in chapters()]
+SETTLED = 400  # milliseconds after a change of size until the theme has seen which boxes scroll now
 BESIDES = ("genindex", "py-modindex", "search")  # made by Sphinx
 
 
@@ -40,6 +42,7 @@ def alone(document: str) -> Any:
 
 
 PAGES = [*listed(yaml.safe_load(paths.TOC.read_text(encoding="utf-8"))), *BESIDES]
+PAGES += [p for p in rooms.split((paths.BOOK / "api.md").read_text(encoding="utf-8")) if p != rooms.INDEX]
 every_page = pytest.mark.parametrize("document", [alone(document) for document in PAGES])
 every_chapter = pytest.mark.parametrize("document", [alone(document) for document in CHAPTERS])
 both_themes = pytest.mark.parametrize("theme", THEMES)
@@ -78,6 +81,12 @@ class Phone:
                  right: f.getBoundingClientRect().right, scrolls: getComputedStyle(f).overflowX,
                  room: f.clientWidth, needs: f.scrollWidth}))"""
         )
+        page.wait_for_timeout(SETTLED)
+        self.scrolling = visit.measure(SCROLLING)
+        page.emulate_media(media="print")
+        page.set_viewport_size({"width": pdf.WIDTH, "height": 900})
+        self.cut_in_print = visit.measure(CUT)
+        page.emulate_media(media="screen")
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +105,7 @@ def looking(visiting: Callable[..., Visit]) -> Callable[[str], dict[str, Any]]:
         if document not in known:
             visit = visiting("light")
             visit.open(document)
-            known[document] = {"light": Seen(visit)}
+            known[document] = {"light": Seen(visit), "wrong": visit.axe()}
             visit.page.evaluate("document.documentElement.dataset.theme = 'dark'")  # as the switch does
             known[document] |= {"dark": Seen(visit), "phone": Phone(visit)}
             visit.close()
@@ -225,6 +234,35 @@ def test_a_page_that_is_opened_in_the_dark_is_dark(visiting, document):
 
 
 @every_page
+def test_axe_finds_nothing_wrong(looking, document):
+    assert looking(document)["wrong"] == []
+
+
+@every_page
+def test_what_scrolls_on_a_phone_scrolls_by_keyboard_too(looking, document):
+    assert [box for box in looking(document)["phone"].scrolling if not box["reached"]] == []
+
+
+@every_page
+def test_nothing_is_cut_off_in_print(looking, document):
+    assert looking(document)["phone"].cut_in_print == []
+
+
+def test_the_measures_of_access_can_fail(visiting):
+    visit = visiting("light", PHONE)
+    page = visit.open(CHAPTERS[0])
+    page.evaluate("""
+      const [box, image] = [document.createElement('div'), document.createElement('img')];
+      box.style.cssText = 'width: 100px; overflow-x: auto';
+      box.innerHTML = '<div style="width: 600px">wide</div>';
+      document.querySelector('.bd-article').append(box, image);
+    """)
+    assert [rule.split(":")[0] for rule in visit.axe()] == ["image-alt"]
+    assert [box["reached"] for box in visit.measure(SCROLLING)].count(False) == 1
+    visit.close()
+
+
+@every_page
 def test_nothing_is_wider_than_a_phone(looking, document):
     phone = looking(document)["phone"]
     assert phone.screen == PHONE["width"]
@@ -295,11 +333,9 @@ def test_commands_can_be_copied(seen, document):
     assert "prunekit run" in running["copied"]
 
 
-def decode(link: str) -> str:
-    """Return the text of a ``data:`` link."""
-    head, _, data = link.partition(",")
-    assert head == "data:text/csv;charset=utf-8;base64"
-    return base64.b64decode(data, validate=True).decode()
+def content(link: str) -> str:
+    """Return the text of a file of the site."""
+    return Path(unquote(urlsplit(link).path)).read_text(encoding="utf-8")
 
 
 @every_chapter
@@ -309,7 +345,7 @@ def test_the_numbers_of_every_figure_can_be_had(seen, document):
     assert len({name for _, name in found.numbers}) == found.drawn
     for link, name in found.numbers:
         assert name.endswith(".csv")
-        header, *rows = csv.reader(io.StringIO(decode(link)))
+        header, *rows = csv.reader(io.StringIO(content(link)))
         assert len(set(header)) == len(header) > 1
         assert not any(re.fullmatch(r"[-\d.e+]*", name) for name in header)
         assert rows
@@ -323,7 +359,7 @@ def test_the_numbers_of_a_figure_are_downloaded_under_its_name(open_page, tmp_pa
         link.click()
     assert download.value.suggested_filename == link.get_attribute("download")
     download.value.save_as(tmp_path / "numbers.csv")
-    assert (tmp_path / "numbers.csv").read_bytes().decode() == decode(link.get_attribute("href"))
+    assert (tmp_path / "numbers.csv").read_bytes().decode() == content(link.evaluate("link => link.href"))
 
 
 @every_chapter

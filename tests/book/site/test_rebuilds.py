@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -101,6 +102,7 @@ def copy_checkout(folder: Path) -> Path:
     (folder / "book" / "what-to-do.md").write_text(
         "# Advice\n\nIt links pages that are not in this copy.\n", encoding="utf-8"
     )
+    (folder / "book" / "introduction.md").write_text("# Start\n\nIt links such pages too.\n", encoding="utf-8")
     toc = yaml.safe_load((folder / "_toc.yml").read_text(encoding="utf-8"))
     front = [part for part in toc["parts"] if not any("chapters/" in c["file"] for c in part["chapters"])]
     toc["parts"] = [{"caption": "Two pages", "chapters": [{"file": PAGE}, {"file": BROKEN}]}, *front]
@@ -176,7 +178,7 @@ def test_a_failing_page_fails_the_build_and_is_named(history):
 def test_the_other_pages_are_built_with_their_figures(history):
     figures = history["broken"].pages[PAGE].select("figure.pk-figure img")
     assert figures
-    assert all(image["src"].startswith("data:image/svg+xml;base64,") for image in figures)
+    assert all(re.search(r"/_static/figures/[\w/-]+\.svg(#dark)?$", image["src"]) for image in figures)
     assert not history["broken"].pages[PAGE].select(".admonition.error")
 
 

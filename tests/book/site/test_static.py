@@ -20,9 +20,12 @@ from prunekit.book.claims_form import GROUPS
 from prunekit.book.runs.notebooks import Refused
 from prunekit.book.site.evidence import chapters, collect
 from prunekit.book.verdicts import ERRATUM, worst
+from tests.benchmarks.site import parts, weights
 from tests.book.site.commands import command_lines, understand
 
 CHAPTERS = [path.relative_to(paths.ROOT).with_suffix("").as_posix() for path in chapters()]
+HEAVIEST_PAGE = 1.5e6  # bytes, with its drawings
+HEAVIEST_SITE = 40e6
 every_chapter = pytest.mark.parametrize("document", CHAPTERS)
 
 
@@ -109,6 +112,24 @@ def test_nothing_is_loaded_from_elsewhere(smoke_site):
     for path in smoke_site.rglob("*.html"):
         loaded = [tag.get("src") or tag.get("href") for tag in parsed(path).select("script[src], img[src], link[href]")]
         assert [link for link in loaded if urlsplit(link).scheme in {"http", "https"}] == [], path
+
+
+def test_pages_and_site_are_light(smoke_site):
+    """The limits hold for the laptop site too, which `make sizes` measures; its figures have more points."""
+    pages, whole = weights(smoke_site), parts(smoke_site)
+    assert len(pages) > len(CHAPTERS)
+    assert {name: w for name, w in pages.items() if w["whole"] > HEAVIEST_PAGE} == {}
+    assert whole["the whole site"] < HEAVIEST_SITE
+    assert "_sources" not in whole and whole["_static/mathjax"] < 3e6
+
+
+def test_no_drawing_stands_inside_a_page(smoke_site):
+    drawn = 0
+    for path in smoke_site.rglob("*.html"):
+        images = parsed(path).select("figure.pk-figure img")
+        assert [i["src"][:40] for i in images if i["src"].startswith("data:")] == [], path
+        drawn += len(images)
+    assert drawn > 100
 
 
 def test_the_pages_do_not_tell_where_they_were_built(smoke_site):
@@ -228,7 +249,7 @@ def test_the_scorecard_counts_claims_and_statements(smoke_site, evidence):
         "Claims": [r["verdict"] for r in rows],
     }
     table = article(smoke_site, "book/scorecard").select_one("table.pk-counts")
-    head = [words(cell) for cell in table.select("thead th")]
+    head = [words(cell) for cell in table.select("thead tr > *")]
     counted = {
         words(cells[1]): dict(zip(head, map(words, cells), strict=True))
         for cells in (r.select("td") for r in table.select("tbody tr"))
