@@ -186,10 +186,17 @@ def several(page: str, label: str) -> list[Recording]:
 
     The first that was kept has the label's own name, and the others are beside it, as ``LABEL+SEED``. They ran with
     the same parameters but for the seed.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If page or label is no text that a path can have.
+    DamagedRecordingError
+        If a file of one was changed, is missing, or was added since.
     """
-    beside = sorted((paths.RECORDED / _checks.text("page", page)).glob(f"{glob.escape(label)}+*"))
-    names = [label, *(folder.name for folder in beside)]
-    kept = [recording(page, name) for name in names if has(page, name)]
+    own = [label] if has(page, label) else []  # which refuses what is no name
+    beside = sorted((paths.RECORDED / page).glob(f"{glob.escape(label)}+*"))
+    kept = [recording(page, name) for name in [*own, *(each.name for each in beside)] if has(page, name)]
     return sorted(kept, key=lambda each: each.parameters.get("seed", 0))
 
 
