@@ -154,50 +154,39 @@ def magnitudes(work: Work) -> dict[str, Tensor]:
 
 def one_shot(work: Work) -> Plain:
     """Return what the quadratic model says of global cuts by magnitude, the kept weights as they are."""
-    order, quadratic = cuts.Order(magnitudes(work)), work.quadratic
-    slopes: dict[float, float] = {}
-
-    def rise(share: float) -> Floats:
-        cut = cuts.removed(work.subject.weights, order.kept(share))
-        parts = quadratic.rises(cut)
-        slopes[share] = quadratic.mean(quadratic.slopes(cut))
-        return np.append(quadratic.mean(parts), parts)
-
-    curve = sought(rise, work.epsilon.value)
-    curve = RiseCurve(curve.removed, curve.rises, curve.parts, jackknife=False)
-    share, error = _within(curve, work.epsilon.value)
-    at = int(np.argmin(np.abs(curve.removed - share)))
-    slope = slopes[float(curve.removed[at])]
-    return {
-        "removed": curve.removed.tolist(),
-        "rises": curve.rises.tolist(),
-        "errors": curve.errors.tolist(),
-        "share": share,
-        "error": error,
-        "slope": abs(slope) / max(abs(float(curve.rises[at])), 1e-300),
-        "samples": quadratic.count,
-    }
+    quadratic, weights = work.quadratic, work.subject.weights
+    curve, told = _predicted(work, quadratic, weights)
+    at = int(np.argmin(np.abs(curve.removed - told["share"])))
+    cut = cuts.removed(weights, cuts.Order(magnitudes(work)).kept(float(curve.removed[at])))
+    slope = quadratic.mean(quadratic.slopes(cut))
+    return told | _points(curve) | {"slope": abs(slope) / max(abs(float(curve.rises[at])), 1e-300)}
 
 
 def linearized(work: Work) -> Plain:
     """Return what global cuts by magnitude cost where outputs are linear along them."""
-    order, linear = cuts.Order(magnitudes(work)), work.linearized
+    curve, told = _predicted(work, work.linearized, work.subject.weights)
+    return told | _points(curve)
+
+
+def _predicted(
+    work: Work, model: Quadratic | Linearized, weights: Mapping[str, Tensor]
+) -> tuple[RiseCurve, dict[str, float]]:
+    """Return the rise that a model predicts as the smallest of some weights go, and the share within ε."""
+    order = cuts.Order({name: w.abs() for name, w in weights.items()})
 
     def rise(share: float) -> Floats:
-        parts = linear.rises(cuts.removed(work.subject.weights, order.kept(share)))
-        return np.append(linear.mean(parts), parts)
+        parts = model.rises(cuts.removed(weights, order.kept(share)))
+        return np.append(model.mean(parts), parts)
 
     curve = sought(rise, work.epsilon.value)
     curve = RiseCurve(curve.removed, curve.rises, curve.parts, jackknife=False)
     share, error = _within(curve, work.epsilon.value)
-    return {
-        "removed": curve.removed.tolist(),
-        "rises": curve.rises.tolist(),
-        "errors": curve.errors.tolist(),
-        "share": share,
-        "error": error,
-        "samples": linear.count,
-    }
+    return curve, {"share": share, "error": error, "samples": model.count}
+
+
+def _points(curve: RiseCurve) -> Plain:
+    """Return a curve's points as plain lists."""
+    return {name: getattr(curve, name).tolist() for name in ("removed", "rises", "errors")}
 
 
 def _within(curve: RiseCurve, epsilon: float) -> tuple[float, float]:
@@ -358,22 +347,11 @@ def layers_linearized(work: Work) -> Plain:
 
 
 def _layers_by(work: Work, model: Quadratic | Linearized, what: str) -> Plain:
-    names = work.subject.names
-    rows = {name: _layer_by(work, model, name) for name in bars.each(what, names, len(names), "layers")}
+    rows: dict[str, Plain] = {}
+    for name in bars.each(what, work.subject.names, len(work.subject.names), "layers"):
+        _, told = _predicted(work, model, {name: work.subject.weights[name]})
+        rows[name] = {"share": told["share"], "error": told["error"]}
     return {"layers": rows}
-
-
-def _layer_by(work: Work, model: Quadratic | Linearized, name: str) -> Plain:
-    w = work.subject.weights[name]
-    order = cuts.Order({name: w.abs()})
-
-    def rise(share: float) -> Floats:
-        parts = model.rises(cuts.removed({name: w}, order.kept(share)))
-        return np.append(model.mean(parts), parts)
-
-    curve = sought(rise, work.epsilon.value)
-    share, error = _within(RiseCurve(curve.removed, curve.rises, curve.parts, jackknife=False), work.epsilon.value)
-    return {"share": share, "error": error}
 
 
 def layers_reoptimized(work: Work) -> Plain:
