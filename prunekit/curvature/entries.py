@@ -201,7 +201,15 @@ def _with_layers(theta: Mapping[str, Tensor], diagonal: list[Tensor]) -> list[Te
 
 def _gauss_newton(batch: _Batch) -> tuple[list[Tensor], list[Tensor]]:
     """Return one batch's diagonal of the mean of Jᵀ H_ℓ J."""
-    diagonal = gauss_newton.diagonal(batch.outputs, batch.loss, batch.theta, batch.inputs, batch.labels)
+    written = layered.layered(batch.model, batch.loss.loss)
+    if written and layered.understood(batch.inputs, batch.labels):
+        with torch.no_grad():
+            outputs = batch.outputs(batch.theta, batch.inputs)
+            batch.loss(outputs, batch.labels)  # refuses what is no finite loss
+        batch.loss.check(outputs, batch.labels)
+        diagonal = layered.gauss_newton(written, batch.theta, batch.model, batch.inputs[0], batch.labels)
+    else:
+        diagonal = gauss_newton.diagonal(batch.outputs, batch.loss, batch.theta, batch.inputs, batch.labels)
     batch.tell(len(batch.labels))
     return _exact_result(batch.theta, batch.free(diagonal))
 

@@ -25,6 +25,7 @@ from prunekit.curvature.matrix import Operator
 
 _LOST = 1e-13  # a remainder below this share of the operator's size is rounding: that part of the space is complete
 _LEVELS = (16, 24, 32, 48, 64)  # an integral is looked at after so many steps; beyond, after half as many more
+_MOST = 0.5  # of a vector: with less left once, it is made orthogonal twice, which is enough (Kahan, Parlett)
 _MUCH = 0.1  # of a vector: what must be left of it for rounding to stay small beside it
 _ZERO = 1e-16  # the node at 0 is put at this share of the largest Ritz value
 _CONVERGED = 1e-2  # a pair whose residual is below this share of its value is taken for an eigenpair, if the residual
@@ -281,7 +282,9 @@ class Run:
     def _orthonormal(self, W: Tensor, size: float) -> tuple[Tensor, Floats]:
         """Return a block (D, v) orthogonal to the basis, and what it must be multiplied with to give W's new part."""
         held = self.basis[: self._filled]
-        for _ in range(2):  # once leaves an error of the size of what was removed; twice is enough (Kahan, Parlett)
+        W = W - _combine(recent, _coordinates(recent, W)) if len(recent := held[-2 * W.shape[1] :]) else W
+        W, before = self._beside(held, W), W.norm(dim=0)
+        if bool((W.norm(dim=0) < _MOST * before).any()):
             W = self._beside(held, W)
         block, first = _gram_schmidt(W, _LOST * size)
         room = W.shape[0] - self._filled - (0 if self.outside is None else self.outside.shape[1])

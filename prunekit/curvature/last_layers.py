@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from prunekit.nets.access import Loss
+from prunekit.nets.objectives import is_cross_entropy
 from prunekit.nets.perceptron import hooked
 
 _TERMS = 2**20  # numbers in the derivatives of some samples that are held at once
@@ -55,9 +56,9 @@ def last_layers(model: nn.Module, loss: Loss) -> LastLayers | None:
     model : Module
         Layers in a row, with none that is derived from torch's own, hooked, or used twice from the last but one on.
     loss : callable
-        torch's cross-entropy, as the function without settings.
+        torch's cross-entropy, as a function or a module, without settings.
     """
-    if loss is not nn.functional.cross_entropy or any(hooked(part) for part in model.modules()):
+    if not is_cross_entropy(loss) or any(hooked(part) for part in model.modules()):
         return None
     parts = _row("", model)
     own = [name for name, _ in model.named_parameters(remove_duplicate=False)]
@@ -161,7 +162,7 @@ def _add(H: Tensor, layers: LastLayers, size: int, wanted: tuple[list[int], list
     n, W = len(u), layers.last.weight.detach().double()
     inputs = _inputs(layers.middle, u)[:, wanted[0]]  # (n, q, places)
     h, slopes = _through(layers, u)  # (n, m), (n, m, out, places)
-    K = (slopes.flatten(1, 2) @ inputs.mT).view(n, h.shape[1], -1)  # ∂h/∂V, (n, m, out q)
+    K = (slopes.flatten(1, 2) @ inputs.mT).view(n, h.shape[1], size)  # ∂h/∂V, (n, m, out q)
     z = h @ W.T + (0.0 if layers.last.bias is None else layers.last.bias.detach().double())
     p = torch.softmax(z, 1)
     delta = p - nn.functional.one_hot(y, z.shape[1])
@@ -172,7 +173,7 @@ def _add(H: Tensor, layers: LastLayers, size: int, wanted: tuple[list[int], list
     H[:size, :size] += J.flatten(0, 1).T @ SJ.flatten(0, 1) / 2
     outer = (ones.unsqueeze(2) * ones.unsqueeze(1)).flatten(1)
     both = (S.flatten(1).T @ outer).view(S.shape[1], S.shape[1], ones.shape[1], ones.shape[1])
-    H[size:, size:] += both.transpose(1, 2).reshape(H.shape[0] - size, -1) / 2
+    H[size:, size:] += both.transpose(1, 2).reshape(H.shape[0] - size, H.shape[0] - size) / 2
     between = (SJ.flatten(1).T @ ones).view(S.shape[1], size, ones.shape[1])
     if wanted[1][:1] == [0]:
         network = (delta.T @ K.flatten(1)).view(S.shape[1], h.shape[1], size)

@@ -16,9 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from prunekit.nets.access import Loss
+from prunekit.nets.objectives import is_cross_entropy
 from prunekit.nets.perceptron import Perceptron, perceptron
 
 Blocks = dict[tuple[int, int], Tensor]  # by pair of layers
+_SLOPES = 2**22  # numbers in a layer's slopes, of as many samples as are taken together
 _TERMS = 2**18  # numbers in a factor of a product of matrices, which a processor's cache should hold
 
 
@@ -41,9 +43,10 @@ def layered(model: nn.Module, loss: Loss) -> Perceptron | None:
     model : Module
         Flattening, linear layers and ReLUs, and nothing else.
     loss : callable
-        torch's cross-entropy, as the function without settings.
+        torch's cross-entropy, as a function or a module, without settings.
     """
-    return perceptron(model, types=(torch.float32, torch.float64)) if loss is nn.functional.cross_entropy else None
+    types = (torch.float32, torch.float64)
+    return perceptron(model, types, frozen=True) if is_cross_entropy(loss) else None
 
 
 def understood(inputs: tuple[object, ...], labels: Tensor) -> bool:
@@ -85,6 +88,32 @@ def hessian(layers: Perceptron, theta: Mapping[str, Tensor], model: nn.Module, x
     for (low, high), block in blocks.items():
         H[found[low].place.flatten().unsqueeze(1), found[high].place.flatten()] = block.flatten(2).flatten(0, 1)
     return (H + H.T) / len(x)
+
+
+@torch.no_grad()
+def gauss_newton(
+    layers: Perceptron, theta: Mapping[str, Tensor], model: nn.Module, x: Tensor, y: Tensor
+) -> list[Tensor]:
+    """Return the diagonal of Gauss and Newton's matrix of the mean cross-entropy of a batch, in double precision.
+
+    Of Wₗ it is Σ_n (Gₗᵀ S Gₗ)ᵢᵢ h²ⱼ / n, a product of matrices (n, out) and (n, in), where a Jacobian has n times as
+    many numbers as the network, for each class. The arguments are those of `hessian`.
+    """
+    starts = dict.fromkeys(theta, 0)  # which parameters are wanted; where their rows stand is not asked for
+    weights = {name: p.detach().double() for name, p in model.named_parameters()}
+    totals = {name: torch.zeros_like(p, dtype=torch.float64) for name, p in theta.items()}
+    scores = len(weights[layers.layers[-1][0]]) * max(len(weights[name]) for name, _ in layers.layers)
+    for part, classes in zip(*(t.split(max(1, _SLOPES // scores)) for t in (x.double(), y)), strict=True):
+        on, _ = _on(layers, weights, starts, part, classes)
+        p = on[-1].delta + nn.functional.one_hot(classes, on[-1].delta.shape[1])
+        for layer, (weight, bias) in zip(on, layers.layers, strict=True):
+            beside = layer.slopes - p.unsqueeze(1) @ layer.slopes  # gᵀ S g is the variance of g under p
+            bends = (p.unsqueeze(2) * beside.square()).sum(1)
+            if weight in totals:
+                totals[weight] += bends.T @ layer.inputs[:, : layer.widths].square()
+            if bias in totals:
+                totals[bias] += bends.sum(0)
+    return [total / len(x) for total in totals.values()]
 
 
 def _block(blocks: Blocks, found: list[_Layer], low: int, high: int) -> Tensor:

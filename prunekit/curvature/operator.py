@@ -63,7 +63,7 @@ class Curvature:
     samples : int
         Number of samples.
     route : str
-        How products are computed: "forward", "reverse" or "differences", see Notes.
+        How products are computed: "kept", "forward", "reverse" or "differences", see Notes.
     error : float
         Error of the products relative to their length, of finite differences: by how much they change when the step is
         doubled, or are asymmetric, whichever is more; 0 where derivatives are exact (up to rounding).
@@ -86,11 +86,12 @@ class Curvature:
 
     Notes
     -----
-    Products are those of curvlinops (forward over reverse differentiation) where they are symmetric: uᵀHv = vᵀHu is
-    tried with one pair of vectors on the first batch, to 1e-9, or 1e-4 in single precision; on all the data where that
-    batch has no curvature, or misses by less than 100 times. Where they are not, or torch cannot form them, the
-    gradient is differentiated in reverse mode again, and tried in the same way. At a kink of ReLU the second derivative
-    is 0, as it is in autograd.
+    Products differentiate the gradient in reverse mode again; its graph is made once and kept, as are copies of the
+    data, where that takes no more than 0.5 GB. Elsewhere they are those of curvlinops (forward over reverse
+    differentiation), and where these are not symmetric, or torch cannot form them, of the reverse mode again, with a
+    new graph each time. Symmetry, uᵀHv = vᵀHu, is tried with one pair of vectors, to 1e-9, or 1e-4 in single precision:
+    on the first batch, and on all the data where that batch has no curvature, or misses by less than 100 times. At a
+    kink of ReLU the second derivative is 0, as it is in autograd.
 
     Examples
     --------
@@ -300,20 +301,22 @@ class Curvature:
         failed: list[Exception] = []
         with torch.inference_mode(False):  # otherwise no derivatives could be taken with respect to a copy of the batch
             batch = next(self._batches())
-        # While `tried` holds a batch, products are of that batch. One product serves for both, since torch's tying of
-        # shared layers does not allow two of them.
+        # While `tried` holds a batch, products are of that batch; graphs that are kept are of all the data at once. One
+        # product serves for both, since torch's tying of shared layers does not allow two of them.
         tried = [batch]
         problem = replace(self._problem, batches=lambda: iter(tried) if tried else self._batches())
         limit = twice.tolerance(self.dtype)
-        routes: tuple[Route, ...] = ("forward", "reverse")
+        routes: tuple[Route, ...] = ("kept", "forward", "reverse")
         for route in routes:
             try:
-                tried[:] = [batch]
+                tried[:] = [] if route == "kept" else [batch]
                 by = products.product(problem, route)
                 gap = self._gap(by)
                 tried.clear()
-                if gap == 0 or limit < gap <= 100 * limit:  # no curvature there, or perhaps its rounding alone
+                if route != "kept" and (gap == 0 or limit < gap <= 100 * limit):  # no curvature there, or rounding
                     gap = self._gap(by)
+            except products.TooLarge:
+                continue
             except torch.OutOfMemoryError:  # a RuntimeError, too
                 raise
             except LACKS as reason:
@@ -323,7 +326,7 @@ class Curvature:
                 return route, by
             gaps.append(f"{gap:.2g}")
         if not gaps:
-            forward, last = failed
+            *_, forward, last = failed
             if twice.is_lack(last):
                 raise NotImplementedError(
                     f"model, or loss, has a layer that torch cannot differentiate twice ({last}): give "

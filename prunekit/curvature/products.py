@@ -1,15 +1,17 @@
-"""Products of vectors with the Hessian and the Gauss-Newton matrix, by two routes of automatic differentiation.
+"""Products of vectors with the Hessian and the Gauss-Newton matrix, by three routes of automatic differentiation.
 
-"forward" is curvlinops' (a derivative in forward mode of the gradient), mostly the faster. "reverse" differentiates
-the gradient in reverse mode again: for layers whose forward derivative torch lacks, or gets wrong (torch 2.15: layer,
-instance and batch normalization with weights of their own). This is the only module that calls curvlinops.
+"kept" differentiates the gradient in reverse mode again and keeps its graph from one product to the next, which is the
+fastest by far where all data fit into memory. "forward" is curvlinops' (a derivative in forward mode of the gradient),
+mostly the fastest where they do not. "reverse" is as "kept", but forgets the graph: for layers whose forward derivative
+torch lacks, or gets wrong (torch 2.15: layer, instance and batch normalization with weights of their own). This is the
+only module that calls curvlinops.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -23,11 +25,13 @@ from prunekit.nets.convolutions import surviving
 from prunekit.nets.losses import Mean
 
 Kind = Literal["hessian", "gauss-newton"]
-Route = Literal["forward", "reverse", "differences"]
+Route = Literal["kept", "forward", "reverse", "differences"]
 Product = Callable[[Tensor], Tensor]
+Times = Callable[[list[Tensor]], list[Tensor]]  # a vector by parameter -> a batch's product with it
 Batches = Callable[[], Iterator[tuple[tuple[Any, ...], Tensor, float]]]
 
 KINDS = {"hessian": "HessianLinearOperator", "gauss-newton": "GGNLinearOperator"}
+MOST_KEPT = 2**29  # bytes of a graph that is kept from one product to the next
 LACKS = (NotImplementedError, RuntimeError)  # what torch raises where a derivative is missing
 
 
@@ -70,10 +74,16 @@ class Problem:
         return [part.view(p.shape) for part, p in zip(parts, self.parameters, strict=True)]
 
 
+class TooLarge(Exception):
+    """A graph has more bytes than may be kept."""
+
+
 def product(problem: Problem, route: Route) -> Product:
     """Return the map of (D, k) tensors to their products, of the parameters' type and device."""
     if route == "differences":
         return differences(problem)
+    if route == "kept":
+        return _Kept(problem)
     return _forward(problem) if route == "forward" else _reverse(problem)
 
 
@@ -123,41 +133,93 @@ def differences(problem: Problem, steps: float = 1.0) -> Product:
 
 def _reverse(problem: Problem) -> Product:
     """Return the products that need the reverse mode only."""
-    of_batch = {"hessian": _hessian, "gauss-newton": _gauss_newton}[problem.kind]
+    of_batch = _OF_BATCH[problem.kind]
 
     def products(V: Tensor) -> Tensor:
-        total = torch.zeros_like(V)
-        for inputs, labels, weight in problem.batches():
-            parts = of_batch(problem, inputs, labels, [problem.split(v) for v in V.T])
-            columns = [torch.cat([x.reshape(-1) for x in part]) for part in parts]
-            total += (weight / problem.total) * torch.stack(columns, dim=1)
-        return total
+        batches = problem.batches()
+        return _summed(problem, V, ((of_batch(problem, inputs, labels), w) for inputs, labels, w in batches))
 
     return products
 
 
-def _hessian(
-    problem: Problem, inputs: tuple[Any, ...], labels: Tensor, vectors: Sequence[list[Tensor]]
-) -> Iterator[list[Tensor]]:
-    """Yield a batch's Hessian times each vector: the derivative of <gradient, vector>."""
+def _summed(problem: Problem, V: Tensor, parts: Iterable[tuple[Times, float]]) -> Tensor:
+    """Return the weighted mean of batches' products with columns (D, k)."""
+    total = torch.zeros_like(V)
+    for times, weight in parts:
+        columns = [torch.cat([x.reshape(-1) for x in times(problem.split(v))]) for v in V.T]
+        total += (weight / problem.total) * torch.stack(columns, dim=1)
+    return total
+
+
+class _Kept:
+    """Products from graphs that are made for the first of them and stay.
+
+    The data are copied, so that what becomes of them later does not matter. Making the graphs raises `TooLarge` where
+    they have more bytes than `MOST_KEPT`.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self._parts: list[tuple[Times, float]] = []
+
+    def __call__(self, V: Tensor) -> Tensor:
+        """Return the products with columns (D, k)."""
+        if not self._parts:
+            self._parts = self._made()
+        return _summed(self._problem, V, self._parts)
+
+    def _made(self) -> list[tuple[Times, float]]:
+        """Return every batch's product and weight."""
+        of_batch = _OF_BATCH[self._problem.kind]
+        parts = []
+        with _counted(self._problem.parameters, MOST_KEPT):
+            for inputs, labels, weight in self._problem.batches():
+                own = tuple(x.clone() if isinstance(x, Tensor) else x for x in inputs)
+                parts.append((of_batch(self._problem, own, labels.clone()), weight))
+        return parts
+
+
+@contextmanager
+def _counted(theta: Sequence[Tensor], most: int) -> Iterator[None]:
+    """Count the bytes that are saved for derivatives, beside the parameters' own, and raise TooLarge above `most`."""
+    seen = {p.untyped_storage().data_ptr() for p in theta}
+    bytes_ = 0
+
+    def pack(saved: Tensor) -> Tensor:
+        nonlocal bytes_
+        storage = saved.untyped_storage()
+        if storage.data_ptr() not in seen:
+            seen.add(storage.data_ptr())
+            bytes_ += storage.nbytes()
+            if bytes_ > most:
+                raise TooLarge
+        return saved.detach()  # the tensor itself would hold on to its own graph
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved):
+        yield
+
+
+def _hessian(problem: Problem, inputs: tuple[Any, ...], labels: Tensor) -> Times:
+    """Return a batch's Hessian: its product with a vector is the derivative of <gradient, vector>."""
     theta = problem.parameters
     slope = derivative([problem.loss(problem.outputs(inputs), labels)], theta, None, create_graph=True)
-    for v in vectors:
-        yield derivative(slope, theta, v)
+    return lambda v: derivative(slope, theta, v)
 
 
-def _gauss_newton(
-    problem: Problem, inputs: tuple[Any, ...], labels: Tensor, vectors: Sequence[list[Tensor]]
-) -> Iterator[list[Tensor]]:
-    """Yield a batch's Jᵀ H_ℓ J times each vector; Jv is the derivative of Jᵀw in w, which is linear."""
+def _gauss_newton(problem: Problem, inputs: tuple[Any, ...], labels: Tensor) -> Times:
+    """Return a batch's Jᵀ H_ℓ J; Jv is the derivative of Jᵀw in w, which is linear."""
     theta, outputs = problem.parameters, problem.outputs(inputs)
     w = torch.zeros_like(outputs, requires_grad=True)
     transposed = derivative([outputs], theta, [w], create_graph=True)
     f = outputs.detach().requires_grad_()
     slope = derivative([problem.loss(f, labels)], [f], None, create_graph=True)
-    for v in vectors:
-        bent = derivative(slope, [f], derivative(transposed, [w], v))
-        yield derivative([outputs], theta, bent)
+    return lambda v: derivative([outputs], theta, derivative(slope, [f], derivative(transposed, [w], v)))
+
+
+_OF_BATCH: dict[Kind, Callable[[Problem, tuple[Any, ...], Tensor], Times]] = {
+    "hessian": _hessian,
+    "gauss-newton": _gauss_newton,
+}
 
 
 def derivative(

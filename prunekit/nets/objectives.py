@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from prunekit import _checks
+from prunekit.nets.perceptron import hooked
 
 IGNORED = -100  # the label that torch's cross-entropy leaves out
 
@@ -128,6 +129,16 @@ def named(loss: Any) -> Any:
     if isinstance(loss, str):
         return LOSSES[_checks.choice("loss", loss, tuple(LOSSES))]()
     return loss
+
+
+def is_cross_entropy(loss: Any) -> bool:
+    """Tell whether a loss is torch's cross-entropy and nothing else, without class weights or smoothing."""
+    if loss is nn.functional.cross_entropy:
+        return True
+    if type(loss) not in (nn.CrossEntropyLoss, CrossEntropy) or hooked(loss):
+        return False
+    settings = loss.weight, loss.reduction, loss.label_smoothing, loss.ignore_index
+    return settings == (None, "mean", 0.0, IGNORED)
 
 
 def counted(loss: Any, labels: Tensor) -> Tensor | None:

@@ -159,12 +159,15 @@ def _add_outer(weight: Tensor, delta: Tensor, h: Tensor, shared: bool) -> None:
         weight.baddbmm_(delta if shared else delta.mT, h.mT if shared else h)
 
 
-def perceptron(model: nn.Module, types: tuple[torch.dtype, ...] = (torch.float32,)) -> Perceptron | None:
+def perceptron(
+    model: nn.Module, types: tuple[torch.dtype, ...] = (torch.float32,), *, frozen: bool = False
+) -> Perceptron | None:
     """Return a network's `Perceptron`, or None where it is anything else than flattening, linear layers and ReLUs.
 
     All parameters are of one type, which is among `types`.
 
-    Layers of a derived class, hooks, parametrizations, frozen and shared parameters all make it something else.
+    Layers of a derived class, hooks, parametrizations, shared parameters, and frozen ones unless they are allowed, all
+    make it something else.
     """
     parts = list(model._modules.items()) if type(model) is nn.Sequential else []  # named_children drops what repeats
     kinds = [type(part) for _, part in parts]
@@ -182,7 +185,8 @@ def perceptron(model: nn.Module, types: tuple[torch.dtype, ...] = (torch.float32
     if not (same and fits and isinstance(flatten, nn.Flatten) and (flatten.start_dim, flatten.end_dim) == (1, -1)):
         return None
     kind = own[0].dtype
-    plain = kind in types and all(p.requires_grad and p.dtype == kind and type(p) is nn.Parameter for p in own)
+    trained = frozen or all(p.requires_grad for p in own)
+    plain = kind in types and trained and all(p.dtype == kind and type(p) is nn.Parameter for p in own)
     if not plain or any(p._backward_hooks for p in own):
         return None
     return Perceptron(tuple((f"{n}.weight", f"{n}.bias" if m.bias is not None else None) for n, m in layers))

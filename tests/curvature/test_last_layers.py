@@ -76,7 +76,9 @@ def test_all_second_derivatives_are_torchs(counted: list[int], name: str, monkey
     assert counted == [23, 9, 14]
 
 
-@pytest.mark.parametrize("pattern", ["weight", "bias", "5.", "0.0.weight 5.bias", "1.bias 5.weight"])
+@pytest.mark.parametrize(
+    "pattern", ["weight", "bias", "1.weight", "1.bias", "5.", "5.bias", "0.0.weight 5.bias", "1.bias 5.weight"]
+)
 def test_some_parameters_have_their_own_block(counted: list[int], pattern: str) -> None:
     model, (x, y) = network("convolutions"), batch()
     names = [name for name, _ in model.named_parameters() if any(word in name for word in pattern.split())]

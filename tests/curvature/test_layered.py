@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from prunekit.curvature import layered
-from prunekit.curvature.entries import hessian_matrix
+from prunekit.curvature import Curvature, gauss_newton, layered
+from prunekit.curvature.entries import hessian_diagonal, hessian_matrix
 
 
 def network(widths: tuple[int, ...], bias: bool = True, seed: int = 0) -> nn.Sequential:
@@ -111,3 +111,47 @@ def test_what_is_anything_else_is_differentiated(counted: list[int], what: str) 
     names = [name for name, _ in model.named_parameters()]
     if what != "loss":
         torch.testing.assert_close(H, by_torch(model, names, x, y), rtol=1e-10, atol=1e-14)
+
+
+LOSSES = {"function": F.cross_entropy, "module": nn.CrossEntropyLoss(), "name": "cross_entropy"}
+
+
+@pytest.mark.parametrize("given", [*LOSSES])
+@pytest.mark.parametrize(("hidden", "bias"), [*product([(), (5,), (4, 5, 3)], [True, False])])
+def test_gauss_and_newtons_diagonal_is_that_of_the_jacobian(
+    monkeypatch: pytest.MonkeyPatch, given: str, hidden: tuple[int, ...], bias: bool
+) -> None:
+    model, (x, y) = network((6, *hidden, 4), bias).requires_grad_(False), batch()
+    monkeypatch.setattr(layered, "_SLOPES", 8 * 4 * max((4, *hidden)))  # eight samples at once
+    monkeypatch.setattr(gauss_newton, "diagonal", None)  # the other way would fail
+    names = [name for name, _ in model.named_parameters()]
+    found = hessian_diagonal(model, LOSSES[given], (x, y), method="gauss-newton", parameters=names)
+    p = torch.softmax(model(x), 1)
+    S = torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
+    jacobians = torch.func.jacrev(lambda w: torch.func.functional_call(model, w, (x,)))(dict(model.named_parameters()))
+    for name, J in jacobians.items():
+        expected = torch.einsum("nk...,nkl,nl...->...", J, S, J) / len(x)
+        torch.testing.assert_close(found.values[name], expected, rtol=1e-12, atol=1e-15)
+    some = hessian_diagonal(model, LOSSES[given], (x, y), method="gauss-newton", parameters=names[-1:])
+    torch.testing.assert_close(some.values[names[-1]], found.values[names[-1]], rtol=0, atol=0)
+
+
+def test_a_batch_that_is_not_understood_goes_the_other_way() -> None:
+    model, (x, y) = network((6, 5, 4)), batch()
+    y[3] = -100
+    smooth = nn.CrossEntropyLoss(label_smoothing=0.1)
+    for loss, labels in ((F.cross_entropy, y), (smooth, y.clamp(min=0))):
+        found = hessian_diagonal(model, loss, (x, labels), method="gauss-newton").values
+        G = Curvature(model, loss, (x, labels), kind="gauss-newton")
+        dense = torch.stack([G.product(row) for row in torch.eye(G.dimension, dtype=torch.float64)])
+        torch.testing.assert_close(
+            torch.cat([d.flatten() for d in found.values()]), dense.diagonal(), rtol=1e-10, atol=1e-14
+        )
+
+
+@pytest.mark.parametrize("label", [7, 4])
+def test_a_label_beyond_the_classes_is_refused_there_too(label: int) -> None:
+    model, (x, y) = network((6, 5, 4)), batch()
+    y[0] = label
+    with pytest.raises((ValueError, IndexError), match=r"label|class|Target"):
+        hessian_diagonal(model, "cross_entropy", (x, y), method="gauss-newton")

@@ -2,7 +2,9 @@
 
 import copy
 import functools
+import gc
 import warnings
+import weakref
 
 import pytest
 import torch
@@ -168,14 +170,44 @@ def test_gauss_newton_matrix_and_diagonal_of_every_layer(name):
     close(torch.cat([d.flatten() for d in diagonal.values.values()]), G.diagonal(), 1e-12)
 
 
+@pytest.fixture
+def forgetful(monkeypatch):
+    """Have no graph kept."""
+    monkeypatch.setattr(products, "MOST_KEPT", 0)
+
+
 @pytest.mark.parametrize("kind", ["hessian", "gauss-newton"])
-def test_both_routes_agree_where_both_are_right(kind):
+def test_all_routes_agree_where_all_are_right(kind):
     model, data = made("running statistics")[0], [(X[:5], classes()[:5]), (X[5:], classes()[5:])]
     operator = Curvature(model, CE, data, kind=kind)
-    assert operator.route == "forward"
+    assert operator.route == "kept"
     V = normal(operator.dimension, 3)
-    reverse = operator._times(V, products.product(operator._problem, "reverse"))
-    close(reverse, operator.product(V), 1e-13)
+    for route in ("forward", "reverse"):
+        close(operator._times(V, products.product(operator._problem, route)), operator.product(V), 1e-13)
+
+
+def test_a_graph_is_kept_up_to_its_bytes(monkeypatch):
+    model, _ = made("running statistics")
+    for samples, route in ((200, "forward"), (20, "kept")):
+        monkeypatch.setattr(products, "MOST_KEPT", 40_000)
+        x = torch.randn(samples, 6, dtype=torch.float64)
+        assert Curvature(model, CE, (x, torch.arange(samples) % 3)).route == route
+
+
+def test_what_becomes_of_the_data_does_not_move_what_is_kept():
+    x, y = X.clone(), classes().clone()
+    operator = Curvature(made("running statistics")[0], CE, [(x, y)])
+    v = normal(operator.dimension)
+    before = operator.product(v)
+    x.mul_(3)
+    y.zero_()
+    assert torch.equal(operator.product(v), before)
+
+
+def test_a_graph_that_was_kept_goes_with_its_operator():
+    held = weakref.ref(Curvature(made("layer norm")[0], CE, (X, classes()))._product._parts[0][0])
+    gc.collect()
+    assert held() is None
 
 
 def test_single_precision_takes_the_route_that_double_precision_takes():
@@ -300,6 +332,7 @@ def test_networks_with_false_derivatives_are_refused(build, inputs, message):
             call(model, CE, data)
 
 
+@pytest.mark.usefixtures("forgetful")
 def test_symmetry_is_tried_on_one_batch():
     class Counted(list):
         read = 0
@@ -311,10 +344,19 @@ def test_symmetry_is_tried_on_one_batch():
 
     model, data = made("running statistics")[0], Counted(zip(X.split(1), classes().split(1), strict=True))
     operator = Curvature(model, CE, data)
-    assert data.read <= 2 * 12 + 2  # two passes for the mean loss; the first batch, also read by curvlinops
+    assert data.read <= 2 * 12 + 3  # two passes for the mean loss; the first batch for each route and for curvlinops
     close(entries(operator), hessian_matrix(model, CE, (X, classes())), 1e-12)
 
 
+@pytest.mark.parametrize(("gaps", "route"), [([1e-12], "kept"), ([0.0], "kept"), ([5e-9, 1e-12], "forward")])
+def test_what_is_kept_is_tried_once(gaps, route, monkeypatch):
+    left = iter(gaps)
+    monkeypatch.setattr("prunekit.curvature.twice.asymmetry", lambda *given: next(left))
+    assert Curvature(made("running statistics")[0], CE, (X, classes())).route == route
+    assert not list(left)
+
+
+@pytest.mark.usefixtures("forgetful")
 @pytest.mark.parametrize(
     ("gaps", "route"),
     [
@@ -327,7 +369,12 @@ def test_symmetry_is_tried_on_one_batch():
 )
 def test_doubtful_symmetry_is_tried_on_all_the_data(gaps, route, monkeypatch):
     left = iter(gaps)
-    monkeypatch.setattr("prunekit.curvature.twice.asymmetry", lambda *given: next(left))
+
+    def asymmetry(times, like, dimension):
+        times(like.new_ones(dimension, 2))
+        return next(left)
+
+    monkeypatch.setattr("prunekit.curvature.twice.asymmetry", asymmetry)
     data = list(zip(X.split(6), classes().split(6), strict=True))
     assert Curvature(made("running statistics")[0], CE, data).route == route
     assert not list(left)
@@ -419,6 +466,7 @@ def test_what_fails_for_another_reason_is_not_called_a_lack_of_derivatives(error
     assert caught.type is kind
 
 
+@pytest.mark.usefixtures("forgetful")
 def test_memory_that_runs_out_in_forward_mode_is_said(monkeypatch):
     def full(problem):
         raise torch.OutOfMemoryError("CUDA out of memory")

@@ -104,6 +104,17 @@ def test_the_basis_stays_orthonormal(storage, tolerance):
     assert float((Q @ Q.T - torch.eye(150)).abs().max()) < tolerance
 
 
+def test_it_stays_orthonormal_where_nearly_all_of_a_product_is_removed():
+    outside = torch.linalg.qr(torch.randn(200, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1)))[0]
+    mixing = outside @ torch.randn(5, 200, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    operator = Matrix(symmetric(np.linspace(1, 2, 200)) + 1e5 * (mixing + mixing.T).numpy())
+    run = Run(torch.randn(200, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), 20, outside=outside)
+    while not run.finished:
+        advance(run, operator)
+    Q = torch.cat([run.basis[:20], outside.T])
+    assert float((Q @ Q.T - torch.eye(25)).abs().max()) < 1e-13
+
+
 def test_float32_costs_nodes_of_seven_digits():
     operator = Matrix(heavy(200))
     full, half = (spectrum(operator, steps=60, probes=2, storage=s, shared=False) for s in ("float64", "float32"))
