@@ -16,6 +16,7 @@ from prunekit import _checks
 from prunekit._system import files
 from prunekit.masks import formats
 from prunekit.nets import access
+from prunekit.nets.covered import said
 
 Scores = Mapping[str, Tensor]
 Keep = int | float
@@ -233,6 +234,22 @@ class Mask(Mapping[str, Tensor]):
             _same_shape(f"the mask of {name!r}", kept, members[name])
             fitting[name] = members[name]
         return fitting
+
+    def coverage(self, model: nn.Module) -> str:
+        """Say which share of a model's parameters the mask covers, and what the others are.
+
+        Raises
+        ------
+        TypeError, ValueError
+            In the same cases as `apply_`.
+
+        Examples
+        --------
+        >>> import torch
+        >>> Mask({"weight": torch.tensor([[True, False]])}).coverage(torch.nn.Linear(2, 1))
+        '2 of 3 parameters, 66.7%, not 1 biases'
+        """
+        return said(model, self.covered(model))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the mask, all at once or not at all.

@@ -311,24 +311,26 @@ def _is_known(argument):
     return any(re.fullmatch(pattern, i) for i in ids)
 
 
-def cells_of(kind):
-    return [
-        pytest.param(cell.source, id=f"{book.name}-{index}")
-        for book in map(read, chapters())
-        for index, cell in enumerate(book.node.cells)
-        if cell.cell_type == kind
-    ]
+def cells_of(page, kind):
+    """Return a chapter's cells of a kind by their number."""
+    return {index: cell.source for index, cell in enumerate(read(page).node.cells) if cell.cell_type == kind}
 
 
-@pytest.mark.parametrize("source", cells_of("markdown"))
-def test_no_prose_of_a_chapter_states_a_verdict(source):
-    assert typed_in_prose(source) == []
+every_chapter = pytest.mark.parametrize("page", chapters(), ids=lambda page: page.stem)
 
 
-@pytest.mark.parametrize("source", cells_of("code"))
-def test_no_code_of_a_chapter_states_a_verdict_or_checks_an_unknown_claim(source):
-    assert typed_in_code(source) == []
-    assert unknown_claims(source) == []
+@every_chapter
+def test_no_prose_of_a_chapter_states_a_verdict(page):
+    assert {
+        index: typed for index, source in cells_of(page, "markdown").items() if (typed := typed_in_prose(source))
+    } == {}
+
+
+@every_chapter
+def test_no_code_of_a_chapter_states_a_verdict_or_checks_an_unknown_claim(page):
+    cells = cells_of(page, "code")
+    assert {index: typed for index, source in cells.items() if (typed := typed_in_code(source))} == {}
+    assert {index: unknown for index, source in cells.items() if (unknown := unknown_claims(source))} == {}
 
 
 @pytest.mark.parametrize(

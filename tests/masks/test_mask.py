@@ -299,3 +299,12 @@ REFUSED = [
 def test_bad_inputs_are_refused(call, kind, message):
     with pytest.raises(kind, match=message):
         call()
+
+
+def test_it_says_which_share_of_a_network_it_covers():
+    model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2, bias=False))
+    mask = Mask({"0.weight": torch.ones(3, 4, dtype=torch.bool)})
+    told = mask.coverage(model)
+    assert told == "12 of 27 parameters, 44.4%, not 3 biases, not 6 normalizations, not 6 not named"
+    with pytest.raises(ValueError, match="2.weight"):
+        Mask({"2.weight": torch.ones(2, 2, dtype=torch.bool)}).coverage(model)

@@ -278,7 +278,12 @@ NETWORKS: dict[str, Example] = {
         f"masks.mask.Mask.{name}": Example(
             lambda: {"self": mask(), "model": model()}, allows={"model": {STAY: SICK}}, hands_back=own
         )
-        for name, own in (("apply_", ""), ("attach", ""), ("covered", "they are the model's own weights"))
+        for name, own in (
+            ("apply_", ""),
+            ("attach", ""),
+            ("coverage", ""),
+            ("covered", "they are the model's own weights"),
+        )
     },
     "masks.mask.Mask.bake": Example(lambda: {"self": mask(), "model": masked()}, allows={"model": {STAY: SICK}}),
     "masks.mask.Mask.save": Example(lambda: {"self": mask(), "path": _folder() / "mask.json"}),

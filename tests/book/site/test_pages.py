@@ -43,6 +43,8 @@ def alone(document: str) -> Any:
 
 PAGES = [*listed(yaml.safe_load(paths.TOC.read_text(encoding="utf-8"))), *BESIDES]
 PAGES += [p for p in rooms.split((paths.BOOK / "api.md").read_text(encoding="utf-8")) if p != rooms.INDEX]
+# Landmarks are made by templates: one page of each folder has them looked at.
+OF_TEMPLATES = {*{page.rpartition("/")[0]: page for page in PAGES}.values(), *BESIDES}
 every_page = pytest.mark.parametrize("document", [alone(document) for document in PAGES])
 every_chapter = pytest.mark.parametrize("document", [alone(document) for document in CHAPTERS])
 both_themes = pytest.mark.parametrize("theme", THEMES)
@@ -98,17 +100,17 @@ def visiting(chromium: str, smoke_site: Path) -> Iterator[Callable[..., Visit]]:
 
 @pytest.fixture(scope="module")
 def looking(visiting: Callable[..., Visit]) -> Callable[[str], dict[str, Any]]:
-    """Return what is to be seen on a page in both themes and on a phone, opened once."""
+    """Return what is to be seen on a page in both themes and on a phone, opened once, all pages in one visit."""
     known: dict[str, dict[str, Any]] = {}
+    visit = visiting("light")
 
     def look(document: str) -> dict[str, Any]:
         if document not in known:
-            visit = visiting("light")
+            visit.forget()
             visit.open(document)
-            known[document] = {"light": Seen(visit), "wrong": visit.axe()}
+            known[document] = {"light": Seen(visit), "wrong": visit.axe(landmarks=document in OF_TEMPLATES)}
             visit.page.evaluate("document.documentElement.dataset.theme = 'dark'")  # as the switch does
             known[document] |= {"dark": Seen(visit), "phone": Phone(visit)}
-            visit.close()
         return known[document]
 
     return look
