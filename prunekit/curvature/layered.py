@@ -41,16 +41,16 @@ def layered(model: nn.Module, loss: Loss) -> Perceptron | None:
     Parameters
     ----------
     model : Module
-        Flattening, linear layers and ReLUs, and nothing else.
+        Linear layers and ReLUs, mostly after flattening, and nothing else.
     loss : callable
         torch's cross-entropy, as a function or a module, without settings.
     """
     types = (torch.float32, torch.float64)
-    return perceptron(model, types, frozen=True) if is_cross_entropy(loss) else None
+    return perceptron(model, types, frozen=True, vectors=True) if is_cross_entropy(loss) else None
 
 
 def understood(inputs: tuple[object, ...], labels: Tensor) -> bool:
-    """Tell whether a batch is images and one class for each, none of them ignored."""
+    """Tell whether a batch is images, or vectors, and one class for each, none of them ignored."""
     plain = len(inputs) == 1 and isinstance(inputs[0], Tensor) and inputs[0].is_floating_point()
     return plain and labels.ndim == 1 and not labels.is_floating_point() and bool((labels >= 0).all())
 

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from prunekit import _checks
 from prunekit.curvature import products, twice
 from prunekit.curvature.matrix import like, vectors
-from prunekit.curvature.products import KINDS, LACKS, Kind, Problem, Product, Route
+from prunekit.curvature.problem import Kind, NotWritten, Problem, Product, TooLarge
+from prunekit.curvature.products import KINDS, LACKS, Route
 from prunekit.nets import access, checkpoint, door, identity
 from prunekit.nets.access import Data, Loss, Names
 from prunekit.nets.convolutions import surviving
@@ -63,7 +64,7 @@ class Curvature:
     samples : int
         Number of samples.
     route : str
-        How products are computed: "kept", "forward", "reverse" or "differences", see Notes.
+        How products are computed: "written", "kept", "forward", "reverse" or "differences", see Notes.
     error : float
         Error of the products relative to their length, of finite differences: by how much they change when the step is
         doubled, or are asymmetric, whichever is more; 0 where derivatives are exact (up to rounding).
@@ -86,11 +87,12 @@ class Curvature:
 
     Notes
     -----
-    Products differentiate the gradient in reverse mode again; its graph is made once and kept, as are copies of the
-    data, where that takes no more than 0.5 GB. Elsewhere they are those of curvlinops (forward over reverse
-    differentiation), and where these are not symmetric, or torch cannot form them, of the reverse mode again, with a
-    new graph each time. Symmetry, uᵀHv = vᵀHu, is tried with one pair of vectors, to 1e-9, or 1e-4 in single precision:
-    on the first batch, and on all the data where that batch has no curvature, or misses by less than 100 times. At a
+    For perceptrons of ReLUs with cross-entropy, products are written out. Those of other networks differentiate the
+    gradient in reverse mode again; its graph is made once and kept, as are copies of the data. Where either would keep
+    more than 1 GB, products are those of curvlinops (forward over reverse differentiation), and where these are not
+    symmetric, or torch cannot form them, of the reverse mode again, with a new graph each time. Symmetry,
+    uᵀHv = vᵀHu, is tried with one pair of vectors, to 1e-9, or 1e-4 in single precision: on the first batch, and on all
+    the data where that batch has no curvature, or misses by less than 100 times, or anything is kept. At a
     kink of ReLU the second derivative is 0, as it is in autograd.
 
     Examples
@@ -141,6 +143,7 @@ class Curvature:
         self._check_types()
         held = twice.constants(self._model, {name: chosen[name] for name in self.names})
         self._free = twice.freed(held, {name: chosen[name] for name in self.names})
+        self._has_constants = bool((self._free == 0).any())
         self._loss_function, self._data = loss, data
         self._mean = Mean(loss, self._parameters[0])
         self._batch_size = _checks.count("batch_size", batch_size)
@@ -262,7 +265,7 @@ class Curvature:
         """
         with np.errstate(over="ignore"):
             given = vectors(v, self.dimension).to(self.device, self.dtype)
-        if not bool(torch.isfinite(given).all()):
+        if not access.all_finite(given):
             raise FloatingPointError(f"v leaves the range of {self.dtype}, in which products are taken: rescale v")
         columns = given if given.ndim == 2 else given[:, None]
         result = torch.cat([self._times(part) for part in columns.split(_COLUMNS_AT_ONCE, dim=1)], dim=1).double()
@@ -272,8 +275,8 @@ class Curvature:
     def _times(self, V: Tensor, by: Product | None = None) -> Tensor:
         """Return the products with columns (D, k); constants have rows and columns of zeros."""
         with twice.differentiable(self._model):
-            result = (by or self._product)(V.clone() * self._free[:, None])
-        return result.detach() * self._free[:, None]
+            result = (by or self._product)(V * self._free[:, None] if self._has_constants else V.clone()).detach()
+        return result * self._free[:, None] if self._has_constants else result
 
     def _gap(self, by: Product) -> float:
         """Return by how much products are asymmetric."""
@@ -301,21 +304,22 @@ class Curvature:
         failed: list[Exception] = []
         with torch.inference_mode(False):  # otherwise no derivatives could be taken with respect to a copy of the batch
             batch = next(self._batches())
-        # While `tried` holds a batch, products are of that batch; graphs that are kept are of all the data at once. One
-        # product serves for both, since torch's tying of shared layers does not allow two of them.
+        # While `tried` holds a batch, products are of that batch; those that keep anything are of all the data at once.
+        # One product serves for both, since torch's tying of shared layers does not allow two of them.
         tried = [batch]
         problem = replace(self._problem, batches=lambda: iter(tried) if tried else self._batches())
         limit = twice.tolerance(self.dtype)
-        routes: tuple[Route, ...] = ("kept", "forward", "reverse")
-        for route in routes:
+        keep: tuple[Route, ...] = ("written", "kept")
+        others: tuple[Route, ...] = ("forward", "reverse")
+        for route in keep + others:
             try:
-                tried[:] = [] if route == "kept" else [batch]
+                tried[:] = [] if route in keep else [batch]
                 by = products.product(problem, route)
                 gap = self._gap(by)
                 tried.clear()
-                if route != "kept" and (gap == 0 or limit < gap <= 100 * limit):  # no curvature there, or rounding
+                if route not in keep and (gap == 0 or limit < gap <= 100 * limit):  # no curvature there, or rounding
                     gap = self._gap(by)
-            except products.TooLarge:
+            except (TooLarge, NotWritten):
                 continue
             except torch.OutOfMemoryError:  # a RuntimeError, too
                 raise

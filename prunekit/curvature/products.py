@@ -1,10 +1,10 @@
-"""Products of vectors with the Hessian and the Gauss-Newton matrix, by three routes of automatic differentiation.
+"""Products of vectors with the Hessian and the Gauss-Newton matrix, by four routes.
 
-"kept" differentiates the gradient in reverse mode again and keeps its graph from one product to the next, which is the
-fastest by far where all data fit into memory. "forward" is curvlinops' (a derivative in forward mode of the gradient),
-mostly the fastest where they do not. "reverse" is as "kept", but forgets the graph: for layers whose forward derivative
-torch lacks, or gets wrong (torch 2.15: layer, instance and batch normalization with weights of their own). This is the
-only module that calls curvlinops.
+"written" has its derivatives written out (`written`), for perceptrons. "kept" differentiates the gradient in reverse
+mode again and keeps its graph from one product to the next, which is the fastest by far where all data fit into memory.
+"forward" is curvlinops' (a derivative in forward mode of the gradient), mostly the fastest where they do not. "reverse"
+is as "kept", but forgets the graph: for layers whose forward derivative torch lacks, or gets wrong (torch 2.15: layer,
+instance and batch normalization with weights of their own). This is the only module that calls curvlinops.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
 
@@ -21,67 +20,25 @@ import torch
 from torch import Tensor, nn
 
 from prunekit._system import extras
+from prunekit.curvature import problem as problems
+from prunekit.curvature.problem import Batches, Kind, Problem, Product, TooLarge
+from prunekit.curvature.written import Written
 from prunekit.nets.convolutions import surviving
 from prunekit.nets.losses import Mean
 
-Kind = Literal["hessian", "gauss-newton"]
-Route = Literal["kept", "forward", "reverse", "differences"]
-Product = Callable[[Tensor], Tensor]
+Route = Literal["written", "kept", "forward", "reverse", "differences"]
 Times = Callable[[list[Tensor]], list[Tensor]]  # a vector by parameter -> a batch's product with it
-Batches = Callable[[], Iterator[tuple[tuple[Any, ...], Tensor, float]]]
 
 KINDS = {"hessian": "HessianLinearOperator", "gauss-newton": "GGNLinearOperator"}
-MOST_KEPT = 2**29  # bytes of a graph that is kept from one product to the next
 LACKS = (NotImplementedError, RuntimeError)  # what torch raises where a derivative is missing
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A mean loss over data, as a function of some of a network's parameters.
-
-    Attributes
-    ----------
-    model : Module
-        The network, in evaluation mode; `parameters` are those of its parameters that require a gradient.
-    loss : Mean
-        The loss, a function of the outputs and labels.
-    parameters : list of Parameter
-        The parameters θ, of D numbers in all.
-    batches : callable
-        () -> the data as (inputs, labels, weight).
-    total : float
-        Sum of the weights.
-    kind : str
-        "hessian" or "gauss-newton".
-    """
-
-    model: nn.Module
-    loss: Mean
-    parameters: list[nn.Parameter]
-    batches: Batches
-    total: float
-    kind: Kind
-
-    def outputs(self, inputs: tuple[Any, ...]) -> Tensor:
-        """Return the network's outputs."""
-        with surviving(self.model):
-            outputs: Tensor = self.model(*inputs)
-        return outputs
-
-    def split(self, vector: Tensor) -> list[Tensor]:
-        """Return the parts of a vector (D,) in the parameters' shapes."""
-        parts = vector.split([p.numel() for p in self.parameters])
-        return [part.view(p.shape) for part, p in zip(parts, self.parameters, strict=True)]
-
-
-class TooLarge(Exception):
-    """A graph has more bytes than may be kept."""
 
 
 def product(problem: Problem, route: Route) -> Product:
     """Return the map of (D, k) tensors to their products, of the parameters' type and device."""
     if route == "differences":
         return differences(problem)
+    if route == "written":
+        return Written(problem)
     if route == "kept":
         return _Kept(problem)
     return _forward(problem) if route == "forward" else _reverse(problem)
@@ -144,11 +101,13 @@ def _reverse(problem: Problem) -> Product:
 
 def _summed(problem: Problem, V: Tensor, parts: Iterable[tuple[Times, float]]) -> Tensor:
     """Return the weighted mean of batches' products with columns (D, k)."""
-    total = torch.zeros_like(V)
+    total: Tensor | None = None
     for times, weight in parts:
         columns = [torch.cat([x.reshape(-1) for x in times(problem.split(v))]) for v in V.T]
-        total += (weight / problem.total) * torch.stack(columns, dim=1)
-    return total
+        part = torch.stack(columns, dim=1) if len(columns) > 1 else columns[0].unsqueeze(1)
+        part = part if weight == problem.total else (weight / problem.total) * part
+        total = part if total is None else total + part
+    return torch.zeros_like(V) if total is None else total
 
 
 class _Kept:
@@ -170,13 +129,18 @@ class _Kept:
 
     def _made(self) -> list[tuple[Times, float]]:
         """Return every batch's product and weight."""
-        of_batch = _OF_BATCH[self._problem.kind]
-        parts = []
-        with _counted(self._problem.parameters, MOST_KEPT):
-            for inputs, labels, weight in self._problem.batches():
-                own = tuple(x.clone() if isinstance(x, Tensor) else x for x in inputs)
-                parts.append((of_batch(self._problem, own, labels.clone()), weight))
-        return parts
+        of_batch, batches = _OF_BATCH[self._problem.kind], self._problem.batches
+        with _counted(self._problem.parameters, problems.MOST_KEPT):  # makes them slower: they are made again
+            counted = [of_batch(self._problem, inputs, labels) for inputs, labels, _ in batches()]
+        del counted
+        return [
+            (of_batch(self._problem, _copied(inputs), labels.clone()), weight) for inputs, labels, weight in batches()
+        ]
+
+
+def _copied(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return inputs whose tensors are copies, of which a graph keeps those that it needs."""
+    return tuple(x.clone() if isinstance(x, Tensor) else x for x in inputs)
 
 
 @contextmanager
@@ -193,7 +157,7 @@ def _counted(theta: Sequence[Tensor], most: int) -> Iterator[None]:
             bytes_ += storage.nbytes()
             if bytes_ > most:
                 raise TooLarge
-        return saved.detach()  # the tensor itself would hold on to its own graph
+        return saved.detach()
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved):
         yield

@@ -160,16 +160,22 @@ def _add_outer(weight: Tensor, delta: Tensor, h: Tensor, shared: bool) -> None:
 
 
 def perceptron(
-    model: nn.Module, types: tuple[torch.dtype, ...] = (torch.float32,), *, frozen: bool = False
+    model: nn.Module,
+    types: tuple[torch.dtype, ...] = (torch.float32,),
+    *,
+    frozen: bool = False,
+    vectors: bool = False,
 ) -> Perceptron | None:
     """Return a network's `Perceptron`, or None where it is anything else than flattening, linear layers and ReLUs.
 
     All parameters are of one type, which is among `types`.
 
-    Layers of a derived class, hooks, parametrizations, shared parameters, and frozen ones unless they are allowed, all
-    make it something else.
+    Layers of a derived class, hooks, parametrizations, shared parameters, and, unless they are allowed, frozen ones or
+    no flattening, since it takes `vectors`, all make it something else.
     """
     parts = list(model._modules.items()) if type(model) is nn.Sequential else []  # named_children drops what repeats
+    if vectors and parts and type(parts[0][1]) is not nn.Flatten:
+        parts.insert(0, ("", nn.Flatten()))
     kinds = [type(part) for _, part in parts]
     linear = [nn.Linear, *[nn.ReLU, nn.Linear] * (len(parts) // 2 - 1)]
     if len(parts) < 2 or kinds != [nn.Flatten, *linear] or any(hooked(m) for m in model.modules()):

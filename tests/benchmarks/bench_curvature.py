@@ -1,4 +1,6 @@
-"""How fast and how true a Hessian's spectrum is, against curvlinops' own function at equal steps, in one run.
+"""How fast products with a Hessian are, and how fast and true its spectrum, against others at equal steps, in one run.
+
+A product is held against curvlinops' and against PyHessian's way (written here in a few lines: it is not installed).
 
 Run as a script: ``OMP_NUM_THREADS=1 python -m tests.benchmarks.bench_curvature``. Both sides use curvlinops' products
 with the same network and data, as many random vectors and as many steps; curvlinops' function is given the bounds of
@@ -14,6 +16,7 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -109,6 +112,73 @@ def large(steps: int) -> list[dict[str, Any]]:
     ]
 
 
+def networks() -> dict[str, tuple[nn.Module, Batch]]:
+    """Return four networks by name, each with a batch."""
+    g = torch.Generator().manual_seed(0)
+
+    def batch(n: int, *shape: int) -> Batch:
+        return torch.randn(n, *shape, generator=g), torch.randint(0, 10, (n,), generator=g)
+
+    return {
+        "64-32-10, 256 samples": (models.fcn(64, (32,), seed=0), batch(256, 1, 8, 8)),
+        "784-300-100-10, 256 samples": (models.fcn(784, (300, 100), seed=0), batch(256, 1, 28, 28)),
+        "CNN, 256 samples": (models.cnn((1, 28, 28), (16, "M", 32, "M", 32), seed=0), batch(256, 1, 28, 28)),
+        "ResNet-18, 64 samples of 32 x 32": (models.resnet18(10, seed=0), batch(64, 3, 32, 32)),
+    }
+
+
+def keeps_graph(model: nn.Module, batch: Batch) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return PyHessian's product: the gradient's graph is made once, and differentiated again."""
+    parameters = list(model.parameters())
+    sizes = [p.numel() for p in parameters]
+    loss = F.cross_entropy(model(batch[0]), batch[1])
+    slopes = torch.autograd.grad(loss, parameters, create_graph=True)
+
+    def product(v: torch.Tensor) -> torch.Tensor:
+        parts = [part.view(p.shape) for part, p in zip(v.split(sizes), parameters, strict=True)]
+        again = torch.autograd.grad(slopes, parameters, grad_outputs=parts, retain_graph=True)
+        return torch.cat([part.flatten() for part in again])
+
+    return product
+
+
+def products() -> list[dict[str, Any]]:
+    """Time a product of the Hessian and a vector against curvlinops' and against PyHessian's way, in turns."""
+    from curvlinops import HessianLinearOperator
+
+    results = []
+    for name, (model, batch) in networks().items():
+        model.eval()
+        ours = Curvature(model, F.cross_entropy, batch, batch_size=len(batch[1]))
+        linear = HessianLinearOperator(
+            model, nn.CrossEntropyLoss(), list(model.parameters()), [batch], check_deterministic=False
+        )
+        ways = {"": ours.product, "curvlinops": lambda v, of=linear: of @ v, "PyHessian's": keeps_graph(model, batch)}
+        v = torch.randn(ours.dimension, generator=torch.Generator().manual_seed(1))
+        times: dict[str, list[float]] = {way: [] for way in ways}
+        exact = ways["curvlinops"](v)
+        for way, product in ways.items():
+            assert torch.allclose(product(v).float(), exact, atol=1e-4 * float(exact.abs().max())), way
+        for _ in range(5 * ROUNDS):
+            for way, product in ways.items():
+                start = time.process_time()
+                product(v)
+                times[way].append(time.process_time() - start)
+        for way, target in (("curvlinops", 1.5), ("PyHessian's", 1.0)):
+            ratios = [other / own for other, own in zip(times[way], times[""], strict=True)]
+            results.append(
+                {
+                    "name": f"product with the Hessian, {name}, against {way}",
+                    "unit": "s",
+                    "ours": statistics.median(times[""]),
+                    "baseline": statistics.median(times[way]),
+                    "ratio": statistics.median(ratios),
+                    "target": target,
+                }
+            )
+    return results
+
+
 def eigenthings() -> list[dict[str, Any]]:
     """Say that hessian-eigenthings cannot be compared with, or compare if somebody has installed it from its source."""
     if importlib.util.find_spec(OTHER) is None:
@@ -143,7 +213,7 @@ def eigenthings() -> list[dict[str, Any]]:
 
 def benchmarks() -> list[dict[str, Any]]:
     """Return all results; `target` is the least ratio."""
-    return [*small(80), *large(20), *eigenthings()]
+    return [*products(), *small(80), *large(20), *eigenthings()]
 
 
 if __name__ == "__main__":

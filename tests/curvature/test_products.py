@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
-from prunekit.curvature import Curvature, products
+from prunekit.curvature import Curvature, problem, products
 from prunekit.importance import hessian_diagonal, hessian_matrix, natural
 
 CE = F.cross_entropy
@@ -173,7 +173,7 @@ def test_gauss_newton_matrix_and_diagonal_of_every_layer(name):
 @pytest.fixture
 def forgetful(monkeypatch):
     """Have no graph kept."""
-    monkeypatch.setattr(products, "MOST_KEPT", 0)
+    monkeypatch.setattr(problem, "MOST_KEPT", 0)
 
 
 @pytest.mark.parametrize("kind", ["hessian", "gauss-newton"])
@@ -189,7 +189,7 @@ def test_all_routes_agree_where_all_are_right(kind):
 def test_a_graph_is_kept_up_to_its_bytes(monkeypatch):
     model, _ = made("running statistics")
     for samples, route in ((200, "forward"), (20, "kept")):
-        monkeypatch.setattr(products, "MOST_KEPT", 40_000)
+        monkeypatch.setattr(problem, "MOST_KEPT", 40_000)
         x = torch.randn(samples, 6, dtype=torch.float64)
         assert Curvature(model, CE, (x, torch.arange(samples) % 3)).route == route
 

@@ -162,6 +162,16 @@ def test_what_is_more_than_a_perceptron_is_left_to_autograd(what: str) -> None:
     assert perceptron(changed(OTHERS[what])) is None
 
 
+def test_a_network_of_vectors_is_a_perceptron_where_that_is_asked_for() -> None:
+    model = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3))
+    assert perceptron(model) is None
+    written = perceptron(model, vectors=True)
+    assert written is not None
+    assert [weight for weight, _ in written.layers] == ["0.weight", "2.weight"]
+    assert perceptron(nn.Sequential(), vectors=True) is None
+    assert perceptron(nn.Sequential(nn.Tanh(), nn.Linear(6, 3)), vectors=True) is None
+
+
 def test_a_gradient_hook_on_a_parameter_is_left_to_autograd() -> None:
     model = models.fcn(16, [8], 3)
     model.input.weight.register_hook(lambda g: 0 * g)
