@@ -25,6 +25,7 @@ from prunekit.book.site import (
     evidenced,
     explorers,
     folding,
+    laws,
     rooms,
     scorecard,
     start,
@@ -45,12 +46,17 @@ def stage(evidence: Evidence, folder: Path, *, whole: bool = True) -> None:
     whole
         Whether these are all the book's pages; if not, the others are left out of the table of contents.
     """
-    shutil.copytree(paths.BOOK, folder / "book", ignore=shutil.ignore_patterns("claims.yml", "*.json", "__pycache__"))
+    shutil.copytree(
+        paths.BOOK, folder / "book", ignore=shutil.ignore_patterns("claims.yml", "laws.yml", "*.json", "__pycache__")
+    )
     shutil.copy(paths.CONFIG, folder)
     _write_toc(folder, None if whole else [page.document for page in evidence.pages], rooms.write(folder))
     (folder / "downloads").mkdir()
+    there, known = {page.name for page in evidence.pages}, laws.read()
     for page in evidence.pages:
         shown = compose(page, page.run) if page.run else _unexecuted(page)
+        if elsewhere := laws.section(page.name, there, known):
+            shown.cells.insert(-1 if page.run else len(shown.cells), _markdown(elsewhere))
         _lift_drawings(shown, page.document, folder)
         _write(folder / f"{page.document}.ipynb", shown)
         _write(folder / "downloads" / f"{page.name.replace('/', '-')}.ipynb", page.notebook.node)
