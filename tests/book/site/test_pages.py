@@ -364,6 +364,24 @@ def test_the_numbers_of_a_figure_are_downloaded_under_its_name(open_page, tmp_pa
     assert (tmp_path / "numbers.csv").read_bytes().decode() == content(link.evaluate("link => link.href"))
 
 
+def test_a_figure_is_described_by_keyboard_on_a_phone_and_not_in_print(visiting):
+    visit = visiting("dark", PHONE)
+    page = visit.open(CHAPTERS[0])
+    described = page.locator(".pk-described").first
+    assert described.evaluate("d => [...document.querySelectorAll(`[aria-details='${d.id}']`)].length") == 2
+    assert not described.locator("li").first.is_visible()
+    described.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert described.locator("li").first.is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    faint = [t for t in visit.measure(CONTRASTS) if t["ratio"] < READABLE and t["text"] in described.inner_text()]
+    assert faint == []
+    page.emulate_media(media="print")
+    assert not described.is_visible()
+    assert visit.errors == []
+    visit.close()
+
+
 @every_chapter
 def test_the_notebook_can_be_had_without_outputs(seen, smoke_site, document):
     running = seen(document, "light").running
