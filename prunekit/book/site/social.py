@@ -9,7 +9,7 @@ import io
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prunekit.book.plotting import LIGHT
 
@@ -70,7 +70,7 @@ def drawn(title: str, finding: str, book: str) -> Figure:
     for place, colour in enumerate(stripes):
         figure.add_artist(Rectangle((place / len(stripes), 0.965), 1 / len(stripes), 0.035, color=colour, linewidth=0))
 
-    def put(y: float, words: str, points: float, **looks: str) -> None:
+    def put(y: float, words: str, points: float, **looks: Any) -> None:
         figure.text(_MARGIN, y, words, fontsize=points, va="top", linespacing=1.25, parse_math=False, **looks)
 
     points, lines = _broken(title, _TITLE, 3)
