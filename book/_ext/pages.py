@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import html
 import re
+from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
+
+from prunekit.book.site import social
 
 SHORT = 200  # characters of a description
 _GLANCE = re.compile(r'<ul class="pk-glance">(.*?)</ul>', re.DOTALL)
@@ -24,9 +27,14 @@ def description(body: str) -> str:
     match = _GLANCE.search(body) or _PARAGRAPH.search(body)
     if match is None:
         return ""
-    text = html.unescape(re.sub(r"<[^>]*>", "", match[1].replace("</li>", " ")))
+    text = _bare(match[1].replace("</li>", " "))
     text = " ".join(re.sub(r"\\[()]", "", text).split())
     return text if len(text) <= SHORT else text[: SHORT - 1].rsplit(" ", 1)[0] + "…"
+
+
+def _bare(markup: str) -> str:
+    """Return the words of some HTML."""
+    return html.unescape(re.sub(r"<[^>]*>", "", markup))
 
 
 def _tell(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
@@ -38,6 +46,12 @@ def _tell(app: Sphinx, page: str, template: str, context: dict[str, Any], doctre
         context["body"] = body
     context["pk_description"] = description(body)
     context["pk_base"] = (app.config.html_baseurl or "").rstrip("/")
+    if context["pk_base"] and doctree is not None:
+        words = [_bare(context["title"]), context["pk_description"]]
+        address = social.write(Path(app.outdir), page, *words, _bare(context["docstitle"]))
+        context["pk_card"] = f"{context['pk_base']}/{address}"
+        context["pk_card_words"] = ": ".join(filter(None, words))
+        context["pk_card_size"] = social.WIDTH, social.HEIGHT
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -193,7 +193,7 @@
     const {D, ks, here, distances, sweep} = found, k = ks.map((x) => x / D), {exact: drawn} = found;
     const against = (key) => sweep.map((each) => each[key]);
     const T = against("T"), orthogonal = against("orthogonal"), above = (a, b) => a.map((v, i) => Math.max(v, b[i]));
-    return [{
+    return [() => ({
       title: "Can a share of weights reach the tolerance?", name: "share", x: {label: "distance R of the pruned point", scale: "log",
         range: [distances[0], distances[distances.length - 1]]}, y: {label: "share of weights to keep", range: [0, 1.02]},
       areas: [{label: "published T too high", x: distances, y: above(T, orthogonal), base: orthogonal, series: 1},
@@ -201,7 +201,7 @@
       lines: [{label: "T as published", x: distances, y: T, series: 1, dash: 1}, {label: "T⊥, orthogonal to c", x: distances, y: orthogonal, series: 0},
         {label: "cone, random subspace", x: distances, y: against("share"), series: 2, dash: 2}],
       rules: [{x: state.R, label: "R"}],
-    }, {
+    }), () => ({
       title: "Chance that a random subspace meets the cone", name: "chance", x: {label: "share of dimensions, k/D", range: [0, 1]},
       y: {label: "chance to reach the ellipsoid", range: [-0.02, 1.02]},
       areas: [{label: "bounds for every cone of this δ", x: k, y: found.high, base: found.low, series: 2}],
@@ -209,11 +209,11 @@
       rules: [{x: here.orthogonal, label: "T⊥", row: 1}],
       points: drawn ? [{label: "exact cone, drawn (± two errors)", x: [-2, 0, 2].map((e) => 1 - (drawn.mean + e * drawn.error) / D),
         y: [0.5, 0.5, 0.5], series: 4, marker: "diamond"}] : [],
-    }, {
+    }), () => ({
       title: "The Hessian, and where c lies", name: "spectrum", x: {label: "rank of an eigenvalue, over D"}, y: {label: "eigenvalue", scale: "log"},
       lines: [{label: "eigenvalues", x: found.given.h.map((_, i) => (i + 1) / D), y: found.given.h, series: 0}],
       points: [{label: "c lies here", ...thinned(found.given), series: 4, marker: "dot"}],
-    }];
+    })];
   }
 
   const stair = (x) => ({x: [0, x, x, 1], y: [0, 0, 1, 1]});

@@ -1,6 +1,7 @@
 // What all explorers have in common: controls, figures, the state in the address, CSV, the Python lines, words.
-// An explorer is {name, controls, presets, compute, figures, summary, numbers, facts, python}: numbers are columns, facts
-// single numbers, and the Python lines make both under the same names. Only this file touches the page.
+// An explorer is {name, controls, presets, compute, figures, summary, numbers, facts, python}: figures are functions that
+// return them, numbers are columns, facts single numbers, and the Python lines make both under the same names. Only this
+// file touches the page.
 "use strict";
 
 (() => {
@@ -35,10 +36,16 @@
     return state;
   }
 
+  // What an explorer computes, with all parts that it computes only when they are asked for, or refused for one of them.
+  function whole(result) {
+    Object.values(result);
+    return result;
+  }
+
   // Evaluate an explorer at settings given by hand; raises OutOfRange, never returns NaN.
   prunekit.evaluate = (name, given, detail = 1) => {
     const explorer = prunekit.explorers[name];
-    return explorer.compute(checked(explorer, given), detail);
+    return whole(explorer.compute(checked(explorer, given), detail));
   };
 
   // State and address
@@ -92,6 +99,10 @@
       this.given = fromHash(explorer, location.hash);
       this.inputs = {};
       this.detail = 1;
+      this.unseen = new Set(); // figures out of sight, which wait until the settings rest
+      this.sight = new IntersectionObserver((entries) => {
+        for (const {target, isIntersecting} of entries) this.unseen[isIntersecting ? "delete" : "add"](target);
+      });
       this.build();
       addEventListener("hashchange", () => {
         if (location.hash === this.address || !location.hash.includes("=")) return;
@@ -192,6 +203,7 @@
       try {
         this.state = checked(explorer, this.given);
         this.result = explorer.compute(this.state, detail);
+        if (!this.moving) whole(this.result);
         this.computed = this.given;
         this.problem.hidden = true;
         this.figures.classList.remove("pkx-stale");
@@ -213,15 +225,26 @@
       this.took = took;
     }
 
-    // The figures at the width there is.
+    // The figures at the width there is; while a slider moves, those in sight.
     redraw() {
       if (!this.result) return;
       const list = this.explorer.figures(this.state, this.result);
-      while (this.figures.childElementCount > list.length) this.figures.lastChild.remove();
-      while (this.figures.childElementCount < list.length) this.figures.append(element("div", {class: "pkx-figure"}));
+      while (this.figures.childElementCount > list.length) {
+        this.sight.unobserve(this.figures.lastChild);
+        this.unseen.delete(this.figures.lastChild);
+        this.figures.lastChild.remove();
+      }
+      while (this.figures.childElementCount < list.length) {
+        this.figures.append(element("div", {class: "pkx-figure"}));
+        this.sight.observe(this.figures.lastChild);
+      }
       const columns = [...this.figures.children], widths = columns.map((c) => Math.floor(c.clientWidth) || 600);
-      list.forEach((figure, i) => columns[i].replaceChildren(element("p", {class: "pkx-title"}, figure.title), prunekit.plot.legend(figure),
-        prunekit.plot.draw(figure, Math.max(260, Math.min(760, widths[i])), this.summary.id)));
+      list.forEach((make, i) => {
+        if (this.moving && this.unseen.has(columns[i])) return;
+        const figure = make(), width = Math.max(260, Math.min(760, widths[i]));
+        columns[i].replaceChildren(element("p", {class: "pkx-title"}, figure.title), prunekit.plot.legend(figure),
+          prunekit.plot.draw(figure, width, this.summary.id));
+      });
     }
 
     // Words, address, numbers and Python lines, once the settings rest.

@@ -5,7 +5,7 @@
 
 (() => {
   const {refuse, finite} = prunekit;
-  const {EPS, TINY, ndtr, density, expit, increasingRoot, sum} = prunekit.numerics;
+  const {EPS, TINY, SQRT_2PI, ndtr, above, increasingRoot, sum} = prunekit.numerics;
 
   // Neighbours that are alike, joined; noise is sigma squared.
   function grouped(lambda, beta, noise) {
@@ -40,33 +40,34 @@
   // ξ of Σ w_i(1 - ζ_i) + μξ = n with ζ_i = 1/(1 + ξλ_i) (chang, Definition 4; with μ it is the ridge's).
   function effective(problem, n, ridge, weight) {
     const {lambda, beta} = problem, m = lambda.length, rank = sum(weight);
-    const unit = lambda.slice().sort((a, b) => a - b)[m >> 1], penalty = ridge / unit, few = n <= rank / 2;
-    const logs = lambda.map((l) => Math.log(l / unit));
-    const balance = (x) => {
+    const unit = Float64Array.from(lambda).sort()[m >> 1], penalty = ridge / unit, few = n <= rank / 2;
+    const relative = Float64Array.from(lambda, (l) => l / unit);
+    const balance = (x) => { // one exponential for all: both shares follow from ξλ to full relative precision
+      const xi = Math.exp(x), ridged = penalty * xi;
       let kept = 0, lost = 0, turn = 0;
-      for (let i = 0; i < m; i++) { // one exponential gives both shares to full relative precision
-        const q = Math.exp(-Math.abs(logs[i] + x)), large = 1 / (1 + q), small = q * large;
+      for (let i = 0; i < m; i++) {
+        const each = xi * relative[i], small = 1 / (1 + each), large = each * small;
+        kept += weight[i] * large;
+        lost += weight[i] * small;
         turn += weight[i] * large * small;
-        kept += weight[i] * (logs[i] + x >= 0 ? large : small);
-        lost += weight[i] * (logs[i] + x >= 0 ? small : large);
       }
-      const ridged = penalty * Math.exp(x);
       const a = Math.max(ridged + (few ? kept : Math.max(rank - n, 0)), TINY);
       const b = Math.max(few ? n : lost + Math.max(n - rank, 0), TINY);
       return [Math.log(a / b), (ridged + (few ? turn : 0)) / a - (few ? 0 : -turn) / b];
     };
-    const x = increasingRoot(balance, Math.log(n / Math.max(Math.abs(rank - n), 1)));
-    const kept = logs.map((l) => expit(l + x)), lost = logs.map((l) => expit(-l - x));
-    let signal = 0, freedom = penalty * Math.exp(x);
+    const x = increasingRoot(balance, Math.log(n / Math.max(Math.abs(rank - n), 1))), xi = Math.exp(x);
+    const lost = Array.from(relative, (l) => 1 / (1 + xi * l)), kept = lost.map((share, i) => xi * relative[i] * share);
+    let signal = 0, freedom = penalty * xi;
     for (let i = 0; i < m; i++) {
       signal += weight[i] * lambda[i] * (lost[i] * beta[i]) ** 2;
       freedom += weight[i] * kept[i] * lost[i];
     }
-    return {xi: Math.exp(x) / unit, kept, lost, signal, freedom};
+    return {xi: xi / unit, kept, lost, signal, freedom};
   }
 
-  // The law from n samples with the penalty ridge on |b|²: means, standard deviations and γ, the dense risk.
-  function characterize(problem, n, ridge = 0) {
+  // The law from n samples with the penalty ridge on |b|²: means, standard deviations and γ, the dense risk. `near` is a law
+  // of a similar problem, if there is one: what is searched begins where that law has it.
+  function characterize(problem, n, ridge = 0, near = null) {
     const rank = sum(problem.count), {lambda, beta, count} = problem;
     if (ridge === 0) refuseInfinite(n, rank, `there are ${rank} features`, "take other n or p, or a ridge");
     let mean, sd, gamma, xi = null;
@@ -82,7 +83,8 @@
       mean = beta.map((b, i) => solved.kept[i] * b);
       sd = lambda.map((_, i) => Math.sqrt(gamma * xi * solved.kept[i] * solved.lost[i] / n));
     }
-    return finite("the law", {problem, n, ridge, xi, gamma, mean, sd, rank}, "the spectrum or the coefficients");
+    finite("the law", [mean, sd, gamma], "the spectrum or the coefficients");
+    return {problem, n, ridge, xi, gamma, mean, sd, rank, cuts: {}, starts: near?.cuts};
   }
 
   const clipped = (z) => (Number.isNaN(z) ? 100 : Math.max(-100, Math.min(100, z)));
@@ -91,34 +93,46 @@
   // What compares sizes: 1 for magnitude, √λ for the Hessian.
   const weights = (law, rule) => law.problem.lambda.map((l) => (rule === "Hessian" ? Math.sqrt(l) : 1));
 
-  // The threshold that s of the weighted coefficients exceed on average: Σ P(|w_i X_i| > t) = s (chang, equation (14)).
-  function threshold(law, rule, s) {
-    const w = weights(law, rule), {count} = law.problem, m = w.length, p = law.rank;
-    const mean = w.map((a, i) => a * law.mean[i]), sd = w.map((a, i) => a * law.sd[i]);
-    if (s >= p) return 0;
-    const few = s <= p / 2, goal = few ? s : p - s;
-    const sizes = Float64Array.from(mean, (a, i) => Math.sqrt(a * a + sd[i] * sd[i]));
-    let unit; // about the threshold, so that log(t/unit) is not large
-    if (m === p) unit = sizes.sort()[Math.max(0, Math.min(p - 1, p - Math.round(s)))];
-    else {
-      let passed = 0;
-      for (const i of [...sizes.keys()].sort((a, b) => sizes[b] - sizes[a])) {
-        passed += count[i];
-        unit = sizes[i];
-        if (passed >= s) break;
-      }
+  // About the threshold that s of the weighted coefficients exceed on average: that of their root mean squares.
+  function guess(law, mean, sd, s) {
+    const {count} = law.problem, p = law.rank, sizes = Float64Array.from(mean, (a, i) => Math.sqrt(a * a + sd[i] * sd[i]));
+    if (sizes.length === p) return sizes.sort()[Math.max(0, Math.min(p - 1, p - Math.round(s)))];
+    let passed = 0, last = 0;
+    for (const i of [...sizes.keys()].sort((a, b) => sizes[b] - sizes[a])) {
+      passed += count[i];
+      last = sizes[i];
+      if (passed >= s) break;
     }
+    return last;
+  }
+
+  // The threshold that s of the weighted coefficients exceed on average: Σ P(|w_i X_i| > t) = s (chang, equation (14)).
+  // A law keeps those that were asked for: pruning and retraining ask for the same.
+  function threshold(law, rule, s) {
+    const key = `${rule} ${s}`;
+    if (!(key in law.cuts)) law.cuts[key] = solved(law, rule, s, law.starts?.[key]);
+    return law.cuts[key];
+  }
+
+  function solved(law, rule, s, start) {
+    const w = weights(law, rule), {count} = law.problem, m = w.length, p = law.rank;
+    if (s >= p) return 0;
+    const mean = Float64Array.from(w, (a, i) => a * law.mean[i]), sd = Float64Array.from(w, (a, i) => a * law.sd[i]);
+    const few = s <= p / 2, goal = few ? s : p - s, unit = start || guess(law, mean, sd, s); // so that log(t/unit) is small
+    const spread = sd.map((d) => 1 / d), centre = mean.map((a, i) => Math.abs(a) * spread[i]);
     const x = increasingRoot((e) => {
       const t = unit * Math.exp(e);
       let number = 0, slope = 0;
       for (let i = 0; i < m; i++) {
-        const reach = t / sd[i], centre = mean[i] / sd[i], low = -reach - centre, high = reach - centre;
-        if (few) number += count[i] * (ndtr(low) + ndtr(-high));
-        else number += count[i] * (low > 0 ? ndtr(-low) - ndtr(-high) : ndtr(high) - ndtr(low));
-        slope += count[i] * (density(low) + density(high)) / sd[i];
+        const reach = t * spread[i], low = reach + centre[i], high = reach - centre[i];
+        const far = Math.exp(-0.5 * low * low), near = Math.exp(-0.5 * high * high), beyond = above(low, far);
+        // within t: of a difference of tails, those of the side on which both are small
+        number += count[i] * (few ? above(high, near) + beyond
+          : high < 0 ? above(-high, near) - beyond : 1 - above(high, near) - beyond);
+        slope += count[i] * (far + near) * spread[i];
       }
       number = Math.max(number, TINY);
-      return [(few ? -1 : 1) * Math.log(number / goal), t * slope / number];
+      return [(few ? -1 : 1) * Math.log(number / goal), t * slope / SQRT_2PI / number];
     }, 0);
     return unit * Math.exp(x);
   }
@@ -148,13 +162,14 @@
 
   // E(g(X) - β)² for X ~ N(mean, sd²) and g that keeps what exceeds t in size: truncated Gaussian moments.
   function hardError(mean, sd, beta, t) {
-    const tail = (z, shift) => { // the part above z sd, of a variable whose mean is `shift` above the centre
-      const p = ndtr(-z), d = density(z);
-      return Math.max(shift ** 2 * p + 2 * shift * sd * d + sd ** 2 * (p + z * d), 0);
-    };
     const low = clipped((-t - mean) / sd), high = clipped((t - mean) / sd);
-    const between = low > 0 ? ndtr(-low) - ndtr(-high) : ndtr(high) - ndtr(low);
-    return tail(high, mean - beta) + tail(-low, beta - mean) + between * beta ** 2;
+    const dLow = Math.exp(-0.5 * low * low), dHigh = Math.exp(-0.5 * high * high);
+    const right = above(high, dHigh), left = above(-low, dLow);
+    const tail = (z, p, d, shift) => // the part above z sd, of a variable whose mean is `shift` above the centre
+      Math.max(shift * shift * p + 2 * shift * sd * d + sd * sd * (p + z * d), 0);
+    const between = low > 0 ? above(low, dLow) - right : high < 0 ? above(-high, dHigh) - left : 1 - right - left;
+    return tail(high, right, dHigh / SQRT_2PI, mean - beta) + tail(-low, left, dLow / SQRT_2PI, beta - mean)
+      + between * beta * beta;
   }
 
   // The expected risk after keeping s coefficients: σ² + Σ λ_i E(β_i - g_i(X_i))² (chang, equation (13), Corollary 1).

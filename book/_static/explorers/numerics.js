@@ -16,60 +16,76 @@ globalThis.prunekit = globalThis.prunekit || {explorers: {}};
 
   function finite(what, value, remedy) {
     const bad = (v) => (typeof v === "number" ? !Number.isFinite(v)
-      : v !== null && typeof v === "object" && (ArrayBuffer.isView(v) ? v : Object.values(v)).some(bad));
+      : v !== null && typeof v === "object" && (ArrayBuffer.isView(v) || Array.isArray(v) ? v : Object.values(v)).some(bad));
     if (bad(value)) refuse(`${what} leaves the range of double precision: change ${remedy}`);
     return value;
   }
 
-  // erf and erfc after W. J. Cody's rational approximations as in Sun's fdlibm, correct to the last digits.
-  function poly(x, c) {
-    let total = 0;
-    for (let i = c.length - 1; i >= 0; i--) total = total * x + c[i];
-    return total;
+  // Of an object of functions, an object that computes each part when it is first asked for, and refuses what is not
+  // finite: while a slider moves, what is out of sight is not asked for.
+  function lazily(what, remedy, parts) {
+    const out = {};
+    for (const [name, make] of Object.entries(parts)) {
+      const get = () => {
+        const value = finite(what, make(), remedy);
+        Object.defineProperty(out, name, {value, enumerable: true});
+        return value;
+      };
+      Object.defineProperty(out, name, {get, enumerable: true, configurable: true});
+    }
+    return out;
   }
-  const PP = [1.28379167095512558561e-01, -3.25042107247001499370e-01, -2.84817495755985104766e-02,
-    -5.77027029648944159157e-03, -2.37630166566501626084e-05];
-  const QQ = [1, 3.97917223959155352819e-01, 6.50222499887672944485e-02, 5.08130628187576562776e-03,
-    1.32494738004321644526e-04, -3.96022827877536812320e-06];
-  const PA = [-2.36211856075265944077e-03, 4.14856118683748331666e-01, -3.72207876035701323847e-01,
-    3.18346619901161753674e-01, -1.10894694282396677476e-01, 3.54783043256182359371e-02, -2.16637559486879084300e-03];
-  const QA = [1, 1.06420880400844228286e-01, 5.40397917702171048937e-01, 7.18286544141962662868e-02,
-    1.26171219808761642112e-01, 1.36370839120290507362e-02, 1.19844998467991074170e-02];
-  const RA = [-9.86494403484714822705e-03, -6.93858572707181764372e-01, -1.05586262253232909814e+01,
-    -6.23753324503260060396e+01, -1.62396669462573470355e+02, -1.84605092906711035994e+02,
-    -8.12874355063065934246e+01, -9.81432934416914548592e+00];
-  const SA = [1, 1.96512716674392571292e+01, 1.37657754143519042600e+02, 4.34565877475229228821e+02,
-    6.45387271733267880336e+02, 4.29008140027567833386e+02, 1.08635005541779435134e+02, 6.57024977031928170135e+00,
-    -6.04244152148580987438e-02];
-  const RB = [-9.86494292470009928597e-03, -7.99283237680523006574e-01, -1.77579549177547519889e+01,
-    -1.60636384855821916062e+02, -6.37566443368389627722e+02, -1.02509513161107724954e+03,
-    -4.83519191608651397019e+02];
-  const SB = [1, 3.03380607434824582924e+01, 3.25792512996573918826e+02, 1.53672958608443695994e+03,
-    3.19985821950859553908e+03, 2.55305040643316442583e+03, 4.74528541206955367215e+02, -2.24409524465858183362e+01];
-  const ERX = 8.45062911510467529297e-01;
+
+  // The normal law by W. J. Cody's rational approximations of erfc (SPECFUN), correct to the last digits. Both parts of
+  // exp(-x²) are computed by themselves where the last digits are wanted; loops over many weights give e = exp(-z²/2).
+  const A = [1.85777706184603153e-1, 3.16112374387056560, 1.13864154151050156e2, 3.77485237685302021e2, 3.20937758913846947e3];
+  const B = [1, 2.36012909523441209e1, 2.44024637934444173e2, 1.28261652607737228e3, 2.84423683343917062e3];
+  const C = [2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594, 6.61191906371416295e1, 2.98635138197400131e2,
+    8.81952221241769090e2, 1.71204761263407058e3, 2.05107837782607147e3, 1.23033935479799725e3];
+  const D = [1, 1.57449261107098347e1, 1.17693950891312499e2, 5.37181101862009858e2, 1.62138957456669019e3,
+    3.29079923573345963e3, 4.36261909014324716e3, 3.43936767414372164e3, 1.23033935480374942e3];
+  const P = [1.63153871373020978e-2, 3.05326634961232344e-1, 3.60344899949804439e-1, 1.25781726111229246e-1,
+    1.60837851487422766e-2, 6.58749161529837803e-4];
+  const Q = [1, 2.56852019228982242, 1.87295284992346725, 5.27905102951428412e-1, 6.05183413124413191e-2,
+    2.33520497626869185e-3];
+  const ROOT_PI = Math.sqrt(Math.PI);
+
+  function ratio(x, above, below) { // of two polynomials of one degree, their highest powers first
+    let a = above[0], b = below[0];
+    for (let i = 1; i < above.length; i++) {
+      a = a * x + above[i];
+      b = b * x + below[i];
+    }
+    return a / b;
+  }
+
+  // erfc(a)·exp(a²) for a not below 0.46875
+  function scaled(a) {
+    if (a <= 4) return ratio(a, C, D);
+    const s = 1 / (a * a);
+    return (1 / ROOT_PI - s * ratio(s, P, Q)) / a;
+  }
 
   function erfc(x) {
     const a = Math.abs(x);
-    if (a < 0.84375) {
-      const z = x * x;
-      return 1 - (x + x * poly(z, PP) / poly(z, QQ));
-    }
-    if (a < 1.25) {
-      const s = a - 1, part = poly(s, PA) / poly(s, QA);
-      return x >= 0 ? 1 - ERX - part : 1 + ERX + part;
-    }
+    if (a < 0.46875) return 1 - x * ratio(x * x, A, B);
     if (a > 28) return x > 0 ? 0 : 2;
-    const s = 1 / (a * a), ratio = a < 1 / 0.35 ? poly(s, RA) / poly(s, SA) : poly(s, RB) / poly(s, SB);
-    const z = Math.fround(a);
-    const tail = Math.exp(-z * z - 0.5625) * Math.exp((z - a) * (z + a) + ratio) / a;
+    const near = Math.trunc(a * 16) / 16;
+    const tail = Math.exp(-near * near) * Math.exp((near - a) * (near + a)) * scaled(a);
     return x > 0 ? tail : 2 - tail;
+  }
+
+  // The chance to lie above z, from e = exp(-z²/2), which the density needs as well
+  function above(z, e) {
+    const x = z * SQRT_HALF, a = Math.abs(x);
+    if (a < 0.46875) return 0.5 - 0.5 * x * ratio(x * x, A, B);
+    const tail = 0.5 * e * scaled(a);
+    return x > 0 ? tail : 1 - tail;
   }
 
   const SQRT_HALF = Math.SQRT1_2, SQRT_2PI = Math.sqrt(2 * Math.PI);
   const ndtr = (z) => 0.5 * erfc(-z * SQRT_HALF);
   const density = (z) => Math.exp(-0.5 * z * z) / SQRT_2PI;
-  // 1/(1 + exp(-x)) to full relative precision on either side
-  const expit = (x) => (x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x)));
 
   // The root of an increasing function that returns [value, slope]: Newton's steps within a shrinking bracket.
   function increasingRoot(f, start) {
@@ -167,7 +183,7 @@ globalThis.prunekit = globalThis.prunekit || {explorers: {}};
   const geomspace = (a, b, n) => linspace(Math.log(a), Math.log(b), n).map((x, i) =>
     (i === 0 ? a : i === n - 1 ? b : Math.exp(x)));
 
-  Object.assign(prunekit, {OutOfRange, refuse, finite});
-  prunekit.numerics = {EPS, TINY, erfc, ndtr, density, expit, increasingRoot, bracketedRoot, leastBetween, uniforms, sum,
+  Object.assign(prunekit, {OutOfRange, refuse, finite, lazily});
+  prunekit.numerics = {EPS, TINY, SQRT_2PI, ndtr, above, density, increasingRoot, bracketedRoot, leastBetween, uniforms, sum,
     linspace, geomspace};
 })();

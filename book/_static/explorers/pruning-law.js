@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const {refuse, finite} = prunekit;
+  const {lazily, refuse} = prunekit;
   const {geomspace, leastBetween, linspace} = prunekit.numerics;
   const {grouped, restricted, characterize, prunedRisk, retrainedRisk} = prunekit.law;
   const RULES = ["magnitude", "Hessian", "oracle"], WIDTHS = 60, PENALTIES = 25, MOST = 400;
@@ -81,8 +81,10 @@
     const widths = [...new Set([...all, Math.min(s, p)])].sort((a, b) => a - b)
       .filter((k) => ridge > 0 || Math.abs(k - n) > 1);
     const out = {widths, dense: [], magnitude: [], Hessian: [], oracle: [], retrained: []};
+    let law = null;
     for (const k of widths) {
-      const law = characterize(restricted(problem, k), n, ridge), kept = Math.min(s, k);
+      law = characterize(restricted(problem, k), n, ridge, law);
+      const kept = Math.min(s, k);
       out.dense.push(law.gamma);
       for (const rule of RULES) out[rule].push(prunedRisk(law, rule, kept));
       out.retrained.push(kept === n || kept === n - 1 ? null : retrainedRisk(law, "Hessian", kept));
@@ -93,8 +95,9 @@
   // Risks at full width against the penalty, and the best penalty of each rule, as Penalties.best finds it.
   function ridges(problem, p, n, s, many, search) {
     const grid = geomspace(1e-3, 1e3, many), laws = new Map();
+    let last = null;
     const law = (penalty) => {
-      if (!laws.has(penalty)) laws.set(penalty, characterize(problem, n, penalty * n));
+      if (!laws.has(penalty)) laws.set(penalty, last = characterize(problem, n, penalty * n, last));
       return laws.get(penalty);
     };
     const out = {grid, best: {}};
@@ -130,7 +133,8 @@
     least("dense, k > s", s + 1, n - 1);
     const widths = [...new Set(linspace(s + 1, 0.95 * n, 8).map(Math.trunc))].filter((k) => k > s && k < n - 1);
     if (widths.length) {
-      const risks = widths.map((k) => prunedRisk(characterize(restricted(problem, k), n), "Hessian", Math.min(s, k)));
+      let last = null;
+      const risks = widths.map((k) => prunedRisk(last = characterize(restricted(problem, k), n, 0, last), "Hessian", Math.min(s, k)));
       const risk = Math.min(...risks);
       rivals.push({kind: "pruned", risk, width: widths[risks.indexOf(risk)]});
     }
@@ -144,19 +148,19 @@
   // `detail` is below 1 while a slider moves: fewer points, the same at each; `whole` adds what takes a search.
   function compute(state, detail = 1, whole = detail === 1) {
     const {p, n, s, problem} = problemOf(state);
-    return finite("the risk", {
-      p, n, s,
-      ...curves(problem, p, n, s, state.ridge * n, Math.max(10, Math.round(detail * WIDTHS))),
-      ridge: ridges(problem, p, n, s, Math.max(7, Math.round(detail * PENALTIES)), whole),
-      contest: contest(problem, p, n, s),
-    }, "the spectrum or the coefficients");
+    const found = lazily("the risk", "the spectrum or the coefficients", {
+      curves: () => curves(problem, p, n, s, state.ridge * n, Math.max(10, Math.round(detail * WIDTHS))),
+      ridge: () => ridges(problem, p, n, s, Math.max(7, Math.round(detail * PENALTIES)), whole),
+      contest: () => contest(problem, p, n, s),
+    });
+    return Object.assign(found, {p, n, s});
   }
 
   const LABELS = {dense: "dense", magnitude: "magnitude", Hessian: "Hessian", oracle: "oracle",
     retrained: "Hessian, retrained on fresh samples"};
 
-  function figures(state, found) {
-    const {p, n, contest: won} = found, x = found.widths.map((k) => k / p);
+  function ofWidths(state, {p, n, contest: won, curves: found}) {
+    const x = found.widths.map((k) => k / p);
     const cut = (y) => { // a gap at the pole k = n
       const at = x.findIndex((v) => v * p > n);
       return state.ridge > 0 || at < 1 ? [x, y]
@@ -178,8 +182,12 @@
       against.points.push({label: `large model pruned, ${won.quotient > 1 ? "wins" : "loses"}`, x: [1], y: [won.risk],
         series: 1, marker: won.quotient > 1 ? "star" : "cross"});
     }
-    const {ridge} = found, kinds = ["dense", "magnitude", "Hessian"];
-    return [against, {
+    return against;
+  }
+
+  function ofRidges(state, {ridge}) {
+    const kinds = ["dense", "magnitude", "Hessian"];
+    return {
       title: "All features: risk against the ridge", name: "ridge",
       x: {label: "penalty μ/n (units of a variance)", scale: "log", range: [1e-3, 1e3]},
       y: {label: "expected risk (units of y²)", scale: "log"},
@@ -187,15 +195,17 @@
       points: kinds.filter((kind) => ridge.best[kind]).map((kind) => ({label: "", x: [Math.max(ridge.best[kind].penalty, 1e-3)],
         y: [ridge.best[kind].risk], series: kinds.indexOf(kind), marker: "dot"})),
       rules: state.ridge > 0 ? [{x: Math.max(state.ridge, 1e-3), label: "penalty used on the left"}] : [],
-    }];
+    };
   }
 
+  const figures = (state, found) => [() => ofWidths(state, found), () => ofRidges(state, found)];
+
   function summary(state, found, say) {
-    const {p, n, s, contest: won, ridge} = found, last = found.widths.length - 1, parts = [];
+    const {p, n, s, contest: won, ridge, curves: all} = found, last = all.widths.length - 1, parts = [];
     parts.push(`With p = ${p} features, n = ${n} samples and s = ${s} weights kept`
-      + (found.widths[last] === p
-        ? `, all features give risk ${say(found.dense[last])} dense, ${say(found.magnitude[last])} after magnitude, `
-          + `${say(found.Hessian[last])} after Hessian and ${say(found.oracle[last])} after oracle pruning.`
+      + (all.widths[last] === p
+        ? `, all features give risk ${say(all.dense[last])} dense, ${say(all.magnitude[last])} after magnitude, `
+          + `${say(all.Hessian[last])} after Hessian and ${say(all.oracle[last])} after oracle pruning.`
         : ", the dense fit of all features has infinite expected risk."));
     if (won)
       parts.push(won.quotient > 1
@@ -211,7 +221,7 @@
     return parts.join(" ");
   }
 
-  const numbers = (state, found) => ({
+  const numbers = (state, {curves: found}) => ({
     width: found.widths, dense: found.dense, magnitude: found.magnitude, Hessian: found.Hessian, oracle: found.oracle,
     retrained: found.retrained,
   });
@@ -243,7 +253,7 @@ variances = ${variances}
 beta = ${beta}
 problem = LinearGaussian(variances, beta, ${state.noise}**0.5)
 rules = {"magnitude": Magnitude, "Hessian": Hessian, "oracle": Oracle}
-widths = [${found.widths.join(", ")}]
+widths = [${found.curves.widths.join(", ")}]
 numbers = {name: [] for name in ("width", "dense", *rules, "retrained")}
 for k in widths:
     law, kept = problem.restrict(np.arange(k)).characterize(n, ridge=${state.ridge} * n), min(s, k)

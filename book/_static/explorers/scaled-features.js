@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const {refuse, finite} = prunekit;
+  const {lazily, refuse} = prunekit;
   const {bracketedRoot, density, geomspace, linspace, sum} = prunekit.numerics;
   const {characterize, inclusion, prunedRisk, threshold} = prunekit.law;
   const RULES = ["magnitude", "Hessian"], SCALES = 33, RISKS = 25, POINTS = 80, LEAST = 1 / 16, MOST = 16;
@@ -54,7 +54,7 @@
       // He's weights, of one curvature a layer: saliencies h w² do not depend on the scale (li, Lemma 4.1)
       const law = (scale) => ({
         problem: {lambda: [scale ** -2, state.ratio * scale ** 2], beta: [0, 0], count: [W, V], noise: 0}, rank: total,
-        mean: [0, 0], sd: [scale * Math.sqrt(2 / state.inputs), Math.sqrt(2 / state.hidden) / scale],
+        cuts: {}, mean: [0, 0], sd: [scale * Math.sqrt(2 / state.inputs), Math.sqrt(2 / state.hidden) / scale],
       });
       return {total, s: Math.max(1, Math.round(state.kept * total)), sizes: [W, V], blocks: [0, 1], law,
         names: ["input layer λW", "output layer V/λ"]};
@@ -64,10 +64,10 @@
     const theta = profile(state.theta, p), alike = state.theta === "alike", groups = alike ? [0, p - 1] : [...theta.keys()];
     const count = alike ? [first, p - first] : theta.map(() => 1), inside = groups.map((i) => i < first);
     // Features Λx (li, Section 3.1): covariance Λ², coefficients Λ⁻¹θ
-    const law = (scale) => {
+    const law = (scale, near) => {
       const L = inside.map((b) => (b ? scale : 1));
       return characterize({lambda: L.map((l) => l * l), beta: groups.map((i, j) => theta[i] / L[j]), count,
-        noise: state.sigma ** 2}, n);
+        noise: state.sigma ** 2}, n, 0, near);
     };
     return {total: p, n, first, s: Math.max(1, Math.round(state.kept * p)), sizes: [first, p - first],
       blocks: inside.map((b) => (b ? 0 : 1)), law, names: ["scaled block", "other features"]};
@@ -96,65 +96,99 @@
     return found;
   }
 
+  // Adds to y a normal density times a weight, at evenly spaced points. From the point next to its mean outward each
+  // value is the one before times a factor, and that factor itself shrinks evenly: no exponential at a point.
+  function addNormal(y, from, step, mean, sd, weight) {
+    const h = step / sd, shrink = Math.exp(-h * h), top = Math.min(y.length - 1, Math.max(0, Math.round((mean - from) / step)));
+    const z = (from + top * step - mean) / sd, start = weight * density(z);
+    for (const way of [1, -1]) {
+      let value = start, factor = Math.exp(-way * z * h - h * h / 2);
+      for (let j = top + (way > 0 ? 0 : -1); j >= 0 && j < y.length; j += way) {
+        if (j !== top) { value *= factor; factor *= shrink; }
+        y[j] += value;
+      }
+    }
+  }
+
   // The density of the weights of each block: means of normal densities.
   function densities(given, law) {
     return [0, 1].map((b) => {
       const mine = [...law.mean.keys()].filter((i) => given.blocks[i] === b);
       const reach = Math.max(...mine.map((i) => Math.abs(law.mean[i]) + 4 * law.sd[i])), x = linspace(-reach, reach, POINTS);
-      const y = x.map(() => 0);
-      for (const i of mine) {
-        const weight = law.problem.count[i] / given.sizes[b] / law.sd[i];
-        for (let j = 0; j < x.length; j++) y[j] += weight * density((x[j] - law.mean[i]) / law.sd[i]);
-      }
+      const y = x.map(() => 0), step = 2 * reach / (POINTS - 1);
+      for (const i of mine)
+        addNormal(y, -reach, step, law.mean[i], law.sd[i], law.problem.count[i] / given.sizes[b] / law.sd[i]);
       return {x, y};
     });
   }
 
-  function compute(state, detail = 1, whole = detail === 1) {
-    const given = setup(state), law = given.law(state.scale), {s, total} = given;
-    const scales = geomspace(LEAST, MOST, Math.max(7, Math.round(detail * SCALES))), kept = {}, at = {}, cut = {};
-    const laws = scales.map(given.law);
-    for (const rule of RULES) {
-      kept[rule] = laws.map((each) => shares(given, each, rule, s));
-      at[rule] = shares(given, law, rule, s);
+  let before = {key: null}; // what each rule keeps at all scales, for the settings last asked for: the scale is none of them
+  function sweep(state, given, scales, whole) {
+    const key = JSON.stringify({...state, scale: 0, scales: scales.length, whole});
+    if (before.key !== key) {
+      const laws = [];
+      for (const scale of scales) laws.push(given.law(scale, laws[laws.length - 1]));
+      const kept = Object.fromEntries(RULES.map((rule) =>
+        [rule, laws.map((each) => shares(given, each, rule, given.s))]));
+      before = {key, kept, deaths: whole ? deaths(given, scales, kept.magnitude) : []};
     }
-    if (law.sd.some((d) => d === 0)) refuse(`Noise σ is ${state.sigma} and the samples determine the weights, which then do not vary: give more noise, or a larger κ`);
-    for (const rule of RULES) cut[rule] = s < total ? threshold(law, rule, s) : 0;
-    const out = {n: given.n, s, total, sizes: given.sizes, names: given.names, scales, kept, at, cut, gamma: law.gamma ?? null,
-      density: densities(given, law), deaths: whole ? deaths(given, scales, kept.magnitude) : []};
-    if (features(state)) {
-      const numbers = [...new Set(geomspace(1, total, Math.max(6, Math.round(detail * RISKS))).map(Math.round))];
-      out.risks = {kept: numbers};
-      for (const rule of [...RULES, "oracle"]) out.risks[rule] = numbers.map((k) => prunedRisk(law, rule, k));
-      out.here = [...RULES, "oracle"].map((rule) => prunedRisk(law, rule, s));
-    }
-    return finite("a number", out, "the scale, the share kept or the noise");
+    return before;
   }
 
-  function figures(state, found) {
-    const {density: d, cut, scales, kept, names} = found, tops = d.map((each) => Math.max(...each.y)), top = Math.max(...tops);
-    const log = top > 8 * Math.min(...tops), list = [{ // one narrow block would hide the other
+  function compute(state, detail = 1, whole = detail === 1) {
+    const given = setup(state), law = given.law(state.scale), {s, total} = given, rules = [...RULES, "oracle"];
+    if (law.sd.some((d) => d === 0)) refuse(`Noise σ is ${state.sigma} and the samples determine the weights, which then do not vary: give more noise, or a larger κ`);
+    const scales = geomspace(LEAST, MOST, Math.max(7, Math.round(detail * SCALES)));
+    const found = lazily("a number", "the scale, the share kept or the noise", {
+      cut: () => (s < total ? threshold(law, "magnitude", s) : 0),
+      density: () => densities(given, law),
+      kept: () => sweep(state, given, scales, whole).kept,
+      deaths: () => sweep(state, given, scales, whole).deaths,
+      at: () => Object.fromEntries(RULES.map((rule) => [rule, shares(given, law, rule, s)])),
+      ...(features(state) ? {
+        risks: () => {
+          const numbers = [...new Set(geomspace(1, total, Math.max(6, Math.round(detail * RISKS))).map(Math.round))];
+          return {kept: numbers, ...Object.fromEntries(rules.map((rule) => [rule, numbers.map((k) => prunedRisk(law, rule, k))]))};
+        },
+        here: () => rules.map((rule) => prunedRisk(law, rule, s)),
+      } : {}),
+    });
+    return Object.assign(found, {n: given.n, s, total, sizes: given.sizes, names: given.names, scales, gamma: law.gamma ?? null});
+  }
+
+  function ofDensity({density: d, cut, names}) {
+    const tops = d.map((each) => Math.max(...each.y)), top = Math.max(...tops), log = top > 8 * Math.min(...tops);
+    return {
       title: "The law of the weights", name: "density", x: {label: "size of a weight"},
-      y: log ? {label: "density of a block", scale: "log", range: [Math.min(...tops) / 1e3, 2 * top]}
+      y: log ? {label: "density of a block", scale: "log", range: [Math.min(...tops) / 1e3, 2 * top]} // else one would hide the other
         : {label: "density of a block", range: [0, 1.08 * top]},
       areas: names.map((label, b) => ({label, ...d[b], series: b})),
       lines: names.map((_, b) => ({...d[b], series: b, dash: b})),
-      rules: cut.magnitude > 0 ? [{x: cut.magnitude, label: "magnitude keeps beyond"}, {x: -cut.magnitude}] : [],
-    }, {
+      rules: cut > 0 ? [{x: cut, label: "magnitude keeps beyond"}, {x: -cut}] : [],
+    };
+  }
+
+  function ofKept(state, {kept, scales, names, deaths: dead}) {
+    return {
       title: "What each rule keeps", name: "kept", x: {label: "scale λ", scale: "log", range: [LEAST, MOST]},
       y: {label: "share of a block kept", range: [-0.02, 1.02]},
       lines: RULES.flatMap((rule, i) => names.map((name, b) => ({label: `${rule}: ${name}`, x: scales, y: kept[rule].map((row) => row[b]),
         series: b, dash: i * 2}))),
-      rules: [{x: state.scale, label: "λ"}, ...found.deaths.map((dead, i) => ({x: dead.at, row: i + 1,
-        label: dead.side === "below" ? `← ${names[dead.block]} dies` : `${names[dead.block]} dies →`}))],
-    }];
-    if (found.risks) list.push({
-      title: "Risk against the weights kept", name: "risk", x: {label: "share of weights kept", scale: "log"}, y: {label: "expected risk (units of y²)"},
-      lines: [...RULES, "oracle"].map((rule, i) => ({label: rule, x: found.risks.kept.map((k) => k / found.total), y: found.risks[rule], series: i, dash: i})),
-      rules: [{x: found.s / found.total, label: "kept"}],
-    });
-    return list;
+      rules: [{x: state.scale, label: "λ"}, ...dead.map((each, i) => ({x: each.at, row: i + 1,
+        label: each.side === "below" ? `← ${names[each.block]} dies` : `${names[each.block]} dies →`}))],
+    };
   }
+
+  function ofRisks({risks, s, total}) {
+    return {
+      title: "Risk against the weights kept", name: "risk", x: {label: "share of weights kept", scale: "log"}, y: {label: "expected risk (units of y²)"},
+      lines: [...RULES, "oracle"].map((rule, i) => ({label: rule, x: risks.kept.map((k) => k / total), y: risks[rule], series: i, dash: i})),
+      rules: [{x: s / total, label: "kept"}],
+    };
+  }
+
+  const figures = (state, found) => [() => ofDensity(found), () => ofKept(state, found),
+    ...(features(state) ? [() => ofRisks(found)] : [])];
 
   const percent = (x) => `${Number((100 * x).toPrecision(3))}%`;
 
@@ -182,7 +216,7 @@
 
   const dying = (dead) => `${["first", "second"][dead.block]}_dies_${dead.side}`;
   const facts = (state, found) => ({
-    threshold: found.cut.magnitude, ...Object.fromEntries(found.deaths.map((dead) => [dying(dead), dead.at])),
+    threshold: found.cut, ...Object.fromEntries(found.deaths.map((dead) => [dying(dead), dead.at])),
     ...(found.gamma === null ? {} : {dense: found.gamma}),
   });
 

@@ -84,7 +84,7 @@
 
   function figures(state, found) {
     const {mu, norms, cut, strengths, smoothings, ends} = found, ranks = mu.map((_, i) => i + 1), alike = mu[0] === mu[mu.length - 1];
-    return [{
+    return [() => ({
       title: "Where exactly r columns survive", name: "map", x: {label: "smoothing β (units of U²)", scale: "log"},
       y: {label: "strength λ (units of U³)", scale: "log",
         range: [Math.min(state.strength, ...found.always.filter((v) => v > 0)) / 2, 2 * Math.max(state.strength, ...found.most)]},
@@ -93,19 +93,19 @@
       lines: [{label: "", x: smoothings, y: found.always, series: 2}, {label: "", x: smoothings, y: found.most, series: 1, dash: 1}],
       points: [{label: "your penalty", x: [state.smoothing], y: [state.strength], series: 0, marker: "star"},
         {label: "the page's choice", x: [mu[mu.length - 1] / 100], y: [mu[mu.length - 1] ** 1.5 / 20], series: 4, marker: "diamond"}],
-    }, {
+    }), () => ({
       title: "Columns at the minimum", name: "columns", x: {label: "column", whole: true, range: [0.5, mu.length + 0.5]},
       y: {label: "norm of a column", range: [0, 1.1 * Math.max(Math.sqrt(mu[0]), cut)]},
       points: [{label: "of the truth", x: ranks, y: mu.map(Math.sqrt), series: 4, marker: "square"},
         {label: "at the penalized minimum", x: ranks, y: norms, series: 0, marker: "dot"}],
       rules: [{y: cut, label: "cut 2√β"}],
-    }, {
+    }), () => ({
       title: "Norm of a column against the strength", name: "strength", x: {label: "strength λ (units of U³)", scale: "log"},
       y: {label: "norm of a column"},
       lines: [{label: alike ? "every column" : "longest column", x: strengths, y: found.largest, series: 0},
         ...(alike ? [] : [{label: "shortest column", x: strengths, y: found.least, series: 1, dash: 1}])],
       rules: [{x: state.strength, label: "λ"}, {y: cut, label: "cut 2√β"}, ...(ends.always > 0 ? [{x: ends.always, label: "sure below", row: 1}] : [])],
-    }];
+    })];
   }
 
   function summary(state, found, say) {

@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const {finite} = prunekit;
+  const {lazily} = prunekit;
   const {geomspace, sum, uniforms} = prunekit.numerics;
   const SHARES = 25, RANKS = 50, LEVELS = [0.1, 0.5, 0.9], NAMES = ["low", "median", "high"], CLIP = 8;
 
@@ -26,10 +26,12 @@
   ];
 
   // Standard stable draws from uniforms V and exponentials W, by Chambers, Mallows and Stuck; at α = 2 they are N(0, 2).
-  function stable(alpha, V, W) {
-    const out = new Float64Array(V.length), power = (1 - alpha) / alpha;
+  // The cosines of V, which do not depend on α, may be given. The Python lines have the same operations in the same order:
+  // the estimator may hang on the last digit, where a block holds the two weights that the median lies between.
+  function stable(alpha, V, W, cosines = V.map(Math.cos)) {
+    const out = new Float64Array(V.length), power = (1 - alpha) / alpha, root = 1 / alpha;
     for (let i = 0; i < V.length; i++)
-      out[i] = Math.sin(alpha * V[i]) / Math.cos(V[i]) ** (1 / alpha) * (Math.cos((1 - alpha) * V[i]) / W[i]) ** power;
+      out[i] = Math.sin(alpha * V[i]) / cosines[i] ** root * (Math.cos((1 - alpha) * V[i]) / W[i]) ** power;
     return out;
   }
 
@@ -37,42 +39,70 @@
   let kept = {}; // for the seed and the number of weights last asked for
   function source({seed, d}, draws) {
     const key = `${seed} ${d}`;
-    if (kept.key !== key) kept = {key, next: uniforms(seed), pairs: [], gaussian: []};
+    if (kept.key !== key) kept = {key, next: uniforms(seed), pairs: [], gaussian: [], heavy: [], alpha: null};
     while (kept.pairs.length < draws) {
       const u = Float64Array.from({length: 2 * d}, kept.next);
-      kept.pairs.push([u.subarray(0, d).map((x) => Math.PI * (x - 0.5)), u.subarray(d).map((x) => -Math.log1p(-x))]);
+      const V = u.subarray(0, d).map((x) => Math.PI * (x - 0.5)), W = u.subarray(d).map((x) => -Math.log1p(-x));
+      kept.pairs.push([V, W, V.map(Math.cos)]);
     }
     return kept;
   }
 
-  // The relative ℓp errors of keeping each of some numbers of weights (barsbey, Section 3.2): magnitudes in rising order.
-  function errors(sorted, counts, p) {
-    const d = sorted.length, top = sorted[d - 1], below = new Float64Array(d + 1);
-    for (let i = 0; i < d; i++) {
+  // Networks of a law, drawn once while the law stays: `of` are those that there are.
+  function networks(of, alpha, pairs) {
+    while (of.length < pairs.length) of.push({x: stable(alpha, ...pairs[of.length]), sizes: new Map()});
+    return of.slice(0, pairs.length);
+  }
+
+  // Of the first weights of a network: their magnitudes in rising order, and the sums of the p-th powers of the smallest
+  // 0, 1, …, in units of the largest (barsbey, Section 3.2). Both are kept while the network and p stay.
+  function ranked(network, size) {
+    if (!network.sizes.has(size)) network.sizes.set(size, {sorted: network.x.slice(0, size).map(Math.abs).sort(), p: null});
+    return network.sizes.get(size);
+  }
+
+  function powers(network, size, p) {
+    const part = ranked(network, size), {sorted} = part, top = sorted[size - 1];
+    if (part.p === p) return part.below;
+    if (p !== 1 && p !== 2 && !part.logs) part.logs = sorted.map((x) => Math.log(x / top));
+    const below = new Float64Array(size + 1);
+    for (let i = 0; i < size; i++) {
       const share = sorted[i] / top;
-      below[i + 1] = below[i] + (p === 2 ? share * share : share ** p);
+      below[i + 1] = below[i] + (p === 2 ? share * share : p === 1 ? share : Math.exp(p * part.logs[i]));
     }
-    return counts.map((k) => (below[d - k] / below[d]) ** (1 / p));
+    Object.assign(part, {p, below});
+    return below;
   }
 
-  const rising = (x) => x.map(Math.abs).sort();
-
-  function quantile(values, q) {
-    const v = values.slice().sort((a, b) => a - b), at = (v.length - 1) * q, i = Math.floor(at);
-    return v[i] + (at - i) * (v[Math.min(i + 1, v.length - 1)] - v[i]);
-  }
+  // The relative ℓp error of keeping k of the first weights of a network.
+  const error = (network, size, k, p) => {
+    const below = powers(network, size, p);
+    return (below[size - k] / below[size]) ** (1 / p);
+  };
 
   // Quantiles over the draws, point by point.
-  const spread = (rows) => Object.fromEntries(NAMES.map((name, j) =>
-    [name, rows[0].map((_, i) => quantile(rows.map((row) => row[i]), LEVELS[j]))]));
+  function spread(rows) {
+    const out = {low: [], median: [], high: []};
+    for (let i = 0; i < rows[0].length; i++) {
+      const v = Float64Array.from(rows, (row) => row[i]).sort();
+      LEVELS.forEach((q, j) => {
+        const at = (v.length - 1) * q, below = Math.floor(at);
+        out[NAMES[j]].push(v[below] + (at - below) * (v[Math.min(below + 1, v.length - 1)] - v[below]));
+      });
+    }
+    return out;
+  }
 
-  // Values less their median, and the logarithms of their sizes; that of the median itself is left out of the mean.
-  function centred(x) {
-    const ranked = Float64Array.from(x).sort(), half = x.length >> 1;
-    const middle = x.length % 2 ? ranked[half] : (ranked[half - 1] + ranked[half]) / 2;
+  // Of a network, once: values less their median, and the logarithms of their sizes; that of the median itself is left out
+  // of the mean.
+  function centred(network) {
+    if (network.centred) return network.centred;
+    const {x} = network, half = x.length >> 1, inOrder = x.slice().sort();
+    const middle = x.length % 2 ? inOrder[half] : (inOrder[half - 1] + inOrder[half]) / 2;
     const values = x.map((v) => v - middle), logs = values.map((v) => Math.log(Math.abs(v)));
     const seen = logs.filter((l) => l !== -Infinity), mean = sum(seen) / seen.length;
-    return {values, logs: logs.map((l) => (l === -Infinity ? mean : l))};
+    network.centred = {values, logs: logs.map((l) => (l === -Infinity ? mean : l))};
+    return network.centred;
   }
 
   // 1/α̂ of Mohammadi, Mohammadpour and Ogata with blocks of K (Corollary 2.4), and its standard error.
@@ -91,40 +121,32 @@
     return {inverse: average / Math.log(K), error: error / Math.log(K)};
   }
 
-  // Of some networks: errors by number kept, at the number kept here, and at the same share of the first weights of each.
-  function measured(networks, {counts, cut, sizes, few}, p) {
-    const rows = networks.map((each) => errors(each.sorted, [...counts, cut], p));
-    const grown = networks.map(({x, sorted, parts}) => sizes.map((size, i) => {
-      if (!parts.has(size)) parts.set(size, size === x.length ? sorted : rising(x.subarray(0, size)));
-      return errors(parts.get(size), [few[i]], p)[0];
-    }));
-    return {errors: spread(rows.map((row) => row.slice(0, -1))), here: spread(rows.map((row) => row.slice(-1))), growing: spread(grown)};
-  }
-
   function compute(state, detail = 1) {
     const {alpha, d, p} = state, draws = Math.max(4, Math.round(detail * state.draws)), cut = Math.max(1, Math.ceil(state.kept * d - 1e-9));
-    const from = source(state, draws), network = (x) => ({x, sorted: rising(x), parts: new Map()});
-    const heavy = from.pairs.slice(0, draws).map(([V, W]) => network(stable(alpha, V, W)));
-    while (from.gaussian.length < draws) from.gaussian.push(network(stable(2, ...from.pairs[from.gaussian.length])));
-    const light = from.gaussian.slice(0, draws), counts = [...new Set(geomspace(1, d, SHARES).map(Math.round))], sizes = [];
+    const from = source(state, draws), pairs = from.pairs.slice(0, draws), root = Math.floor(Math.sqrt(d));
+    if (from.alpha !== alpha) Object.assign(from, {alpha, heavy: []});
+    const both = {heavy: networks(from.heavy, alpha, pairs), light: networks(from.gaussian, 2, pairs)};
+    const ofBoth = (make) => ({heavy: make(both.heavy), light: make(both.light)});
+    const counts = [...new Set(geomspace(1, d, SHARES).map(Math.round))], sizes = [], blocks = [];
     for (let size = d; size >= 8; size = Math.floor(size / 2)) sizes.unshift(size);
-    const at = {counts, cut, sizes, few: sizes.map((size) => Math.max(1, Math.ceil(cut / d * size - 1e-9)))};
-    const ranks = [...new Set(geomspace(1, d, RANKS).map(Math.round))], blocks = [];
     for (let K = 2; K <= d / 4; K *= 2) blocks.push(K);
-    const root = Math.floor(Math.sqrt(d)), first = centred(heavy[0].x), one = inverse(first, root);
-    const clipped = one.inverse > 0 ? Math.min(1 / one.inverse, CLIP) : CLIP, beside = `${draws} ${cut} ${p}`;
-    if (from.beside !== beside) { // what does not depend on α is kept while α moves
-      const each = centred(light[0].x);
-      Object.assign(from, {beside, light: measured(light, at, p), inverses: blocks.map((K) => inverse(each, K).inverse)});
-    }
-    const theirs = measured(heavy, at, p);
-    return finite("a draw", {
-      draws, ...at, ranks, blocks, root, heavy: theirs.errors, growing: theirs.growing, here: theirs.here,
-      light: from.light.errors, growingLight: from.light.growing, hereLight: from.light.here,
-      magnitude: ranks.map((r) => heavy[0].sorted[d - r]), gaussian: ranks.map((r) => light[0].sorted[d - r]),
-      inverses: blocks.map((K) => inverse(first, K).inverse), inversesLight: from.inverses,
-      estimate: {alpha: clipped, error: clipped ** 2 * one.error},
-    }, "the tail index or the order of the norm");
+    const few = sizes.map((size) => Math.max(1, Math.ceil(cut / d * size - 1e-9)));
+    const ranks = [...new Set(geomspace(1, d, RANKS).map(Math.round))];
+    const found = lazily("a draw", "the tail index or the order of the norm", {
+      errors: () => ofBoth((all) => spread(all.map((each) => counts.map((k) => error(each, d, k, p))))),
+      here: () => ofBoth((all) => spread(all.map((each) => [error(each, d, cut, p)]))),
+      growing: () => ofBoth((all) => spread(all.map((each) => sizes.map((size, i) => error(each, size, few[i], p))))),
+      magnitudes: () => ofBoth(([one]) => ranks.map((r) => ranked(one, d).sorted[d - r])),
+      inverses: () => ofBoth(([first]) => {
+        first.inverses ??= blocks.map((K) => inverse(centred(first), K).inverse);
+        return first.inverses;
+      }),
+      estimate: () => {
+        const one = inverse(centred(both.heavy[0]), root), clipped = one.inverse > 0 ? Math.min(1 / one.inverse, CLIP) : CLIP;
+        return {alpha: clipped, error: clipped ** 2 * one.error};
+      },
+    });
+    return Object.assign(found, {draws, counts, cut, sizes, few, ranks, blocks, root});
   }
 
   // A band between the outer quantiles and a line at the median.
@@ -132,50 +154,63 @@
     lines: [{label, x, y: s.median, series, dash: series}]});
   const both = (a, b) => ({areas: [...a.areas, ...b.areas], lines: [...a.lines, ...b.lines]});
 
-  function figures(state, found) {
-    const {d} = state, shares = found.counts.map((k) => k / d), name = `stable, α = ${state.alpha}`;
-    const index = (inverses) => inverses.map((v) => (v > 0 ? Math.min(1 / v, CLIP) : null));
-    return [{
-      title: `Error against the share kept (median and 80% of ${found.draws} draws)`, name: "error",
+  const name = (state) => `stable, α = ${state.alpha}`;
+
+  const ofErrors = (state, {errors, counts, cut, draws}) => {
+    const shares = counts.map((k) => k / state.d);
+    return {
+      title: `Error against the share kept (median and 80% of ${draws} draws)`, name: "error",
       x: {label: "share of weights kept", scale: "log"}, y: {label: "relative error", range: [0, 1.02]},
-      ...both(band(shares, found.heavy, name, 0), band(shares, found.light, "Gaussian", 1)),
-      rules: [{x: found.cut / d, label: "kept"}],
-    }, {
-      title: "Error at this share, as the network grows", name: "growth", x: {label: "number of weights", scale: "log"},
-      y: {label: "relative error", range: [0, 1.02]},
-      ...both(band(found.sizes, found.growing, name, 0), band(found.sizes, found.growingLight, "Gaussian", 1)),
-    }, {
-      title: "The weights of the first draw, largest first", name: "sizes", x: {label: "rank of a weight", scale: "log"},
-      y: {label: "size of a weight", scale: "log"},
-      points: [{label: name, x: found.ranks, y: found.magnitude, series: 0, marker: "dot"},
-        {label: "Gaussian", x: found.ranks, y: found.gaussian, series: 1, marker: "square"}],
-      rules: [{x: found.cut, label: "kept to the left"}],
-    }, {
+      ...both(band(shares, errors.heavy, name(state), 0), band(shares, errors.light, "Gaussian", 1)),
+      rules: [{x: cut / state.d, label: "kept"}],
+    };
+  };
+
+  const ofGrowth = (state, {growing, sizes}) => ({
+    title: "Error at this share, as the network grows", name: "growth", x: {label: "number of weights", scale: "log"},
+    y: {label: "relative error", range: [0, 1.02]},
+    ...both(band(sizes, growing.heavy, name(state), 0), band(sizes, growing.light, "Gaussian", 1)),
+  });
+
+  const ofSizes = (state, {ranks, magnitudes, cut}) => ({
+    title: "The weights of the first draw, largest first", name: "sizes", x: {label: "rank of a weight", scale: "log"},
+    y: {label: "size of a weight", scale: "log"},
+    points: [{label: name(state), x: ranks, y: magnitudes.heavy, series: 0, marker: "dot"},
+      {label: "Gaussian", x: ranks, y: magnitudes.light, series: 1, marker: "square"}],
+    rules: [{x: cut, label: "kept to the left"}],
+  });
+
+  const ofEstimates = (state, {blocks, inverses}) => {
+    const index = (each) => each.map((v) => (v > 0 ? Math.min(1 / v, CLIP) : null)), heavy = index(inverses.heavy), light = index(inverses.light);
+    return {
       title: "The estimator on the first draw", name: "estimator", x: {label: "block size K", scale: "log"},
-      y: {label: "estimated tail index", range: [0, Math.max(3, ...index([...found.inverses, ...found.inversesLight]).map((v) => v ?? 0)) + 0.1]},
-      points: [{label: name, x: found.blocks, y: index(found.inverses), series: 0, marker: "dot"},
-        {label: "Gaussian", x: found.blocks, y: index(found.inversesLight), series: 1, marker: "square"}],
+      y: {label: "estimated tail index", range: [0, Math.max(3, ...[...heavy, ...light].map((v) => v ?? 0)) + 0.1]},
+      points: [{label: name(state), x: blocks, y: heavy, series: 0, marker: "dot"},
+        {label: "Gaussian", x: blocks, y: light, series: 1, marker: "square"}],
       rules: [{y: state.alpha, label: "α"}, {y: 2, label: state.alpha === 2 ? "" : "2"}],
-    }];
-  }
+    };
+  };
+
+  const figures = (state, found) => [ofErrors, ofGrowth, ofSizes, ofEstimates].map((make) => () => make(state, found));
 
   function summary(state, found, say) {
-    const {here, hereLight, estimate, growing, sizes} = found, range = (s) => `${say(s.median[0], 3)} (${say(s.low[0], 3)} to ${say(s.high[0], 3)})`;
+    const {here, estimate, growing: {heavy: growing}, sizes} = found;
+    const range = (s) => `${say(s.median[0], 3)} (${say(s.low[0], 3)} to ${say(s.high[0], 3)})`;
     return `Keeping ${found.cut} of ${state.d} weights with tail index ${state.alpha} leaves a relative ℓ${state.p} error of `
-      + `${range(here)}: median and 80% of ${found.draws} draws. Gaussian weights have ${range(hereLight)}. Among the first `
+      + `${range(here.heavy)}: median and 80% of ${found.draws} draws. Gaussian weights have ${range(here.light)}. Among the first `
       + `${sizes[0]} weights of each draw the same share has ${say(growing.median[0], 3)}. On the first draw the estimator with blocks `
       + `of ${found.root} says ${say(estimate.alpha, 3)} ± ${say(estimate.error, 2)}.`;
   }
 
   const prefixed = (prefix, s) => Object.fromEntries(NAMES.map((name) => [`${prefix}_${name}`, s[name]]));
-  const numbers = (state, found) => ({
-    kept: found.counts, ...prefixed("error", found.heavy), ...prefixed("gaussian", found.light),
-    size: found.sizes, size_kept: found.few, ...prefixed("growing", found.growing), ...prefixed("growing_gaussian", found.growingLight),
-    rank: found.ranks, magnitude: found.magnitude, gaussian_magnitude: found.gaussian,
-    block: found.blocks, inverse_index: found.inverses, gaussian_inverse_index: found.inversesLight,
+  const numbers = (state, {errors, growing, magnitudes, inverses, ...found}) => ({
+    kept: found.counts, ...prefixed("error", errors.heavy), ...prefixed("gaussian", errors.light),
+    size: found.sizes, size_kept: found.few, ...prefixed("growing", growing.heavy), ...prefixed("growing_gaussian", growing.light),
+    rank: found.ranks, magnitude: magnitudes.heavy, gaussian_magnitude: magnitudes.light,
+    block: found.blocks, inverse_index: inverses.heavy, gaussian_inverse_index: inverses.light,
   });
-  const facts = (state, found) => ({error: found.here.median[0], gaussian_error: found.hereLight.median[0], alpha: found.estimate.alpha,
-    alpha_error: found.estimate.error});
+  const facts = (state, {here, estimate}) => ({error: here.heavy.median[0], gaussian_error: here.light.median[0], alpha: estimate.alpha,
+    alpha_error: estimate.error});
 
   function python(state, found) {
     return `import numpy as np

@@ -1,4 +1,4 @@
-"""Drawings and their numbers as files of the site, once each, in place of data inside the pages.
+"""Drawings and their numbers as files of the site, once each, in place of data inside the pages, and told in words.
 
 In a notebook a figure carries all that it needs: its drawing for light and for dark pages, and its numbers. On the site
 that made pages heavy, and every drawing stood there twice. Here the two become one file whose colours are variables:
@@ -12,6 +12,8 @@ import base64
 import re
 from pathlib import Path
 
+from prunekit.book.site.described import described, label
+
 FOLDER = Path("book/_static/figures")  # in the stage; `_static/figures` on the site
 DARK = "dark"
 
@@ -20,7 +22,8 @@ _PAIR = re.compile(
     r'(?P<open><figure class="pk-figure" id="figure-(?P<name>[^"]+)">)'
     r'<img class="pk-light" alt="(?P<alt>[^"]*)" src="data:image/svg\+xml;base64,(?P<light>[^"]+)">'
     r'<img class="pk-dark" alt="[^"]*" src="data:image/svg\+xml;base64,(?P<dark>[^"]+)">'
-    r'(?P<caption>.*?<a class="pk-csv" download="[^"]*" href=")data:text/csv;charset=utf-8;base64,(?P<csv>[^"]*)"',
+    r'(?P<caption>.*?<a class="pk-csv" download="[^"]*" href=")data:text/csv;charset=utf-8;base64,(?P<csv>[^"]*)"'
+    r"(?P<close>.*?</figure>)",
     re.DOTALL,
 )
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}(?![0-9a-fA-F])")
@@ -53,14 +56,17 @@ def _lift(figure: re.Match[str], page: str, stage: Path) -> str:
     files = {f"{name}.svg": one} if one else {f"{name}-light.svg": light, f"{name}-dark.svg": dark}
     for file, text in files.items():
         (folder / file).write_text(text, encoding="utf-8")
-    (folder / f"{name}.csv").write_bytes(base64.b64decode(figure["csv"]))
+    table = base64.b64decode(figure["csv"])
+    (folder / f"{name}.csv").write_bytes(table)
     way = "../" * page.count("/") + f"_static/figures/{inside}"
     sources = [f"{name}.svg", f"{name}.svg#{DARK}"] if one else list(files)
     images = "".join(
-        f'<img class="pk-{theme}" alt="{figure["alt"]}" src="{way}/{source}"{_size(light)} loading="lazy">'
+        f'<img class="pk-{theme}" alt="{figure["alt"]}" aria-details="{label(name)}" src="{way}/{source}"'
+        f'{_size(light)} loading="lazy">'
         for theme, source in zip(("light", "dark"), sources, strict=True)
     )
-    return f'{figure["open"]}{images}{figure["caption"]}{way}/{name}.csv"'
+    whole = f'{figure["open"]}{images}{figure["caption"]}{way}/{name}.csv"{figure["close"]}'
+    return whole + described(light, table.decode(), name)
 
 
 def united(light: str, dark: str) -> str | None:

@@ -50,8 +50,11 @@ def test_one_file_is_both_drawings(tmp_path):
     assert [i["src"] for i in page.select("img")] == [
         f"../../_static/figures/chapters-x-y/risk.svg{end}" for end in ("", "#dark")
     ]
-    assert [p.text for p in page.select("p")] == ["before", "after"]
+    assert [p.text for p in page.find_all("p", recursive=False)] == ["before", "after"]
     assert {i["alt"] for i in page.select("img")} == {"A line < falls."}
+    details = page.select_one("figure + details")
+    assert {i["aria-details"] for i in page.select("img")} == {details["id"]}
+    assert details.select_one("li").text == "risk against width: 1 at 1, 0.5 at 2"
     assert all((i["width"], i["height"]) == ("288", "192") for i in page.select("img"))
     assert page.select_one("figcaption").text == whole.select_one("figcaption").text
     folder = tmp_path / drawings.FOLDER / "chapters-x-y"

@@ -10,6 +10,7 @@ import contextlib
 import csv
 import io
 import math
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
@@ -210,6 +211,54 @@ def test_the_normal_law_and_the_uniform_numbers_are_those_of_scipy_and_numpy(mat
             "(seed) => { const u = prunekit.numerics.uniforms(seed); return Array.from({length: 2000}, u); }", seed
         )
         assert drawn == np.random.RandomState(seed).random_sample(2000).tolist()
+
+
+def plain_number(words: str) -> float:
+    """Return a number that an explorer says in words, such as 1.5 or 2·10⁻³."""
+    mantissa, _, power = words.partition("·10")
+    return float(mantissa) * 10.0 ** int(power.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")) or 0)
+
+
+def test_the_best_ridge_in_words_is_that_of_the_library(mathematics: Any) -> None:
+    name, said = "pruning-law", re.compile(r"(dense|magnitude|Hessian) (none|\S+) \(risk (\S+)\)")
+    given = [{"p": 40, "noise": 0}, *settings(mathematics, name, 19)[:7]]  # without noise no penalty is best
+    answers = mathematics.evaluate(EVALUATE, [name, given, 1])
+    kinds: set[bool] = set()
+    for setting, answer in zip(given, answers, strict=True):
+        if "refused" in answer:
+            continue
+        made = run(answer["lines"])
+        fits, rules = made["fits"], {"dense": None, **{k: rule(made["s"]) for k, rule in made["rules"].items()}}
+        told = said.findall(answer["words"].partition("The best penalty μ/n with all features: ")[2])
+        assert [kind for kind, _, _ in told] == ["dense", "magnitude", "Hessian"], setting
+        for kind, penalty, risk in told:
+            best = fits.best(rules[kind])
+            assert plain_number(risk) == pytest.approx(best.risk, rel=6e-4), (setting, kind)
+            # Where the risk is flat many penalties are best: what is said costs no more than the library's.
+            cost = fits.risk(0.0 if penalty == "none" else plain_number(penalty), rules[kind])
+            assert cost <= best.risk * (1 + 1e-5), (setting, kind, penalty, best)
+            kinds.add(penalty == "none")
+    assert kinds == {True, False}
+
+
+def test_what_is_out_of_sight_waits_until_the_settings_rest(opened: Any) -> None:
+    page = opened("scaled-features", size=PHONE)
+    page.wait_for_function("prunekit.open[0].unseen.size === 2")
+    before, after, waiting = page.evaluate("""() => {
+      const open = prunekit.open[0], drawn = () => [...open.figures.children].map((figure) => figure.innerHTML);
+      const before = drawn();
+      open.set({...open.given, kappa: 3}, true);
+      open.update();
+      const parts = Object.entries(Object.getOwnPropertyDescriptors(open.result));
+      return [before, drawn(), parts.filter(([, part]) => part.get).map(([name]) => name).sort()];
+    }""")
+    assert [a == b for a, b in zip(before, after, strict=True)] == [False, True, True]
+    assert waiting == ["at", "deaths", "here", "kept", "risks"]
+    words = settled(page, summary(page))
+    again = opened("scaled-features", page.evaluate("location.hash"), PHONE)
+    assert summary(again) == words and table(again) == table(page)
+    drawn = "() => [...document.querySelectorAll('.pkx-figure path.pkx-line')].map((line) => line.getAttribute('d'))"
+    assert again.evaluate(drawn) == page.evaluate(drawn)
 
 
 @every_explorer

@@ -45,6 +45,8 @@ PAGES = [*listed(yaml.safe_load(paths.TOC.read_text(encoding="utf-8"))), *BESIDE
 PAGES += [p for p in rooms.split((paths.BOOK / "api.md").read_text(encoding="utf-8")) if p != rooms.INDEX]
 # Landmarks are made by templates: one page of each folder has them looked at.
 OF_TEMPLATES = {*{page.rpartition("/")[0]: page for page in PAGES}.values(), *BESIDES}
+# Of each kind one is looked at by axe in the dark on a phone too.
+TYPICAL = ["book/introduction", CHAPTERS[0], "book/explorers/pruning-law", "book/scorecard", "book/api/cones"]
 every_page = pytest.mark.parametrize("document", [alone(document) for document in PAGES])
 every_chapter = pytest.mark.parametrize("document", [alone(document) for document in CHAPTERS])
 both_themes = pytest.mark.parametrize("theme", THEMES)
@@ -72,9 +74,9 @@ class Seen:
 
 
 class Phone:
-    """How wide a page and its figures are on a phone."""
+    """How wide a page and its figures are on a phone; of a typical page, what axe and the measure of contrast say."""
 
-    def __init__(self, visit: Visit) -> None:
+    def __init__(self, visit: Visit, *, typical: bool) -> None:
         page = visit.page
         page.set_viewport_size(PHONE)
         self.screen, self.page = page.evaluate("[innerWidth, document.documentElement.scrollWidth]")
@@ -85,6 +87,9 @@ class Phone:
         )
         page.wait_for_timeout(SETTLED)
         self.scrolling = visit.measure(SCROLLING)
+        self.theme = page.evaluate("document.documentElement.dataset.theme")
+        self.wrong = visit.axe(landmarks=False) if typical else None
+        self.faint = [t for t in visit.measure(CONTRASTS) if t["ratio"] < READABLE] if typical else None
         page.emulate_media(media="print")
         page.set_viewport_size({"width": pdf.WIDTH, "height": 900})
         self.cut_in_print = visit.measure(CUT)
@@ -110,7 +115,7 @@ def looking(visiting: Callable[..., Visit]) -> Callable[[str], dict[str, Any]]:
             visit.open(document)
             known[document] = {"light": Seen(visit), "wrong": visit.axe(landmarks=document in OF_TEMPLATES)}
             visit.page.evaluate("document.documentElement.dataset.theme = 'dark'")  # as the switch does
-            known[document] |= {"dark": Seen(visit), "phone": Phone(visit)}
+            known[document] |= {"dark": Seen(visit), "phone": Phone(visit, typical=document in TYPICAL)}
         return known[document]
 
     return look
@@ -240,6 +245,14 @@ def test_axe_finds_nothing_wrong(looking, document):
     assert looking(document)["wrong"] == []
 
 
+@pytest.mark.parametrize("document", [alone(document) for document in TYPICAL])
+def test_axe_finds_nothing_wrong_in_the_dark_on_a_phone(looking, document):
+    phone = looking(document)["phone"]
+    assert (phone.theme, phone.screen) == ("dark", PHONE["width"])
+    assert phone.wrong == []
+    assert phone.faint == []
+
+
 @every_page
 def test_what_scrolls_on_a_phone_scrolls_by_keyboard_too(looking, document):
     assert [box for box in looking(document)["phone"].scrolling if not box["reached"]] == []
@@ -362,6 +375,24 @@ def test_the_numbers_of_a_figure_are_downloaded_under_its_name(open_page, tmp_pa
     assert download.value.suggested_filename == link.get_attribute("download")
     download.value.save_as(tmp_path / "numbers.csv")
     assert (tmp_path / "numbers.csv").read_bytes().decode() == content(link.evaluate("link => link.href"))
+
+
+def test_a_figure_is_described_by_keyboard_on_a_phone_and_not_in_print(visiting):
+    visit = visiting("dark", PHONE)
+    page = visit.open(CHAPTERS[0])
+    described = page.locator(".pk-described").first
+    assert described.evaluate("d => [...document.querySelectorAll(`[aria-details='${d.id}']`)].length") == 2
+    assert not described.locator("li").first.is_visible()
+    described.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert described.locator("li").first.is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    faint = [t for t in visit.measure(CONTRASTS) if t["ratio"] < READABLE and t["text"] in described.inner_text()]
+    assert faint == []
+    page.emulate_media(media="print")
+    assert not described.is_visible()
+    assert visit.errors == []
+    visit.close()
 
 
 @every_chapter

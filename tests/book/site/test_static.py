@@ -93,6 +93,18 @@ def _leads_somewhere(path: Path, link: str) -> bool:
     return not parts.fragment or target.suffix != ".html" or unquote(parts.fragment) in anchors(target)
 
 
+@every_chapter
+def test_every_figure_is_described_at_length(smoke_site, document):
+    page = parsed(smoke_site / f"{document}.html")
+    figures = page.select("figure.pk-figure")
+    assert figures
+    for figure in figures:
+        [details] = {image["aria-details"] for image in figure.select("img")}
+        [described] = page.select(f'details[id="{details}"]')
+        assert described.p and described.li, details
+        assert "nan" not in described.text.lower().split(), details
+
+
 def test_every_link_leads_somewhere(smoke_site):
     assert dead_links(smoke_site) == []
 
