@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from prunekit.book.runs.notebooks import Refused
 
 FILE = paths.BOOK / "laws.yml"
 TITLE = "The same law elsewhere"
+_PAGE = re.compile(r"[a-z0-9-]+/[a-z0-9-]+")
 FEWEST = 2  # pages: a law of one page has no elsewhere
 
 
@@ -67,7 +69,7 @@ def _law(file: str, number: int, entry: Any) -> Law:
     if not isinstance(pages, dict) or len(pages) < FEWEST:
         raise Refused(f"{where}: pages is {pages!r}: give at least {FEWEST} pages, each with how it uses the law")
     for page, how in pages.items():
-        if not (paths.ROOT / "chapters" / f"{page}.md").is_file():
+        if not isinstance(page, str) or not _PAGE.fullmatch(page):  # a copy of the book may lack it
             raise Refused(f"{where}: pages has {page!r}: give a page, such as overparameterization/law")
         if not isinstance(how, str) or not how.strip():
             raise Refused(f"{where}: how {page} uses the law is {how!r}: give words")
