@@ -19,9 +19,11 @@ from sphinx.application import Sphinx
 
 from prunekit.book import ledger, paths
 
-# What is no running text, as one piece each: of these none holds another of its own name.
+# What is no running text, as one piece each: of these none holds another of its own name. Nor are a figure's long
+# description and its links, which would be stops of the tabulator key inside what is folded.
 _WHOLE = (
     r"<(?P<text>a|code|pre|script|style|button|summary|h[1-6])\b.*?</(?P=text)>"
+    r"|<details class=\"pk-described\".*?</details>"
     r"|<(?P<math>span|div) class=\"math.*?</(?P=math)>|<!--.*?-->"
 )
 _PIECE = re.compile(rf"({_WHOLE}|<[^>]*>)", re.DOTALL)
@@ -64,12 +66,13 @@ def annotated(body: str, document: str, to_glossary: str) -> str:
 
 
 def _with_claim(link: re.Match[str]) -> str:
-    """Return the beginning of a link to a claim with what the claim states."""
+    """Return the beginning of a link to a claim or an erratum, with what it states, and what is right."""
     known = ledger.ledger()
-    claim = known.claims.get(link[1])
+    claim = known.claims.get(link[1]) or known.errata.get(link[1])
     if claim is None:
         return link[0]
     said = f"{known.papers[claim.paper]['short']}, {claim.place}: {claim.statement}"
+    said += f" Right: {claim.right}" if claim.right else ""
     return f'{link[0]}data-note="{html.escape(" ".join(said.split()))}" '
 
 

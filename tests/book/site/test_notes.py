@@ -27,13 +27,17 @@ def test_a_link_to_a_claim_says_what_it_states() -> None:
     made = annotated(
         '<a class="reference internal" href="#evidence-x"><span class="std std-ref">geometric/lemma-2</span></a>'
         '<a class="pk-evidence" href="scorecard.html#li-fig-1a" title="w">ok <code>li/fig-1a</code></a>'
+        '<a class="reference internal" href="#evidence-y"><span class="std std-ref">li/erratum-4</span></a>'
         '<a class="reference internal" href="#at"><span class="std std-ref">the top</span></a>'
         '<a class="reference internal" href="#at"><span class="std std-ref">none/such</span></a>'
     )
-    first, second, third, fourth = made.select("a")
+    first, second, wrong, third, fourth = made.select("a")
     lemma, figure = (ledger.ledger().claims[name] for name in ("geometric/lemma-2", "li/fig-1a"))
     assert first["data-note"] == f"Anonymous (2023), {lemma.place}: {' '.join(lemma.statement.split())}"
     assert second["data-note"] == f"Li et al. (2020), {figure.place}: {' '.join(figure.statement.split())}"
+    erratum = ledger.ledger().errata["li/erratum-4"]
+    stated, right = (" ".join(words.split()) for words in (erratum.statement, erratum.right))
+    assert wrong["data-note"] == f"Li et al. (2020), {erratum.place}: {stated} Right: {right}"
     assert not third.has_attr("data-note")
     assert not fourth.has_attr("data-note")
 
@@ -59,6 +63,7 @@ def test_the_first_mention_of_a_word_leads_to_the_glossary() -> None:
     made = annotated(
         "<h2>Margin</h2><p><code>pruning</code>, Hessians and Magnitude pruning; pruning, pruning, magnitude pruning, "
         "<a href='x'>spectrum</a>, unpruning and pruning-like.</p>"
+        '<details class="pk-described"><summary>In words</summary><p>Of a risk.</p></details>'
     )
     links = {link.text: link for link in made.select("a.pk-term")}
     assert list(links) == ["Hessians", "Magnitude pruning", "pruning"]
