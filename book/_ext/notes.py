@@ -118,8 +118,8 @@ def _to_words(text: str, left: dict[str, str], to_glossary: str) -> str:
     """Return a text with links from words of the glossary that no link led from before, the longest words first."""
     if not left:
         return text
-    pattern = "|".join(sorted(map(re.escape, left), key=len, reverse=True))
-
+    # Also those that are linked already, so that no part of them is taken for another word.
+    pattern = "|".join(sorted(map(re.escape, words()), key=len, reverse=True))
     words_as_written = {word.lower(): word for word in left}
 
     def link(found: re.Match[str]) -> str:

@@ -61,12 +61,14 @@ def test_mentions_of_the_pages_own_equations_lead_to_them() -> None:
 
 def test_the_first_mention_of_a_word_leads_to_the_glossary() -> None:
     made = annotated(
-        "<h2>Margin</h2><p><code>pruning</code>, Hessians and Magnitude pruning; pruning, pruning, magnitude pruning, "
+        "<h2>Margin</h2><p><code>pruning</code>, Hessians and Magnitude pruning<em>; magnitude pruning, "
+        "then pruning</em>, pruning, "
         "<a href='x'>spectrum</a>, unpruning and pruning-like.</p>"
         '<details class="pk-described"><summary>In words</summary><p>Of a risk.</p></details>'
     )
     links = {link.text: link for link in made.select("a.pk-term")}
     assert list(links) == ["Hessians", "Magnitude pruning", "pruning"]
+    assert links["pruning"].previous_sibling == "; magnitude pruning, then "
     assert links["Hessians"]["href"] == "../../book/glossary.html#term-Hessian"
     assert links["Magnitude pruning"]["data-note"] == "Pruning that keeps the weights of largest absolute value."
     margin = "<p>A margin.</p>"
